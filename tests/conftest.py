@@ -1,0 +1,110 @@
+"""Registries with small plugins that need neither torch nor data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from iglue_plugins import registry
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Optimiser(Strict):
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+
+class NliTask:
+    languages = ("en", "ar", "fr", "ru")
+    source_language = "en"
+    default_auxiliary_languages = ("ar",)
+    splits = ("train", "val", "test")
+    trainer_defaults = {"finetune": {"lr": 2e-5, "epochs": 10}, "meta": {"optimiser": {"weight_decay": 0.1}}}
+
+    class Settings(Strict):
+        incidental: ClassVar[frozenset[str]] = frozenset({"data_root"})
+
+        pairs: Literal["aligned", "all"] = "aligned"
+        data_root: str | None = None
+
+
+class TinyModel:
+    class Settings(Strict):
+        layers: int = Field(2, ge=1)
+
+
+class FinetuneTrainer:
+    starts_from = "model"
+    trains_on = "source"
+
+    class Settings(Strict):
+        lr: float = Field(1e-4, gt=0)
+        epochs: int = 3
+
+
+class MetaTrainer:
+    starts_from = "finetune"
+    trains_on = "auxiliary"
+
+    class Settings(Strict):
+        inner_lr: float = Field(0.01, ge=0)
+        inner_steps: int = 1
+        first_order: bool = False
+        optimiser: Optimiser = Optimiser()
+        steps: int | None = None
+        shots: int | Literal["all"] = "all"
+
+        @field_validator("inner_steps")
+        @classmethod
+        def not_negative(cls, value: int) -> int:
+            if value < 0:
+                raise ValueError("expected at least 0 inner steps")
+            return value
+
+        @model_validator(mode="after")
+        def first_order_steps(self) -> MetaTrainer.Settings:
+            if self.first_order and self.inner_steps == 0:
+                raise ValueError("first_order is set, expected at least one inner step")
+            return self
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts task 'nli', model 'tiny' and trainers 'finetune' and 'meta' in the place of the real registries."""
+    for kind, classes in {
+        "task": {"nli": NliTask},
+        "model": {"tiny": TinyModel},
+        "trainer": {"finetune": FinetuneTrainer, "meta": MetaTrainer},
+    }.items():
+        fresh = registry.Registry(kind, f"no.such.group.{kind}", [])
+        for name, cls in classes.items():
+            fresh.register(name)(cls)
+        monkeypatch.setattr(registry, f"{kind}s", fresh)
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint folder: a freshly initialised xUNITER of two narrow layers, with the mini benchmark's tokeniser."""
+    import torch
+    from transformers import AutoTokenizer
+
+    from iglue_plugins.mini.build import ASSETS
+    from iglue_plugins.mini.world import FEATURE_SIZE
+    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
+    torch.manual_seed(0)
+    config = XUniterConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24,
+        max_position_embeddings=90, region_feature_size=FEATURE_SIZE, pooler_size=16, classifier_hidden_size=16,
+        contrastive_size=8)
+    XUniterForVisionAndLanguage(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
