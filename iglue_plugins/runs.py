@@ -1,0 +1,227 @@
+"""A run's folder: addressed by fingerprint, written atomically, used by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.recipes import Recipe
+
+RECORD_FORMAT = 1
+WEIGHTS_FORMAT = "0.1"  # the version (major.minor) since which equal recipes train equal weights
+
+
+def fingerprint(recipe: Recipe, previous_fingerprint: str | None, data_fingerprint: str) -> str:
+    """12 hexadecimal digits of all that determines the trained weights.
+
+    previous_fingerprint: of the run, or the content of the checkpoint, that training starts from; None for the model's
+    own weights. data_fingerprint: of the task's data. A Settings class may name settings that leave the weights as they
+    are (paths, logging) in a class attribute `incidental`.
+    """
+    determining = {
+        "format": WEIGHTS_FORMAT,
+        "seed": recipe.seed,
+        "source_language": recipe.source_language,
+        "auxiliary_languages": None if recipe.trains_on == "source" else recipe.auxiliary_languages,
+        "start_from": previous_fingerprint,
+        "data": data_fingerprint,
+    }
+    for section in ("task", "model", "trainer"):
+        choice = getattr(recipe, section)
+        cls, _ = recipe.plugin(section)
+        incidental = getattr(cls.Settings, "incidental", ())
+        settings = {key: value for key, value in choice.settings.items() if key not in incidental}
+        determining[section] = {"name": choice.name, "settings": settings}
+    canonical = json.dumps(determining, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+class Run:
+    """The folder of one run, finished when it has a record."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def open(cls, runs_dir: str | Path, name: str, fingerprint: str) -> Run:
+        """The run with this fingerprint: a finished one under whatever name, or else <name>-<fingerprint>.
+
+        Raises:
+            UserError: the folder for runs cannot be written to.
+        """
+        own = cls(Path(runs_dir) / f"{name}-{fingerprint}")
+        others = (cls(folder) for folder in sorted(Path(runs_dir).glob(f"*-{fingerprint}")))
+        for run in (own, *others):
+            if run.is_finished:
+                return run
+        with _writing(own.folder):
+            own.folder.mkdir(parents=True, exist_ok=True)
+        return own
+
+    @property
+    def is_finished(self) -> bool:
+        return self.record_path.is_file()
+
+    @property
+    def model_dir(self) -> Path:
+        return self.folder / "model"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def tensorboard_dir(self) -> Path:
+        return self.folder / "tensorboard"
+
+    @property
+    def record_path(self) -> Path:
+        return self.folder / "record.json"
+
+    @property
+    def draft_path(self) -> Path:
+        return self.folder / "draft.json"
+
+    @property
+    def recipe_path(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    def predictions_dir(self, split: str) -> Path:
+        return self.folder / "predictions" / split
+
+    def predictions_path(self, split: str, language: str) -> Path:
+        return self.predictions_dir(split) / f"{language}.jsonl"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run against other processes; the operating system lets go when the process dies."""
+        lock = FileLock(self.folder / ".lock")
+        with _writing(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"{self.folder}: waiting for another process on this run", file=sys.stderr, flush=True)
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def record(self) -> dict[str, Any] | None:
+        """The record; None when the run has none.
+
+        Raises:
+            UserError: the record is damaged, or of another format.
+        """
+        return _read_record(self.record_path)
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write what makes the run finished, so last; the format is added, and the draft goes."""
+        write_json_atomic(self.record_path, {**record, "format": RECORD_FORMAT})
+        self.draft_path.unlink(missing_ok=True)
+
+    def draft(self) -> dict[str, Any] | None:
+        """What an unfinished run has noted for its record; None when there is no such note. Raises as `record` does."""
+        return _read_record(self.draft_path)
+
+    def write_draft(self, record: Mapping[str, Any]) -> None:
+        """Note a record in the making, so that an interruption loses nothing of it; the format is added."""
+        write_json_atomic(self.draft_path, {**record, "format": RECORD_FORMAT})
+
+    def write_predictions(self, split: str, language: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        write_jsonl_atomic(self.predictions_path(split, language), rows)
+
+    def read_predictions(self, split: str, language: str) -> list[dict[str, Any]]:
+        """The rows in the order written. Raises UserError when the file is missing or damaged."""
+        path = self.predictions_path(split, language)
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: found {error}, expected predictions; run the evaluation again") from error
+        if lines.pop() != "":  # a file that was cut off does not end in a line break
+            raise UserError(f"{path}: line {len(lines) + 1} is cut off, expected JSON; delete the file and run again")
+        return [_parsed_line(line, path, number) for number, line in enumerate(lines, start=1)]
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: found {error}, expected a record; delete it and run again") from error
+    found = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if found != RECORD_FORMAT:
+        raise UserError(f"{path}: found format {found!r}, expected {RECORD_FORMAT}; delete it and run again")
+    return record
+
+
+def _parsed_line(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        message = f"{path}: line {number} is damaged ({error}), expected JSON; delete the file and run again"
+        raise UserError(message) from error
+
+
+def write_json_atomic(path: Path, data: Any) -> None:
+    _write_atomic(path, [json.dumps(data, ensure_ascii=False, indent=2)])
+
+
+def write_jsonl_atomic(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    _write_atomic(path, (json.dumps(row, ensure_ascii=False) for row in rows))
+
+
+def _write_atomic(path: Path, lines: Iterable[str]) -> None:
+    """A reader sees the old file or the whole new one, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("x", encoding="utf-8", newline="\n") as file:
+                file.writelines(f"{line}\n" for line in lines)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}), expected a folder to write in") from error
+
+
+def content_hash(path: str | Path) -> str:
+    """64 hexadecimal digits of a file's bytes, or of the names and bytes of all files of a folder but hidden ones.
+
+    Raises:
+        UserError: there is nothing at the path.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _file_hash(path)
+    if not path.is_dir():
+        raise UserError(f"{path}: found nothing, expected a checkpoint file or folder")
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    visible = {name: _file_hash(file) for name, file in files.items() if not f"/{name}".count("/.")}
+    return hashlib.sha256(json.dumps(visible, sort_keys=True).encode()).hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
