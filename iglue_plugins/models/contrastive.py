@@ -1,0 +1,21 @@
+"""Projections of text and image into the space of the contrastive loss."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from iglue_plugins.models.configuration import XUniterConfig
+
+
+class ContrastiveProjections(nn.Module):
+    """Two separate linear maps without activation, one for texts and one for images."""
+
+    def __init__(self, config: XUniterConfig) -> None:
+        super().__init__()
+        self.text = nn.Linear(config.pooler_size, config.contrastive_size)
+        self.image = nn.Linear(config.pooler_size, config.contrastive_size)
+
+    def forward(self, text_pooled: Tensor, region_pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, pooler_size) each -> (N, contrastive_size) each, rows of L2 norm 1: dot products are cosines."""
+        return F.normalize(self.text(text_pooled), dim=-1), F.normalize(self.image(region_pooled), dim=-1)

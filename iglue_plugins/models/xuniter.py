@@ -1,0 +1,87 @@
+"""xUNITER with a task head and contrastive projections, and its registry plugin."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from iglue_plugins.models.configuration import HeadKind, XUniterConfig, check_head
+from iglue_plugins.models.contrastive import ContrastiveProjections
+from iglue_plugins.models.encoder import XUniterModel, XUniterPreTrainedModel
+from iglue_plugins.models.heads import build_head
+
+
+class XUniterForVisionAndLanguage(XUniterPreTrainedModel):
+    """The encoder, the head that the configuration names, and the contrastive projections.
+
+    A batch is a dict of tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
+    (N, R, D), region_locations (N, R, 5), region_mask (N, R). Other keys, such as labels, are ignored.
+    """
+
+    def __init__(self, config: XUniterConfig) -> None:
+        super().__init__(config)
+        self.encoder = XUniterModel(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.head = build_head(config)
+        self.contrastive = ContrastiveProjections(config)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        region_features: Tensor,
+        region_locations: Tensor,
+        region_mask: Tensor,
+        **ignored: object,
+    ) -> Tensor:
+        """Logits of a batch: (N, C) for classifier and answers, (N / 2, C) for paired, (N, 1) for matching.
+
+        Raises:
+            ValueError: the model has no head.
+        """
+        if self.head is None:
+            raise ValueError("the model has no head; choose one by set_head(kind, num_labels)")
+        encoded = self.encoder(
+            input_ids, attention_mask, region_features, region_locations, region_mask, pooled_only=True
+        )
+        return self.head(self.dropout(encoded.text_pooled * encoded.region_pooled))
+
+    def embed_pairs(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        region_features: Tensor,
+        region_locations: Tensor,
+        region_mask: Tensor,
+        joint: bool = False,
+        **ignored: object,
+    ) -> tuple[Tensor, Tensor]:
+        """L2-normalised text and image embeddings of a batch, (N, contrastive_size) each.
+
+        By default from a text-only and an image-only pass; `joint` takes both from one pass over [text; regions],
+        where each sees its own partner through attention.
+        """
+        regions = (region_features, region_locations, region_mask)
+        if joint:
+            encoded = self.encoder(input_ids, attention_mask, *regions, pooled_only=True)
+            return self.contrastive(encoded.text_pooled, encoded.region_pooled)
+        text = self.encoder(input_ids, attention_mask, pooled_only=True)
+        image = self.encoder(None, None, *regions, pooled_only=True)
+        return self.contrastive(text.text_pooled, image.region_pooled)
+
+    def set_head(self, kind: HeadKind, num_labels: int) -> None:
+        """Give the model a freshly initialised head, unless it has one of this kind and size already.
+
+        Raises:
+            ValueError: no head of this kind with this many outputs exists.
+        """
+        check_head(kind, num_labels)
+        if (kind, num_labels) == (self.config.head, self.config.num_labels):
+            return
+        self.config.head, self.config.num_labels = kind, num_labels
+        self.head = build_head(self.config).apply(self._init_weights).to(self.device, self.dtype).train(self.training)
+
+
+AutoConfig.register("xuniter", XUniterConfig)
+AutoModel.register(XUniterConfig, XUniterForVisionAndLanguage)
