@@ -1,0 +1,70 @@
+"""Scores as pure functions of arrays."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """The percentage (0-100) of predictions that equal their labels.
+
+    Args:
+        predictions: (examples,) of any dtype that compares with `labels`.
+        labels: (examples,).
+
+    Raises:
+        ValueError: the two have different shapes, or there are no examples.
+    """
+    predictions, labels = np.asarray(predictions), np.asarray(labels)
+    if predictions.shape != labels.shape or labels.ndim != 1 or not labels.size:
+        raise ValueError(
+            f"accuracy needs two equally long, non-empty vectors, not {predictions.shape} and {labels.shape}"
+        )
+    return float(100 * np.mean(predictions == labels))
+
+
+def retrieval_ranks(
+    similarity: ArrayLike, image_of_caption: ArrayLike
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rank, from 1 for the best, of the right image for each caption and of the right caption for each image.
+
+    Ties are pessimistic: a wrong candidate with the same score as the right one is ranked before it, and so is one
+    whose comparison with it is undefined (NaN); a scorer that says the same for every pair gets no credit. An image
+    with several captions is ranked by the best of them, against the captions of other images only.
+
+    Args:
+        similarity: (captions, images) float; higher is more alike.
+        image_of_caption: (captions,) int, the column of each caption's image.
+
+    Returns:
+        (captions,) int64 image ranks, and (images,) int64 caption ranks.
+
+    Raises:
+        ValueError: the shapes do not fit, an index is out of range, or an image has no caption.
+    """
+    similarity, image_of_caption = np.asarray(similarity), np.asarray(image_of_caption)
+    if similarity.ndim != 2 or image_of_caption.shape != similarity.shape[:1]:
+        raise ValueError(
+            f"similarity {similarity.shape} must be (captions, images) and image_of_caption "
+            f"{image_of_caption.shape} (captions,)"
+        )
+    images = np.arange(similarity.shape[1])
+    if not np.array_equal(np.unique(image_of_caption), images):
+        raise ValueError(f"image_of_caption must name each of the {len(images)} images at least once, and no other")
+    right = image_of_caption[:, None] == images
+    right_image = similarity[np.arange(len(similarity)), image_of_caption]
+    best_caption = np.where(right, similarity, -np.inf).max(axis=0)
+    image_ranks = 1 + (~right & ~(similarity < right_image[:, None])).sum(axis=1)
+    caption_ranks = 1 + (~right & ~(similarity < best_caption)).sum(axis=0)
+    return image_ranks, caption_ranks
+
+
+def recall_at(ranks: ArrayLike, k: int) -> float:
+    """The percentage (0-100) of `ranks` (queries,), counted from 1, that are at most `k`."""
+    return float(100 * np.mean(np.asarray(ranks) <= k))
+
+
+def median_rank(ranks: ArrayLike) -> float:
+    """The median of `ranks` (queries,), counted from 1; the mean of the middle two for an even number of queries."""
+    return float(np.median(np.asarray(ranks)))

@@ -1,0 +1,172 @@
+"""Trainers side by side: per language, averaged over the target languages, and against the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
+from iglue_plugins.reporting.results import RunResult, check_comparable, check_one_row, read_result
+
+
+@dataclass(frozen=True)
+class Score:
+    """The main metric (0-100) of each seed, its mean, and its standard deviation (ddof 1; None for one seed)."""
+
+    mean: float
+    std: float | None
+    per_seed: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One trainer. `difference` is its target mean minus the first row's, in points; None for the first row."""
+
+    label: str
+    trainer: str
+    training_languages: tuple[str, ...]
+    labels_per_step: int
+    steps: int
+    runs: tuple[str, ...]
+    languages: dict[str, Score]
+    target_mean: Score
+    difference: Interval | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows over the same task, split, metric, languages, examples and seeds.
+
+    `auxiliary` holds the languages that any row trained on beside the source; `targets` are all the others, so that
+    every row is averaged over the same zero-shot languages. `examples` counts them per language.
+    """
+
+    task: str
+    split: str
+    metric: str
+    source: str
+    auxiliary: tuple[str, ...]
+    targets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    examples: dict[str, int]
+    rows: tuple[Row, ...]
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The evaluated languages in the order of the columns: source, auxiliary, targets."""
+        return tuple(
+            language for language in (self.source, *self.auxiliary, *self.targets) if language in self.examples
+        )
+
+
+def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "test") -> Comparison:
+    """Compare rows of finished runs; each row is a label and its run folders, one per seed.
+
+    Raises:
+        UserError: no row or run, a label given twice, a run that is not evaluated on `split`, or runs that differ in
+            task, metric, source language, languages or examples; within a row, in more than the seed; between rows,
+            in the seeds.
+    """
+    _check_labels([label for label, _ in rows])
+    results = {label: _read_row(label, folders, split) for label, folders in rows}
+    first_label, first_row = next(iter(results.items()))
+    first = first_row[0]
+    for label, row in results.items():
+        for result in row:
+            check_comparable(first, result, split)
+        _check_seeds(first_label, first_row, label, row)
+    source, auxiliary, targets = _language_roles(first, [result for row in results.values() for result in row])
+    return Comparison(
+        task=first.record["task"],
+        split=split,
+        metric=first.record["main_metric"],
+        source=source,
+        auxiliary=auxiliary,
+        targets=targets,
+        seeds=_seeds(first_row),
+        examples={language: len(ids) for language, ids in first.example_ids.items()},
+        rows=tuple(
+            _build_row(label, row, targets, None if row is first_row else _difference(row, first_row, targets))
+            for label, row in results.items()
+        ),
+    )
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    if not labels:
+        raise UserError("a comparison needs at least one row of runs, and none was given")
+    if repeated := [label for label in labels if labels.count(label) > 1]:
+        raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
+
+
+def _read_row(label: str, folders: Sequence[Path], split: str) -> list[RunResult]:
+    """The runs of a row in the order of their seeds."""
+    results = sorted((read_result(folder, split) for folder in folders), key=lambda result: result.record["seed"])
+    if not results:
+        raise UserError(f"row '{label}' has no runs; give it one run folder per seed")
+    check_one_row(label, results)
+    return results
+
+
+def _seeds(row: Iterable[RunResult]) -> tuple[int, ...]:
+    return tuple(result.record["seed"] for result in row)
+
+
+def _check_seeds(first_label: str, first_row: list[RunResult], label: str, row: list[RunResult]) -> None:
+    wanted, found = _seeds(first_row), _seeds(row)
+    if unshared := sorted(set(wanted) ^ set(found)):
+        owner = next(result for result in (*first_row, *row) if result.record["seed"] == unshared[0])
+        raise UserError(
+            f"{owner.folder}: seed {unshared[0]} has no counterpart; row '{first_label}' has seeds "
+            f"{_listed(wanted)} and row '{label}' {_listed(found)}, and rows are compared seed by seed"
+        )
+
+
+def _listed(items: Iterable[object]) -> str:
+    return ", ".join(map(str, items))
+
+
+def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """The source, the auxiliary languages of all runs together, and the target languages."""
+    source = first.record["source_language"]
+    trained_on = {language for result in results for language in result.record["training_languages"]} - {source}
+    auxiliary = tuple(sorted(trained_on))
+    targets = tuple(language for language in first.metric if language != source and language not in trained_on)
+    if not targets:
+        raise UserError(
+            f"{first.folder}: no target language is left among {_listed(first.metric)}, since {source} is the source "
+            f"and the rows trained on {_listed(auxiliary) or 'no other'}; evaluate on at least one more language"
+        )
+    return source, auxiliary, targets
+
+
+def _build_row(label: str, row: list[RunResult], targets: Sequence[str], difference: Interval | None) -> Row:
+    record = row[0].record
+    return Row(
+        label=label,
+        trainer=record["trainer"],
+        training_languages=tuple(record["training_languages"]),
+        labels_per_step=record["labels_per_step"],
+        steps=record["steps"],
+        runs=tuple(str(result.folder) for result in row),
+        languages={language: _score([result.metric[language] for result in row]) for language in row[0].metric},
+        target_mean=_score([np.mean([result.metric[language] for language in targets]) for result in row]),
+        difference=difference,
+    )
+
+
+def _score(per_seed: Sequence[float]) -> Score:
+    std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
+    return Score(float(np.mean(per_seed)), std, tuple(map(float, per_seed)))
+
+
+def _difference(row: list[RunResult], first_row: list[RunResult], targets: Sequence[str]) -> Interval:
+    scores, first_scores = (
+        [np.stack([result.scores[language] for result in results]) for language in targets]
+        for results in (row, first_row)
+    )
+    return paired_bootstrap(scores, first_scores, example_ids=[row[0].example_ids[language] for language in targets])

@@ -1,0 +1,143 @@
+"""A comparison as files: for spreadsheets, programs, web pages and papers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from iglue_plugins.reporting.comparison import Comparison, Row, Score
+from iglue_plugins.reporting.files import write_atomic
+from iglue_plugins.reporting.wording import (
+    SIGNIFICANT,
+    describe,
+    difference_text,
+    interval_text,
+    mean_text,
+    notes,
+    role,
+    std_text,
+    title,
+)
+
+TEX_ESCAPES = str.maketrans(
+    {character: f"\\{character}" for character in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+)
+MARKDOWN_ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\`*_|<>[]"})
+
+
+def write(comparison: Comparison, folder: Path) -> list[Path]:
+    """Write comparison.csv, .json, .md and .tex into `folder`, each atomically, and return their paths.
+
+    csv and json are unrounded: csv has a row per trainer, json each seed as well. md and tex hold the rounded table
+    with its notes.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    texts = {"csv": _csv, "json": _json, "md": _markdown, "tex": _tex}
+    return [
+        write_atomic(Path(folder) / f"comparison.{suffix}", text(comparison).encode())
+        for suffix, text in texts.items()
+    ]
+
+
+def _csv(comparison: Comparison) -> str:
+    rows = [_csv_row(comparison, row) for row in comparison.rows]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _csv_row(comparison: Comparison, row: Row) -> dict[str, object]:
+    """Columns in a fixed order; a value that does not exist (no deviation, no difference) is empty."""
+    scores = {language: row.languages[language] for language in comparison.languages} | {"mean": row.target_mean}
+    interval = row.difference
+    return {
+        "label": row.label,
+        "trainer": row.trainer,
+        "task": comparison.task,
+        "split": comparison.split,
+        "metric": comparison.metric,
+        "source": comparison.source,
+        "auxiliary": " ".join(comparison.auxiliary),
+        "seeds": " ".join(map(str, comparison.seeds)),
+        "training_languages": " ".join(row.training_languages),
+        "labels_per_step": row.labels_per_step,
+        "steps": row.steps,
+        **{f"{name}{end}": value for name, score in scores.items() for end, value in _mean_and_std(score)},
+        "difference": interval and interval.difference,
+        "difference_low": interval and interval.low,
+        "difference_high": interval and interval.high,
+    }
+
+
+def _mean_and_std(score: Score) -> tuple[tuple[str, float | None], ...]:
+    return ("", score.mean), ("_std", score.std)
+
+
+def _json(comparison: Comparison) -> str:
+    content = {"format": 1, **asdict(comparison), "summary": describe(comparison), "notes": notes(comparison)}
+    return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
+
+
+def _header(comparison: Comparison) -> list[str]:
+    named = [
+        language if role(comparison, language) == "target" else f"{language} ({role(comparison, language)})"
+        for language in comparison.languages
+    ]
+    return ["", *named, "mean", "difference"]
+
+
+def _cells(comparison: Comparison, row: Row, escape: Callable[[str], str]) -> list[str]:
+    scores = [*(row.languages[language] for language in comparison.languages), row.target_mean]
+    difference = f"{difference_text(row.difference)} {interval_text(row.difference)}" if row.difference else ""
+    return [
+        escape(text) for text in (row.label, *(f"{mean_text(s)} {std_text(s)}".strip() for s in scores), difference)
+    ]
+
+
+def _markdown(comparison: Comparison) -> str:
+    def escape(text: str) -> str:
+        return text.translate(MARKDOWN_ESCAPES)
+
+    header = [escape(name) for name in _header(comparison)]
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    body = [_cells(comparison, row, escape) for row in comparison.rows]
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *body)]
+    listed = [f"- {escape(note)}" for note in notes(comparison)]
+    return "\n".join([f"**{escape(title(comparison))}**", "", *lines, "", *listed]) + "\n"
+
+
+def _tex(comparison: Comparison) -> str:
+    """A table* for the booktabs package."""
+
+    def escape(text: str) -> str:
+        escaped = text.translate(TEX_ESCAPES).replace(SIGNIFICANT, "$^{*}$")
+        return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped)
+
+    header = [escape(name) for name in _header(comparison)]
+    body = [" & ".join(_cells(comparison, row, escape)) + r" \\" for row in comparison.rows]
+    return "\n".join(
+        [
+            r"\begin{table*}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+            r"\toprule",
+            " & ".join(header) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            rf"\caption{{{escape(title(comparison))}. {escape(' '.join(notes(comparison)))}}}",
+            r"\end{table*}",
+            "",
+        ]
+    )

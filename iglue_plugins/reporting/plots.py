@@ -1,0 +1,155 @@
+"""A comparison as a picture."""
+
+from __future__ import annotations
+
+import io
+import math
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+
+from iglue_plugins.reporting.comparison import Comparison, Row
+from iglue_plugins.reporting.files import write_atomic
+from iglue_plugins.reporting.wording import SIGNIFICANT, mean_text, role, title
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; the hatches go on where the colours end.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+HATCHES = ("", "///", "...", "xxx")
+CLUSTER_WIDTH = 0.84
+GROUP_GAP = 0.6
+MEAN_WIDTH = 2.0  # its bars carry their numbers
+INCHES_PER_BAR = 0.14
+INCHES_PER_CLUSTER = 0.4
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the clusters of bars stand: headings with the names below them, and each name's centre and width."""
+
+    groups: tuple[tuple[str, tuple[str, ...]], ...]
+    centres: tuple[float, ...]
+    widths: tuple[float, ...]
+    floor: int
+
+    @property
+    def names(self) -> list[str]:
+        return [name for _, names in self.groups for name in names]
+
+
+def bar_chart(comparison: Comparison, path: Path) -> None:
+    """Draw a PNG: bars per language and row, grouped by the language's role, and the target mean at the end.
+
+    Error bars are the standard deviation over seeds. The axis starts at a multiple of ten below all bars, and says so;
+    a star on a target mean says that its difference to the first row is significant.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    layout = _layout(comparison)
+    per_cluster = max(INCHES_PER_CLUSTER, INCHES_PER_BAR * len(comparison.rows))
+    width = min(16.0, max(6.4, 2 + per_cluster * sum(layout.widths)))
+    figure = Figure(figsize=(width, 4.6), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for index, row in enumerate(comparison.rows):
+        _draw_row(axes, comparison, row, index, layout)
+    _label(axes, comparison, layout)
+    figure.suptitle(title(comparison), fontsize=11)
+    figure.legend(loc="outside lower center", ncols=max(1, int(width / 2)), frameon=False, fontsize=9)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_atomic(Path(path), png.getvalue())
+
+
+def _layout(comparison: Comparison) -> Layout:
+    by_role: dict[str, tuple[str, ...]] = {"source": (), "auxiliary": (), "target": ()}
+    for language in comparison.languages:
+        by_role[role(comparison, language)] += (language,)
+    by_role["target languages"] = by_role.pop("target")
+    groups = (*((heading, names) for heading, names in by_role.items() if names), ("targets", ("mean",)))
+    widths = (*(1.0 for _ in comparison.languages), MEAN_WIDTH)
+    gaps = [0.0 if index else GROUP_GAP for _, names in groups for index in range(len(names))]
+    ends = accumulate(width + gap for width, gap in zip(widths, gaps))
+    centres = tuple(end - width / 2 for end, width in zip(ends, widths))
+    return Layout(groups, centres, widths, _floor(comparison))
+
+
+def _floor(comparison: Comparison) -> int:
+    """The multiple of ten below the lowest error bar, and 0 at the least."""
+    scores = [score for row in comparison.rows for score in (*row.languages.values(), row.target_mean)]
+    lowest = min(score.mean - (score.std or 0) for score in scores)
+    return max(0, 10 * math.floor((lowest - 1) / 10))
+
+
+def _draw_row(axes: Axes, comparison: Comparison, row: Row, index: int, layout: Layout) -> None:
+    scores = [*(row.languages[language] for language in comparison.languages), row.target_mean]
+    widths = [CLUSTER_WIDTH * width / len(comparison.rows) for width in layout.widths]
+    offset = index - (len(comparison.rows) - 1) / 2
+    bars = axes.bar(
+        [centre + offset * width for centre, width in zip(layout.centres, widths)],
+        [score.mean - layout.floor for score in scores],
+        widths,
+        bottom=layout.floor,
+        yerr=[score.std for score in scores] if len(comparison.seeds) > 1 else None,
+        error_kw={"elinewidth": 0.8, "capsize": 1.5, "capthick": 0.8},
+        color=COLOURS[index % len(COLOURS)],
+        hatch=HATCHES[index // len(COLOURS) % len(HATCHES)],
+        edgecolor="white",
+        linewidth=0.4,
+        label=_plain(row.label),
+    )
+    _write_mean(axes, row, bars)
+
+
+def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:
+    significant = row.difference is not None and row.difference.excludes_zero
+    bar = bars.patches[-1]
+    axes.annotate(
+        f"{mean_text(row.target_mean)}{SIGNIFICANT if significant else ''}",
+        (bar.get_x() + bar.get_width() / 2, row.target_mean.mean + (row.target_mean.std or 0)),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        rotation=90,
+        fontsize=8,
+    )
+
+
+def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
+    axes.set_xticks(layout.centres, layout.names)
+    place = dict(zip(layout.names, zip(layout.centres, layout.widths)))
+    below_ticks = axes.get_xaxis_transform()
+    for heading, names in layout.groups:
+        (first, width), (last, _) = place[names[0]], place[names[-1]]
+        ends = first - CLUSTER_WIDTH * width / 2, last + CLUSTER_WIDTH * width / 2
+        axes.plot(ends, (-0.085, -0.085), transform=below_ticks, color="0.5", linewidth=0.8, clip_on=False)
+        axes.text(sum(ends) / 2, -0.1, heading, transform=below_ticks, ha="center", va="top", fontsize=8)
+    axes.set_ylabel(f"{comparison.metric} (%), axis from {layout.floor}", fontsize=9)
+    axes.set_title(_legend_note(comparison), fontsize=8)
+    axes.margins(x=0.01, y=0.14)
+    axes.set_ylim(bottom=layout.floor)
+    axes.grid(axis="y", linewidth=0.4, alpha=0.5)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="x", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend_note(comparison: Comparison) -> str:
+    """What the error bars and the stars mean, where there are any."""
+    meanings = []
+    if len(comparison.seeds) > 1:
+        meanings.append(f"error bars: ± standard deviation over {len(comparison.seeds)} seeds")
+    if len(comparison.rows) > 1:
+        meanings.append(f"{SIGNIFICANT} differs from {_plain(comparison.rows[0].label)} (95 % interval excludes 0)")
+    return "; ".join(meanings)
+
+
+def _plain(text: str) -> str:
+    """Text in which a dollar sign starts no formula."""
+    return text.replace("$", r"\$")

@@ -1,0 +1,81 @@
+"""A comparison in the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from iglue_plugins.evaluation.significance import Interval
+from iglue_plugins.reporting.comparison import Comparison, Score
+from iglue_plugins.reporting.wording import (
+    difference_text,
+    interval_text,
+    mean_text,
+    notes,
+    role,
+    std_text,
+    title,
+)
+
+ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
+
+
+def render(comparison: Comparison) -> Table:
+    """A row per trainer: each language's mean with its deviation below, the target mean, its difference to the first.
+
+    Fifteen languages fit into 100 columns; a significant difference has a star as well as a colour.
+    """
+    table = Table(
+        title=title(comparison),
+        caption="\n".join(notes(comparison)),
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+        caption_style="dim",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=0,
+    )
+    table.add_column("", overflow="fold")
+    for language in comparison.languages:
+        of_role = role(comparison, language)
+        table.add_column(
+            f"{language}\n{ROLE_HEADERS[of_role]}",
+            justify="right",
+            no_wrap=True,
+            style="" if of_role == "target" else "dim",
+        )
+    table.add_column("mean", justify="right", no_wrap=True, style="bold")
+    if len(comparison.rows) > 1:
+        table.add_column("diff", justify="right", overflow="fold")
+    for row in comparison.rows:
+        scores = [*(row.languages[language] for language in comparison.languages), row.target_mean]
+        difference = [_difference_cell(row.difference)] if len(comparison.rows) > 1 else []
+        table.add_row(Text(row.label), *map(_score_cell, scores), *difference)
+    return table
+
+
+def render_record(record: dict[str, Any], split: str) -> Table:
+    """One run's main metric in each language that it has been scored on."""
+    scores = record["scores"][split]
+    table = Table(title=f"{record['name']}: {record['task']}, {split} split, {record['main_metric']} (%)",
+                  title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+    for language in scores:
+        table.add_column(language, justify="right", min_width=5)
+    table.add_row(*(f"{of_language[record['main_metric']]:.1f}" for of_language in scores.values()))
+    return table
+
+
+def _score_cell(score: Score) -> Text:
+    cell = Text(mean_text(score))
+    return cell.append(f"\n{std_text(score)}", style="dim not bold") if score.std is not None else cell
+
+
+def _difference_cell(interval: Interval | None) -> Text:
+    if interval is None:
+        return Text("")
+    colour = ("green" if interval.difference > 0 else "red") if interval.excludes_zero else ""
+    return Text(difference_text(interval), style=colour).append(f"\n{interval_text(interval)}", style="dim")

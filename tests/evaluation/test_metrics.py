@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from iglue_plugins.evaluation.metrics import accuracy, median_rank, recall_at, retrieval_ranks
+
+# Captions 0 and 1 belong to image 0, caption 2 to image 1, caption 3 to image 2.
+IMAGE_OF_CAPTION = [0, 0, 1, 2]
+SIMILARITY = [
+    [0.9, 0.2, 0.1],  # right first
+    [0.3, 0.5, 0.4],  # right last
+    [0.6, 0.8, 0.7],  # right first
+    [0.1, 0.9, 0.6],  # right second
+]
+
+
+def test_accuracy_is_a_percentage():
+    assert accuracy([1, 0, 2, 2], [1, 1, 2, 0]) == 50.0
+    assert accuracy(["cat", "dog", "owl"], ["cat", "dog", "owl"]) == 100.0
+
+
+@pytest.mark.parametrize(("predictions", "labels"), [([1, 0], [1]), ([], []), ([[1]], [[1]])])
+def test_accuracy_refuses_what_it_cannot_score(predictions, labels):
+    with pytest.raises(ValueError, match="equally long, non-empty vectors"):
+        accuracy(predictions, labels)
+
+
+def test_ranks_of_a_worked_matrix():
+    image_ranks, caption_ranks = retrieval_ranks(SIMILARITY, IMAGE_OF_CAPTION)
+    assert image_ranks.tolist() == [1, 3, 1, 2]
+    # Image 0: its better caption (0.9) leads. Image 1: 0.8 is behind caption 3's 0.9. Image 2: 0.6 is behind 0.7.
+    assert caption_ranks.tolist() == [1, 2, 2]
+    assert image_ranks.dtype == caption_ranks.dtype == np.int64
+
+
+def test_recalls_and_median_of_the_worked_matrix():
+    image_ranks, caption_ranks = retrieval_ranks(SIMILARITY, IMAGE_OF_CAPTION)
+    assert [recall_at(image_ranks, k) for k in (1, 2, 3)] == [50.0, 75.0, 100.0]
+    assert recall_at(caption_ranks, 1) == pytest.approx(100 / 3)
+    assert recall_at(caption_ranks, 2) == 100.0
+    assert median_rank(image_ranks) == 1.5
+    assert median_rank(caption_ranks) == 2.0
+
+
+def test_an_images_own_other_captions_are_no_competitors():
+    _, caption_ranks = retrieval_ranks([[0.9, 0.0], [0.9, 0.0], [0.1, 0.5]], [0, 0, 1])
+    assert caption_ranks.tolist() == [1, 1]
+
+
+def test_a_tied_wrong_candidate_is_ranked_before_the_right_one():
+    image_ranks, caption_ranks = retrieval_ranks([[0.5, 0.5, 0.1], [0.4, 0.7, 0.2], [0.1, 0.7, 0.9]], [0, 1, 2])
+    assert image_ranks.tolist() == [2, 1, 1]
+    assert caption_ranks.tolist() == [1, 2, 1]
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0, np.nan, -np.inf])
+def test_a_constant_scorer_gets_no_credit(score):
+    image_ranks, caption_ranks = retrieval_ranks(np.full((4, 3), score), IMAGE_OF_CAPTION)
+    assert image_ranks.tolist() == [3, 3, 3, 3]
+    assert caption_ranks.tolist() == [3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("image_of_caption", "message"),
+    [
+        ([0, 1], "must be"),
+        ([0, 0, 1, 1], "each of the 3 images"),
+        ([0, 1, 2, 3], "each of the 3 images"),
+        ([0, 1, 2, -1], "each of the 3 images"),
+    ],
+)
+def test_captions_must_cover_the_images(image_of_caption, message):
+    with pytest.raises(ValueError, match=message):
+        retrieval_ranks(SIMILARITY, image_of_caption)

@@ -1,0 +1,124 @@
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.reporting import exports
+from iglue_plugins.reporting.comparison import build_comparison
+
+
+@pytest.fixture
+def comparison(two_rows):
+    return build_comparison([("fine_tune & co | 100%", two_rows[0][1]), two_rows[1]])
+
+
+def test_four_files_and_nothing_else_are_written(comparison, tmp_path):
+    folder = tmp_path / "tables" / "mini"
+    paths = exports.write(comparison, folder)
+    assert [path.name for path in paths] == [f"comparison.{suffix}" for suffix in ("csv", "json", "md", "tex")]
+    assert sorted(folder.iterdir()) == sorted(paths)
+
+
+def test_an_interrupted_write_leaves_the_old_file(comparison, tmp_path, monkeypatch):
+    (path,) = [path for path in exports.write(comparison, tmp_path) if path.suffix == ".csv"]
+    before = path.read_text()
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", fail)
+    with pytest.raises(KeyboardInterrupt):
+        exports.write(replace(comparison, rows=comparison.rows[:1]), tmp_path)
+    assert path.read_text() == before
+    assert not list(tmp_path.glob(".comparison*"))
+
+
+def test_a_folder_that_is_a_file_is_named(comparison, tmp_path):
+    (tmp_path / "tables").touch()
+    with pytest.raises(UserError, match=f"^{tmp_path}/tables/comparison.csv: cannot be written"):
+        exports.write(comparison, tmp_path / "tables")
+
+
+def test_csv_has_an_unrounded_row_per_trainer(comparison, tmp_path):
+    exports.write(comparison, tmp_path)
+    with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        finetune, xvl_maml = csv.DictReader(file)
+    assert list(finetune) == [
+        *("label", "trainer", "task", "split", "metric", "source", "auxiliary", "seeds"),
+        *("training_languages", "labels_per_step", "steps"),
+        *("en", "en_std", "tr", "tr_std", "ar", "ar_std", "ru", "ru_std", "mean", "mean_std"),
+        *("difference", "difference_low", "difference_high"),
+    ]
+    assert finetune["label"] == "fine_tune & co | 100%"
+    assert (finetune["mean"], finetune["difference"], finetune["difference_low"]) == ("33.75", "", "")
+    assert float(finetune["en_std"]) == comparison.rows[0].languages["en"].std
+    assert (xvl_maml["trainer"], xvl_maml["auxiliary"], xvl_maml["seeds"]) == ("xvl_maml", "tr", "0 1")
+    assert (xvl_maml["training_languages"], xvl_maml["labels_per_step"], xvl_maml["steps"]) == ("tr", "32", "300")
+    assert float(xvl_maml["difference_high"]) == comparison.rows[1].difference.high
+
+
+def test_csv_leaves_the_deviation_of_one_seed_empty(two_rows, tmp_path):
+    exports.write(build_comparison([(label, runs[:1]) for label, runs in two_rows]), tmp_path)
+    with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
+        first = next(csv.DictReader(file))
+    assert (first["mean"], first["mean_std"], first["ar_std"]) == ("35.0", "", "")
+
+
+def test_json_has_everything_down_to_the_seeds(comparison, tmp_path):
+    exports.write(comparison, tmp_path)
+    content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert content["format"] == 1
+    assert (content["task"], content["split"], content["metric"]) == ("mini/xvnli", "test", "accuracy")
+    assert (content["source"], content["auxiliary"], content["targets"]) == ("en", ["tr"], ["ar", "ru"])
+    assert content["examples"] == {"en": 4, "tr": 4, "ar": 4, "ru": 5}
+    finetune, xvl_maml = content["rows"]
+    assert finetune["target_mean"]["per_seed"] == [35.0, 32.5]
+    assert finetune["difference"] is None
+    assert list(xvl_maml["runs"]) == list(comparison.rows[1].runs)
+    assert xvl_maml["languages"]["ar"] == {
+        "mean": 87.5,
+        "std": comparison.rows[1].languages["ar"].std,
+        "per_seed": [75.0, 100.0],
+    }
+    assert xvl_maml["difference"] == vars(comparison.rows[1].difference)
+    assert content["summary"][0].startswith("xvl_maml beats")
+
+
+def test_markdown_is_a_table_with_notes(comparison, tmp_path):
+    exports.write(comparison, tmp_path)
+    lines = (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "**mini/xvnli, test split: accuracy (%)**"
+    assert lines[2] == "|  | en (source) | tr (auxiliary) | ar | ru | mean | difference |"
+    assert lines[3] == "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    assert lines[4] == (
+        r"| fine\_tune & co \| 100% | 87.5 ±17.7 | 12.5 ±17.7 | 37.5 ±17.7 | 30.0 ±14.1 | 33.8 ±1.8 |  |"
+    )
+    assert lines[5].startswith(r"| xvl\_maml | 0.0 ±0.0 | 100.0 ±0.0 | 87.5 ±17.7 | 70.0 ±14.1 | 78.8 ±15.9 |")
+    assert r"| +45.0\* \[" in lines[5] and lines[5].endswith(r"\] |")
+    assert lines[7] == "- The mean is over 2 target languages, without source en and auxiliary tr."
+
+
+def test_tex_is_an_escaped_booktabs_table(comparison, tmp_path):
+    exports.write(comparison, tmp_path)
+    lines = (tmp_path / "comparison.tex").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == r"\begin{table*}" and lines[-1] == r"\end{table*}"
+    assert [lines[index] for index in (2, 3, 5, 8, 9)] == [
+        r"\begin{tabular}{lrrrrrr}",
+        r"\toprule",
+        r"\midrule",
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    assert lines[4] == r" & en (source) & tr (auxiliary) & ar & ru & mean & difference \\"
+    assert lines[6].startswith(r"fine\_tune \& co | 100\% & 87.5 $\pm$17.7 & 12.5 $\pm$17.7 & ")
+    assert r" & +45.0$^{*}$ [" in lines[7] and lines[7].endswith(r"] \\")
+    assert lines[10].startswith(r"\caption{mini/xvnli, test split: accuracy (\%). The mean is over 2 target languages")
+
+
+def test_tex_has_true_minus_signs_in_numbers_only(two_rows, tmp_path):
+    exports.write(build_comparison([two_rows[1], ("uc-2", two_rows[0][1])]), tmp_path)
+    row = (tmp_path / "comparison.tex").read_text(encoding="utf-8").splitlines()[7]
+    assert row.startswith("uc-2 & ")
+    assert "$-$45.0$^{*}$ [$-$" in row
