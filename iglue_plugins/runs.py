@@ -176,24 +176,28 @@ def _parsed_line(line: str, path: Path, number: int) -> dict[str, Any]:
 
 
 def write_json_atomic(path: Path, data: Any) -> None:
-    _write_atomic(path, [json.dumps(data, ensure_ascii=False, indent=2)])
+    write_atomic(path, f"{json.dumps(data, ensure_ascii=False, indent=2)}\n".encode())
 
 
 def write_jsonl_atomic(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    _write_atomic(path, (json.dumps(row, ensure_ascii=False) for row in rows))
+    write_atomic(path, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode())
 
 
-def _write_atomic(path: Path, lines: Iterable[str]) -> None:
-    """A reader sees the old file or the whole new one, even after a power cut."""
+def write_atomic(path: Path, content: bytes) -> Path:
+    """Write `content` so that a reader sees the old file or the whole new one, even after a power cut; returns `path`.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("x", encoding="utf-8", newline="\n") as file:
-                file.writelines(f"{line}\n" for line in lines)
+            with temporary.open("xb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            return temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -11,7 +11,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from iglue_plugins.reporting.comparison import Comparison, Row, Score
-from iglue_plugins.reporting.files import write_atomic
 from iglue_plugins.reporting.wording import (
     SIGNIFICANT,
     describe,
@@ -23,6 +22,7 @@ from iglue_plugins.reporting.wording import (
     std_text,
     title,
 )
+from iglue_plugins.runs import write_atomic
 
 TEX_ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
