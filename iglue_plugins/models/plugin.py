@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from iglue_plugins.errors import UserError, nearest
@@ -39,6 +41,13 @@ class XUniter:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    def _check_folder(self) -> None:
+        """Something that looks like a path is never asked for on the hub."""
+        for key in ("checkpoint", "tokenizer"):
+            source = getattr(self.settings, key)
+            if source and (source.startswith((".", "/", "~")) or source.count("/") > 1) and not Path(source).is_dir():
+                raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a hub id")
+
     def load(self) -> tuple[XUniterForVisionAndLanguage, PreTrainedTokenizerBase]:
         """The model, in evaluation mode, and its tokeniser.
 
@@ -46,6 +55,7 @@ class XUniter:
             UserError: a checkpoint or tokeniser that is not there, a configuration key that does not exist or fit, or
                 a tokeniser with more words than the model.
         """
+        self._check_folder()
         tokenizer, model = self._load_tokenizer(), self._load_model()
         if len(tokenizer) > model.config.vocab_size:
             raise UserError(
@@ -82,7 +92,7 @@ class XUniter:
             return XUniterForVisionAndLanguage.from_pretrained(
                 self.settings.checkpoint, revision=self.settings.revision, config=config, use_safetensors=True
             )
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise UserError(
                 f"no xuniter weights that fit its configuration can be loaded from {self.settings.checkpoint!r}; "
                 f"expected model.safetensors: {first_line(error)}"

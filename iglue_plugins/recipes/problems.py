@@ -22,6 +22,9 @@ class RecipeError(UserError):
         super().__init__("\n".join(problems))
         self.problems = list(problems)
 
+    def __reduce__(self) -> tuple[type[RecipeError], tuple[list[str]]]:
+        return type(self), (self.problems,)  # as it comes from a worker process
+
 
 class Problems:
     """At most one problem for a key path; what lies under a key that is already known to be wrong is not repeated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -23,22 +24,12 @@ from iglue_plugins.reporting.wording import (
 ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
 
 
-def render(comparison: Comparison) -> Table:
+def render(comparison: Comparison) -> Group:
     """A row per trainer: each language's mean with its deviation below, the target mean, its difference to the first.
 
     Fifteen languages fit into 100 columns; a significant difference has a star as well as a colour.
     """
-    table = Table(
-        title=title(comparison),
-        caption="\n".join(notes(comparison)),
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="dim",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        padding=0,
-    )
+    table = _table()
     table.add_column("", overflow="fold")
     for language in comparison.languages:
         of_role = role(comparison, language)
@@ -55,18 +46,26 @@ def render(comparison: Comparison) -> Table:
         scores = [*(row.languages[language] for language in comparison.languages), row.target_mean]
         difference = [_difference_cell(row.difference)] if len(comparison.rows) > 1 else []
         table.add_row(Text(row.label), *map(_score_cell, scores), *difference)
-    return table
+    return _titled(title(comparison), table, *notes(comparison))
 
 
-def render_record(record: dict[str, Any], split: str) -> Table:
+def render_record(record: dict[str, Any], split: str) -> Group:
     """One run's main metric in each language that it has been scored on."""
     scores = record["scores"][split]
-    table = Table(title=f"{record['name']}: {record['task']}, {split} split, {record['main_metric']} (%)",
-                  title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+    table = _table()
     for language in scores:
         table.add_column(language, justify="right", min_width=5)
     table.add_row(*(f"{of_language[record['main_metric']]:.1f}" for of_language in scores.values()))
-    return table
+    return _titled(f"{record['name']}: {record['task']}, {split} split, {record['main_metric']} (%)", table)
+
+
+def _table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
+
+
+def _titled(heading: str, table: Table, *below: str) -> Group:
+    """Rich would wrap a table's own title and caption to the table's width, and that can be a few letters."""
+    return Group(Text(heading, style="bold"), table, *(Text(note, style="dim") for note in below))
 
 
 def _score_cell(score: Score) -> Text:

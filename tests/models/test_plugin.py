@@ -63,10 +63,15 @@ def test_a_subclass_gives_another_default_checkpoint(checkpoint: Path) -> None:
 def test_what_cannot_be_loaded(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="neither tokenizer nor checkpoint; expected a folder or hub id in either"):
         load()
-    with pytest.raises(UserError, match=r"no tokeniser can be loaded from '.*nothing'; expected a folder that holds"):
+    with pytest.raises(UserError, match=r"model.checkpoint: found no folder '.*nothing', expected one with a saved"):
         load(checkpoint=str(tmp_path / "nothing"))
-    with pytest.raises(UserError, match=r"no model can be loaded from '.*nothing'; expected a folder that holds"):
-        load(checkpoint=str(tmp_path / "nothing"), tokenizer=str(checkpoint))
+    with pytest.raises(UserError, match=r"model.tokenizer: found no folder '.*nothing', expected one with a saved"):
+        load(checkpoint=str(checkpoint), tokenizer=str(tmp_path / "nothing"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no tokeniser can be loaded from '.*empty'; expected a folder that holds"):
+        load(checkpoint=str(tmp_path / "empty"))
+    with pytest.raises(UserError, match=r"'.*empty' holds a model of type None; expected 'xuniter'"):
+        load(checkpoint=str(tmp_path / "empty"), tokenizer=str(checkpoint))
     (checkpoint / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"no xuniter weights .* expected model.safetensors"):
         load(checkpoint=str(checkpoint))

@@ -1,0 +1,111 @@
+"""The command line, `iglue`. Nothing here imports torch until a command needs it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iglue_plugins.errors import UserError
+
+app = typer.Typer(
+    help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
+    pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+data = typer.Typer(help="Look at a task's data.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+INTERRUPTED = 130  # typer's exit code for Ctrl-C
+
+RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="a recipe (.yaml)")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="settings to change")]
+
+
+@app.command()
+def run(recipe: RecipePath, overrides: Overrides = None) -> None:
+    """Train and evaluate as RECIPE says; resumes a run that was cut short, and does not repeat a finished one."""
+    from iglue_plugins.recipes import load_recipe
+
+    resolved = load_recipe(recipe, overrides or [])
+
+    from rich.console import Console
+
+    from iglue_plugins import harness
+    from iglue_plugins.reporting.tables import render_record
+
+    finished = harness.run(resolved)
+    for split in resolved.evaluation.splits:
+        Console().print(render_record(finished.record(), split))
+    print(finished.folder)
+
+
+@app.command()
+def compare(
+    rows: Annotated[list[Path], typer.Argument(
+        metavar="RECIPE_OR_FOLDER...", help="recipes, folders of recipes or finished runs; the first is the baseline")],
+    seeds: Annotated[str, typer.Option(help="comma-separated; each recipe is run with each seed")] = "0",
+    split: Annotated[str, typer.Option(help="the split to score")] = "test",
+    jobs: Annotated[int, typer.Option(min=1, help="runs at a time, a process each")] = 1,
+    override: Annotated[list[str] | None, typer.Option("--set", help="KEY.PATH=VALUE for every recipe")] = None,
+    output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG")] = Path("comparison"),
+) -> None:
+    """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG."""
+    from iglue_plugins import comparing
+
+    comparing.compare(rows, comparing.parse_seeds(seeds), split, jobs, override or [], output)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of recipes, so that editors can complete them."""
+    from iglue_plugins.recipes import schema as recipe_schema
+
+    print(json.dumps(recipe_schema(), indent=2))
+
+
+@app.command("list")
+def list_plugins() -> None:
+    """List the trainers, tasks and models by name, those of other packages included."""
+    from iglue_plugins import registry
+
+    for kind in (registry.trainers, registry.tasks, registry.models):
+        print(f"{kind.kind}s: {', '.join(kind.names())}")
+        for name, reason in kind.broken.items():
+            print(f"  {name} is broken: {reason}")
+
+
+@data.command("show")
+def show(
+    task: Annotated[str, typer.Argument(help="a task's name, such as mini/xvnli")],
+    language: Annotated[str, typer.Option(help="a language code")] = "en",
+    split: Annotated[str, typer.Option(help="a split")] = "test",
+    examples: Annotated[int, typer.Option(min=1, help="how many")] = 6,
+    output: Annotated[Path | None, typer.Option(help="the PNG; default: <task>-<language>.png")] = None,
+) -> None:
+    """Draw a few examples of TASK, pictures included, to a PNG."""
+    from iglue_plugins import registry
+    from iglue_plugins.data.show import draw_examples
+
+    path = output or Path(f"{task.replace('/', '-')}-{language}.png")
+    for line in draw_examples(registry.tasks.get(task)(), split, language, examples, path):
+        print(line)
+    print(path)
+
+
+def main() -> None:
+    """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
+    try:
+        app()
+    except UserError as error:
+        print(f"iglue: {error}", file=sys.stderr)
+        sys.exit(2)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("iglue: interrupted; the same command resumes", file=sys.stderr)
+        raise
+
+
+if __name__ == "__main__":
+    main()

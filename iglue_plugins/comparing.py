@@ -1,0 +1,124 @@
+"""Run what a comparison needs, then tabulate it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from rich.console import Console
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.recipes import Recipe, load_recipe
+from iglue_plugins.reporting import exports, plots, tables, wording
+from iglue_plugins.reporting.comparison import Comparison, build_comparison
+from iglue_plugins.runs import Run
+
+
+def parse_seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"--seeds: found '{text}', expected whole numbers separated by commas, such as 0,1,2") from None
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds: found '{text}', expected each seed once")
+    return seeds
+
+
+def compare(
+    rows: Sequence[Path], seeds: Sequence[int], split: str, jobs: int, overrides: Sequence[str], output: Path
+) -> None:
+    """A table with a row for each recipe (run with every seed), folder of recipes (all of them) or finished run.
+
+    Finished runs of the same name, one for each seed, make one row.
+    """
+    labelled: dict[str, list[Path]] = {}
+    recipes: dict[str, list[Recipe]] = {}
+    for path in expanded(rows):
+        if path.is_dir():
+            labelled.setdefault(Run(path).record()["name"], []).append(path)
+            continue
+        of_row = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
+        name = of_row[0].name
+        if name in labelled:
+            raise UserError(f"{path}: found the name '{name}' of an earlier row, expected another; set name in the recipe")
+        labelled[name], recipes[name] = [], of_row
+    check_targets(recipes)
+    folders = iter(run_all([recipe for of_row in recipes.values() for recipe in of_row], jobs))
+    for name, of_row in recipes.items():
+        labelled[name] += [next(folders) for _ in of_row]
+    report(build_comparison(list(labelled.items()), split), output)
+
+
+def check_targets(recipes: dict[str, list[Recipe]]) -> None:
+    """Better now than after all the runs: some language must be left that no row has been trained on."""
+    all_of = [recipe for of_row in recipes.values() for recipe in of_row]
+    trained = {language for recipe in all_of if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages}
+    for recipe in all_of:
+        if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
+            raise UserError(f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
+                            f"{recipe.source_language} and auxiliary {', '.join(sorted(trained)) or 'none'}")
+
+
+def report(comparison: Comparison, output: Path) -> None:
+    """Print the table, and write it to the folder."""
+    Console().print(tables.render(comparison))
+    for sentence in wording.describe(comparison):
+        print(sentence)
+    written = [*exports.write(comparison, output), output / "comparison.png"]
+    plots.bar_chart(comparison, written[-1])
+    print("written:", ", ".join(str(path) for path in written))
+
+
+def expanded(rows: Sequence[Path]) -> list[Path]:
+    """Recipe files and folders of finished runs; a folder of recipes gives all of them, finetune.yaml first."""
+    found = []
+    for path in rows:
+        if Run(path).is_finished or path.suffix in (".yaml", ".yml"):
+            found.append(path)
+            continue
+        recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
+        if not recipes:
+            raise UserError(f"{path}: found neither a record.json nor recipes, expected a recipe (.yaml), a folder of "
+                            "recipes or the folder of a finished run")
+        found += recipes
+    return found
+
+
+def run_all(recipes: Sequence[Recipe], jobs: int) -> list[Path]:
+    """Run the recipes, `jobs` at a time; stages that several start from are run first, and once.
+
+    Raises:
+        UserError: of a run, or when one of the processes was killed.
+    """
+    jobs = min(jobs, len(recipes))
+    if jobs <= 1:
+        return [_run(recipe) for recipe in recipes]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        try:
+            for stage in stages(recipes):
+                folders = list(pool.map(_run, stage))
+        except BrokenProcessPool as error:
+            raise UserError(f"one of {jobs} processes was killed, perhaps for want of memory, expected --jobs that "
+                            "fit; the same command resumes") from error
+        except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+    return folders
+
+
+def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
+    """Lists of recipes to run one after the other: what the next list starts from, each once; last the recipes."""
+    previous = {repr(stage.to_dict()): stage for recipe in recipes if (stage := recipe.previous()) is not None}
+    return [*(stages(list(previous.values())) if previous else []), list(recipes)]
+
+
+def _run(recipe: Recipe) -> Path:
+    from iglue_plugins import harness
+
+    return harness.run(recipe).folder

@@ -1,0 +1,1 @@
+"""Examples, region features, batches and episodes."""

@@ -1,0 +1,199 @@
+"""From a recipe to a finished run: the one place that strings the stages together."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import resource
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from accelerate import PartialState
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from iglue_plugins import __version__, registry
+from iglue_plugins.errors import UserError
+from iglue_plugins.recipes import Recipe
+from iglue_plugins.runs import Run, content_hash, fingerprint
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.engine import threads_for
+
+VERSIONED = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a run's weights come from, and the languages that they have been trained on so far."""
+
+    checkpoint: Path | None = None  # None: the model's own weights
+    fingerprint: str | None = None
+    training_languages: tuple[str, ...] = ()
+
+
+def run(recipe: Recipe) -> Run:
+    """Train and evaluate as the recipe says, and return the finished run.
+
+    A finished run with the same fingerprint is returned as it is; one that was cut short is resumed. Languages and
+    splits that it has no scores for are evaluated. The stage before (`start_from`) is run first, if need be.
+    """
+    quiet_libraries()
+    task = make_task(recipe)
+    start = starting_point(recipe)
+    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
+    with run.lock():
+        record = run.record() or run.draft() or _new_record(recipe, run, start)
+        missing = _missing(recipe, run, record)
+        if missing:
+            model, tokenizer = _trained_model(recipe, run, task, start, record)
+            _evaluate(recipe, run, task, model, tokenizer, record)
+            record["timings"]["peak_memory_gib"] = peak_memory()
+        if missing or not run.is_finished:
+            run.write_record(record)
+    return run
+
+
+def make_task(recipe: Recipe) -> Task:
+    """The recipe's task; runs of one process share it, and with it the examples and regions that it holds."""
+    return _task(recipe.task.name, json.dumps(recipe.task.settings, sort_keys=True))
+
+
+@lru_cache(maxsize=4)
+def _task(name: str, settings: str) -> Task:
+    cls = registry.tasks.get(name)
+    return cls(cls.Settings.model_validate_json(settings))
+
+
+def make_trainer(recipe: Recipe) -> Trainer:
+    cls, settings = recipe.plugin("trainer")
+    return cls(settings)
+
+
+def starting_point(recipe: Recipe) -> Start:
+    """The checkpoint that `start_from` names; the stage before is run if it has not been."""
+    if recipe.start_from == "model":
+        return Start(fingerprint=model_fingerprint(recipe))
+    previous = recipe.previous()
+    if previous is not None:
+        return _from_run(run(previous))
+    path = Path(recipe.start_from)
+    if Run(path).is_finished:
+        return _from_run(Run(path))
+    if not (path / "config.json").is_file():
+        raise UserError(f"start_from: found '{path}', expected a recipe (.yaml), the folder of a finished run, or a "
+                        "checkpoint folder with config.json")
+    return Start(path, content_hash(path))
+
+
+def model_fingerprint(recipe: Recipe) -> str | None:
+    """Of the model's own weights: the content of a local checkpoint; a hub id and its revision stand for themselves."""
+    cls, settings = recipe.plugin("model")
+    checkpoint = getattr(cls(settings).settings, "checkpoint", None)
+    return content_hash(checkpoint) if checkpoint and Path(checkpoint).is_dir() else None
+
+
+def _from_run(previous: Run) -> Start:
+    record = previous.record()
+    return Start(previous.model_dir, record["fingerprint"], tuple(record["training_languages"]))
+
+
+def _new_record(recipe: Recipe, run: Run, start: Start) -> dict[str, Any]:
+    trainer = make_trainer(recipe)
+    languages = list(start.training_languages)
+    if recipe.trains_on == "auxiliary":
+        languages += [language for language in recipe.auxiliary_languages if language not in languages]
+    return {
+        "name": recipe.name,
+        "fingerprint": run.folder.name.rpartition("-")[2],
+        "seed": recipe.seed,
+        "task": recipe.task.name,
+        "trainer": recipe.trainer.name,
+        "source_language": recipe.source_language,
+        "training_languages": languages,
+        "steps": trainer.settings.steps,
+        "labels_per_step": trainer.labels_per_step(len(recipe.auxiliary_languages)),
+        "start_from": {"fingerprint": start.fingerprint, "path": str(start.checkpoint)} if start.checkpoint else None,
+        "recipe": recipe.to_dict(),
+        "versions": {"iglue_plugins": __version__, "python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in VERSIONED},
+        "scores": {},
+        "timings": {},
+    }
+
+
+def _missing(recipe: Recipe, run: Run, record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Splits and languages that the record has no scores for, or whose predictions are gone."""
+    return [(split, language) for split in recipe.evaluation.splits for language in recipe.evaluation.languages
+            if language not in record["scores"].get(split, {}) or not run.predictions_path(split, language).is_file()]
+
+
+def _trained_model(
+    recipe: Recipe, run: Run, task: Task, start: Start, record: dict[str, Any]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The run's model: loaded if its training is finished, otherwise trained (from its last checkpoint) and saved."""
+    if run.model_dir.is_dir():
+        return load_model(recipe, run.model_dir)
+    began = time.monotonic()
+    torch.manual_seed(recipe.seed)  # of the weights that the checkpoint lacks, or of all where there is none
+    model, tokenizer = load_model(recipe, start.checkpoint)
+    run.recipe_path.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
+    make_trainer(recipe).fit(
+        model, tokenizer, task, source_language=recipe.source_language,
+        auxiliary_languages=tuple(recipe.auxiliary_languages), seed=recipe.seed, folder=run.folder)
+    unfinished = run.folder / "model.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    model.save_pretrained(unfinished)
+    tokenizer.save_pretrained(unfinished)
+    record["timings"]["training_seconds"] = round(time.monotonic() - began, 2)
+    run.write_draft(record)  # first, so that a model never lacks what is known of its training
+    unfinished.rename(run.model_dir)
+    shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
+    return model, tokenizer
+
+
+def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The recipe's model with a checkpoint's weights and tokeniser, or with its own."""
+    cls, settings = recipe.plugin("model")
+    if checkpoint is not None:
+        settings = settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": None})
+    return cls(settings).load()
+
+
+def _evaluate(
+    recipe: Recipe, run: Run, task: Task, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
+    record: dict[str, Any],
+) -> None:
+    """Fill in the record's missing scores; each language's predictions are written as soon as they are there."""
+    began = time.monotonic()
+    record["main_metric"] = task.main_metric
+    record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    model.to(PartialState().device)
+    with threads_for(model):
+        for split, language in _missing(recipe, run, record):
+            rows, scores = task.evaluate(model, tokenizer, split, language, recipe.evaluation.batch_size)
+            run.write_predictions(split, language, rows)
+            record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
+            record["timings"]["evaluation_seconds"] = round(time.monotonic() - began, 2)
+            run.write_draft(record)
+
+
+def peak_memory() -> float:
+    """Of this process so far, in GiB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
+
+
+def quiet_libraries() -> None:
+    """Libraries' own bars and notices would bury the run's."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

@@ -1,0 +1,1 @@
+"""The embedded benchmark: four tasks on scenes of emoji pictures, in 15 languages."""

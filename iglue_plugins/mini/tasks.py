@@ -1,0 +1,191 @@
+"""The four IGLUE tasks, and captions for pre-training, on the mini world."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from datasets import Dataset
+from PIL import Image
+
+from iglue_plugins.data.regions import InMemoryRegions, normalised_locations, with_global_region
+from iglue_plugins.mini import world
+from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.registry import tasks
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.config import configured
+from iglue_plugins.tasks.marvl import MaRVL
+from iglue_plugins.tasks.xflickrco import XFlickrCO
+from iglue_plugins.tasks.xgqa import XGQA
+from iglue_plugins.tasks.xvnli import XVNLI
+
+Example = dict[str, Any]  # scenes: their concepts; text: language -> str; label
+Text = Callable[[str], str]  # language -> text
+
+
+class MiniTask(Task):
+    """A task whose examples are made from seeded scenes, the same scenes in every language."""
+
+    sizes: ClassVar[dict[str, int]]  # examples in each language, by split
+
+    def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
+        """One example: the concepts of each of its scenes, its text by language, its label."""
+        raise NotImplementedError
+
+    @cached_property
+    def regions(self) -> InMemoryRegions:
+        return InMemoryRegions(world.FEATURE_SIZE, max_regions=5)
+
+    def picture(self, image_id: str) -> Image.Image:
+        split, number, place = image_id.removeprefix(f"{self.name}/").split("/")
+        return world.render(self.examples(split)[int(number)][0][int(place)])
+
+    @lru_cache(maxsize=None)
+    def examples(self, split: str) -> list[tuple[list[world.Scene], Text, str]]:
+        """The split's scenes, texts (by language) and labels; their region features are added to the store."""
+        rng = random.Random(f"{self.name}/{split}")
+        view = "test" if split in ("dev", "test") else "train"
+        examples = []
+        for number in range(self.sizes[split]):
+            scenes, text, label = self.make_example(rng)
+            examples.append(([world.make_scene(f"{self.name}/{split}/{number}/{i}", concepts, view)
+                              for i, concepts in enumerate(scenes)], text, label))
+        self.regions.add({scene.id: scene_regions(scene) for scenes, _, _ in examples for scene in scenes})
+        return examples
+
+    def load(self, split: str, language: str, shots: int | None = None) -> Dataset:
+        self.check(split, language)
+        examples = self.examples(split)[:shots]
+        columns: dict[str, list] = {
+            "id": [f"{split}/{number}" for number in range(len(examples))],
+            "image_ids": [[scene.id for scene in scenes] for scenes, _, _ in examples],
+            "text": [text(language) for _, text, _ in examples],
+            "language": [language] * len(examples),
+            "label": [label for _, _, label in examples],
+        }
+        if len(examples[0][0]) == 1:
+            columns["caption"] = [describe(scenes[0].concepts)(language) for scenes, _, _ in examples]
+        return Dataset.from_dict(columns)
+
+    def fingerprint(self) -> str:
+        sizes = json.dumps(self.sizes, sort_keys=True)
+        return hashlib.sha256(f"{assets_fingerprint()} {sizes}".encode()).hexdigest()
+
+
+def scene_regions(scene: world.Scene) -> tuple[np.ndarray, np.ndarray]:
+    features, boxes = world.region_features(scene)
+    return with_global_region(features, normalised_locations(boxes, world.CANVAS, world.CANVAS))
+
+
+@lru_cache(maxsize=1)
+def assets_fingerprint() -> str:
+    """Of all that the examples depend on: the assets, and the code that makes scenes and texts of them."""
+    digest = hashlib.sha256()
+    for path in (ASSETS / "concepts.json", ASSETS / "pictures.png", Path(world.__file__), Path(__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def draw_concepts(rng: random.Random, count: int, but: list[int] = ()) -> list[int]:
+    return rng.sample([i for i in range(len(world.vocabulary().concepts)) if i not in but], count)
+
+
+def describe(concepts: list[int]) -> Text:
+    def text(language: str) -> str:
+        words = world.vocabulary()
+        return words.listing(words.names(concepts, language), language)
+
+    return text
+
+
+def shuffled(rng: random.Random, concepts: list[int]) -> list[int]:
+    return rng.sample(concepts, len(concepts))
+
+
+@tasks.register("mini/xvnli")
+@configured("mini/xvnli")
+class MiniXVNLI(MiniTask, XVNLI):
+    """Two named things: all of them are in the scene (entailment), one of them (neutral), none (contradiction)."""
+
+    default_pairs = "caption"
+
+    def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
+        scene = draw_concepts(rng, rng.randint(2, 3))
+        label = rng.choice(self.labels)
+        present = {"entailment": 2, "neutral": 1, "contradiction": 0}[label]
+        named = rng.sample(scene, present) + draw_concepts(rng, 2 - present, but=scene)
+        return [scene], describe(shuffled(rng, named)), label
+
+
+@tasks.register("mini/xgqa")
+@configured("mini/xgqa")
+class MiniXGQA(MiniTask, XGQA):
+    """Three kinds of question: is it there, what is the other thing, which thing of a category is there."""
+
+    default_pairs = "caption"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return ("no", "yes", *(concept.names["en"] for concept in world.vocabulary().concepts))
+
+    def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
+        words = world.vocabulary()
+        scene = draw_concepts(rng, 2)
+        asked, other = shuffled(rng, scene)
+        kind = rng.choice(("is it there", "what else", "which"))
+        if kind == "is it there":
+            answer = rng.choice(("no", "yes"))
+            named = asked if answer == "yes" else draw_concepts(rng, 1, but=scene)[0]
+            return [scene], lambda language: words.question(describe([named])(language), language), answer
+        category = words.concepts[other].category
+        if kind == "what else" or words.concepts[asked].category == category:
+            return [scene], lambda language: words.question(
+                words.listing([*words.names([asked], language), ""], language).rstrip(), language), \
+                words.concepts[other].names["en"]
+        return [scene], lambda language: words.question(
+            words.languages[language]["categories"][category], language), words.concepts[other].names["en"]
+
+
+@tasks.register("mini/marvl")
+@configured("mini/marvl")
+class MiniMaRVL(MiniTask, MaRVL):
+    """One or two named things: true if both scenes show all of them."""
+
+
+    def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
+        named = draw_concepts(rng, rng.randint(1, 2))
+        label = rng.choice(self.labels)
+        scenes = [named + draw_concepts(rng, 1, but=named) for _ in range(2)]
+        if label == "False":
+            for scene in rng.sample(scenes, rng.randint(1, 2)):
+                missing = rng.randrange(len(named))
+                scene[missing] = draw_concepts(rng, 1, but=[*scene, *named])[0]
+        return [shuffled(rng, scene) for scene in scenes], describe(shuffled(rng, named)), label
+
+
+@tasks.register("mini/xflickrco")
+@configured("mini/xflickrco")
+class MiniXFlickrCO(MiniTask, XFlickrCO):
+    """Captions that list what is in the scene."""
+
+
+    def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
+        scene = draw_concepts(rng, rng.randint(2, 3))
+        return [scene], describe(shuffled(rng, scene)), self.labels[0]
+
+
+@tasks.register("mini/captions")
+@configured("mini/captions")
+class MiniCaptions(MiniXFlickrCO):
+    """Captioned scenes of one to three things, for pre-training only."""
+
+
+    def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
+        scene = draw_concepts(rng, rng.randint(1, 3))
+        return [scene], describe(shuffled(rng, scene)), self.labels[0]

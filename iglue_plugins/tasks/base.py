@@ -1,0 +1,164 @@
+"""What a task is: its examples, its head, its loss and its score; no training loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from datasets import Dataset
+from PIL import Image
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from torch.nn import functional
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.regions import RegionStore
+from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.evaluation.predict import classify
+
+PairChoice = Literal["caption", "aligned", "all"]
+
+
+class TaskSettings(BaseModel):
+    """A task's settings in a recipe; each task adds its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Task(ABC):
+    """A task of image(s) and text in several languages.
+
+    Subclasses say where examples and region features come from (`load`, `regions`) and what kind of task it is.
+    An example is a row with id (str), image_ids (list of str), text, language, label (the task's own, as a word) and,
+    where there is one, caption: a text that describes the image in the example's language.
+    """
+
+    name: ClassVar[str]
+    languages: ClassVar[tuple[str, ...]]
+    source_language: ClassVar[str] = "en"
+    default_auxiliary_languages: ClassVar[tuple[str, ...]]
+    splits: ClassVar[tuple[str, ...]]
+    training_splits: ClassVar[dict[str, str]] = {"source": "train", "auxiliary": "auxiliary"}
+    trainer_defaults: ClassVar[dict[str, dict[str, Any]]] = {}
+    Settings: ClassVar[type[TaskSettings]] = TaskSettings
+
+    head: ClassVar[str]  # a kind of head that the models know
+    labels: ClassVar[tuple[str, ...]]
+    rows_per_example: ClassVar[int] = 1
+    main_metric: ClassVar[str] = "accuracy"
+    max_text_length: ClassVar[int] = 80
+    default_pairs: ClassVar[PairChoice] = "aligned"
+
+    def __init__(self, settings: TaskSettings | None = None) -> None:
+        self.settings = settings or self.Settings()
+
+    @abstractmethod
+    def load(self, split: str, language: str, shots: int | None = None) -> Dataset:
+        """The examples of a split in a language, in a fixed order; `shots` limits few-shot splits."""
+
+    @property
+    @abstractmethod
+    def regions(self) -> RegionStore:
+        """Region features of every image that `load` names so far."""
+
+    def picture(self, image_id: str) -> Image.Image:
+        """The image itself, where the task has it."""
+        raise UserError(f"task {self.name} has no pictures, only region features")
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Changes whenever the data that `load` and `regions` give change."""
+
+    def check(self, split: str, language: str) -> None:
+        for kind, found, choices in (("split", split, self.splits), ("language", language, self.languages)):
+            if found not in choices:
+                raise UserError(f"task {self.name}: found {kind} '{found}'{nearest(found, choices)}")
+
+    # Examples to rows
+
+    def rows(
+        self, examples: np.ndarray, batcher: Batcher, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The (text, image) rows of a batch: for each of them the example whose text it has, and its image.
+
+        examples: int64 (B,), positions in the batcher. rng: for what is drawn anew each time (wrong captions, say).
+        Returns two int64 arrays (B * rows_per_example,), the rows of an example next to each other.
+        """
+        own = batcher.images[examples]
+        return np.repeat(examples, own.shape[1]), own.ravel()
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Labels (words) as class indices, int64 (examples,)."""
+        index = {label: i for i, label in enumerate(self.labels)}
+        unknown = sorted(set(labels) - set(index))
+        if unknown:
+            raise UserError(f"task {self.name}: found label '{unknown[0]}'{nearest(unknown[0], index)}")
+        return torch.tensor([index[label] for label in labels])
+
+    # Logits to loss and predictions
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.labels)
+
+    def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+        """Binary cross-entropy over one-hot targets, the mean over examples and classes (VOLTA's for IGLUE).
+
+        logits: (B, classes); batch['labels']: int64 (B,). Returns a scalar.
+        """
+        targets = functional.one_hot(batch["labels"], self.num_labels).to(logits.dtype)
+        return functional.binary_cross_entropy_with_logits(logits, targets)
+
+    def predict(self, logits: Tensor) -> list[str]:
+        """The most probable label of each example. logits: (B, classes)."""
+        return [self.labels[i] for i in logits.argmax(-1).tolist()]
+
+    def evaluate(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str,
+        batch_size: int = 256,
+    ) -> tuple[list[dict[str, Any]], dict[str, float]]:
+        """Predictions on a split in a language, in its order, and their scores.
+
+        A prediction is {'id', 'prediction', 'label', 'score'} with a score in [0, 1]; scores are metrics in percent,
+        `main_metric` among them.
+        """
+        dataset = self.load(split, language)
+        logits = classify(model, Batcher(dataset, self, tokenizer), batch_size)
+        rows = [{"id": id_, "prediction": prediction, "label": label, "score": float(prediction == label)}
+                for id_, prediction, label in zip(dataset["id"], self.predict(logits), dataset["label"])]
+        return rows, {"accuracy": 100 * float(np.mean([row["score"] for row in rows]))}
+
+    # Image-text pairs for the contrastive loss
+
+    def is_aligned(self, labels: Tensor) -> Tensor:
+        """Which examples' own texts describe their images: bool (B,) from labels int64 (B,)."""
+        return torch.ones_like(labels, dtype=torch.bool)
+
+    def aligned_pairs(self, batch: dict[str, Tensor], pairs: PairChoice | None = None) -> dict[str, Tensor]:
+        """The batch's image-text pairs for a contrastive loss, as P rows of a batch without labels.
+
+        pairs: 'caption' pairs each image with its caption; 'aligned' keeps the examples whose own text describes the
+        image; 'all' keeps every example. Several images of one example count as one image side.
+        """
+        pairs = pairs or self.default_pairs
+        if pairs == "caption":
+            if "caption_input_ids" not in batch:
+                raise UserError(f"task {self.name} has no captions for trainer.pairs 'caption', "
+                                "expected 'aligned' or 'all'")
+            texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
+        else:
+            texts = {key: batch[key][:: self.rows_per_example] for key in ("input_ids", "attention_mask")}
+        regions = self.image_side({key: batch[key] for key in ("region_features", "region_locations", "region_mask")})
+        rows = {**texts, **regions}
+        if pairs == "aligned":
+            keep = self.is_aligned(batch["labels"])
+            rows = {key: value[keep] for key, value in rows.items()}
+        return rows
+
+    def image_side(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The regions that stand for each example's image in a contrastive loss: tensors (B * k, R, ...) to (B, ...)."""
+        return {key: value[:: self.rows_per_example] for key, value in regions.items()}

@@ -1,0 +1,107 @@
+"""What a trainer plugin is: settings, what one step sees, and an objective."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from datasets import Dataset
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.episodes import Steps
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.engine import train
+
+
+class TrainerSettings(BaseModel):
+    """Settings that every trainer has: the optimiser's and the loop's."""
+
+    model_config = ConfigDict(extra="forbid")
+    incidental: ClassVar[frozenset[str]] = frozenset({"save_every", "log_every"})  # no effect on the weights
+
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate of AdamW (of the outer loop, for MAML)")
+    warmup: float = Field(0.1, ge=0, le=1, description="share of the steps over which the learning rate rises")
+    weight_decay: float = Field(1e-4, ge=0, description="of weight matrices; biases and LayerNorms have none")
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+    accumulation: int = Field(1, ge=1, description="batches or episodes whose gradients are averaged for one step")
+    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where a GPU has it")
+    examples: int | None = Field(None, ge=1, description="use only so many training examples a language")
+    save_every: int = Field(200, ge=1, description="steps between checkpoints to resume from")
+    log_every: int = Field(10, ge=1, description="steps between logged losses")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Where a trainer finds its examples."""
+
+    task: Task
+    tokenizer: PreTrainedTokenizerBase
+    source_language: str
+    auxiliary_languages: tuple[str, ...]
+    seed: int
+    examples: int | None = None
+
+    def batchers(self, trains_on: str) -> dict[str, Batcher]:
+        """A batcher for each language of the kind, 'source' or 'auxiliary', over its training examples."""
+        languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
+        split = self.task.training_splits[trains_on]
+        return {language: Batcher(self._training_examples(split, language), self.task, self.tokenizer)
+                for language in languages}
+
+    def _training_examples(self, split: str, language: str) -> Dataset:
+        dataset = self.task.load(split, language)
+        if self.examples is None or self.examples >= len(dataset):
+            return dataset
+        return dataset.shuffle(seed=self.seed).select(range(self.examples))
+
+
+class Trainer(ABC):
+    """A way of training a model on a task. A subclass says what a step sees and builds the objective.
+
+    The objective is an nn.Module; called with a step's item as keyword arguments it returns a dict with a scalar
+    'loss' to minimise, and further scalars to log. `fit` runs any objective.
+    """
+
+    Settings: ClassVar[type[TrainerSettings]] = TrainerSettings
+    starts_from: ClassVar[Literal["model", "finetune"]] = "model"
+    trains_on: ClassVar[Literal["source", "auxiliary"]] = "source"
+
+    def __init__(self, settings: TrainerSettings | None = None) -> None:
+        self.settings = settings or self.Settings()
+
+    @abstractmethod
+    def steps(self, data: TrainingData) -> Steps:
+        """Items 0, 1, ... of the training, accumulation * steps of them: keyword arguments for the objective."""
+
+    @abstractmethod
+    def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
+        """The module to minimise; it holds `model`, whose parameters are trained."""
+
+    def labels_per_step(self, languages: int) -> int:
+        """Labelled examples that one optimiser step sees."""
+        return 0
+
+    def fit(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        task: Task,
+        *,
+        source_language: str = "en",
+        auxiliary_languages: tuple[str, ...] = (),
+        seed: int = 0,
+        folder: Path,
+    ) -> None:
+        """Train `model` in place. Checkpoints and logs go to `folder`; called again with it, training resumes."""
+        torch.manual_seed(seed)
+        model.set_head(task.head, task.num_labels)
+        data = TrainingData(
+            task, tokenizer, source_language, tuple(auxiliary_languages), seed, self.settings.examples)
+        train(self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder)

@@ -1,0 +1,168 @@
+"""The loop that runs any objective: transformers.Trainer on accelerate."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import transformers
+from torch import nn
+from tqdm import tqdm
+from transformers import TrainerCallback, TrainingArguments
+
+from iglue_plugins.data.episodes import Steps
+from iglue_plugins.errors import UserError
+
+if TYPE_CHECKING:
+    from iglue_plugins.trainers.base import TrainerSettings
+
+SMALL_MODEL = 20_000_000  # parameters; below it, threads cost more on a CPU than they bring
+FINISHED_CHECKPOINT = "finished"  # a file written last into a checkpoint, so that a half-written one is not resumed
+
+
+@contextmanager
+def threads_for(model: nn.Module) -> Iterator[None]:
+    """One thread for a small model on the CPU, unless OMP_NUM_THREADS says otherwise."""
+    before = torch.get_num_threads()
+    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL_MODEL
+    if small and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class ObjectiveTrainer(transformers.Trainer):
+    """Minimises objective(**item)['loss'] and logs the objective's other scalars by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
+        self._scalars: dict[str, list[float]] = defaultdict(list)
+
+    def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, **_: Any) -> torch.Tensor:
+        scalars = model(**inputs)
+        if not torch.isfinite(scalars["loss"]):
+            raise self._diverged(f"a loss of {scalars['loss'].item()}")
+        for name, value in scalars.items():
+            if name != "loss":
+                self._scalars[name].append(value.detach())
+        return scalars["loss"]
+
+    def check_weights(self) -> None:
+        """A loss is checked before its step is taken; this checks what the last step left."""
+        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+            raise self._diverged("weights that are not finite")
+
+    def _diverged(self, found: str) -> UserError:
+        settings = self.args.iglue_settings
+        inner = f"trainer.inner_lr ({settings.inner_lr}) or " if getattr(settings, "inner_lr", 0) else ""
+        step = min(self.state.global_step + 1, self.state.max_steps)
+        return UserError(f"training diverged at step {step}: found {found}, expected finite numbers; "
+                         f"lower {inner}trainer.learning_rate ({settings.learning_rate})")
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        means = {name: torch.stack(values).mean().item() for name, values in self._scalars.items()}
+        self._scalars.clear()
+        super().log({**logs, **means}, start_time)
+
+
+class Progress(TrainerCallback):
+    """A progress bar on standard error, if that is a terminal; tells the objective which steps are logged."""
+
+    def __init__(self, objective: nn.Module) -> None:
+        self._objective = objective
+
+    def on_train_begin(self, args, state, control, **_):
+        self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", leave=False,
+                         disable=not sys.stderr.isatty())
+
+    def on_step_begin(self, args, state, control, **_):
+        self._objective.is_logging = (state.global_step + 1) % args.logging_steps == 0
+
+    def on_step_end(self, args, state, control, **_):
+        self._bar.update()
+
+    def on_log(self, args, state, control, logs=None, **_):
+        if "loss" in (logs or {}):
+            self._bar.set_postfix(loss=f"{logs['loss']:.3f}")
+
+    def on_train_end(self, args, state, control, **_):
+        self._bar.close()
+
+
+class FinishedCheckpoints(TrainerCallback):
+    """Marks a checkpoint once all of it is on disk."""
+
+    def on_save(self, args, state, control, **_):
+        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / FINISHED_CHECKPOINT).touch()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that was written to its end."""
+    finished = [marker.parent for marker in folder.glob(f"checkpoint-*/{FINISHED_CHECKPOINT}")]
+    return max(finished, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+
+
+def arguments(settings: TrainerSettings, seed: int, folder: Path) -> TrainingArguments:
+    bf16 = settings.precision == "bfloat16" or (
+        settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+    made = TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        max_steps=settings.steps,
+        per_device_train_batch_size=1,
+        train_sampling_strategy="sequential",
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.learning_rate,
+        warmup_steps=round(settings.warmup * settings.steps),
+        lr_scheduler_type="linear",
+        weight_decay=settings.weight_decay,
+        adam_epsilon=1e-6,
+        max_grad_norm=settings.clip_norm,
+        optim="adamw_torch_fused",
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=seed,
+        logging_steps=settings.log_every,
+        save_steps=settings.save_every,
+        save_total_limit=2,
+        remove_unused_columns=False,
+        label_names=[],
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        report_to=["tensorboard"],
+        logging_nan_inf_filter=False,
+    )
+    made.iglue_settings = settings
+    made._n_gpu = min(made.n_gpu, 1)  # torch's DataParallel would cut an item into pieces
+    return made
+
+
+def train(objective: nn.Module, steps: Steps, settings: TrainerSettings, *, seed: int, folder: Path) -> None:
+    """Minimise the objective over the steps; resumes from `folder` if an earlier call was cut short.
+
+    Raises:
+        UserError: the loss or the trained weights are not finite; the sentence says which setting to lower.
+    """
+    logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+    trainer = ObjectiveTrainer(
+        model=objective,
+        args=arguments(settings, seed, folder),
+        train_dataset=steps,
+        data_collator=lambda items: items[0],
+        callbacks=[Progress(objective), FinishedCheckpoints()],
+    )
+    trainer.remove_callback(transformers.PrinterCallback)
+    checkpoint = last_checkpoint(folder / "checkpoints")
+    with threads_for(objective):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.check_weights()

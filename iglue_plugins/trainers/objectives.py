@@ -1,0 +1,81 @@
+"""Losses of one batch, as modules: the task's own, the contrastive one, or both."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PreTrainedModel
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.tasks.base import PairChoice, Task
+from iglue_plugins.trainers.base import TrainerSettings
+
+LossChoice = Literal["task", "contrastive", "both"]
+
+
+class ContrastiveSettings(TrainerSettings):
+    """Settings of trainers that can use the contrastive loss L_CL."""
+
+    contrastive_weight: float = Field(0.1, ge=0, description="weight of L_CL where it is added to the task's loss")
+    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
+    pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; default: the task's own choice")
+    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
+
+
+def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
+    """Symmetric InfoNCE over a batch of image-text pairs (the method's L_CL).
+
+    text, image: float (P, size), L2-normalised; row i of one belongs to row i of the other. Returns a scalar.
+    """
+    similarity = text @ image.T / temperature
+    targets = torch.arange(len(text), device=text.device)
+    return (functional.cross_entropy(similarity, targets) + functional.cross_entropy(similarity.T, targets)) / 2
+
+
+class BatchLoss(nn.Module):
+    """L_task, L_CL or L_task + contrastive_weight * L_CL of a batch, by the parameters of `model`."""
+
+    def __init__(self, model: PreTrainedModel, task: Task, settings: ContrastiveSettings) -> None:
+        super().__init__()
+        self.model = model
+        self._task = task
+        self._settings = settings
+
+    def forward(self, batch: dict[str, Tensor], choice: LossChoice) -> dict[str, Tensor]:
+        """'loss', and the parts that it is made of by name: scalars."""
+        parts = {}
+        if choice in ("task", "both"):
+            parts["task_loss"] = self._task.loss(self.model(**batch), batch)
+        if choice in ("contrastive", "both"):
+            parts["contrastive_loss"] = self._contrastive(batch)
+        if choice == "both":
+            loss = parts["task_loss"] + self._settings.contrastive_weight * parts["contrastive_loss"]
+        else:
+            (loss,) = parts.values()
+        return {"loss": loss, **parts}
+
+    def _contrastive(self, batch: dict[str, Tensor]) -> Tensor:
+        pairs = self._task.aligned_pairs(batch, self._settings.pairs)
+        if len(pairs["input_ids"]) < 2:
+            raise UserError(
+                f"the contrastive loss found {len(pairs['input_ids'])} aligned pair(s) in a batch of "
+                f"{len(batch['labels'])}, expected at least 2; raise the batch, support or query size, "
+                "or set trainer.pairs to 'all'")
+        text, image = self.model.embed_pairs(**pairs, joint=self._settings.joint_pass)
+        return contrastive_loss(text, image, self._settings.temperature)
+
+
+class BatchObjective(nn.Module):
+    """The plain objective: the loss of one batch."""
+
+    def __init__(self, batch_loss: BatchLoss, choice: LossChoice) -> None:
+        super().__init__()
+        self.batch_loss = batch_loss
+        self._choice = choice
+
+    def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return self.batch_loss(batch, self._choice)
