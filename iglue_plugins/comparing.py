@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
+from tqdm import tqdm
 
 from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe, load_recipe
@@ -98,16 +100,20 @@ def run_all(recipes: Sequence[Recipe], jobs: int) -> list[Path]:
     if jobs <= 1:
         return [_run(recipe) for recipe in recipes]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+    with ProcessPoolExecutor(jobs, context, _prepare_worker) as pool:
         try:
             for stage in stages(recipes):
-                folders = list(pool.map(_run, stage))
+                runs = [pool.submit(_run, recipe) for recipe in stage]
+                folders = [run.result() for run in runs]
         except BrokenProcessPool as error:
             raise UserError(f"one of {jobs} processes was killed, perhaps for want of memory, expected --jobs that "
                             "fit; the same command resumes") from error
         except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
             for process in multiprocessing.active_children():
                 process.terminate()
+            raise
+        except Exception:  # runs that have begun may end, so that nothing of them is lost
+            pool.shutdown(cancel_futures=True)
             raise
     return folders
 
@@ -116,6 +122,12 @@ def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
     """Lists of recipes to run one after the other: what the next list starts from, each once; last the recipes."""
     previous = {repr(stage.to_dict()): stage for recipe in recipes if (stage := recipe.previous()) is not None}
     return [*(stages(list(previous.values())) if previous else []), list(recipes)]
+
+
+def _prepare_worker() -> None:
+    """Leave Ctrl-C to the parent, and give tqdm a lock that nobody misses when the parent ends this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    tqdm.set_lock(threading.RLock())
 
 
 def _run(recipe: Recipe) -> Path:

@@ -56,7 +56,6 @@ def run(recipe: Recipe) -> Run:
         if missing:
             model, tokenizer = _trained_model(recipe, run, task, start, record)
             _evaluate(recipe, run, task, model, tokenizer, record)
-            record["timings"]["peak_memory_gib"] = peak_memory()
         if missing or not run.is_finished:
             run.write_record(record)
     return run
@@ -120,7 +119,7 @@ def _new_record(recipe: Recipe, run: Run, start: Start) -> dict[str, Any]:
         "source_language": recipe.source_language,
         "training_languages": languages,
         "steps": trainer.settings.steps,
-        "labels_per_step": trainer.labels_per_step(len(recipe.auxiliary_languages)),
+        "labels_per_step": trainer.labels_per_step(make_task(recipe), len(recipe.auxiliary_languages)),
         "start_from": {"fingerprint": start.fingerprint, "path": str(start.checkpoint)} if start.checkpoint else None,
         "recipe": recipe.to_dict(),
         "versions": {"iglue_plugins": __version__, "python": platform.python_version()}
@@ -184,6 +183,7 @@ def _evaluate(
             run.write_predictions(split, language, rows)
             record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
             record["timings"]["evaluation_seconds"] = round(time.monotonic() - began, 2)
+            record["timings"]["peak_memory_gib"] = peak_memory()
             run.write_draft(record)
 
 

@@ -77,7 +77,7 @@ class WorstLanguage(Trainer):
     def objective(self, model, task):
         return WorstLanguageObjective(model, task)
 
-    def labels_per_step(self, languages):
+    def labels_per_step(self, task, languages):
         return languages * self.settings.accumulation * self.settings.batch_size
 ''',
 }

@@ -27,7 +27,8 @@ def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int) -> Tenso
     """Logits of every example, float (examples, classes), in the batcher's order; batches are bucketed by length."""
     model.eval()
     order = np.argsort(batcher.texts.lengths, kind="stable")
-    logits = [model(**on_device(batcher.batch(block), model.device)).float().cpu() for block in blocks(order, batch_size)]
+    logits = [model(**on_device(batcher.batch(block), model.device)).float().cpu()
+              for block in blocks(order, batch_size)]
     return torch.cat(logits)[torch.from_numpy(np.argsort(order))]
 
 

@@ -84,19 +84,22 @@ def language_facts(cldr: NpmPackage, language: str) -> dict:
     patterns = section("listPatterns", "listPatterns")["listPattern-type-standard"]
     punctuation = section("characters", "characters")["punctuation"]
     labels = section("characterLabels", "characterLabels")
+    marks = ("؟", "？") if "、" in patterns["2"] + patterns["start"] else ("؟",)  # ？ goes with the ideographic comma
     return {
         "list_patterns": {part: patterns[part] for part in ("2", "start", "middle", "end")},
-        "question_mark": next((mark for mark in "؟？?" if mark in punctuation), "?"),
+        "question_mark": next((mark for mark in marks if mark in punctuation), "?"),
         "categories": {category: labels[key] for category, key in CATEGORY_LABELS.items()},
     }
 
 
-def is_plain_name(name: str) -> bool:
-    """At most three words of letters and marks: no punctuation that a list pattern could be mistaken for."""
-    return len(name.split()) <= MAX_WORDS and all(unicodedata.category(c)[0] in "LM" or c == " " for c in name)
+def is_plain_name(name: str, list_patterns: dict[str, str]) -> bool:
+    """At most three words of letters and marks, with nothing that could be mistaken for a part of a list."""
+    joints = {pattern.removeprefix("{0}").removesuffix("{1}") for pattern in list_patterns.values()}
+    return (0 < len(name.split()) <= MAX_WORDS and not any(joint in name for joint in joints)
+            and all(unicodedata.category(c)[0] in "LM" or c == " " for c in name))
 
 
-def candidate_concepts(emoji: NpmPackage, annotations: dict[str, dict]) -> list[dict]:
+def candidate_concepts(emoji: NpmPackage, annotations: dict[str, dict], languages: dict[str, dict]) -> list[dict]:
     """Pictures that have a plain name in every language, in the order of their code points."""
     concepts = []
     for entry in emoji.json("emoji.json"):
@@ -104,8 +107,9 @@ def candidate_concepts(emoji: NpmPackage, annotations: dict[str, dict]) -> list[
             continue
         character = "".join(chr(int(code, 16)) for code in entry["unified"].split("-") if code != "FE0F")
         names = {language: annotations[language].get(character, {}).get("tts", [""])[0] for language in LANGUAGES}
-        if all(name and is_plain_name(name) for name in names.values()):
-            concepts.append({"emoji": character, "category": entry["category"], "image": entry["image"], "names": names})
+        if all(is_plain_name(name, languages[language]["list_patterns"]) for language, name in names.items()):
+            concepts.append(
+                {"emoji": character, "category": entry["category"], "image": entry["image"], "names": names})
     return sorted(concepts, key=lambda concept: concept["emoji"])
 
 
@@ -194,14 +198,15 @@ def build(folder: Path, downloads: Path) -> None:
     emoji, annotated, misc = (NpmPackage(spec, downloads) for spec in PACKAGES)
     annotations = {language: annotated.json(f"annotations/{language}/annotations.json")["annotations"]["annotations"]
                    for language in LANGUAGES}
-    concepts = candidate_concepts(emoji, annotations)
+    languages = {language: language_facts(misc, language) for language in LANGUAGES}
+    concepts = candidate_concepts(emoji, annotations, languages)
     pictures = [read_picture(emoji, concept.pop("image")) for concept in concepts]
     chosen = select(concepts, np.stack([thumbnail(picture) for picture in pictures]))
     folder.mkdir(parents=True, exist_ok=True)
     atlas([pictures[i] for i in chosen]).save(folder / "pictures.png", optimize=True)
     facts = {
         "sources": list(PACKAGES),
-        "languages": {language: language_facts(misc, language) for language in LANGUAGES},
+        "languages": languages,
         "concepts": [concepts[i] for i in chosen],
     }
     (folder / "concepts.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

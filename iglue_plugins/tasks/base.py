@@ -160,5 +160,5 @@ class Task(ABC):
         return rows
 
     def image_side(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The regions that stand for each example's image in a contrastive loss: tensors (B * k, R, ...) to (B, ...)."""
+        """The regions that stand for each example's image in a contrastive loss: (B * k, R, ...) to (B, ...)."""
         return {key: value[:: self.rows_per_example] for key, value in regions.items()}

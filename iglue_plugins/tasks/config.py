@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iglue_plugins.errors import UserError
+from iglue_plugins.recipes.reading import RecipeLoader  # safe, and reads 1e-3 as a number
 
 PACKAGE = Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "task_configs", PACKAGE.parent / "task_configs")  # installed, and in a clone
@@ -40,7 +41,7 @@ def load_task_config(name: str) -> TaskConfig:
     if path is None:
         raise UserError(f"task_configs/{name}.yaml: found no such file, expected the facts about the task {name}")
     try:
-        return TaskConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return TaskConfig.model_validate(yaml.load(path.read_text(encoding="utf-8"), RecipeLoader))
     except (yaml.YAMLError, ValidationError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
 

@@ -84,8 +84,8 @@ class Trainer(ABC):
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
         """The module to minimise; it holds `model`, whose parameters are trained."""
 
-    def labels_per_step(self, languages: int) -> int:
-        """Labelled examples that one optimiser step sees."""
+    def labels_per_step(self, task: Task, languages: int) -> int:
+        """Labelled examples of `languages` auxiliary languages, or of the source one, that one optimiser step uses."""
         return 0
 
     def fit(

@@ -39,8 +39,8 @@ class Finetune(Trainer):
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
         return BatchObjective(BatchLoss(model, task, self.settings), self.settings.loss)
 
-    def labels_per_step(self, languages: int) -> int:
-        labelled = self.settings.loss != "contrastive" or self.settings.pairs == "aligned"
+    def labels_per_step(self, task: Task, languages: int) -> int:
+        labelled = self.settings.loss != "contrastive" or (self.settings.pairs or task.default_pairs) == "aligned"
         return labelled * self.settings.batch_size * self.settings.accumulation
 
 

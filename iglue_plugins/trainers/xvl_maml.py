@@ -111,8 +111,10 @@ class XVLMAML(Trainer):
                             "trainer.pairs 'caption' or 'all' with supervised: false")
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
-    def labels_per_step(self, languages: int) -> int:
+    def labels_per_step(self, task: Task, languages: int) -> int:
+        """Of the support and query batches, those whose loss, or whose choice of aligned pairs, takes labels."""
         settings = self.settings
-        return languages * settings.accumulation * (
-            (settings.inner_loss != "contrastive" or settings.pairs == "aligned") * settings.support_size
-            + (settings.outer_loss != "contrastive" or settings.pairs == "aligned") * settings.query_size)
+        labelled_pairs = (settings.pairs or task.default_pairs) == "aligned"
+        support = settings.support_size * (settings.inner_lr > 0 and (settings.inner_loss != "contrastive" or labelled_pairs))
+        query = settings.query_size * (settings.outer_loss != "contrastive" or labelled_pairs)
+        return languages * settings.accumulation * (support + query)

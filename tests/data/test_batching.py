@@ -1,0 +1,172 @@
+"""Batches: what stands in each row, padding, masks, dtypes; wrong candidates for retrieval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from iglue_plugins.data.batching import Batcher, TokenizedTexts
+from iglue_plugins.errors import UserError
+from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.tasks.marvl import MaRVL
+from iglue_plugins.tasks.xflickrco import XFlickrCO
+from iglue_plugins.tasks.xvnli import XVNLI
+
+IMAGES = {"a": [[0, 0]], "b": [[1, 1], [1, 1]], "c": [[8, 8]], "d": [[3, 3], [0, 6], [6, 0]]}
+DTYPES = {
+    "input_ids": torch.int64, "attention_mask": torch.int64, "region_features": torch.float32,
+    "region_locations": torch.float32, "region_mask": torch.int64, "labels": torch.int64,
+}
+
+
+@pytest.fixture
+def nli(make_batcher: Callable[..., Batcher]) -> Batcher:
+    return make_batcher(XVNLI, [("5", ["a"], "neutral", "5 6 7"), ("6 7 8", ["b"], "entailment", "8"),
+                                ("9 9", ["c"], "contradiction", "9")], IMAGES)
+
+
+@pytest.fixture
+def retrieval(make_batcher: Callable[..., Batcher]) -> Batcher:
+    return make_batcher(XFlickrCO, [(str(10 + i), [image_id], "match") for i, image_id in enumerate("abcd")], IMAGES)
+
+
+@pytest.fixture
+def two_captions(make_batcher: Callable[..., Batcher]) -> Batcher:
+    """Images a, b and c with two captions each, those of an image apart from each other."""
+    return make_batcher(XFlickrCO, [(str(10 + i), [image_id], "match") for i, image_id in enumerate("abcabc")], IMAGES)
+
+
+def test_texts_are_padded_to_the_longest_of_the_batch(nli: Batcher) -> None:
+    batch = nli.batch([1, 0])
+    assert batch["input_ids"].tolist() == [[0, 6, 7, 8, 2], [0, 5, 2, 1, 1]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert nli.batch([0])["input_ids"].tolist() == [[0, 5, 2]]
+
+
+def test_texts_come_in_the_order_asked_for_and_as_often(nli: Batcher) -> None:
+    ids, mask = nli.texts.pad(np.asarray([2, 0, 2]))
+    assert ids.tolist() == [[0, 9, 9, 2], [0, 5, 2, 1], [0, 9, 9, 2]]
+    assert mask.sum(1).tolist() == nli.texts.lengths[[2, 0, 2]].tolist() == [4, 3, 4]
+
+
+def test_long_texts_are_cut_but_keep_their_end_token() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
+    ids, mask = TokenizedTexts(["dog " * 50, "dog"], tokenizer, max_length=10).pad(np.asarray([0, 1]))
+    assert ids.shape == mask.shape == (2, 10)
+    assert mask.sum(1)[0] == 10
+    assert ids[0, -1] == tokenizer.eos_token_id
+    assert set(ids[1][mask[1] == 0].tolist()) == {tokenizer.pad_token_id}
+
+
+def test_regions_and_labels_of_a_classification_batch(nli: Batcher) -> None:
+    batch = nli.batch([0, 1])
+    assert batch["region_features"].tolist() == [[[0, 0], [0, 0]], [[1, 1], [1, 1]]]
+    assert batch["region_mask"].tolist() == [[1, 0], [1, 1]]
+    assert batch["labels"].tolist() == [XVNLI.labels.index("neutral"), XVNLI.labels.index("entailment")]
+
+
+@pytest.mark.parametrize(("kind", "rows", "rows_per_example"), [
+    (XVNLI, [("5", ["a"], "neutral"), ("6", ["d"], "neutral"), ("7 7", ["b"], "neutral")], 1),
+    (MaRVL, [("5", ["a", "b"], "True"), ("6", ["d", "a"], "False"), ("7 7", ["b", "c"], "True")], 2),
+    (XFlickrCO, [("5", ["a"], "match"), ("6", ["d"], "match"), ("7 7", ["b"], "match")], 4),
+])
+def test_a_batchs_tensors_have_the_documented_shapes_and_dtypes(
+    make_batcher: Callable[..., Batcher], kind: type, rows: list, rows_per_example: int
+) -> None:
+    batch = make_batcher(kind, rows, IMAGES).batch([0, 1, 2])
+    count = 3 * rows_per_example
+    assert {key: value.dtype for key, value in batch.items()} == DTYPES
+    assert {key: tuple(value.shape) for key, value in batch.items()} == {
+        "input_ids": (count, 4), "attention_mask": (count, 4), "region_features": (count, 3, 2),
+        "region_locations": (count, 3, 5), "region_mask": (count, 3), "labels": (3,)}
+
+
+def test_two_images_are_two_rows_with_the_same_text(make_batcher: Callable[..., Batcher]) -> None:
+    batch = make_batcher(MaRVL, [("5", ["a", "c"], "True"), ("6", ["c", "b"], "False")], IMAGES).batch([1, 0])
+    assert batch["input_ids"][:, 1].tolist() == [6, 6, 5, 5]
+    assert batch["region_features"][:, 0, 0].tolist() == [8, 1, 0, 8]
+    assert batch["labels"].tolist() == [MaRVL.labels.index("False"), MaRVL.labels.index("True")]
+
+
+def test_retrieval_rows_are_the_pair_a_wrong_caption_a_wrong_image_and_a_hard_wrong_caption(retrieval: Batcher) -> None:
+    for seed in range(20):
+        batch = retrieval.batch([0, 2], np.random.default_rng(seed))
+        texts, images = batch["input_ids"][:, 1].view(2, 4).tolist(), batch["region_features"][:, 0, 0].view(2, 4)
+        assert [row[0] for row in texts] == [row[2] for row in texts] == [10, 12]
+        assert texts[0][1] != 10 and texts[1][1] != 12
+        assert [row[3] for row in texts] == [11, 13], "the caption of the nearest image"
+        assert images[:, [0, 1, 3]].tolist() == [[0, 0, 0], [8, 8, 8]]
+        assert images[0, 2] != 0 and images[1, 2] != 8
+    assert batch["labels"].tolist() == [0, 0]
+
+
+def test_wrong_candidates_are_drawn_anew_by_the_generator_and_fixed_without(retrieval: Batcher) -> None:
+    drawn = {tuple(retrieval.batch([0, 1, 2, 3], np.random.default_rng(seed))["input_ids"][:, 1].tolist())
+             for seed in range(10)}
+    assert len(drawn) > 1
+    fixed = [retrieval.batch([0, 1, 2, 3])["input_ids"] for _ in range(2)]
+    assert torch.equal(*fixed)
+
+
+def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batcher) -> None:
+    image_of_text = dict(zip(range(10, 16), "abcabc"))
+    image_of_feature = {0.0: "a", 1.0: "b", 8.0: "c"}
+    seen = set()
+    for seed in range(40):
+        batch = two_captions.batch(range(6), np.random.default_rng(seed))
+        texts = [image_of_text[token] for token in batch["input_ids"][:, 1].tolist()]
+        images = [image_of_feature[feature] for feature in batch["region_features"][:, 0, 0].tolist()]
+        for row, (text, image) in enumerate(zip(texts, images)):
+            assert (text == image) == (row % 4 == 0)
+            seen.add((row % 4, text, image))
+    wrong = {(text, image) for text in "abc" for image in "abc" if text != image}
+    assert {(text, image) for kind, text, image in seen if kind == 1} == wrong, "every other caption is drawn"
+    assert {(text, image) for kind, text, image in seen if kind == 2} == wrong, "every other image is drawn"
+
+
+def test_the_hard_negative_has_the_nearest_image_by_mean_features(retrieval: Batcher) -> None:
+    # means: a 0, b 1 (its padding does not count), c 8, d 3
+    assert retrieval.hard_negatives.tolist() == [1, 0, 3, 1]
+    assert retrieval.hard_negatives.dtype == np.int64
+
+
+def test_the_hard_negative_is_another_image(two_captions: Batcher) -> None:
+    assert two_captions.hard_negatives.tolist() == [1, 0, 1, 1, 0, 1]
+
+
+def test_one_image_leaves_no_wrong_candidates(make_batcher: Callable[..., Batcher]) -> None:
+    batcher = make_batcher(XFlickrCO, [("5", ["a"], "match"), ("6", ["a"], "match")], IMAGES)
+    with pytest.raises(UserError, match="task toy: found 2 examples of one image, expected at least two images"):
+        batcher.batch([0])
+
+
+def test_captions_are_padded_apart_from_texts(nli: Batcher, retrieval: Batcher) -> None:
+    batch = nli.batch([0, 1])
+    assert batch["caption_input_ids"].tolist() == [[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]]
+    assert batch["caption_attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert not any(key.startswith("caption") for key in retrieval.batch([0, 1]))
+
+
+def test_free_rows_pair_any_text_with_any_image(nli: Batcher) -> None:
+    batch = nli.rows(np.asarray([0, 0, 2]), np.asarray([2, 1, 0]))
+    assert batch["input_ids"][:, 1].tolist() == [5, 5, 9]
+    assert batch["region_features"][:, 0, 0].tolist() == [8, 1, 0]
+    assert "labels" not in batch
+
+
+def test_region_counts(retrieval: Batcher) -> None:
+    assert retrieval.region_counts.tolist() == [1, 2, 1, 3]
+
+
+def test_an_image_without_features_is_named(make_batcher: Callable[..., Batcher]) -> None:
+    with pytest.raises(UserError, match="image 'zebra' has no region features among the 4 stored"):
+        make_batcher(XVNLI, [("5", ["zebra"], "neutral")], IMAGES)
+
+
+def test_no_examples_make_no_batches(make_batcher: Callable[..., Batcher]) -> None:
+    with pytest.raises(UserError, match="task toy: found no examples to make batches of"):
+        make_batcher(XVNLI, [], IMAGES)

@@ -1,0 +1,117 @@
+"""Steps: each example once an epoch, disjoint parts, and nothing but the seed and the step's number behind them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from iglue_plugins.data.episodes import ShuffledExamples, Steps, batch_steps, episode_steps
+from iglue_plugins.errors import UserError
+
+
+class Recorder:
+    """Stands for a batcher: a batch says which examples it has, and what its generator drew."""
+
+    def __init__(self, count: int, name: str = "toy") -> None:
+        self.task = SimpleNamespace(name=name)
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def batch(self, examples: np.ndarray, rng: np.random.Generator) -> dict:
+        return {"name": self.task.name, "examples": examples.tolist(), "draw": int(rng.integers(2**40))}
+
+
+def examples_of(shuffled: ShuffledExamples, step: int, *sizes: int) -> list[list[int]]:
+    return [part["examples"] for part in shuffled.parts(step, *sizes)]
+
+
+def test_each_example_comes_once_an_epoch_in_an_order_of_its_own() -> None:
+    shuffled = ShuffledExamples(Recorder(12), 4, (0,))
+    epochs = [sum((examples_of(shuffled, 3 * epoch + i, 4)[0] for i in range(3)), []) for epoch in range(3)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(12))] * 3
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_a_short_remainder_is_dropped_and_differs_between_epochs() -> None:
+    shuffled = ShuffledExamples(Recorder(11), 4, (0,))
+    epochs = [sum((examples_of(shuffled, 2 * epoch + i, 4)[0] for i in range(2)), []) for epoch in range(8)]
+    assert all(len(set(epoch)) == 8 for epoch in epochs)
+    assert set().union(*epochs) == set(range(11))
+
+
+def test_the_parts_of_a_step_share_no_example_and_have_the_sizes_asked_for() -> None:
+    shuffled = ShuffledExamples(Recorder(20), 7, (3,))
+    for step in range(10):
+        parts = examples_of(shuffled, step, 4, 2, 1)
+        assert [len(part) for part in parts] == [4, 2, 1]
+        assert len(set(sum(parts, []))) == 7
+
+
+def test_the_examples_do_not_depend_on_how_a_step_is_cut() -> None:
+    shuffled = ShuffledExamples(Recorder(20), 6, (3,))
+    assert sum(examples_of(shuffled, 5, 2, 4), []) == examples_of(shuffled, 5, 6)[0]
+
+
+def test_a_step_depends_on_the_seed_and_its_number_only() -> None:
+    in_turn = ShuffledExamples(Recorder(10), 3, (5, 1))
+    expected = [in_turn.parts(step, 2, 1) for step in range(12)]
+    resumed = ShuffledExamples(Recorder(10), 3, (5, 1))
+    for step in (11, 4, 0, 11, 7):
+        assert resumed.parts(step, 2, 1) == expected[step]
+
+
+def test_other_seeds_and_steps_have_other_examples_and_draws() -> None:
+    steps = [ShuffledExamples(Recorder(50), 10, seed).parts(step, 10)[0]
+             for seed in ((0, 0), (0, 1), (1, 0)) for step in (0, 1, 5)]
+    assert len({tuple(step["examples"]) for step in steps}) == len({step["draw"] for step in steps}) == 9
+
+
+def test_too_few_examples_for_one_step() -> None:
+    with pytest.raises(UserError, match="task toy: found 7 training examples in a language, expected at least the 8 "):
+        ShuffledExamples(Recorder(7), 8, (0,))
+    assert len(examples_of(ShuffledExamples(Recorder(8), 8, (0,)), 0, 8)[0]) == 8
+
+
+def test_batches_come_from_each_language_in_turn() -> None:
+    steps = batch_steps([Recorder(6, "ar"), Recorder(6, "fr"), Recorder(6, "ru")], 3, 12, seed=0)
+    items = [steps[i]["batch"] for i in range(12)]
+    assert [item["name"] for item in items] == ["ar", "fr", "ru"] * 4
+    for language in range(3):
+        first, second, third, fourth = (items[language + 3 * turn]["examples"] for turn in range(4))
+        assert sorted(first + second) == sorted(third + fourth) == list(range(6))
+    assert items[0]["examples"] != items[1]["examples"], "languages are shuffled apart from each other"
+
+
+def test_an_episode_for_each_language_with_disjoint_support_and_query() -> None:
+    steps = episode_steps({"tr": Recorder(40), "sw": Recorder(30)}, 5, 3, 20, seed=2)
+    assert len(steps) == 20
+    for item in steps:
+        (key,) = item
+        assert key == "episodes"
+        assert [episode["language"] for episode in item["episodes"]] == ["tr", "sw"]
+        for episode in item["episodes"]:
+            support, query = episode["support"]["examples"], episode["query"]["examples"]
+            assert (len(support), len(query)) == (5, 3)
+            assert not set(support) & set(query)
+
+
+def test_episodes_are_a_pure_function_of_seed_and_step() -> None:
+    def made(seed: int, count: int) -> Steps:
+        return episode_steps({"tr": Recorder(40), "sw": Recorder(40)}, 4, 4, count, seed)
+
+    assert made(1, 10)[7] == made(1, 100)[7]
+    assert made(1, 10)[7] != made(2, 10)[7]
+    tr, sw = made(1, 10)[7]["episodes"]
+    assert tr["support"]["examples"] != sw["support"]["examples"]
+
+
+def test_steps_end() -> None:
+    steps = Steps(lambda step: {"step": step}, 3)
+    assert [item["step"] for item in steps] == [0, 1, 2]
+    for outside in (3, -1):
+        with pytest.raises(IndexError, match=f"step {outside} of 3"):
+            steps[outside]

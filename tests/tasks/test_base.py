@@ -1,0 +1,181 @@
+"""What all tasks share: the loss, predictions, evaluation, and pairs of the contrastive loss."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.errors import UserError
+from iglue_plugins.tasks.base import Task
+
+KINDS = ("xvnli", "xgqa", "marvl", "xflickrco")
+
+
+def one_hot_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
+    """Mean over examples and classes of -log p of what the class should say, p = 1 / (1 + e^-logit)."""
+    terms = []
+    for row, label in zip(logits, labels):
+        for i, logit in enumerate(row):
+            probability = 1 / (1 + math.exp(-logit))
+            terms.append(-math.log(probability if i == label else 1 - probability))
+    return sum(terms) / len(terms)
+
+
+@pytest.mark.parametrize("name", ["xvnli", "marvl"])
+def test_loss_is_binary_cross_entropy_over_one_hot_targets(small: Callable[[str], Task], name: str) -> None:
+    task = small(name)
+    logits = torch.randn(6, task.num_labels, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 3
+    labels = [i % task.num_labels for i in range(6)]
+    loss = task.loss(logits, {"labels": torch.tensor(labels)})
+    assert loss.shape == ()
+    assert loss.item() == pytest.approx(one_hot_cross_entropy(logits.tolist(), labels), rel=1e-12)
+
+
+def test_predictions_are_the_labels_with_the_highest_logits(small: Callable[[str], Task]) -> None:
+    task = small("xvnli")
+    assert task.predict(torch.tensor([[0.1, 0.3, 0.2], [-1.0, -3.0, -2.0], [0.0, 0.0, 5.0]])) == [
+        "entailment", "contradiction", "neutral"]
+
+
+def test_targets_are_class_indices(small: Callable[[str], Task]) -> None:
+    targets = small("xvnli").targets(["neutral", "contradiction", "neutral", "entailment"])
+    assert targets.tolist() == [2, 0, 2, 1]
+    assert targets.dtype == torch.int64
+
+
+def test_an_unknown_label_is_named_with_the_nearest(small: Callable[[str], Task]) -> None:
+    with pytest.raises(UserError, match="^task mini/xvnli: found label 'entails'; did you mean 'entailment'\\?$"):
+        small("xvnli").targets(["neutral", "entails"])
+    with pytest.raises(UserError, match="^task mini/marvl: found label '1'; choose from False, True$"):
+        small("marvl").targets(["True", "1"])
+
+
+@pytest.mark.parametrize(("split", "language", "message"), [
+    ("vla", "en", "found split 'vla'; choose from auxiliary, dev, test, train"),
+    ("test", "trr", "found language 'trr'; did you mean 'tr'?"),
+])
+def test_an_unknown_split_or_language(small: Callable[[str], Task], split: str, language: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        small("xvnli").load(split, language)
+    assert str(error.value) == f"task mini/xvnli: {message}"
+
+
+# Evaluation
+
+
+@pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl"])
+def test_predictions_and_scores_equal_one_example_at_a_time(
+    small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase, row_model: type, name: str
+) -> None:
+    task = small(name)
+    model = row_model(task.rows_per_example, task.num_labels)
+    rows, scores = task.evaluate(model, tokenizer, "test", "sw", batch_size=5)
+    expected = []
+    for example in task.load("test", "sw"):
+        ids = torch.tensor([tokenizer(example["text"]).input_ids] * task.rows_per_example)
+        logits = model(ids, torch.ones_like(ids), **task.regions.gather(task.regions.index(example["image_ids"])))[0]
+        prediction = task.labels[max(range(task.num_labels), key=lambda i: logits[i])]
+        expected.append({"id": example["id"], "prediction": prediction, "label": example["label"],
+                         "score": 1.0 if prediction == example["label"] else 0.0})
+    assert rows == expected
+    assert [row["id"] for row in rows] == [f"test/{i}" for i in range(24)]
+    correct = sum(row["prediction"] == row["label"] for row in rows)
+    assert scores == {"accuracy": pytest.approx(100 * correct / 24)}
+
+
+@pytest.mark.parametrize("name", ["xvnli", "marvl"])
+def test_evaluation_buckets_by_length_and_does_not_depend_on_the_batch_size(
+    small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase, row_model: type, name: str
+) -> None:
+    task = small(name)
+    model = row_model(task.rows_per_example, task.num_labels)
+    by_five = task.evaluate(model, tokenizer, "test", "ta", batch_size=5)
+    lengths = sum(model.lengths, [])
+    assert [len(batch) for batch in model.lengths] == [5 * task.rows_per_example] * 4 + [4 * task.rows_per_example]
+    assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
+    assert task.evaluate(model, tokenizer, "test", "ta", batch_size=1000) == by_five
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_main_metric_is_among_the_scores(
+    small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase, row_model: type, name: str
+) -> None:
+    task = small(name)
+    rows_per_example = 1 if name == "xflickrco" else task.rows_per_example
+    rows, scores = task.evaluate(row_model(rows_per_example, task.num_labels), tokenizer, "dev", "en")
+    assert scores[task.main_metric] == pytest.approx(100 * sum(row["score"] for row in rows) / 24)
+
+
+# Pairs
+
+
+@pytest.fixture
+def make_batch(small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple]:
+    """A task and a batch of all of its test examples, in Turkish."""
+
+    def make(name: str) -> tuple[Task, dict[str, torch.Tensor]]:
+        task = small(name)
+        return task, Batcher(task.load("test", "tr"), task, tokenizer).batch(range(24))
+
+    return make
+
+
+def equal(pairs: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
+    return pairs.keys() == expected.keys() and all(torch.equal(pairs[key], expected[key]) for key in pairs)
+
+
+def texts(batch: dict[str, torch.Tensor], prefix: str = "", every: int = 1) -> dict[str, torch.Tensor]:
+    return {key: batch[f"{prefix}{key}"][::every] for key in ("input_ids", "attention_mask")}
+
+
+def regions(batch: dict[str, torch.Tensor], every: int = 1) -> dict[str, torch.Tensor]:
+    return {key: value[::every] for key, value in batch.items() if key.startswith("region")}
+
+
+@pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
+def test_all_pairs_are_each_image_with_its_own_text(make_batch: Callable[[str], tuple], name: str, rows: int) -> None:
+    task, batch = make_batch(name)
+    assert equal(task.aligned_pairs(batch, "all"), {**texts(batch, every=rows), **regions(batch, every=rows)})
+
+
+@pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
+def test_caption_pairs_are_each_image_with_its_caption(
+    make_batch: Callable[[str], tuple], name: str, rows: int
+) -> None:
+    task, batch = make_batch(name)
+    assert len(batch["caption_input_ids"]) == 24
+    assert equal(task.aligned_pairs(batch, "caption"), {**texts(batch, "caption_"), **regions(batch, every=rows)})
+
+
+def test_aligned_pairs_of_xvnli_are_the_entailed_hypotheses(make_batch: Callable[[str], tuple]) -> None:
+    task, batch = make_batch("xvnli")
+    keep = torch.tensor([label == "entailment" for label in task.load("test", "tr")["label"]])
+    assert 0 < keep.sum() < 24
+    whole = {**texts(batch), **regions(batch)}
+    assert equal(task.aligned_pairs(batch, "aligned"), {key: value[keep] for key, value in whole.items()})
+
+
+@pytest.mark.parametrize("name", ["xgqa", "xflickrco"])
+def test_all_examples_of_the_other_tasks_are_aligned(make_batch: Callable[[str], tuple], name: str) -> None:
+    task, batch = make_batch(name)
+    assert equal(task.aligned_pairs(batch, "aligned"), task.aligned_pairs(batch, "all"))
+
+
+@pytest.mark.parametrize(("name", "pairs"), [
+    ("xvnli", "caption"), ("xgqa", "caption"), ("marvl", "aligned"), ("xflickrco", "all"),
+])
+def test_the_tasks_own_choice_of_pairs(make_batch: Callable[[str], tuple], name: str, pairs: str) -> None:
+    task, batch = make_batch(name)
+    assert equal(task.aligned_pairs(batch), task.aligned_pairs(batch, pairs))
+
+
+def test_captions_that_a_task_does_not_have(make_batch: Callable[[str], tuple]) -> None:
+    task, batch = make_batch("marvl")
+    with pytest.raises(UserError, match="task mini/marvl has no captions for trainer.pairs 'caption', "
+                                        "expected 'aligned' or 'all'"):
+        task.aligned_pairs(batch, "caption")

@@ -1,0 +1,129 @@
+"""Reading a task's facts, and the facts of every task that ships."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iglue_plugins import registry
+from iglue_plugins.errors import UserError
+from iglue_plugins.mini import tasks as mini_tasks
+from iglue_plugins.mini.build import ASSETS, LANGUAGES
+from iglue_plugins.tasks import config as reading
+from iglue_plugins.tasks.config import TaskConfig, configured, load_task_config
+
+FOLDER = Path(__file__).parents[2] / "task_configs"
+NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.rglob("*.yaml"))
+FACTS = """
+name: toy
+summary: An example.
+source_language: en
+target_languages: [tr, sw]
+auxiliary_languages: [tr]
+splits: {train: 3, test: 2}
+main_metric: accuracy
+licence: MIT
+citation: nobody
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(reading, "FOLDERS", (tmp_path / "missing", tmp_path))
+    (tmp_path / "toy.yaml").write_text(FACTS)
+    return tmp_path
+
+
+def test_a_class_gets_the_facts_of_its_file(folder: Path) -> None:
+    (folder / "toy.yaml").write_text(f"{FACTS}\ntrainer_defaults: {{finetune: {{steps: 7}}}}")
+
+    @configured("toy")
+    class Toy:
+        pass
+
+    assert (Toy.name, Toy.source_language, Toy.languages) == ("toy", "en", ("en", "tr", "sw"))
+    assert (Toy.default_auxiliary_languages, Toy.splits, Toy.main_metric) == (("tr",), ("train", "test"), "accuracy")
+    assert (Toy.sizes, Toy.trainer_defaults) == ({"train": 3, "test": 2}, {"finetune": {"steps": 7}})
+
+
+def test_a_file_that_is_missing(folder: Path) -> None:
+    with pytest.raises(UserError, match="^task_configs/toys.yaml: found no such file, expected the facts about the "):
+        load_task_config("toys")
+
+
+@pytest.mark.parametrize(("change", "found"), [
+    ("lisence: MIT", "lisence"), ("splits: many", "splits"), ("splits: {train: few}", "splits.train"),
+    ("name: [", "toy.yaml"),
+])
+def test_a_file_that_does_not_fit(folder: Path, change: str, found: str) -> None:
+    (folder / "toy.yaml").write_text(f"{FACTS}\n{change}\n")
+    with pytest.raises(UserError) as error:
+        load_task_config("toy")
+    assert str(error.value).startswith(f"{folder / 'toy.yaml'}: ")
+    assert found in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# The files that ship
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Examples of full splits are cheap, their region features are not."""
+    nothing = np.zeros((1, 64), dtype=np.float32), np.zeros((1, 5), dtype=np.float32)
+    monkeypatch.setattr(mini_tasks, "scene_regions", lambda scene: nothing)
+
+
+def check_languages(config: TaskConfig, cls: type) -> None:
+    assert cls.source_language == config.source_language
+    assert cls.languages == (config.source_language, *config.target_languages)
+    assert len(set(cls.languages)) == len(cls.languages)
+    assert set(cls.languages) <= set(LANGUAGES)
+    assert cls.default_auxiliary_languages == config.auxiliary_languages
+    assert set(config.auxiliary_languages) <= set(config.target_languages)
+
+
+def check_trainer_defaults(config: TaskConfig, cls: type) -> None:
+    assert cls.trainer_defaults == config.trainer_defaults
+    for trainer, settings in config.trainer_defaults.items():
+        made = registry.trainers.get(trainer).Settings.model_validate_json(json.dumps(settings), strict=True)
+        assert made.model_dump(include=set(settings)) == settings
+
+
+def check_examples(config: TaskConfig, cls: type) -> None:
+    task = cls()
+    for split, size in config.splits.items():
+        assert size > 0
+        examples = task.load(split, config.source_language)
+        assert len(examples) == size
+        assert len(task.targets(examples["label"])) == size
+        assert len(set(examples["id"])) == size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_facts_about_a_task_are_true(name: str, without_pictures: None) -> None:
+    config, cls = load_task_config(name), registry.tasks.get(name)
+    assert config.name == cls.name == name
+    assert cls.splits == tuple(config.splits)
+    assert cls.main_metric == config.main_metric
+    assert {cls.training_splits["source"], "dev"} <= set(config.splits)
+    if config.auxiliary_languages:
+        assert {cls.training_splits["auxiliary"], "test"} <= set(config.splits)
+    check_languages(config, cls)
+    check_trainer_defaults(config, cls)
+    check_examples(config, cls)
+    assert config.summary.endswith(".") and config.citation.strip() and config.licence.strip()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("mini/")])
+def test_the_licences_of_a_mini_task_are_those_beside_the_assets(name: str) -> None:
+    licence = load_task_config(name).licence
+    assert {path.stem for path in (ASSETS / "licences").iterdir()} == set(re.findall(r"\w+-\d\.\d", licence))
+
+
+def test_every_mini_task_has_a_file() -> None:
+    assert {name for name in registry.tasks.names() if name.startswith("mini/")} <= set(NAMES)

@@ -1,0 +1,112 @@
+"""xFlickr&Co: the loss over four candidates, and retrieval against a loop over all pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from statistics import median
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from iglue_plugins.tasks.base import Task
+
+
+@pytest.fixture
+def task(small: Callable[[str], Task]) -> Task:
+    return small("xflickrco")
+
+
+@pytest.fixture
+def with_several_captions(task: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """Of 24 captions, 0 to 5 belong to one image, 6 to 9 to two others in turn, the rest to one of their own each."""
+    load = task.load
+
+    def relabelled(split: str, language: str, shots: int | None = None) -> Dataset:
+        rows = load(split, language, shots).to_dict()
+        rows["image_ids"] = [rows["image_ids"][0 if i < 6 else 6 + i % 2 if i < 10 else i] for i in range(24)]
+        return Dataset.from_dict(rows)
+
+    monkeypatch.setattr(task, "load", relabelled)
+    return task
+
+
+def test_loss_is_cross_entropy_with_the_true_pair_first(task: Task) -> None:
+    logits = torch.tensor([2.0, 0.5, -1.0, 0.0, -0.5, 1.5, 0.25, 3.0], dtype=torch.float64)
+    expected = [math.log(sum(math.exp(x) for x in row)) - row[0] for row in logits.view(2, 4).tolist()]
+    batch = {"labels": task.targets(["match", "match"])}
+    assert batch["labels"].tolist() == [0, 0]
+    for shaped in (logits, logits[:, None]):
+        assert task.loss(shaped, batch).item() == pytest.approx(sum(expected) / 2, rel=1e-12)
+
+
+def brute_force(task: Task, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[list[dict], dict]:
+    """Predictions and scores from one pair at a time and loops over candidates."""
+    examples = list(task.load("test", "ja"))
+    images = sorted({example["image_ids"][0] for example in examples})
+    score = {}
+    for example in examples:
+        ids = torch.tensor([tokenizer(example["text"]).input_ids])
+        for image in images:
+            regions = task.regions.gather(task.regions.index([image]))
+            score[example["id"], image] = model(ids, torch.ones_like(ids), **regions).float().item()
+    image_rank, caption_rank = {}, {}
+    for example in examples:
+        id_, own = example["id"], example["image_ids"][0]
+        image_rank[id_] = 1 + sum(score[id_, image] >= score[id_, own] for image in images if image != own)
+    for image in images:
+        own = [e["id"] for e in examples if e["image_ids"][0] == image]
+        best = max(score[id_, image] for id_ in own)
+        caption_rank[image] = 1 + sum(score[e["id"], image] >= best for e in examples if e["id"] not in own)
+    rows = []
+    for example in examples:
+        id_, own = example["id"], example["image_ids"][0]
+        hits = (image_rank[id_] == 1) + (caption_rank[own] == 1)
+        ranked = sorted(images, key=lambda image: -score[id_, image])
+        rows.append({"id": id_, "prediction": ranked[:10], "label": own, "score": hits / 2})
+    scores = {"recall@1": pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))}
+    for direction, ranks in (("image", list(image_rank.values())), ("text", list(caption_rank.values()))):
+        for k in (1, 5, 10):
+            scores[f"{direction}_recall@{k}"] = pytest.approx(100 * sum(rank <= k for rank in ranks) / len(ranks))
+        scores[f"{direction}_median_rank"] = median(ranks)
+    return rows, scores
+
+
+def test_retrieval_equals_a_loop_over_all_pairs(
+    task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
+) -> None:
+    model = row_model(1, 1)
+    rows, scores = task.evaluate(model, tokenizer, "test", "ja", batch_size=37)
+    assert (rows, scores) == brute_force(task, model, tokenizer)
+    assert 0 < scores["image_recall@10"] < 100
+
+
+def test_retrieval_with_several_captions_of_an_image_equals_the_loop(
+    with_several_captions: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
+) -> None:
+    model = row_model(1, 1)
+    rows, scores = with_several_captions.evaluate(model, tokenizer, "test", "ja", batch_size=37)
+    assert (rows, scores) == brute_force(with_several_captions, model, tokenizer)
+    assert len({row["label"] for row in rows}) == 17
+    assert 0 < scores["text_recall@10"] < 100
+
+
+def test_retrieval_does_not_depend_on_the_batch_size(
+    task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
+) -> None:
+    model = row_model(1, 1)
+    by_seven = task.evaluate(model, tokenizer, "test", "ja", batch_size=7)
+    assert max(len(batch) for batch in model.lengths) == 7
+    assert task.evaluate(model, tokenizer, "test", "ja", batch_size=1000) == by_seven
+
+
+def test_a_constant_model_finds_nothing(task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type) -> None:
+    class Constant(row_model):
+        def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(input_ids), 1)
+
+    rows, scores = task.evaluate(Constant(1, 1), tokenizer, "test", "ja")
+    assert scores["recall@1"] == scores["image_recall@10"] == scores["text_recall@10"] == 0
+    assert {row["score"] for row in rows} == {0}

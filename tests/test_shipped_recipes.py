@@ -1,0 +1,167 @@
+"""The recipes that ship: all of them resolve, and one of each trainer runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+from transformers import AutoTokenizer
+
+from iglue_plugins import harness, registry
+from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
+from iglue_plugins.mini.world import FEATURE_SIZE
+from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import Run
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml"))
+MINI = ("xvnli", "xgqa", "marvl", "xflickrco")
+COMPARED = {
+    "finetune.yaml", "auxiliary_finetune.yaml", "contrastive.yaml", "finetune_contrastive.yaml",
+    "finetune_longer.yaml", "x_maml.yaml", "xvl_maml.yaml", "xvl_maml_from_contrastive.yaml",
+    "xvl_maml_inner_lr_0.yaml", "xvl_maml_unsupervised.yaml",
+}
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes' paths are relative to the root of the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_recipe_resolves(path: str) -> None:
+    recipe = load_recipe(path)
+    assert recipe.name == Path(path).stem
+    for section in ("task", "model", "trainer"):
+        cls, settings = recipe.plugin(section)
+        assert settings.model_dump(mode="json") == getattr(recipe, section).settings
+    assert (ROOT / path).read_text().startswith("# "), "the first line says what the recipe is for"
+
+
+@pytest.mark.parametrize("path", RECIPES)
+def test_a_recipes_settings_suit_its_task(path: str) -> None:
+    recipe = load_recipe(path)
+    config = XUniterConfig(**load_recipe("recipes/mini/pretrain.yaml").model.settings["config"])
+    task, model = harness.make_task(recipe), XUniterForVisionAndLanguage(config)
+    objective = harness.make_trainer(recipe).objective(model, task)
+    assert sum(parameter.numel() for parameter in objective.parameters()) > 0
+
+
+@pytest.mark.parametrize("task", MINI)
+def test_each_task_has_the_baseline_the_method_its_ablations_and_its_controls(task: str) -> None:
+    folder = ROOT / "recipes/mini" / task
+    assert {path.name for path in folder.iterdir()} == COMPARED
+    assert {load_recipe(path).task.name for path in folder.iterdir()} == {f"mini/{task}"}
+
+
+@pytest.mark.parametrize("task", MINI)
+def test_the_trainer_is_all_that_xvl_maml_changes(task: str) -> None:
+    folder = ROOT / "recipes/mini" / task
+    assert yaml.safe_load((folder / "xvl_maml.yaml").read_text()) == {"extends": "finetune.yaml", "trainer": "xvl_maml"}
+    finetune, xvl_maml = (load_recipe(folder / f"{name}.yaml").to_dict() for name in ("finetune", "xvl_maml"))
+    changed = {key for key in finetune if finetune[key] != xvl_maml[key]}
+    assert changed == {"name", "trainer", "start_from"}
+    assert (finetune["trainer"]["name"], finetune["start_from"]) == ("finetune", "model")
+    assert (xvl_maml["trainer"]["name"], xvl_maml["start_from"]) == ("xvl_maml", "finetune")
+
+
+@pytest.mark.parametrize("task", MINI)
+def test_controls_see_as_many_labels_a_step_as_the_method(task: str) -> None:
+    def steps_and_labels(name: str) -> tuple[int, int]:
+        recipe = load_recipe(ROOT / "recipes/mini" / task / f"{name}.yaml")
+        trainer = harness.make_trainer(recipe)
+        return trainer.settings.steps, trainer.labels_per_step(harness.make_task(recipe), languages=1)
+
+    expected = steps_and_labels("xvl_maml")
+    for control in ("auxiliary_finetune", "contrastive", "finetune_longer", "x_maml", "xvl_maml_inner_lr_0"):
+        assert steps_and_labels(control) == expected, control
+
+
+def test_pre_training_fits_the_tokeniser_and_the_features() -> None:
+    recipe = load_recipe("recipes/mini/pretrain.yaml")
+    config = recipe.model.settings["config"]
+    tokenizer = AutoTokenizer.from_pretrained(recipe.model.settings["tokenizer"])
+    assert (config["vocab_size"], config["region_feature_size"]) == (len(tokenizer), FEATURE_SIZE)
+    assert config["max_position_embeddings"] > tokenizer.pad_token_id + MiniCaptions.max_text_length
+    shares = recipe.trainer.settings["language_shares"]
+    assert set(shares) == set(MiniCaptions.languages)
+    assert sum(shares.values()) == pytest.approx(1, abs=0.05)
+    assert max(shares, key=shares.get) == "en"
+
+
+# Runs of a few steps
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Small splits and few steps, so that a recipe and the baseline that it starts from take a moment."""
+    monkeypatch.setattr(MiniXVNLI, "sizes", dict.fromkeys(MiniXVNLI.sizes, 40))
+    monkeypatch.setattr(MiniCaptions, "sizes", {"train": 60, "dev": 8})
+    batches = {"steps": 2, "batch_size": 8, "learning_rate": 1e-3}
+    episodes = {"steps": 3, "support_size": 4, "query_size": 4, "learning_rate": 1e-3}
+    monkeypatch.setattr(MiniXVNLI, "trainer_defaults", {
+        "finetune": batches, "auxiliary_finetune": batches, "xvl_maml": episodes})
+    harness._task.cache_clear()
+    yield
+    harness._task.cache_clear()
+
+
+@pytest.fixture
+def run(tiny: None, tmp_path: Path, tiny_checkpoint: Path) -> Callable[..., Run]:
+    """Runs mini/xvnli's recipe with a tiny model."""
+
+    def run(name: str) -> Run:
+        return harness.run(load_recipe(f"recipes/mini/xvnli/{name}.yaml", [
+            f"runs={tmp_path / 'runs'}", f"model={{name: xuniter, checkpoint: '{tiny_checkpoint}'}}",
+            "evaluation.languages=[en, tr]"]))
+
+    return run
+
+
+def changed_weights(run: Run, before: Path) -> set[str]:
+    """The modules at the top whose weights differ from those of another checkpoint."""
+    old, new = (load_file(folder / "model.safetensors") for folder in (before, run.model_dir))
+    return {name.partition(".")[0] for name in old.keys() & new.keys() if not old[name].equal(new[name])}
+
+
+def test_finetune_runs(run: Callable[..., Run], tiny_checkpoint: Path) -> None:
+    finished = run("finetune")
+    record = finished.record()
+    assert (record["steps"], record["trainer"], record["training_languages"]) == (2, "finetune", [])
+    assert set(record["scores"]["test"]) == {"en", "tr"}
+    assert record["scores"]["test"]["tr"]["examples"] == 40
+    assert changed_weights(finished, tiny_checkpoint) == {"encoder"}, "no contrastive loss, so no new projections"
+
+
+@pytest.mark.parametrize(("name", "steps", "changed"), [
+    ("auxiliary_finetune", 2, {"encoder", "head"}), ("xvl_maml", 3, {"encoder", "head", "contrastive"}),
+])
+def test_a_second_stage_runs_from_the_english_baseline(
+    run: Callable[..., Run], name: str, steps: int, changed: set[str]
+) -> None:
+    finished, baseline = run(name), run("finetune")
+    record = finished.record()
+    assert (record["name"], record["trainer"], record["steps"]) == (name, name, steps)
+    assert record["training_languages"] == ["tr"]
+    assert record["start_from"]["fingerprint"] == baseline.record()["fingerprint"]
+    assert len(finished.read_predictions("test", "tr")) == 40
+    assert changed_weights(finished, baseline.model_dir) == changed
+
+
+def test_pretrain_runs(tiny: None, tmp_path: Path) -> None:
+    overrides = ["trainer.steps=2", "trainer.batch_size=8", "trainer.single_region_steps=1", f"runs={tmp_path}",
+                 "evaluation.languages=[sw]", "model.config.hidden_size=16", "model.config.intermediate_size=16",
+                 "model.config.pooler_size=16", "model.config.num_attention_heads=2"]
+    finished = harness.run(load_recipe("recipes/mini/pretrain.yaml", overrides))
+    record = finished.record()
+    assert (record["trainer"], record["steps"], record["start_from"]) == ("pretrain", 2, None)
+    assert record["scores"]["dev"]["sw"]["examples"] == 8
+    assert all(math.isfinite(weight.sum()) for weight in load_file(finished.model_dir / "model.safetensors").values())
+    reloaded = registry.models.get("xuniter")
+    assert reloaded(reloaded.Settings(checkpoint=str(finished.model_dir))).load()[0].config.hidden_size == 16

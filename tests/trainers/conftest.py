@@ -1,0 +1,73 @@
+"""A tiny task on the mini world, a tiny model, and batches for both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
+from iglue_plugins.mini.world import FEATURE_SIZE
+from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+
+MakeModel = Callable[..., XUniterForVisionAndLanguage]
+
+
+class TinyXVNLI(MiniXVNLI):
+    name = "tiny/xvnli"
+    sizes = {"train": 32, "auxiliary": 24, "dev": 6, "test": 6}
+
+
+class TinyCaptions(MiniCaptions):
+    name = "tiny/captions"
+    sizes = {"train": 32}
+
+
+@pytest.fixture(scope="session")
+def task() -> TinyXVNLI:
+    return TinyXVNLI()
+
+
+@pytest.fixture(scope="session")
+def captions() -> TinyCaptions:
+    return TinyCaptions()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
+
+
+@pytest.fixture(scope="session")
+def batchers(task: TinyXVNLI, tokenizer: PreTrainedTokenizerBase) -> dict[str, Batcher]:
+    return {language: Batcher(task.load("auxiliary", language), task, tokenizer) for language in ("tr", "de")}
+
+
+@pytest.fixture
+def make_model(tokenizer: PreTrainedTokenizerBase) -> MakeModel:
+    """A model with large weights, so that what it computes depends on its input; equal seeds make equal models."""
+
+    def make(dropout: float = 0.0, seed: int = 0) -> XUniterForVisionAndLanguage:
+        torch.manual_seed(seed)
+        return XUniterForVisionAndLanguage(XUniterConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
+            max_position_embeddings=82, region_feature_size=FEATURE_SIZE, pooler_size=16, classifier_hidden_size=16,
+            contrastive_size=8, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
+            initializer_range=0.2, head="answers", num_labels=3))
+
+    return make
+
+
+@pytest.fixture
+def doubled() -> Callable[[Batch], Batch]:
+    """A batch whose floats are float64."""
+
+    def double(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {key: value.double() if value.is_floating_point() else value for key, value in batch.items()}
+
+    return double

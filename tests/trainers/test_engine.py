@@ -1,0 +1,332 @@
+"""The loop: accumulation, resuming, diverging, weight decay and what is logged."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+
+from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.episodes import Steps, batch_steps
+from iglue_plugins.errors import UserError
+from iglue_plugins.models import MaskedWordHead
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers import engine
+from iglue_plugins.trainers.base import Trainer, TrainerSettings
+from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
+from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+
+Weights = dict[str, Tensor]
+
+
+def assert_same_weights(found: Weights, expected: Weights) -> None:
+    assert found.keys() == expected.keys()
+    assert [name for name, value in found.items() if not torch.equal(value, expected[name])] == []
+
+
+@pytest.fixture
+def fit(
+    make_model: Callable[..., PreTrainedModel], task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> Callable[..., Weights]:
+    """Trains a fresh model with dropout in a folder, and returns its weights."""
+
+    def run(trainer: Trainer, folder: str = "run") -> Weights:
+        model = make_model(dropout=0.1, seed=1)
+        trainer.fit(model, tokenizer, task, auxiliary_languages=("tr", "de"), seed=2, folder=tmp_path / folder)
+        return model.state_dict()
+
+    return run
+
+
+def finetune(**settings: object) -> Finetune:
+    return Finetune(FinetuneSettings(**{
+        "steps": 6, "batch_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings))
+
+
+def xvl_maml(**settings: object) -> XVLMAML:
+    return XVLMAML(XVLMAMLSettings(**{
+        "steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings))
+
+
+# Accumulation
+
+
+def test_two_halves_make_one_batch(
+    make_model: Callable[..., PreTrainedModel], task: Task, batchers: dict[str, Batcher],
+    doubled: Callable[[Batch], Batch], tmp_path: Path
+) -> None:
+    def train(batch_size: int, accumulation: int) -> Weights:
+        settings = FinetuneSettings(
+            steps=3, batch_size=batch_size, accumulation=accumulation, learning_rate=1e-2, warmup=0)
+        objective = BatchObjective(BatchLoss(make_model().double(), task, settings), "task")
+        steps = batch_steps([batchers["tr"]], batch_size, 3 * accumulation, seed=0)
+        engine.train(objective, Steps(lambda step: {"batch": doubled(steps[step]["batch"])}, len(steps)), settings,
+                     seed=0, folder=tmp_path / str(batch_size))
+        return objective.state_dict()
+
+    whole, halves = train(8, 1), train(4, 2)
+    for name, value in whole.items():
+        torch.testing.assert_close(halves[name], value, rtol=1e-6, atol=1e-9)
+
+
+class OneWeight(nn.Module):
+    """A plugin's objective that takes anything, as transformers' models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, labels: Tensor, **ignored: object) -> dict[str, Tensor]:
+        return {"loss": (self.weight * labels).mean()}
+
+
+def test_accumulation_averages_any_objective(tmp_path: Path) -> None:
+    logged = {}
+    for accumulation in (1, 4):
+        settings = TrainerSettings(steps=1, accumulation=accumulation, warmup=0, clip_norm=0, log_every=1)
+        steps = Steps(lambda step: {"labels": torch.ones(3)}, accumulation)
+        engine.train(OneWeight(), steps, settings, seed=0, folder=tmp_path / str(accumulation))
+        logged[accumulation] = scalars(tmp_path / str(accumulation))["train/grad_norm"]
+    assert logged[1] == logged[4] == {1: 1.0}
+
+
+# Resuming
+
+
+@pytest.mark.parametrize(
+    "trainer", [lambda: finetune(accumulation=2, loss="both"), lambda: xvl_maml(inner_steps=2)],
+    ids=["finetune", "xvl_maml"])  # fmt: skip
+def test_an_interrupted_run_resumes_to_the_very_same_weights(
+    trainer: Callable[[], Trainer], fit: Callable[..., Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit(trainer(), "uninterrupted")
+    for half_written, steps_left in ([], 2), ([4], 4), ([2, 4], 6):
+        folder = f"half written {half_written}"
+        checkpoints = tmp_path / folder / "checkpoints"
+        with monkeypatch.context() as patch:
+            begun = count_steps(patch, fail_at=5)
+            with pytest.raises(RuntimeError, match="the power fails"):
+                fit(trainer(), folder)
+            assert begun == [0, 1, 2, 3, 4]
+        assert sorted(path.name for path in checkpoints.iterdir()) == ["checkpoint-2", "checkpoint-4"]
+        for step in half_written:
+            (checkpoints / f"checkpoint-{step}" / engine.FINISHED_CHECKPOINT).unlink()
+            weights = checkpoints / f"checkpoint-{step}" / "model.safetensors"
+            weights.write_bytes(weights.read_bytes()[:1000])
+        with monkeypatch.context() as patch:
+            begun = count_steps(patch)
+            assert_same_weights(fit(trainer(), folder), expected)
+            assert len(begun) == steps_left
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[int]:
+    """Notes the number of each optimiser step that begins; the one given, counted from 1, fails."""
+    begun: list[int] = []
+    on_step_begin = engine.Progress.on_step_begin
+
+    def counted(self, args, state, control, **kwargs):
+        begun.append(state.global_step)
+        if len(begun) == fail_at:
+            raise RuntimeError("the power fails")
+        return on_step_begin(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(engine.Progress, "on_step_begin", counted)
+    return begun
+
+
+def test_a_run_that_ended_before_its_model_was_saved_trains_no_more(
+    fit: Callable[..., Weights], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit(xvl_maml(steps=3))
+    begun = count_steps(monkeypatch)
+    assert_same_weights(fit(xvl_maml(steps=3)), expected)
+    assert begun == []
+
+
+def test_the_newest_finished_checkpoint_is_found_by_number(tmp_path: Path) -> None:
+    assert engine.last_checkpoint(tmp_path) is None
+    for step, files in {900: ["finished"], 1000: ["finished"], 1100: ["model.safetensors"]}.items():
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        for file in files:
+            (tmp_path / f"checkpoint-{step}" / file).touch()
+    assert engine.last_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
+
+
+# What does not change the weights
+
+
+def test_settings_that_do_not_count_leave_the_weights_as_they_are(fit: Callable[..., Weights]) -> None:
+    """Not even by the dropout of losses that are only logged."""
+    expected = fit(xvl_maml(log_every=4, save_every=2), "one")
+    assert {"log_every", "save_every"} == XVLMAMLSettings.incidental
+    assert_same_weights(fit(xvl_maml(log_every=1, save_every=5), "other"), expected)
+    different = fit(xvl_maml(log_every=4, save_every=2, inner_lr=2e-3), "third")
+    assert any(not torch.equal(value, expected[name]) for name, value in different.items())
+
+
+def test_a_run_in_bfloat16_does_not_change_the_next_one(fit: Callable[..., Weights]) -> None:
+    expected = fit(finetune(), "before")
+    rounded = fit(finetune(precision="bfloat16"), "bfloat16")
+    assert any(not torch.equal(value, expected[name]) for name, value in rounded.items())
+    assert_same_weights(fit(finetune(), "after"), expected)
+
+
+def test_several_gpus_do_not_cut_an_item_into_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingArguments, "n_gpu", 4)
+    assert engine.arguments(FinetuneSettings(), 0, tmp_path)._n_gpu == 1
+
+
+# Diverging
+
+
+class Diverging(nn.Module):
+    """Finite until the step at which the loss, or only its gradient, no longer is."""
+
+    def __init__(self, what: str, at: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self._what, self._calls, self._at = what, itertools.count(1), at
+
+    def forward(self, zero: Tensor) -> dict[str, Tensor]:
+        if next(self._calls) < self._at:
+            return {"loss": self.weight.sum()}
+        return {"loss": self.weight.sum() / zero if self._what == "loss" else (self.weight * zero).abs().sqrt().sum()}
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "message"),
+    [
+        ("loss", 2, "training diverged at step 2: found a loss of inf, expected finite numbers; lower "),
+        ("gradient", 2, "training diverged at step 3: found a loss of nan, expected finite numbers; lower "),
+        ("gradient", 3, "training diverged at step 3: found weights that are not finite, expected finite numbers; "),
+    ],
+)
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (FinetuneSettings(learning_rate=0.5), "lower trainer.learning_rate (0.5)"),
+        (XVLMAMLSettings(learning_rate=0.5, inner_lr=2), "lower trainer.inner_lr (2.0) or trainer.learning_rate (0.5)"),
+        (XVLMAMLSettings(learning_rate=0.5, inner_lr=0), "lower trainer.learning_rate (0.5)"),
+    ],
+    ids=["finetune", "xvl_maml", "inner_lr 0"],
+)  # fmt: skip
+def test_diverging_names_what_to_lower(
+    what: str, at: int, message: str, settings: TrainerSettings, remedy: str, tmp_path: Path
+) -> None:
+    steps = Steps(lambda step: {"zero": torch.zeros(())}, 3)
+    settings = settings.model_copy(update={"steps": 3, "warmup": 0})
+    with pytest.raises(UserError) as raised:
+        engine.train(Diverging(what, at), steps, settings, seed=0, folder=tmp_path)
+    assert str(raised.value).startswith(message)
+    assert str(raised.value).endswith(remedy)
+
+
+# The optimiser
+
+
+class NothingToLearn(nn.Module):
+    """Every weight is 1 and every gradient 0, so that only weight decay changes anything."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.batch_loss = nn.Module()
+        self.batch_loss.model = model
+        self.masked_words = MaskedWordHead(model.config)
+        for parameter in self.parameters():
+            nn.init.ones_(parameter)
+
+    def forward(self, **ignored: object) -> dict[str, Tensor]:
+        return {"loss": 0 * sum(parameter.sum() for parameter in self.parameters())}
+
+
+def test_biases_and_layer_norms_do_not_decay(make_model: Callable[..., PreTrainedModel], tmp_path: Path) -> None:
+    objective = NothingToLearn(make_model())
+    spared = {f"{module}.{name}" for module, norm in objective.named_modules() if isinstance(norm, nn.LayerNorm)
+              for name, _ in norm.named_parameters()}
+    spared |= {name for name, _ in objective.named_parameters() if name.endswith("bias")}
+    assert "batch_loss.model.head.2.weight" in spared  # the LayerNorm in the middle of a head
+    assert "batch_loss.model.encoder.layers.1.output_norm.weight" in spared
+
+    settings = TrainerSettings(steps=2, learning_rate=0.1, weight_decay=0.5, warmup=0)
+    engine.train(objective, Steps(lambda step: {"step": step}, 2), settings, seed=0, folder=tmp_path)
+    decayed = (1 - 0.1 * 0.5) * (1 - 0.05 * 0.5)  # the learning rate falls to 0 over the two steps
+    found = {name: parameter.unique().tolist() for name, parameter in objective.named_parameters()}
+    assert found == {name: [1.0] if name in spared else [pytest.approx(decayed)] for name in found}
+
+
+@pytest.mark.parametrize(("warmup", "rates"), [(0.5, [0, 0.05, 0.1, 0.05]), (0, [0.1, 0.075, 0.05, 0.025])])
+def test_the_learning_rate_rises_and_falls(warmup: float, rates: list[float], tmp_path: Path) -> None:
+    settings = TrainerSettings(steps=4, learning_rate=0.1, warmup=warmup, log_every=1)
+    engine.train(OneWeight(), Steps(lambda step: {"labels": torch.ones(1)}, 4), settings, seed=0, folder=tmp_path)
+    assert list(scalars(tmp_path)["train/learning_rate"].values()) == pytest.approx(rates)
+
+
+def test_clipping(tmp_path: Path) -> None:
+    """AdamW's steps do not depend on the scale of gradients that are all clipped alike, but on one clipped step do."""
+    moved = {}
+    for clip_norm in (0.0, 1.0):
+        objective = OneWeight()
+        settings = TrainerSettings(steps=2, learning_rate=0.1, warmup=0, clip_norm=clip_norm)
+        steps = Steps(lambda step: {"labels": torch.tensor([100.0, 1.0][step])}, 2)
+        engine.train(objective, steps, settings, seed=0, folder=tmp_path / str(clip_norm))
+        moved[clip_norm] = objective.weight.item()
+    assert moved[1.0] == pytest.approx(-0.15, rel=1e-4)  # both gradients count as 1
+    assert moved[0.0] != pytest.approx(-0.15, rel=1e-2)
+
+
+# Logs
+
+
+def scalars(folder: Path) -> dict[str, dict[int, float]]:
+    """What TensorBoard shows: values by step for each name."""
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+
+
+def test_scalars_are_logged_by_name(fit: Callable[..., Weights], tmp_path: Path) -> None:
+    fit(xvl_maml(log_every=2, inner_lr=0.01))
+    logged = scalars(tmp_path / "run")
+    for name in ("loss", "task_loss", "contrastive_loss", "inner_loss_before", "inner_loss_after", "learning_rate",
+                 "grad_norm"):
+        assert list(logged[f"train/{name}"]) == [2, 4, 6], name
+    for step in (2, 4, 6):  # loss is the sum over two languages, its parts are means over them; both of two steps
+        parts = logged["train/task_loss"][step] + 0.1 * logged["train/contrastive_loss"][step]
+        assert logged["train/loss"][step] == pytest.approx(2 * parts, rel=1e-5)
+
+
+def test_logged_means_are_over_the_steps_since_the_last_log(tmp_path: Path) -> None:
+    class Counting(OneWeight):
+        def forward(self, number: Tensor) -> dict[str, Tensor]:
+            return {"loss": self.weight.sum() * 0 + number, "number": number}
+
+    settings = TrainerSettings(steps=4, log_every=2)
+    engine.train(Counting(), Steps(lambda step: {"number": torch.tensor(float(step))}, 4), settings, seed=0,
+                 folder=tmp_path)
+    assert scalars(tmp_path)["train/number"] == scalars(tmp_path)["train/loss"] == {2: 0.5, 4: 2.5}
+
+
+# Training
+
+
+@pytest.mark.parametrize("trainer", [finetune, xvl_maml])
+def test_fit_trains_every_parameter_that_the_loss_reaches_and_gives_the_head_of_the_task(
+    trainer: Callable[..., Trainer], make_model: Callable[..., PreTrainedModel], task: Task,
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> None:
+    model = make_model()
+    before = copy.deepcopy(model.state_dict())
+    trainer(steps=2).fit(model, tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
+    assert (model.config.head, model.config.num_labels) == ("classifier", 3)
+    after = model.state_dict()
+    assert not torch.equal(after["encoder.text_pooler.weight"], before["encoder.text_pooler.weight"])
+    contrastive = not torch.equal(after["contrastive.text.weight"], before["contrastive.text.weight"])
+    assert contrastive is (trainer is xvl_maml)

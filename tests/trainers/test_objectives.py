@@ -1,0 +1,104 @@
+"""The losses of one batch, against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.errors import UserError
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.finetune import FinetuneSettings
+from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective, contrastive_loss
+
+
+@pytest.fixture
+def batch(batchers: dict[str, Batcher]) -> Batch:
+    return batchers["tr"].batch(range(8))
+
+
+@pytest.fixture
+def batch_loss(make_model: Callable[..., PreTrainedModel], task: Task) -> Callable[..., BatchLoss]:
+    def make(**settings: object) -> BatchLoss:
+        return BatchLoss(make_model(), task, FinetuneSettings(**settings))
+
+    return make
+
+
+def test_contrastive_loss_of_two_pairs() -> None:
+    text = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    image = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    # Similarities over the temperature: [[2, 1.2], [0, 1.6]].
+    by_text = (math.log1p(math.exp(1.2 - 2)) + math.log1p(math.exp(0 - 1.6))) / 2
+    by_image = (math.log1p(math.exp(0 - 2)) + math.log1p(math.exp(1.2 - 1.6))) / 2
+    assert contrastive_loss(text, image, 0.5).item() == pytest.approx((by_text + by_image) / 2, rel=1e-6)
+    assert contrastive_loss(image, text, 0.5).item() == pytest.approx((by_text + by_image) / 2, rel=1e-6)
+
+
+def test_contrastive_loss_does_not_favour_an_order_and_knows_partners() -> None:
+    text, image = torch.eye(4), torch.eye(4)
+    assert contrastive_loss(text, image, 0.01) == pytest.approx(0, abs=1e-6)
+    assert contrastive_loss(text, image.roll(1, 0), 0.01) == pytest.approx(100, rel=1e-6)
+    order = torch.tensor([2, 0, 3, 1])
+    mixed = torch.nn.functional.normalize(torch.arange(16.0).view(4, 4).sin(), dim=1)
+    torch.testing.assert_close(contrastive_loss(text[order], mixed[order], 0.1), contrastive_loss(text, mixed, 0.1))
+
+
+def test_both_is_the_weighted_sum_of_its_parts(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
+    losses = batch_loss(contrastive_weight=0.25)
+    task, contrastive, both = (losses(batch, choice) for choice in ("task", "contrastive", "both"))
+    assert (task.keys(), contrastive.keys()) == ({"loss", "task_loss"}, {"loss", "contrastive_loss"})
+    assert both.keys() == {"loss", "task_loss", "contrastive_loss"}
+    assert both["task_loss"] == task["loss"] == task["task_loss"]
+    assert both["contrastive_loss"] == contrastive["loss"] == contrastive["contrastive_loss"]
+    torch.testing.assert_close(both["loss"], task["loss"] + 0.25 * contrastive["loss"])
+    assert BatchObjective(losses, "task")(batch)["loss"] == task["loss"]
+
+
+def test_the_parts_are_the_tasks_loss_and_the_loss_of_its_pairs(
+    batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task
+) -> None:
+    losses = batch_loss(temperature=0.2, pairs="aligned")
+    parts = losses(batch, "both")
+    torch.testing.assert_close(parts["task_loss"], task.loss(losses.model(**batch), batch))
+    entailed = batch["labels"] == task.labels.index("entailment")
+    assert 2 <= entailed.sum() < len(entailed)
+    rows = {key: value[entailed] for key, value in batch.items() if not key.startswith("caption")}
+    text, image = losses.model.embed_pairs(**rows)
+    torch.testing.assert_close(parts["contrastive_loss"], contrastive_loss(text, image, 0.2))
+
+
+def test_a_caption_is_the_text_of_a_pair_by_default(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
+    losses = batch_loss()
+    other_captions = {**batch, "caption_input_ids": batch["caption_input_ids"].roll(1, 0),
+                      "caption_attention_mask": batch["caption_attention_mask"].roll(1, 0)}
+    assert losses(other_captions, "contrastive")["loss"] != losses(batch, "contrastive")["loss"]
+    assert losses(other_captions, "task")["loss"] == losses(batch, "task")["loss"]
+
+
+def test_fewer_than_two_pairs(batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task) -> None:
+    for labels, found in ([0] * 8, 0), ([task.labels.index("entailment"), *[0] * 7], 1):
+        with pytest.raises(UserError, match=rf"found {found} aligned pair\(s\) in a batch of 8, expected at least 2; "
+                                            "raise the batch, support or query size, or set trainer.pairs to 'all'"):
+            batch_loss(pairs="aligned")({**batch, "labels": torch.tensor(labels)}, "contrastive")
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_only_a_joint_pass_lets_a_text_see_its_image(
+    make_model: Callable[..., PreTrainedModel], task: Task, batch: Batch, joint: bool
+) -> None:
+    losses = BatchLoss(make_model(), task, FinetuneSettings(joint_pass=joint))
+    seen = []
+    embed = losses.model.embed_pairs
+    losses.model.embed_pairs = lambda *args, **kwargs: seen.append(embed(*args, **kwargs)) or seen[-1]
+    losses(batch, "contrastive")
+    losses(batch | {"region_features": batch["region_features"].roll(1, 0)}, "contrastive")
+    losses(batch | {"caption_input_ids": batch["caption_input_ids"].roll(1, 0)}, "contrastive")
+    (text, image), (text_beside_other_image, _), (_, image_beside_other_text) = seen
+    assert torch.equal(text, text_beside_other_image) is not joint
+    assert torch.equal(image, image_beside_other_text) is not joint
+    torch.testing.assert_close(text.norm(dim=1), torch.ones(8))

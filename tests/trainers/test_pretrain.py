@@ -1,0 +1,137 @@
+"""The pre-training objective: what is masked, which pairs are true, and that it learns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers import pretrain
+from iglue_plugins.trainers.base import TrainingData
+from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective, PretrainSettings
+
+MakeItems = Callable[..., list[dict]]
+
+
+@pytest.fixture
+def items(captions: Task, tokenizer: PreTrainedTokenizerBase) -> MakeItems:
+    """The steps of a training with these settings."""
+
+    def make(**settings: object) -> list[dict]:
+        chosen = PretrainSettings(**{"steps": 3, "batch_size": 16, "language_shares": {"en": 1, "tr": 1}} | settings)
+        return list(map(Pretrain(chosen).steps(TrainingData(captions, tokenizer, "en", (), seed=0)).__getitem__,
+                        range(chosen.steps)))
+
+    return make
+
+
+@pytest.fixture
+def objective(make_model: Callable[..., PreTrainedModel]) -> Callable[..., PretrainObjective]:
+    def make(**settings: object) -> PretrainObjective:
+        model = make_model()
+        model.set_head("matching", 1)
+        return PretrainObjective(model, PretrainSettings(language_shares={"en": 1}, **settings))
+
+    return make
+
+
+def test_the_loss_is_the_sum_of_three_finite_losses_whose_gradient_reaches_everything(
+    objective: Callable[..., PretrainObjective], items: MakeItems
+) -> None:
+    losses = (made := objective())(**items()[0])
+    assert losses.keys() == {"loss", "contrastive_loss", "masked_word_loss", "matching_loss"}
+    assert all(value.isfinite() and value > 0 for value in losses.values())
+    torch.testing.assert_close(losses["loss"], sum(value for name, value in losses.items() if name != "loss"))
+    losses["loss"].backward()
+    assert [name for name, parameter in made.named_parameters() if not parameter.grad.any()] == []
+
+
+@pytest.mark.parametrize(("masked_share", "masks"), [(0.999999, "all"), (0.3, "some"), (1e-9, "none")])
+def test_words_are_masked_and_special_tokens_are_not(
+    objective: Callable[..., PretrainObjective], items: MakeItems, tokenizer: PreTrainedTokenizerBase,
+    masked_share: float, masks: str
+) -> None:
+    made, item = objective(masked_share=masked_share), items()[0]
+    read, encode = [], made.model.encoder.forward
+    made.model.encoder.forward = lambda *args, **rows: read.append(rows.get("input_ids")) or encode(*args, **rows)
+    torch.manual_seed(0)
+    loss = made(**item)["masked_word_loss"]
+    (masked_ids,) = (ids for ids in read if ids is not None)
+    ids = item["batch"]["input_ids"]
+    words = torch.tensor([[token not in tokenizer.all_special_ids for token in row] for row in ids.tolist()])
+    masked = masked_ids != ids
+    assert (masked_ids[masked] == tokenizer.mask_token_id).all()
+    assert not (masked & ~words).any()
+    assert {"all": words.sum(), "some": masked.sum(), "none": 0}[masks] == masked.sum()
+    if masks == "some":
+        assert 0.15 < masked.sum() / words.sum() < 0.45
+    assert (loss.item() == 0) is (masks == "none")
+
+
+def test_the_masked_words_themselves_are_the_targets(
+    objective: Callable[..., PretrainObjective], items: MakeItems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, item = objective(masked_share=0.999999), items()[0]
+    targets = []
+    entropy = pretrain.functional.cross_entropy
+    monkeypatch.setattr(pretrain.functional, "cross_entropy",
+                        lambda logits, wanted: targets.append(wanted) or entropy(logits, wanted))
+    made(**item)
+    ids = item["batch"]["input_ids"]
+    assert torch.equal(targets[-1], ids[~torch.isin(ids, item["special_tokens"])])
+
+
+def test_true_pairs_count_as_true_and_hard_ones_as_false(
+    objective: Callable[..., PretrainObjective], items: MakeItems
+) -> None:
+    made, (item, *_) = objective(), items()
+    seen: dict[str, Tensor] = {}
+
+    def perfect(module: PreTrainedModel, args: tuple, rows: dict[str, Tensor], logits: Tensor) -> Tensor:
+        seen.update(rows)
+        return torch.tensor([[20.0]] * 16 + [[-20.0]] * 16)
+
+    made.model.register_forward_hook(perfect, with_kwargs=True)
+    assert made(**item)["matching_loss"] < 1e-6
+    for key, value in item["batch"].items():
+        true, hard = seen[key][:16], seen[key][16:]
+        assert torch.equal(true, value)
+        if key.startswith("region"):  # every hard image is another one of the batch
+            assert all((row == value).flatten(1).all(1).any() for row in hard), key
+        else:
+            assert torch.equal(hard, value)
+    assert (seen["region_features"][:16] != seen["region_features"][16:]).flatten(1).any(1).all()
+
+
+def test_the_first_steps_see_single_objects_and_languages_come_by_their_shares(
+    items: MakeItems, captions: Task, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    steps = items(batch_size=6, single_region_steps=2, steps=4, language_shares={"en": 3, "tr": 1, "de": 0})
+    regions = [item["batch"]["region_mask"].sum(1) for item in steps]
+    assert all((count == 2).all() for count in regions[:2])  # the global region and the object's
+    assert all((count > 2).any() for count in regions[2:])
+    seen = {text for item in items(steps=10, language_shares={"en": 3, "tr": 1, "de": 0})
+            for text in tokenizer.batch_decode(item["batch"]["input_ids"], skip_special_tokens=True)}
+    own = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
+    assert len(seen & own["en"]) > len(seen & own["tr"]) > 0
+    assert not seen & (own["de"] - own["en"] - own["tr"])
+
+
+def test_training_tells_pairs_apart(
+    make_model: Callable[..., PreTrainedModel], captions: Task, tokenizer: PreTrainedTokenizerBase, items: MakeItems,
+    tmp_path: Path
+) -> None:
+    settings = PretrainSettings(
+        steps=60, batch_size=16, learning_rate=5e-3, temperature=0.5, language_shares={"en": 1, "tr": 1})
+    model = make_model()
+    Pretrain(settings).fit(model, tokenizer, captions, folder=tmp_path)
+    assert (model.config.head, model.config.num_labels) == ("matching", 1)
+    with torch.no_grad():
+        losses = PretrainObjective(model.eval(), settings)(**items()[0])
+    assert losses["contrastive_loss"] < math.log(16) - 0.2  # below what guessing among 16 costs

@@ -1,0 +1,178 @@
+"""What the trainers' settings refuse, what a step sees, and how many labels that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniXVNLI
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.base import TrainingData
+from iglue_plugins.trainers.finetune import AuxiliaryFinetune, Finetune, FinetuneSettings
+from iglue_plugins.trainers.pretrain import Pretrain, PretrainSettings
+from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+
+# Settings
+
+
+def test_without_labels_both_losses_are_contrastive() -> None:
+    settings = XVLMAMLSettings(supervised=False)
+    assert (settings.inner_loss, settings.outer_loss) == ("contrastive", "contrastive")
+    assert XVLMAMLSettings().outer_loss == "both"
+    assert XVLMAMLSettings.model_validate_json(settings.model_dump_json(), strict=True) == settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"supervised": False, "outer_loss": "both"}, "outer_loss is 'both', expected 'contrastive' with supervised"),
+        ({"supervised": False, "outer_loss": "task"}, "outer_loss is 'task', expected 'contrastive' with supervised"),
+        ({"supervised": False, "inner_loss": "task"}, "inner_loss is 'task', expected 'contrastive' with supervised"),
+        ({"supervised": False, "pairs": "aligned"}, "pairs is 'aligned', which needs labels"),
+        ({"support_size": 1}, "support_size is 1, expected at least 2: the contrastive loss takes its negatives"),
+        ({"query_size": 1}, "query_size is 1, expected at least 2"),
+        ({"query_size": 1, "inner_loss": "task", "outer_loss": "contrastive"}, "query_size is 1, expected at least 2"),
+        ({"inner_lr": -1e-3}, "greater than or equal to 0"),
+        ({"inner_steps": 0}, "greater than or equal to 1"),
+        ({"inner_loss": "contrastve"}, "'task', 'contrastive' or 'both'"),
+        ({"inner_learning_rate": 1}, "Extra inputs are not permitted"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_impossible_meta_settings(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        XVLMAMLSettings(**settings)
+
+
+def test_a_task_loss_needs_no_negatives() -> None:
+    assert XVLMAMLSettings(inner_loss="task", support_size=1).support_size == 1
+    assert XVLMAMLSettings(outer_loss="task", query_size=1).query_size == 1
+    assert FinetuneSettings(batch_size=1).batch_size == 1
+
+
+@pytest.mark.parametrize("loss", ["contrastive", "both"])
+def test_a_contrastive_batch_needs_negatives(loss: str) -> None:
+    with pytest.raises(ValidationError, match="batch_size is 1, expected at least 2"):
+        FinetuneSettings(loss=loss, batch_size=1)
+
+
+def test_without_labels_a_tasks_default_may_not_need_them_either(make_model: Callable[..., PreTrainedModel]) -> None:
+    """MaRVL's own choice of pairs, true statements, is a choice by label."""
+    trainer = XVLMAML(XVLMAMLSettings(supervised=False))
+    with pytest.raises(UserError, match="mini/marvl: found pairs 'aligned', its default, which needs labels, expected "
+                                        "trainer.pairs 'caption' or 'all'"):
+        trainer.objective(make_model(), MiniMaRVL())
+    XVLMAML(XVLMAMLSettings(supervised=False, pairs="all")).objective(make_model(), MiniMaRVL())
+
+
+def test_too_few_examples_for_a_step(
+    make_model: Callable[..., PreTrainedModel], tokenizer: PreTrainedTokenizerBase, task: Task, captions: Task,
+    tmp_path: Path
+) -> None:
+    def fit(trainer: XVLMAML | Pretrain, task: Task) -> None:
+        trainer.fit(make_model(), tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
+
+    with pytest.raises(UserError, match="tiny/xvnli: found 24 training examples .*, expected at least the 26"):
+        fit(XVLMAML(XVLMAMLSettings(support_size=13, query_size=13)), task)
+    with pytest.raises(UserError, match="tiny/captions: found 32 images .*, expected at least trainer.batch_size, 64"):
+        fit(Pretrain(PretrainSettings(language_shares={"en": 1})), captions)
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({}, 16),
+        ({"accumulation": 3}, 48),
+        ({"loss": "both"}, 16),
+        ({"loss": "contrastive"}, 0),
+        ({"loss": "contrastive", "pairs": "all"}, 0),
+        ({"loss": "contrastive", "pairs": "aligned"}, 16),
+    ],
+)
+@pytest.mark.parametrize("trainer", [Finetune, AuxiliaryFinetune])
+def test_labels_of_fine_tuning(trainer: type[Finetune], settings: dict[str, object], labels: int) -> None:
+    """Languages take turns, so their number does not count."""
+    made = trainer(FinetuneSettings(batch_size=16, **settings))
+    assert made.labels_per_step(MiniXVNLI, 1) == made.labels_per_step(MiniXVNLI, 2) == labels
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({}, 4),
+        ({"accumulation": 2}, 8),
+        ({"inner_loss": "both"}, 7),
+        ({"inner_loss": "task", "outer_loss": "contrastive"}, 3),
+        ({"pairs": "aligned"}, 7),
+        ({"inner_lr": 0, "pairs": "aligned"}, 4),
+        ({"supervised": False}, 0),
+        ({"supervised": False, "pairs": "all"}, 0),
+    ],
+)
+def test_labels_of_a_meta_step(settings: dict[str, object], labels: int) -> None:
+    trainer = XVLMAML(XVLMAMLSettings(support_size=3, query_size=4, **settings))
+    assert [trainer.labels_per_step(MiniXVNLI, languages) for languages in (1, 2)] == [labels, 2 * labels]
+
+
+def test_a_task_that_pairs_by_label_uses_the_labels_of_the_support_batch() -> None:
+    trainer = XVLMAML(XVLMAMLSettings(support_size=3, query_size=4))
+    assert trainer.labels_per_step(MiniMaRVL, 1) == 7
+    assert AuxiliaryFinetune(FinetuneSettings(batch_size=16, loss="contrastive")).labels_per_step(MiniMaRVL, 1) == 16
+
+
+def test_pretraining_takes_captions_only() -> None:
+    assert Pretrain(PretrainSettings(language_shares={"en": 1})).labels_per_step(MiniCaptions, 15) == 0
+
+
+# What a step sees
+
+
+@pytest.fixture
+def data(task: Task, tokenizer: PreTrainedTokenizerBase) -> TrainingData:
+    return TrainingData(task, tokenizer, "en", ("tr", "de"), seed=3)
+
+
+def texts(batch: dict, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+
+
+def test_fine_tuning_sees_the_source_language_and_the_control_each_auxiliary_one_in_turn(
+    data: TrainingData, task: Task, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    settings = FinetuneSettings(batch_size=8, steps=2, accumulation=2)
+    english, auxiliary = (trainer(settings).steps(data) for trainer in (Finetune, AuxiliaryFinetune))
+    assert len(english) == len(auxiliary) == 4
+    written = {language: set(task.load(split, language)["text"])
+               for split, language in (("train", "en"), ("auxiliary", "tr"), ("auxiliary", "de"))}
+    for steps, languages in (english, ["en"] * 4), (auxiliary, ["tr", "de"] * 2):
+        for step, language in enumerate(languages):
+            assert set(texts(steps[step]["batch"], tokenizer)) <= written[language], (step, language)
+
+
+def test_a_meta_step_sees_an_episode_of_each_language(data: TrainingData, task: Task) -> None:
+    steps = XVLMAML(XVLMAMLSettings(steps=5, accumulation=2, support_size=4, query_size=6)).steps(data)
+    assert len(steps) == 10
+    episodes = steps[7]["episodes"]
+    assert [episode["language"] for episode in episodes] == ["tr", "de"]
+    assert [(len(e["support"]["labels"]), len(e["query"]["labels"])) for e in episodes] == [(4, 6), (4, 6)]
+
+
+def test_a_few_examples_are_the_same_in_every_language(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
+    def images(seed: int, examples: int | None) -> list[list[list[int]]]:
+        made = TrainingData(task, tokenizer, "en", ("tr", "de"), seed, examples).batchers("auxiliary")
+        return [sorted(batcher.images.tolist()) for batcher in made.values()]
+
+    turkish, german = images(0, 10)
+    assert turkish == german
+    assert len(turkish) == 10
+    assert images(1, 10)[0] != turkish
+    assert [len(of_language) for of_language in images(0, 100)] == [24, 24]
+    assert images(0, None) == images(0, 24)
