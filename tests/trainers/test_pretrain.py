@@ -98,6 +98,7 @@ def test_true_pairs_count_as_true_and_hard_ones_as_false(
         return torch.tensor([[20.0]] * 16 + [[-20.0]] * 16)
 
     made.model.register_forward_hook(perfect, with_kwargs=True)
+    made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))  # each text is most like its own image
     assert made(**item)["matching_loss"] < 1e-6
     for key, value in item["batch"].items():
         true, hard = seen[key][:16], seen[key][16:]
