@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from rich.console import Console
 from tqdm import tqdm
 
 from iglue_plugins.errors import UserError
+from iglue_plugins.progress import SILENT, bar
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.reporting import exports, plots, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
@@ -99,12 +101,13 @@ def run_all(recipes: Sequence[Recipe], jobs: int) -> list[Path]:
     jobs = min(jobs, len(recipes))
     if jobs <= 1:
         return [_run(recipe) for recipe in recipes]
-    context = multiprocessing.get_context("spawn")
+    context, needed = multiprocessing.get_context("spawn"), stages(recipes)
     with ProcessPoolExecutor(jobs, context, _prepare_worker) as pool:
         try:
-            for stage in stages(recipes):
+            for number, stage in enumerate(needed, start=1):
                 runs = [pool.submit(_run, recipe) for recipe in stage]
-                folders = [run.result() for run in runs]
+                watched = bar(iterable=runs, unit="run", desc=f"stage {number} of {len(needed)}")
+                folders = [run.result() for run in watched]
         except BrokenProcessPool as error:
             raise UserError(f"one of {jobs} processes was killed, perhaps for want of memory, expected --jobs that "
                             "fit; the same command resumes") from error
@@ -125,8 +128,9 @@ def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C to the parent, and give tqdm a lock that nobody misses when the parent ends this process."""
+    """Leave Ctrl-C and bars to the parent, and give tqdm a lock that nobody misses when the parent ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ[SILENT] = "1"
     tqdm.set_lock(threading.RLock())
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.progress import bar
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
@@ -43,7 +43,7 @@ def match_all(model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batc
     captions = np.argsort(batcher.texts.lengths, kind="stable")
     scores = torch.empty(len(captions) * len(images))
     pairs = np.arange(len(scores))
-    for block in tqdm(list(blocks(pairs, batch_size)), unit="batch", leave=False, disable=None):
+    for block in bar(iterable=list(blocks(pairs, batch_size)), unit="batch"):
         caption, image = np.divmod(block, len(images))
         batch = on_device(batcher.rows(captions[caption], images[image]), model.device)
         scores[block[0] : block[-1] + 1] = model(**batch).float().cpu().squeeze(-1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
-from rich.console import Group
+from rich.columns import Columns
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -51,19 +52,17 @@ def render(comparison: Comparison) -> Group:
 
 def render_record(record: dict[str, Any], split: str) -> Group:
     """One run's main metric in each language that it has been scored on."""
-    scores = record["scores"][split]
-    table = _table()
-    for language in scores:
-        table.add_column(language, justify="right", min_width=5)
-    table.add_row(*(f"{of_language[record['main_metric']]:.1f}" for of_language in scores.values()))
-    return _titled(f"{record['name']}: {record['task']}, {split} split, {record['main_metric']} (%)", table)
+    metric = record["main_metric"]
+    scores = [f"{language} {of_language[metric]:.1f}" for language, of_language in record["scores"][split].items()]
+    heading = f"{record['name']}: {record['task']}, {split} split, {metric} (%)"
+    return _titled(heading, Columns(scores, padding=(0, 3), equal=True))
 
 
 def _table() -> Table:
     return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
 
 
-def _titled(heading: str, table: Table, *below: str) -> Group:
+def _titled(heading: str, table: RenderableType, *below: str) -> Group:
     """Rich would wrap a table's own title and caption to the table's width, and that can be a few letters."""
     return Group(Text(heading, style="bold"), table, *(Text(note, style="dim") for note in below))
 

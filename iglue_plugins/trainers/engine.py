@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 from torch import nn
-from tqdm import tqdm
 from transformers import TrainerCallback, TrainingArguments
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.errors import UserError
+from iglue_plugins.progress import bar
 
 if TYPE_CHECKING:
     from iglue_plugins.trainers.base import TrainerSettings
@@ -82,8 +81,7 @@ class Progress(TrainerCallback):
         self._objective = objective
 
     def on_train_begin(self, args, state, control, **_):
-        self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", leave=False,
-                         disable=not sys.stderr.isatty())
+        self._bar = bar(total=state.max_steps, initial=state.global_step, unit="step")
 
     def on_step_begin(self, args, state, control, **_):
         self._objective.is_logging = (state.global_step + 1) % args.logging_steps == 0
