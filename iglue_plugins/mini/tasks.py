@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+from abc import abstractmethod
 from collections.abc import Callable
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -34,9 +35,9 @@ class MiniTask(Task):
 
     sizes: ClassVar[dict[str, int]]  # examples in each language, by split
 
+    @abstractmethod
     def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
         """One example: the concepts of each of its scenes, its text by language, its label."""
-        raise NotImplementedError
 
     @cached_property
     def regions(self) -> InMemoryRegions:
@@ -46,9 +47,12 @@ class MiniTask(Task):
         split, number, place = image_id.removeprefix(f"{self.name}/").split("/")
         return world.render(self.examples(split)[int(number)][0][int(place)])
 
-    @lru_cache(maxsize=None)
-    def examples(self, split: str) -> list[tuple[list[world.Scene], Text, str]]:
-        """The split's scenes, texts (by language) and labels; their region features are added to the store."""
+    @cached_property
+    def examples(self) -> Callable[[str], list[tuple[list[world.Scene], Text, str]]]:
+        """The scenes, texts (by language) and labels of a split, made once; their features go into the store."""
+        return cache(self._make_examples)
+
+    def _make_examples(self, split: str) -> list[tuple[list[world.Scene], Text, str]]:
         rng = random.Random(f"{self.name}/{split}")
         view = "test" if split in ("dev", "test") else "train"
         examples = []

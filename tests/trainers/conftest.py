@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from iglue_plugins.mini.build import ASSETS
 from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.trainers.base import Trainer
 
 MakeModel = Callable[..., XUniterForVisionAndLanguage]
 
@@ -54,7 +56,7 @@ def make_model(tokenizer: PreTrainedTokenizerBase) -> MakeModel:
 
     def make(dropout: float = 0.0, seed: int = 0) -> XUniterForVisionAndLanguage:
         torch.manual_seed(seed)
-        # The poolers are wide enough that no fused vector is all zeros, at which a head's LayerNorm has no useful slope.
+        # The poolers are wide enough that no fused vector is all zeros, where a head's LayerNorm has no useful slope.
         return XUniterForVisionAndLanguage(XUniterConfig(
             vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
             max_position_embeddings=82, region_feature_size=FEATURE_SIZE, pooler_size=64, classifier_hidden_size=16,
@@ -72,3 +74,17 @@ def doubled() -> Callable[[Batch], Batch]:
         return {key: value.double() if value.is_floating_point() else value for key, value in batch.items()}
 
     return double
+
+
+@pytest.fixture
+def fit(
+    make_model: MakeModel, task: TinyXVNLI, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> Callable[..., dict[str, Tensor]]:
+    """Trains a fresh model with dropout in a folder, and returns its weights."""
+
+    def run(trainer: Trainer, folder: str = "run") -> dict[str, Tensor]:
+        model = make_model(dropout=0.1, seed=1)
+        trainer.fit(model, tokenizer, task, auxiliary_languages=("tr", "de"), seed=2, folder=tmp_path / folder)
+        return model.state_dict()
+
+    return run

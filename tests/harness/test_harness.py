@@ -1,0 +1,174 @@
+"""From a recipe to a finished run: what it leaves behind, and what it starts from and reuses."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from iglue_plugins import harness
+from iglue_plugins.errors import UserError
+from iglue_plugins.recipes import Recipe, load_recipe
+from iglue_plugins.runs import Run
+
+TIMINGS = {"training_seconds", "evaluation_seconds", "peak_memory_gib"}
+MakeRecipe = Callable[..., Recipe]
+
+
+def weights(run: Run) -> bytes:
+    return (run.model_dir / "model.safetensors").read_bytes()
+
+
+# A run
+
+
+def test_a_run_leaves_a_record_predictions_a_model_and_logs(recipe: MakeRecipe) -> None:
+    made = recipe({"trainer": {"name": "xvl_maml", "steps": 4}, "start_from": "model", "seed": 5})
+    run = harness.run(made)
+    record = run.record()
+    fingerprint = run.folder.name.rpartition("-")[2]
+    assert run.folder == made.runs / f"recipe-{fingerprint}"
+    scores = record.pop("scores")
+    versions, timings = record.pop("versions"), record.pop("timings")
+    assert record.pop("parameters") == sum(p.numel() for p in harness.load_model(made, run.model_dir)[0].parameters())
+    assert record == {
+        "format": 1, "name": "recipe", "fingerprint": fingerprint, "seed": 5, "task": "tiny/xvnli",
+        "trainer": "xvl_maml", "source_language": "en", "training_languages": ["tr"], "labels_per_step": 4,
+        "steps": 4, "main_metric": "accuracy", "start_from": None, "recipe": made.to_dict(),
+    }  # fmt: skip
+    assert timings.keys() == TIMINGS
+    assert all(value > 0 for value in timings.values())
+    assert {"iglue_plugins", "python", "torch", "transformers"} <= versions.keys()
+    assert list(scores) == ["test"]
+    assert list(scores["test"]) == ["en", "tr"]
+    for language, found in scores["test"].items():
+        rows = run.read_predictions("test", language)
+        assert [row["id"] for row in rows] == [f"test/{number}" for number in range(6)]
+        assert found == {"accuracy": pytest.approx(100 * sum(row["score"] for row in rows) / 6), "examples": 6}
+
+    assert load_recipe(run.recipe_path) == made
+    assert sorted(path.name for path in run.folder.iterdir()) == [
+        ".lock", "model", "predictions", "recipe.yaml", "record.json", "tensorboard"]
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in run.model_dir.iterdir()}
+
+
+def test_a_finished_run_is_returned_untouched(
+    recipe: MakeRecipe, fits: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = recipe()
+    first = harness.run(made)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in first.folder.rglob("*")}
+    capsys.readouterr()
+    assert harness.run(made).folder == first.folder
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in first.folder.rglob("*")} == before
+    assert harness.run(recipe(None, "name=other")).folder == first.folder
+    assert fits == ["Finetune"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_splits_and_languages_are_added_without_training_again(recipe: MakeRecipe, fits: list[str]) -> None:
+    run = harness.run(recipe())
+    first = run.record()
+    for overrides, scored in (
+        (["evaluation.splits=[dev]"], {"test": {"en", "tr"}, "dev": {"en", "tr"}}),
+        (["evaluation.languages=[de]"], {"test": {"en", "tr", "de"}, "dev": {"en", "tr"}}),
+    ):
+        assert harness.run(recipe(None, *overrides)).folder == run.folder
+        record = run.record()
+        assert {split: set(of_split) for split, of_split in record["scores"].items()} == scored
+        assert {language: record["scores"]["test"][language] for language in ("en", "tr")} == first["scores"]["test"]
+        assert record["timings"]["training_seconds"] == first["timings"]["training_seconds"]
+    assert len(run.read_predictions("dev", "en")) == 5
+    assert fits == ["Finetune"]
+
+
+def test_lost_predictions_are_made_again(recipe: MakeRecipe, fits: list[str]) -> None:
+    run = harness.run(recipe())
+    expected = run.read_predictions("test", "tr")
+    run.predictions_path("test", "tr").unlink()
+    harness.run(recipe())
+    assert run.read_predictions("test", "tr") == expected
+    assert fits == ["Finetune"]
+
+
+def test_a_damaged_record_says_what_to_do(recipe: MakeRecipe, fits: list[str]) -> None:
+    run = harness.run(recipe())
+    expected = run.record()["scores"]
+    run.record_path.write_text(run.record_path.read_text()[:100])
+    with pytest.raises(UserError, match=f"{run.record_path}: found .*, expected a record; delete it and run again"):
+        harness.run(recipe())
+    run.record_path.unlink()
+    harness.run(recipe())
+    assert run.record()["scores"] == expected
+    assert fits == ["Finetune"]
+
+
+def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> None:
+    """Also those of a model without a checkpoint, whatever was drawn before."""
+    tokenizer = harness.load_model(recipe(), None)[1]
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    config = {"vocab_size": len(tokenizer), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+              "intermediate_size": 8, "region_feature_size": 64, "pooler_size": 8, "contrastive_size": 4}
+    model = {"name": "xuniter", "config": config, "tokenizer": str(tmp_path / "tokenizer")}
+    found = []
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        torch.rand(3)
+        made = recipe({"model": model, "runs": str(tmp_path / folder)}, f"seed={seed}", "evaluation.languages=[en]")
+        found.append(harness.run(made))
+    assert found[0].folder.name == found[1].folder.name != found[2].folder.name
+    assert weights(found[0]) == weights(found[1]) != weights(found[2])
+
+
+# Where a run starts from
+
+
+def test_start_from_finetune_trains_the_baseline_once(recipe: MakeRecipe, fits: list[str]) -> None:
+    run = harness.run(recipe({"trainer": "xvl_maml"}))
+    (baseline,) = (Run(path) for path in run.folder.parent.glob("finetune-*"))
+    assert baseline.record()["training_languages"] == []
+    assert run.record()["start_from"] == {
+        "fingerprint": baseline.record()["fingerprint"], "path": str(baseline.model_dir)}
+    assert (run.record()["trainer"], baseline.record()["trainer"]) == ("xvl_maml", "finetune")
+    harness.run(recipe({"trainer": "auxiliary_finetune"}))
+    harness.run(recipe(file="english"))
+    assert fits == ["Finetune", "XVLMAML", "AuxiliaryFinetune"]
+
+
+def test_start_from_a_recipe_adds_to_the_training_languages(recipe: MakeRecipe, fits: list[str]) -> None:
+    recipe({"trainer": "auxiliary_finetune", "auxiliary_languages": ["tr"]}, file="turkish")
+    made = recipe({"trainer": "xvl_maml", "auxiliary_languages": ["de"], "start_from": "turkish.yaml", "seed": 1})
+    run = harness.run(made)
+    assert fits == ["Finetune", "AuxiliaryFinetune", "XVLMAML"]
+    assert run.record()["training_languages"] == ["tr", "de"]
+    (turkish,) = (Run(path).record() for path in run.folder.parent.glob("turkish-*"))
+    assert (turkish["training_languages"], turkish["seed"]) == (["tr"], 1)
+    again = recipe({"trainer": "auxiliary_finetune", "auxiliary_languages": ["tr"], "start_from": str(run.folder)})
+    assert harness.run(again).record()["training_languages"] == ["tr", "de"]
+
+
+def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
+    recipe: MakeRecipe, tmp_path: Path, fits: list[str]
+) -> None:
+    baseline = harness.run(recipe(file="english"))
+    folder, checkpoint = (
+        harness.run(recipe({"trainer": "auxiliary_finetune", "start_from": str(path)}))
+        for path in (baseline.folder, baseline.model_dir))
+    assert fits == ["Finetune", "AuxiliaryFinetune", "AuxiliaryFinetune"]
+    assert weights(folder) == weights(checkpoint) != weights(baseline)
+    assert folder.record()["start_from"]["fingerprint"] == baseline.record()["fingerprint"]
+    assert checkpoint.record()["start_from"]["path"] == str(baseline.model_dir)
+
+    with pytest.raises(UserError, match=f"start_from: found '{tmp_path}', expected a recipe .* or a checkpoint folder"):
+        harness.run(recipe({"start_from": str(tmp_path)}))
+
+
+def test_other_weights_at_the_start_are_another_run(recipe: MakeRecipe, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(tiny_checkpoint, checkpoint)
+    made = recipe({"model": {"name": "xuniter", "checkpoint": str(checkpoint)}}, "evaluation.languages=[en]")
+    first = harness.run(made)
+    (checkpoint / "model.safetensors").write_bytes(weights(first))
+    assert harness.run(made).folder != first.folder

@@ -1,0 +1,113 @@
+"""Interrupted training ends in the very same weights, and so does training whose incidental settings differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from iglue_plugins.trainers import engine
+from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+
+Weights = dict[str, Tensor]
+
+
+def assert_same_weights(found: Weights, expected: Weights) -> None:
+    assert found.keys() == expected.keys()
+    assert [name for name, value in found.items() if not torch.equal(value, expected[name])] == []
+
+
+def finetune(**settings: object) -> Finetune:
+    return Finetune(FinetuneSettings(**{
+        "steps": 6, "batch_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings))
+
+
+def xvl_maml(**settings: object) -> XVLMAML:
+    return XVLMAML(XVLMAMLSettings(**{
+        "steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings))
+
+
+# Resuming
+
+
+@pytest.mark.parametrize(
+    "trainer", [lambda: finetune(accumulation=2, loss="both"), lambda: xvl_maml(inner_steps=2)],
+    ids=["finetune", "xvl_maml"])  # fmt: skip
+def test_an_interrupted_run_resumes_to_the_very_same_weights(
+    trainer: Callable[[], Trainer], fit: Callable[..., Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit(trainer(), "uninterrupted")
+    for half_written, steps_left in ([], 2), ([4], 4), ([2, 4], 6):
+        folder = f"half written {half_written}"
+        checkpoints = tmp_path / folder / "checkpoints"
+        with monkeypatch.context() as patch:
+            begun = count_steps(patch, fail_at=5)
+            with pytest.raises(RuntimeError, match="the power fails"):
+                fit(trainer(), folder)
+            assert begun == [0, 1, 2, 3, 4]
+        assert sorted(path.name for path in checkpoints.iterdir()) == ["checkpoint-2", "checkpoint-4"]
+        for step in half_written:
+            (checkpoints / f"checkpoint-{step}" / engine.FINISHED_CHECKPOINT).unlink()
+            weights = checkpoints / f"checkpoint-{step}" / "model.safetensors"
+            weights.write_bytes(weights.read_bytes()[:1000])
+        with monkeypatch.context() as patch:
+            begun = count_steps(patch)
+            assert_same_weights(fit(trainer(), folder), expected)
+            assert len(begun) == steps_left
+
+
+def count_steps(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[int]:
+    """Notes the number of each optimiser step that begins; the one given, counted from 1, fails."""
+    begun: list[int] = []
+    on_step_begin = engine.Progress.on_step_begin
+
+    def counted(self, args, state, control, **kwargs):
+        begun.append(state.global_step)
+        if len(begun) == fail_at:
+            raise RuntimeError("the power fails")
+        return on_step_begin(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(engine.Progress, "on_step_begin", counted)
+    return begun
+
+
+def test_a_run_that_ended_before_its_model_was_saved_trains_no_more(
+    fit: Callable[..., Weights], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit(xvl_maml(steps=3))
+    begun = count_steps(monkeypatch)
+    assert_same_weights(fit(xvl_maml(steps=3)), expected)
+    assert begun == []
+
+
+def test_the_newest_finished_checkpoint_is_found_by_number(tmp_path: Path) -> None:
+    assert engine.last_checkpoint(tmp_path) is None
+    for step, files in {900: ["finished"], 1000: ["finished"], 1100: ["model.safetensors"]}.items():
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        for file in files:
+            (tmp_path / f"checkpoint-{step}" / file).touch()
+    assert engine.last_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
+
+
+# What does not change the weights
+
+
+def test_settings_that_do_not_count_leave_the_weights_as_they_are(fit: Callable[..., Weights]) -> None:
+    """Not even by the dropout of losses that are only logged."""
+    expected = fit(xvl_maml(log_every=4, save_every=2), "one")
+    assert {"log_every", "save_every"} == XVLMAMLSettings.incidental
+    assert_same_weights(fit(xvl_maml(log_every=1, save_every=5), "other"), expected)
+    different = fit(xvl_maml(log_every=4, save_every=2, inner_lr=2e-3), "third")
+    assert any(not torch.equal(value, expected[name]) for name, value in different.items())
+
+
+def test_a_run_in_bfloat16_does_not_change_the_next_one(fit: Callable[..., Weights]) -> None:
+    expected = fit(finetune(), "before")
+    rounded = fit(finetune(precision="bfloat16"), "bfloat16")
+    assert any(not torch.equal(value, expected[name]) for name, value in rounded.items())
+    assert_same_weights(fit(finetune(), "after"), expected)
