@@ -48,7 +48,8 @@ def compare(
         of_row = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
         name = of_row[0].name
         if name in labelled:
-            raise UserError(f"{path}: found the name '{name}' of an earlier row, expected another; set name in the recipe")
+            raise UserError(f"{path}: found the name '{name}' of an earlier row, expected another; set name in the "
+                            "recipe")
         labelled[name], recipes[name] = [], of_row
     check_targets(recipes)
     folders = iter(run_all([recipe for of_row in recipes.values() for recipe in of_row], jobs))
@@ -60,7 +61,8 @@ def compare(
 def check_targets(recipes: dict[str, list[Recipe]]) -> None:
     """Better now than after all the runs: some language must be left that no row has been trained on."""
     all_of = [recipe for of_row in recipes.values() for recipe in of_row]
-    trained = {language for recipe in all_of if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages}
+    trained = {language for recipe in all_of if recipe.trains_on == "auxiliary"
+               for language in recipe.auxiliary_languages}
     for recipe in all_of:
         if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
             raise UserError(f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
@@ -128,7 +130,7 @@ def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C and bars to the parent, and give tqdm a lock that nobody misses when the parent ends this process."""
+    """Leave Ctrl-C and bars to the parent, and give tqdm a lock that nobody misses when the parent ends the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[SILENT] = "1"
     tqdm.set_lock(threading.RLock())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import resource
 import shutil
@@ -47,6 +48,9 @@ def run(recipe: Recipe) -> Run:
     splits that it has no scores for are evaluated. The stage before (`start_from`) is run first, if need be.
     """
     quiet_libraries()
+    if (processes := int(os.environ.get("WORLD_SIZE", 1))) > 1:
+        raise UserError(f"WORLD_SIZE: found {processes} processes, expected one; iglue run trains on one process, and "
+                        "iglue compare --jobs runs several at a time")
     task = make_task(recipe)
     start = starting_point(recipe)
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
@@ -164,6 +168,9 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
     """The recipe's model with a checkpoint's weights and tokeniser, or with its own."""
     cls, settings = recipe.plugin("model")
     if checkpoint is not None:
+        if "checkpoint" not in cls.Settings.model_fields:
+            raise UserError(f"model {recipe.model.name}: its Settings have no 'checkpoint', so it cannot start from "
+                            f"{checkpoint}")
         settings = settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": None})
     return cls(settings).load()
 

@@ -51,7 +51,7 @@ class Task(ABC):
     rows_per_example: ClassVar[int] = 1
     main_metric: ClassVar[str] = "accuracy"
     max_text_length: ClassVar[int] = 80
-    default_pairs: ClassVar[PairChoice] = "aligned"
+    default_pairs: ClassVar[PairChoice] = "all"
 
     def __init__(self, settings: TaskSettings | None = None) -> None:
         self.settings = settings or self.Settings()

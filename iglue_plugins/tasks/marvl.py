@@ -12,6 +12,7 @@ class MaRVL(Task):
 
     head = "paired"
     labels = ("False", "True")
+    default_pairs = "aligned"
     rows_per_example = 2
 
     def is_aligned(self, labels: Tensor) -> Tensor:

@@ -28,7 +28,6 @@ class XFlickrCO(Task):
     labels = ("match",)
     rows_per_example = 4
     main_metric = "recall@1"
-    default_pairs = "all"
 
     def rows(
         self, examples: np.ndarray, batcher: Batcher, rng: np.random.Generator | None

@@ -12,6 +12,7 @@ class XVNLI(Task):
 
     head = "classifier"
     labels = ("contradiction", "entailment", "neutral")
+    default_pairs = "aligned"
 
     def is_aligned(self, labels: Tensor) -> Tensor:
         return labels == self.labels.index("entailment")

@@ -42,8 +42,9 @@ def threads_for(model: nn.Module) -> Iterator[None]:
 class ObjectiveTrainer(transformers.Trainer):
     """Minimises objective(**item)['loss'] and logs the objective's other scalars by name."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, settings: TrainerSettings, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._settings = settings
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
         self._scalars: dict[str, list[float]] = defaultdict(list)
 
@@ -62,7 +63,7 @@ class ObjectiveTrainer(transformers.Trainer):
             raise self._diverged("weights that are not finite")
 
     def _diverged(self, found: str) -> UserError:
-        settings = self.args.iglue_settings
+        settings = self._settings
         inner = f"trainer.inner_lr ({settings.inner_lr}) or " if getattr(settings, "inner_lr", 0) else ""
         step = min(self.state.global_step + 1, self.state.max_steps)
         return UserError(f"training diverged at step {step}: found {found}, expected finite numbers; "
@@ -139,7 +140,6 @@ def arguments(settings: TrainerSettings, seed: int, folder: Path) -> TrainingArg
         report_to=["tensorboard"],
         logging_nan_inf_filter=False,
     )
-    made.iglue_settings = settings
     made._n_gpu = min(made.n_gpu, 1)  # torch's DataParallel would cut an item into pieces
     return made
 
@@ -153,6 +153,7 @@ def train(objective: nn.Module, steps: Steps, settings: TrainerSettings, *, seed
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     trainer = ObjectiveTrainer(
+        settings,
         model=objective,
         args=arguments(settings, seed, folder),
         train_dataset=steps,

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import PairChoice, Task
 from iglue_plugins.trainers.base import TrainerSettings
 
@@ -46,25 +45,23 @@ class BatchLoss(nn.Module):
         self._settings = settings
 
     def forward(self, batch: dict[str, Tensor], choice: LossChoice) -> dict[str, Tensor]:
-        """'loss', and the parts that it is made of by name: scalars."""
+        """'loss', the losses that it is made of by name, and how many pairs the contrastive one had: scalars."""
         parts = {}
-        if choice in ("task", "both"):
+        if choice != "contrastive":
             parts["task_loss"] = self._task.loss(self.model(**batch), batch)
-        if choice in ("contrastive", "both"):
-            parts["contrastive_loss"] = self._contrastive(batch)
-        if choice == "both":
-            loss = parts["task_loss"] + self._settings.contrastive_weight * parts["contrastive_loss"]
-        else:
-            (loss,) = parts.values()
-        return {"loss": loss, **parts}
-
-    def _contrastive(self, batch: dict[str, Tensor]) -> Tensor:
+        if choice == "task":
+            return {"loss": parts["task_loss"], **parts}
         pairs = self._task.aligned_pairs(batch, self._settings.pairs)
+        parts["contrastive_loss"] = self._contrastive(pairs)
+        parts["contrastive_pairs"] = pairs["attention_mask"][:, 0].sum().float()
+        if choice == "contrastive":
+            return {"loss": parts["contrastive_loss"], **parts}
+        return {"loss": parts["task_loss"] + self._settings.contrastive_weight * parts["contrastive_loss"], **parts}
+
+    def _contrastive(self, pairs: dict[str, Tensor]) -> Tensor:
+        """L_CL; 0 for the rare batch with fewer than two aligned pairs, where no pair has a negative."""
         if len(pairs["input_ids"]) < 2:
-            raise UserError(
-                f"the contrastive loss found {len(pairs['input_ids'])} aligned pair(s) in a batch of "
-                f"{len(batch['labels'])}, expected at least 2; raise the batch, support or query size, "
-                "or set trainer.pairs to 'all'")
+            return torch.zeros((), device=pairs["input_ids"].device, requires_grad=True)
         text, image = self.model.embed_pairs(**pairs, joint=self._settings.joint_pass)
         return contrastive_loss(text, image, self._settings.temperature)
 

@@ -65,7 +65,7 @@ class MetaObjective(nn.Module):
     def forward(self, episodes: list[dict[str, Any]]) -> dict[str, Tensor]:
         """episodes: dicts with 'language', 'support' and 'query' (batches). Returns 'loss' and scalars to log."""
         second_order = not self._settings.first_order and self._settings.inner_lr > 0
-        with attention_for(second_order and torch.is_grad_enabled()):
+        with attention_for(second_order):
             outcomes = [self._episode(episode, second_order) for episode in episodes]
         logged = {key: torch.stack([outcome[key].detach() for outcome in outcomes]).mean() for key in outcomes[0]}
         return {**logged, "loss": torch.stack([outcome["loss"] for outcome in outcomes]).sum()}
@@ -115,6 +115,7 @@ class XVLMAML(Trainer):
         """Of the support and query batches, those whose loss, or whose choice of aligned pairs, takes labels."""
         settings = self.settings
         labelled_pairs = (settings.pairs or task.default_pairs) == "aligned"
-        support = settings.support_size * (settings.inner_lr > 0 and (settings.inner_loss != "contrastive" or labelled_pairs))
-        query = settings.query_size * (settings.outer_loss != "contrastive" or labelled_pairs)
-        return languages * settings.accumulation * (support + query)
+        labelled_support = settings.inner_lr > 0 and (settings.inner_loss != "contrastive" or labelled_pairs)
+        labelled_query = settings.outer_loss != "contrastive" or labelled_pairs
+        labels = labelled_support * settings.support_size + labelled_query * settings.query_size
+        return languages * settings.accumulation * labels

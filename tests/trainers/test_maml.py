@@ -185,7 +185,7 @@ def test_inner_rate_0_is_the_plain_loss_on_the_query(meta: Callable[..., MetaObj
     outcome = objective(episodes[:1])
     plain = objective.batch_loss(episodes[0]["query"], "both")
     assert torch.equal(outcome["loss"], plain["loss"])
-    assert outcome.keys() == {"loss", "task_loss", "contrastive_loss"}
+    assert outcome.keys() == {"loss", "task_loss", "contrastive_loss", "contrastive_pairs"}
     assert_equal_gradients(gradients(objective, outcome["loss"]), gradients(objective, plain["loss"]), 0)
 
 

@@ -51,8 +51,9 @@ def test_contrastive_loss_does_not_favour_an_order_and_knows_partners() -> None:
 def test_both_is_the_weighted_sum_of_its_parts(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
     losses = batch_loss(contrastive_weight=0.25)
     task, contrastive, both = (losses(batch, choice) for choice in ("task", "contrastive", "both"))
-    assert (task.keys(), contrastive.keys()) == ({"loss", "task_loss"}, {"loss", "contrastive_loss"})
-    assert both.keys() == {"loss", "task_loss", "contrastive_loss"}
+    assert (task.keys(), contrastive.keys()) == (
+        {"loss", "task_loss"}, {"loss", "contrastive_loss", "contrastive_pairs"})
+    assert both.keys() == {"loss", "task_loss", "contrastive_loss", "contrastive_pairs"}
     assert both["task_loss"] == task["loss"] == task["task_loss"]
     assert both["contrastive_loss"] == contrastive["loss"] == contrastive["contrastive_loss"]
     torch.testing.assert_close(both["loss"], task["loss"] + 0.25 * contrastive["loss"])
@@ -80,11 +81,15 @@ def test_a_caption_is_the_text_of_a_pair_by_default(batch_loss: Callable[..., Ba
     assert losses(other_captions, "task")["loss"] == losses(batch, "task")["loss"]
 
 
-def test_fewer_than_two_pairs(batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task) -> None:
+def test_fewer_than_two_pairs_have_no_negatives_and_teach_nothing(
+    batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task
+) -> None:
     for labels, found in ([0] * 8, 0), ([task.labels.index("entailment"), *[0] * 7], 1):
-        with pytest.raises(UserError, match=rf"found {found} aligned pair\(s\) in a batch of 8, expected at least 2; "
-                                            "raise the batch, support or query size, or set trainer.pairs to 'all'"):
-            batch_loss(pairs="aligned")({**batch, "labels": torch.tensor(labels)}, "contrastive")
+        losses = batch_loss(pairs="aligned")
+        parts = losses({**batch, "labels": torch.tensor(labels)}, "contrastive")
+        assert (parts["loss"].item(), parts["contrastive_pairs"].item()) == (0, found)
+        parts["loss"].backward()
+        assert all(parameter.grad is None for parameter in losses.parameters())
 
 
 @pytest.mark.parametrize("joint", [False, True])
