@@ -21,6 +21,8 @@ from iglue_plugins.reporting import exports, plots, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
 from iglue_plugins.runs import Run
 
+LOG_WIDTH = 160  # characters; of a table that goes into a file
+
 
 def parse_seeds(text: str) -> list[int]:
     try:
@@ -71,7 +73,8 @@ def check_targets(recipes: dict[str, list[Recipe]]) -> None:
 
 def report(comparison: Comparison, output: Path) -> None:
     """Print the table, and write it to the folder."""
-    Console().print(tables.render(comparison))
+    console = Console()
+    (console if console.is_terminal else Console(width=LOG_WIDTH)).print(tables.ComparisonTable(comparison))
     for sentence in wording.describe(comparison):
         print(sentence)
     written = [*exports.write(comparison, output), output / "comparison.png"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from rich import box
 from rich.columns import Columns
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -25,46 +26,76 @@ from iglue_plugins.reporting.wording import (
 ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
 
 
-def render(comparison: Comparison) -> Group:
+@dataclass(frozen=True)
+class Column:
+    """A header of up to two lines and a cell for each row."""
+
+    header: str
+    cells: list[Text]
+    style: str = ""
+
+    @property
+    def width(self) -> int:
+        lines = [line for text in (self.header, *(cell.plain for cell in self.cells)) for line in text.split("\n")]
+        return max(map(len, lines)) + 1
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
     """A row per trainer: each language's mean with its deviation below, the target mean, its difference to the first.
 
-    Fifteen languages fit into 100 columns; a significant difference has a star as well as a colour.
+    Printed by rich in as many blocks, one below the other, as the console's width asks for. A significant difference
+    has a star as well as a colour.
     """
-    table = _table()
-    table.add_column("", overflow="fold")
+
+    comparison: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        labels = Column("", [Text(row.label) for row in self.comparison.rows])
+        yield Text(title(self.comparison), style="bold")
+        for block in in_blocks(column_groups(self.comparison), options.max_width - labels.width):
+            yield _table([labels, *block])
+        yield from (Text(note, style="dim") for note in notes(self.comparison))
+
+
+def column_groups(comparison: Comparison) -> list[list[Column]]:
+    """A group for each source, auxiliary and target language; last the targets' mean and, for several rows, diff."""
+    groups = []
     for language in comparison.languages:
         of_role = role(comparison, language)
-        table.add_column(
-            f"{language}\n{ROLE_HEADERS[of_role]}",
-            justify="right",
-            no_wrap=True,
-            style="" if of_role == "target" else "dim",
-        )
-    table.add_column("mean", justify="right", no_wrap=True, style="bold")
+        cells = [_score_cell(row.languages[language]) for row in comparison.rows]
+        groups.append([Column(f"{language}\n{ROLE_HEADERS[of_role]}", cells, "" if of_role == "target" else "dim")])
+    groups.append([Column("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold")])
     if len(comparison.rows) > 1:
-        table.add_column("diff", justify="right", overflow="fold")
-    for row in comparison.rows:
-        scores = [*(row.languages[language] for language in comparison.languages), row.target_mean]
-        difference = [_difference_cell(row.difference)] if len(comparison.rows) > 1 else []
-        table.add_row(Text(row.label), *map(_score_cell, scores), *difference)
-    return _titled(title(comparison), table, *notes(comparison))
+        groups[-1].append(Column("\ndiff", [_difference_cell(row.difference) for row in comparison.rows]))
+    return groups
+
+
+def in_blocks(groups: list[list[Column]], width: int) -> list[list[Column]]:
+    """The groups' columns in their order, cut wherever the next group would not fit."""
+    blocks: list[list[Column]] = [[]]
+    for group in groups:
+        if blocks[-1] and sum(column.width for column in (*blocks[-1], *group)) > width:
+            blocks.append([])
+        blocks[-1] += group
+    return blocks
+
+
+def _table(block: list[Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, collapse_padding=True)
+    for number, column in enumerate(block):
+        table.add_column(column.header, justify="right" if number else "left", no_wrap=True, style=column.style)
+    for cells in zip(*(column.cells for column in block)):
+        table.add_row(*cells)
+    return table
 
 
 def render_record(record: dict[str, Any], split: str) -> Group:
     """One run's main metric in each language that it has been scored on."""
     metric = record["main_metric"]
     scores = [f"{language} {of_language[metric]:.1f}" for language, of_language in record["scores"][split].items()]
-    heading = f"{record['name']}: {record['task']}, {split} split, {metric} (%)"
-    return _titled(heading, Columns(scores, padding=(0, 3), equal=True))
-
-
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0)
-
-
-def _titled(heading: str, table: RenderableType, *below: str) -> Group:
-    """Rich would wrap a table's own title and caption to the table's width, and that can be a few letters."""
-    return Group(Text(heading, style="bold"), table, *(Text(note, style="dim") for note in below))
+    heading = Text(f"{record['name']}: {record['task']}, {split} split, {metric} (%)", style="bold")
+    return Group(heading, Columns(scores, padding=(0, 3), equal=True))
 
 
 def _score_cell(score: Score) -> Text:

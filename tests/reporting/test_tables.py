@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from iglue_plugins.reporting.comparison import build_comparison
-from iglue_plugins.reporting.tables import render
+from iglue_plugins.reporting.tables import ComparisonTable
 
 IGLUE_LANGUAGES = "en ar bn de es fr id ja ko pt ru sw ta tr zh".split()
 
@@ -13,7 +13,7 @@ def rendered(comparison, width=160, colour=False):
     console = Console(
         width=width, file=io.StringIO(), force_terminal=colour, color_system="standard" if colour else None
     )
-    console.print(render(comparison))
+    console.print(ComparisonTable(comparison))
     return console.file.getvalue()
 
 
@@ -74,13 +74,24 @@ def test_a_label_is_no_markup(two_rows):
     assert "[bold]a" in rendered(build_comparison([("[bold]a", runs)]))
 
 
-@pytest.mark.parametrize("width", [160, 100])
-def test_fifteen_languages_fit(fifteen_languages, width):
-    text = rendered(fifteen_languages, width)
-    assert "…" not in text
-    assert max(map(len, text.splitlines())) <= width
+def test_fifteen_languages_fit_side_by_side(fifteen_languages):
+    text = rendered(fifteen_languages, width=160)
     means, deviations = cells(text, "finetune")
     assert len(means) == len(deviations) == 16
     lines = text.splitlines()
     assert lines[1].split() == ["en", "tr", *(name for name in IGLUE_LANGUAGES if name not in ("en", "tr"))]
-    assert "xvl_maml_" in text and lines[2].endswith("diff")
+    assert lines[2].split()[-2:] == ["mean", "diff"]
+
+
+@pytest.mark.parametrize("width", [100, 80, 50])
+def test_a_narrow_console_gets_blocks_that_lose_nothing(fifteen_languages, width):
+    text = rendered(fifteen_languages, width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    blocks = text.count("\nfinetune ")
+    assert blocks == text.count("\nxvl_maml_inner_lr_0 ") > 1
+    wide = rendered(fifteen_languages, width=160)
+    numbers = [sorted(line for line in page.split() if "." in line and line[0] in "±0123456789") for page in (text, wide)]
+    assert numbers[0] == numbers[1]
+    assert any(line.split() == ["src", "aux"] for line in text.splitlines())
+    assert any(line.split()[-2:] == ["mean", "diff"] for line in text.splitlines())
