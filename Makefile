@@ -5,7 +5,7 @@ EXTRAS :=
 .PHONY: demo test
 
 demo: .venv-demo/installed
-	.venv-demo/bin/iglue compare $(COMPARED:%=recipes/mini/xvnli/%.yaml) --seeds 0,1,2 --jobs 2 --output comparison
+	.venv-demo/bin/iglue compare $(COMPARED:%=recipes/mini/xvnli/%.yaml) --seeds 0,1,2,3,4 --jobs 2 --output comparison
 
 test: .venv-test/installed
 	.venv-test/bin/python -m pytest
