@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -9,6 +10,12 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from iglue_plugins import registry
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_arrives() -> None:
+    """A shell starts what it runs in the background with SIGINT ignored, and so would the tests' own processes be."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Strict(BaseModel):
