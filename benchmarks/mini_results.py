@@ -35,8 +35,8 @@ def table(labelled: list[tuple[str, list[Path]]]) -> list[str]:
     to_finetune, to_xvl_maml = against(labelled, "finetune"), against(labelled, "xvl_maml")
     other = {row.label: row.difference for row in to_xvl_maml.rows}
     auxiliary = to_finetune.auxiliary[0]
-    lines = [f"| | {to_finetune.source} | {auxiliary} | {len(to_finetune.targets)} targets | to finetune | to xvl_maml |",
-             "|---|---:|---:|---:|---:|---:|"]
+    headers = ("", to_finetune.source, auxiliary, f"{len(to_finetune.targets)} targets", "to finetune", "to xvl_maml")
+    lines = [f"| {' | '.join(headers)} |", "|---|---:|---:|---:|---:|---:|"]
     for row in to_finetune.rows:
         scores = (row.languages[to_finetune.source], row.languages[auxiliary], row.target_mean)
         cells = [f"{mean_text(score)} {std_text(score)}" for score in scores]

@@ -84,7 +84,8 @@ def language_facts(cldr: NpmPackage, language: str) -> dict:
     patterns = section("listPatterns", "listPatterns")["listPattern-type-standard"]
     punctuation = section("characters", "characters")["punctuation"]
     labels = section("characterLabels", "characterLabels")
-    marks = ("؟", "？") if "、" in patterns["2"] + patterns["start"] else ("؟",)  # ？ goes with the ideographic comma
+    # The full-width question mark goes with the ideographic comma; Korean's punctuation has it too, but does not use it.
+    marks = ("؟", "？") if "、" in patterns["2"] + patterns["start"] else ("؟",)
     return {
         "list_patterns": {part: patterns[part] for part in ("2", "start", "middle", "end")},
         "question_mark": next((mark for mark in marks if mark in punctuation), "?"),

@@ -46,7 +46,8 @@ class XUniter:
         for key in ("checkpoint", "tokenizer"):
             source = getattr(self.settings, key)
             if source and (source.startswith((".", "/", "~")) or source.count("/") > 1) and not Path(source).is_dir():
-                raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a hub id")
+                raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a "
+                                "hub id")
 
     def load(self) -> tuple[XUniterForVisionAndLanguage, PreTrainedTokenizerBase]:
         """The model, in evaluation mode, and its tokeniser.
