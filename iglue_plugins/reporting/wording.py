@@ -65,8 +65,8 @@ def _targets(comparison: Comparison) -> str:
 
 
 def _mean_note(comparison: Comparison) -> str:
-    auxiliary = f"auxiliary {_listed(comparison.auxiliary)}" if comparison.auxiliary else "no auxiliary language"
-    return f"The mean is over {_targets(comparison)}, without source {comparison.source} and {auxiliary}."
+    auxiliary = f" and auxiliary {_listed(comparison.auxiliary)}" if comparison.auxiliary else ""
+    return f"The mean is over {_targets(comparison)}, without source {comparison.source}{auxiliary}."
 
 
 def _seeds_note(comparison: Comparison) -> str:

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.evaluation.metrics import accuracy
 from iglue_plugins.evaluation.predict import classify
 
 PairChoice = Literal["caption", "aligned", "all"]
@@ -127,10 +128,10 @@ class Task(ABC):
         `main_metric` among them.
         """
         dataset = self.load(split, language)
-        logits = classify(model, Batcher(dataset, self, tokenizer), batch_size)
+        predictions = self.predict(classify(model, Batcher(dataset, self, tokenizer), batch_size))
         rows = [{"id": id_, "prediction": prediction, "label": label, "score": float(prediction == label)}
-                for id_, prediction, label in zip(dataset["id"], self.predict(logits), dataset["label"])]
-        return rows, {"accuracy": 100 * float(np.mean([row["score"] for row in rows]))}
+                for id_, prediction, label in zip(dataset["id"], predictions, dataset["label"])]
+        return rows, {"accuracy": accuracy(predictions, list(dataset["label"]))}
 
     # Image-text pairs for the contrastive loss
 

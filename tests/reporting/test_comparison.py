@@ -94,7 +94,7 @@ def test_notes_say_what_is_averaged_and_what_each_row_saw(two_rows):
 
 def test_rows_that_saw_the_same_are_said_to(two_rows):
     assert notes(build_comparison(two_rows[:1])) == [
-        "The mean is over 3 target languages, without source en and no auxiliary language.",
+        "The mean is over 3 target languages, without source en.",
         "Cells: mean ± standard deviation over 2 seeds (0, 1).",
         "Every row: 64 labelled examples per step, 150 steps.",
     ]
