@@ -81,10 +81,6 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
-    def tensorboard_dir(self) -> Path:
-        return self.folder / "tensorboard"
-
-    @property
     def record_path(self) -> Path:
         return self.folder / "record.json"
 

@@ -101,7 +101,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer
 
-    from iglue_plugins.mini.build import ASSETS
+    from iglue_plugins.mini import ASSETS
     from iglue_plugins.mini.world import FEATURE_SIZE
     from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
 

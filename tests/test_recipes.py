@@ -275,7 +275,7 @@ def test_previous_of_finetune(write) -> None:
 def test_previous_of_a_recipe_file_relative_to_the_file_that_names_it(write, tmp_path: Path) -> None:
     write(BASE + "seed: 9\n", "en.yaml")
     write("extends: ../en.yaml\nstart_from: ../en.yaml\ntrainer: meta\n", "sub/meta.yaml")
-    recipe = load_recipe(write("extends: sub/meta.yaml\n"), ["runs=elsewhere"]).with_seed(5)
+    recipe = load_recipe(write("extends: sub/meta.yaml\n"), ["runs=elsewhere", "seed=5"])
     assert recipe.start_from == str(tmp_path / "en.yaml")
     previous = recipe.previous()
     assert (previous.name, previous.trainer.name) == ("en", "finetune")

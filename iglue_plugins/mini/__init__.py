@@ -1,1 +1,8 @@
 """The embedded benchmark: four tasks on scenes of emoji pictures, in 15 languages."""
+
+from pathlib import Path
+
+ASSETS = Path(__file__).parent / "assets"
+LANGUAGES = ("en", "ar", "bn", "de", "es", "fr", "id", "ja", "ko", "pt", "ru", "sw", "ta", "tr", "zh")
+PICTURE_SIZE = 64  # pixels a side, in the atlas of pictures
+ATLAS_COLUMNS = 12

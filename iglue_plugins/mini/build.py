@@ -30,9 +30,8 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from iglue_plugins.errors import UserError
+from iglue_plugins.mini import ASSETS, ATLAS_COLUMNS, LANGUAGES, PICTURE_SIZE
 
-ASSETS = Path(__file__).parent / "assets"
-LANGUAGES = ("en", "ar", "bn", "de", "es", "fr", "id", "ja", "ko", "pt", "ru", "sw", "ta", "tr", "zh")
 PACKAGES = {  # name@version: the registry's integrity string
     "emoji-datasource-google@16.0.0": "ZRexfzs7MVoLnmzZmNsO4TKhnAJp5D++Vm6PpUpH/jEQQlemp3l88CjZ+DoZ2faM9R4QxZkOPJCoT8DlPhfQ3A==",
     "cldr-annotations-full@48.2.0": "DV7A+rEcgUSNTRsVGNGqBZRmAkGfwhGHO5Q1dRwzBoBnVrHWp804JP7/QJdEc66iHmx3+zLWVIMCFLm0lW7PUQ==",
@@ -46,8 +45,6 @@ CATEGORY_LABELS = {  # the picture set's category: the key of CLDR's localised l
     "Activities": "activities",
 }
 CONCEPTS = 120
-PICTURE_SIZE = 64
-ATLAS_COLUMNS = 12
 VOCABULARY_SIZE = 5000
 MAX_WORDS = 3
 
@@ -84,7 +81,7 @@ def language_facts(cldr: NpmPackage, language: str) -> dict:
     patterns = section("listPatterns", "listPatterns")["listPattern-type-standard"]
     punctuation = section("characters", "characters")["punctuation"]
     labels = section("characterLabels", "characterLabels")
-    # The full-width question mark goes with the ideographic comma; Korean's punctuation has it too, but does not use it.
+    # The full-width mark goes with the ideographic comma; Korean's punctuation lists it too, but does not use it.
     marks = ("؟", "？") if "、" in patterns["2"] + patterns["start"] else ("؟",)
     return {
         "list_patterns": {part: patterns[part] for part in ("2", "start", "middle", "end")},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini import ASSETS
 from iglue_plugins.models.plugin import XUniter
 from iglue_plugins.registry import models
 

@@ -15,8 +15,7 @@ from datasets import Dataset
 from PIL import Image
 
 from iglue_plugins.data.regions import InMemoryRegions, normalised_locations, with_global_region
-from iglue_plugins.mini import world
-from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.registry import tasks
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.config import configured

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image
 
-from iglue_plugins.mini.build import ASSETS, ATLAS_COLUMNS, PICTURE_SIZE
+from iglue_plugins.mini import ASSETS, ATLAS_COLUMNS, PICTURE_SIZE
 
 CANVAS = 128  # pixels a side; a scene has up to four objects, one in each quadrant
 SIZES = (40, 60)  # pixels a side of an object

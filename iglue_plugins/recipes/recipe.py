@@ -71,9 +71,6 @@ class Recipe(BaseModel):
         """'source' or 'auxiliary': the languages that the trainer takes its examples from."""
         return _registry("trainer").get(self.trainer.name).trains_on
 
-    def with_seed(self, seed: int) -> Recipe:
-        return self.model_copy(update={"seed": seed})
-
     def to_dict(self) -> dict[str, Any]:
         """JSON values in the form of a recipe file, which `load_recipe` resolves to an equal recipe."""
         data = self.model_dump(mode="json")

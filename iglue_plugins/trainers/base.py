@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.engine import train
 
@@ -51,6 +52,10 @@ class TrainingData:
     def batchers(self, trains_on: str) -> dict[str, Batcher]:
         """A batcher for each language of the kind, 'source' or 'auxiliary', over its training examples."""
         languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
+        if not languages:
+            choices = sorted(set(self.task.languages) - {self.source_language})
+            raise UserError(f"task {self.task.name}: found no auxiliary_languages, expected at least one of "
+                            f"{', '.join(choices)}")
         split = self.task.training_splits[trains_on]
         return {language: Batcher(self._training_examples(split, language), self.task, self.tokenizer)
                 for language in languages}

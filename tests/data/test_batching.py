@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from iglue_plugins.data.batching import Batcher, TokenizedTexts
 from iglue_plugins.errors import UserError
-from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini import ASSETS
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI

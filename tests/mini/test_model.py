@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from iglue_plugins import registry
-from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.model import MiniXUniter
 from iglue_plugins.mini.world import FEATURE_SIZE
 

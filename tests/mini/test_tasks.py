@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iglue_plugins.mini import tasks, world
-from iglue_plugins.mini.build import ASSETS, LANGUAGES
+from iglue_plugins.mini import ASSETS, LANGUAGES, tasks, world
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXGQA, MiniXVNLI
 
 Named = Callable[[str, str], set[int]]

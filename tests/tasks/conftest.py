@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
-from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini import ASSETS
 from iglue_plugins.tasks.base import Task
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from iglue_plugins import registry
 from iglue_plugins.errors import UserError
+from iglue_plugins.mini import ASSETS, LANGUAGES
 from iglue_plugins.mini import tasks as mini_tasks
-from iglue_plugins.mini.build import ASSETS, LANGUAGES
 from iglue_plugins.tasks import config as reading
 from iglue_plugins.tasks.config import TaskConfig, configured, load_task_config
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batch, Batcher
-from iglue_plugins.mini.build import ASSETS
+from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage

@@ -10,7 +10,6 @@ import torch
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.finetune import FinetuneSettings
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective, contrastive_loss

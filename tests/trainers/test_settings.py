@@ -176,3 +176,12 @@ def test_a_few_examples_are_the_same_in_every_language(task: Task, tokenizer: Pr
     assert images(1, 10)[0] != turkish
     assert [len(of_language) for of_language in images(0, 100)] == [24, 24]
     assert images(0, None) == images(0, 24)
+
+
+@pytest.mark.parametrize("trainer", [XVLMAML, AuxiliaryFinetune])
+def test_without_an_auxiliary_language_there_is_nothing_to_train_on(
+    trainer: type[XVLMAML], task: Task, tokenizer: PreTrainedTokenizerBase, make_model: Callable[..., PreTrainedModel],
+    tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="found no auxiliary_languages, expected at least one of ar, bn, de, es"):
+        trainer().fit(make_model(), tokenizer, task, folder=tmp_path)
