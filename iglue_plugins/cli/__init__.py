@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from iglue_plugins.cli import data
 from iglue_plugins.errors import UserError
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
     pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
-data = typer.Typer(help="Look at a task's data.", no_args_is_help=True)
-app.add_typer(data, name="data")
+app.add_typer(data.app, name="data")
 
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
@@ -76,24 +76,6 @@ def list_plugins() -> None:
             print(f"  {name} is broken: {reason}")
 
 
-@data.command("show")
-def show(
-    task: Annotated[str, typer.Argument(help="a task's name, such as mini/xvnli")],
-    language: Annotated[str, typer.Option(help="a language code")] = "en",
-    split: Annotated[str, typer.Option(help="a split")] = "test",
-    examples: Annotated[int, typer.Option(min=1, help="how many")] = 6,
-    output: Annotated[Path | None, typer.Option(help="the PNG; default: <task>-<language>.png")] = None,
-) -> None:
-    """Draw a few examples of TASK, pictures included, to a PNG."""
-    from iglue_plugins import registry
-    from iglue_plugins.data.show import draw_examples
-
-    path = output or Path(f"{task.replace('/', '-')}-{language}.png")
-    for line in draw_examples(registry.tasks.get(task)(), split, language, examples, path):
-        print(line)
-    print(path)
-
-
 def main() -> None:
     """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
     try:
@@ -105,7 +87,3 @@ def main() -> None:
         if ended.code == INTERRUPTED:
             print("iglue: interrupted; the same command resumes", file=sys.stderr)
         raise
-
-
-if __name__ == "__main__":
-    main()
