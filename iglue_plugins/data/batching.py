@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,13 +43,16 @@ class TokenizedTexts:
 class Batcher:
     """Batches of a task's examples (the layout is described in docs/architecture.md).
 
-    dataset: rows with id, image_ids, text, language, label and perhaps caption.
+    dataset: rows with id, image_ids, text, language, label and perhaps caption. layout: how the model reads regions.
     """
 
-    def __init__(self, dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self, dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, layout: RegionLayout = RegionLayout()
+    ) -> None:
         if not len(dataset):
             raise UserError(f"task {task.name}: found no examples to make batches of")
         self.task = task
+        self.layout = layout
         self.texts = TokenizedTexts(dataset["text"], tokenizer, task.max_text_length)
         has_captions = "caption" in dataset.column_names
         self.captions = TokenizedTexts(dataset["caption"], tokenizer, task.max_text_length) if has_captions else None
@@ -61,7 +65,7 @@ class Batcher:
     @cached_property
     def region_counts(self) -> np.ndarray:
         """How many regions each example's (first) image has, int64."""
-        return self.task.regions.gather(self.images[:, 0])["region_mask"].sum(1).numpy()
+        return self.task.regions.gather(self.images[:, 0], self.layout)["region_mask"].sum(1).numpy()
 
     @cached_property
     def hard_negatives(self) -> np.ndarray:
@@ -74,7 +78,7 @@ class Batcher:
         if (own == own[0]).all():
             raise UserError(f"task {self.task.name}: found {len(own)} examples of one image, expected at least two "
                             "images to take wrong candidates from")
-        regions = self.task.regions.gather(self.images[:, 0])
+        regions = self.task.regions.gather(self.images[:, 0], self.layout)
         weights = regions["region_mask"][..., None].float()
         means = (regions["region_features"] * weights).sum(1) / weights.sum(1)
         distances = torch.cdist(means, means).masked_fill_(own[:, None] == own, torch.inf)
@@ -93,5 +97,5 @@ class Batcher:
     def rows(self, text_rows: np.ndarray, image_positions: np.ndarray) -> Batch:
         """(text, image) rows: text_rows and image_positions int64 (N,) -> the batch's tensors without labels."""
         input_ids, attention_mask = self.texts.pad(text_rows)
-        regions = self.task.regions.gather(image_positions)
+        regions = self.task.regions.gather(image_positions, self.layout)
         return {"input_ids": input_ids, "attention_mask": attention_mask, **regions}

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from functools import cache, cached_property
 from typing import ClassVar
 
-import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from iglue_plugins.data.regions import InMemoryRegions, normalised_locations, with_global_region
+from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.registry import tasks
 from iglue_plugins.tasks.base import Task
@@ -40,7 +39,7 @@ class MiniTask(Task):
 
     @cached_property
     def regions(self) -> InMemoryRegions:
-        return InMemoryRegions(world.FEATURE_SIZE, max_regions=5)
+        return InMemoryRegions(world.FEATURE_SIZE, max_boxes=4)
 
     def picture(self, image_id: str) -> Image.Image:
         split, number, place = image_id.removeprefix(f"{self.name}/").split("/")
@@ -59,7 +58,8 @@ class MiniTask(Task):
             scenes, text, label = self.make_example(rng)
             examples.append(([world.make_scene(f"{self.name}/{split}/{number}/{i}", concepts, view)
                               for i, concepts in enumerate(scenes)], text, label))
-        self.regions.add({scene.id: scene_regions(scene) for scenes, _, _ in examples for scene in scenes})
+        features = {scene.id: world.region_features(scene) for scenes, _, _ in examples for scene in scenes}
+        self.regions.add(features, world.CANVAS, world.CANVAS)
         return examples
 
     def load(self, split: str, language: str, shots: int | None = None) -> Dataset:
@@ -81,11 +81,6 @@ class MiniTask(Task):
         for asset in ("concepts.json", "pictures.png"):
             digest.update((ASSETS / asset).read_bytes())
         return digest.hexdigest()
-
-
-def scene_regions(scene: world.Scene) -> tuple[np.ndarray, np.ndarray]:
-    features, boxes = world.region_features(scene)
-    return with_global_region(features, normalised_locations(boxes, world.CANVAS, world.CANVAS))
 
 
 def draw_concepts(rng: random.Random, count: int, but: list[int] = ()) -> list[int]:

@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.regions import RegionStore
+from iglue_plugins.data.regions import RegionLayout, RegionStore
 from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.evaluation.metrics import accuracy
 from iglue_plugins.evaluation.predict import classify
@@ -52,6 +52,8 @@ class Task(ABC):
     rows_per_example: ClassVar[int] = 1
     main_metric: ClassVar[str] = "accuracy"
     max_text_length: ClassVar[int] = 80
+    max_boxes: ClassVar[int | None] = None  # regions kept of an image
+    global_region_takes_a_box: ClassVar[bool] = False  # where a model has one, it counts among max_boxes
     default_pairs: ClassVar[PairChoice] = "all"
 
     def __init__(self, settings: TaskSettings | None = None) -> None:
@@ -78,6 +80,13 @@ class Task(ABC):
         for kind, found, choices in (("split", split, self.splits), ("language", language, self.languages)):
             if found not in choices:
                 raise UserError(f"task {self.name}: found {kind} '{found}'{nearest(found, choices)}")
+
+    def region_layout(self, config: object) -> RegionLayout:
+        """How a model with this configuration reads the task's regions; xUNITER's way where it does not say."""
+        global_region = getattr(config, "global_region", True)
+        extra = global_region and not self.global_region_takes_a_box
+        max_regions = None if self.max_boxes is None else self.max_boxes + extra
+        return RegionLayout(global_region, getattr(config, "region_location_size", 5), max_regions)
 
     # Examples to rows
 
@@ -128,7 +137,8 @@ class Task(ABC):
         `main_metric` among them.
         """
         dataset = self.load(split, language)
-        predictions = self.predict(classify(model, Batcher(dataset, self, tokenizer), batch_size))
+        batcher = Batcher(dataset, self, tokenizer, self.region_layout(model.config))
+        predictions = self.predict(classify(model, batcher, batch_size))
         rows = [{"id": id_, "prediction": prediction, "label": label, "score": float(prediction == label)}
                 for id_, prediction, label in zip(dataset["id"], predictions, dataset["label"])]
         return rows, {"accuracy": accuracy(predictions, list(dataset["label"]))}

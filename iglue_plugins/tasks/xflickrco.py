@@ -60,7 +60,7 @@ class XFlickrCO(Task):
         caption's image ranks first for it, and a caption of that image ranks first for the image. Ties count as misses.
         """
         dataset = self.load(split, language)
-        batcher = Batcher(dataset, self, tokenizer)
+        batcher = Batcher(dataset, self, tokenizer, self.region_layout(model.config))
         images, image_of_caption = np.unique(batcher.images[:, 0], return_inverse=True)
         similarity = match_all(model, batcher, images, batch_size)
         image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)

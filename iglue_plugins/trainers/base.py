@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.engine import train
@@ -48,6 +49,7 @@ class TrainingData:
     auxiliary_languages: tuple[str, ...]
     seed: int
     examples: int | None = None
+    layout: RegionLayout = RegionLayout()
 
     def batchers(self, trains_on: str) -> dict[str, Batcher]:
         """A batcher for each language of the kind, 'source' or 'auxiliary', over its training examples."""
@@ -57,7 +59,7 @@ class TrainingData:
             raise UserError(f"task {self.task.name}: found no auxiliary_languages, expected at least one of "
                             f"{', '.join(choices)}")
         split = self.task.training_splits[trains_on]
-        return {language: Batcher(self._training_examples(split, language), self.task, self.tokenizer)
+        return {language: Batcher(self._training_examples(split, language), self.task, self.tokenizer, self.layout)
                 for language in languages}
 
     def _training_examples(self, split: str, language: str) -> Dataset:
@@ -108,5 +110,6 @@ class Trainer(ABC):
         torch.manual_seed(seed)
         model.set_head(task.head, task.num_labels)
         data = TrainingData(
-            task, tokenizer, source_language, tuple(auxiliary_languages), seed, self.settings.examples)
+            task, tokenizer, source_language, tuple(auxiliary_languages), seed, self.settings.examples,
+            task.region_layout(model.config))
         train(self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder)

@@ -77,7 +77,7 @@ class Pretrain(Trainer):
         languages = sorted(settings.language_shares)
         shares = np.asarray([settings.language_shares[language] for language in languages])
         captions = [data.task.load("train", language) for language in languages]
-        batcher = Batcher(concatenate_datasets(captions), data.task, data.tokenizer)
+        batcher = Batcher(concatenate_datasets(captions), data.task, data.tokenizer, data.layout)
         images = len(captions[0])
         is_single = batcher.region_counts[:images] == batcher.region_counts.min()
         fewest = min(images, is_single.sum()) if settings.single_region_steps else images

@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.regions import InMemoryRegions
+from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.tasks.base import Task
 
 Images = dict[str, list[list[float]]]
@@ -27,19 +27,19 @@ class NumberTokenizer:
 
 @pytest.fixture
 def make_store() -> Callable[[Images], InMemoryRegions]:
-    """A store of images, {id: a list of numbers for each region}; the locations of all regions are [.1 .2 .3 .4 .5]."""
+    """A store of images, {id: a list of numbers for each region}; all boxes are [10 20 30 40] of 100 x 100 pixels."""
 
     def make(images: Images) -> InMemoryRegions:
-        store = InMemoryRegions(feature_size=2, max_regions=3)
-        store.add({image_id: (np.asarray(features, dtype=np.float32), _locations(len(features)))
-                   for image_id, features in images.items()})
+        store = InMemoryRegions(feature_size=2, max_boxes=3)
+        store.add({image_id: (np.asarray(features, dtype=np.float32), _boxes(len(features)))
+                   for image_id, features in images.items()}, 100, 100)
         return store
 
     return make
 
 
-def _locations(count: int) -> np.ndarray:
-    return np.tile(np.asarray([[0.1, 0.2, 0.3, 0.4, 0.5]], dtype=np.float32), (count, 1))
+def _boxes(count: int) -> np.ndarray:
+    return np.tile(np.asarray([[10, 20, 30, 40]], dtype=np.float32), (count, 1))
 
 
 @pytest.fixture
@@ -59,6 +59,6 @@ def make_batcher(make_store: Callable[[Images], InMemoryRegions]) -> Callable[..
 
         names = ("text", "image_ids", "label", "caption")
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names[: len(rows[0]) if rows else 3])}
-        return Batcher(Dataset.from_dict(columns), Toy(), NumberTokenizer())
+        return Batcher(Dataset.from_dict(columns), Toy(), NumberTokenizer(), RegionLayout(global_region=False))
 
     return make

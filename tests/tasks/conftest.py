@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
 from iglue_plugins.mini import ASSETS
+from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.tasks.base import Task
 
 
@@ -18,6 +19,7 @@ class RowModel(nn.Module):
     """Logits as a plain function of each row's tokens and regions; `lengths` notes the texts' lengths by batch."""
 
     device = torch.device("cpu")
+    config = XUniterConfig()
 
     def __init__(self, rows_per_example: int, num_labels: int) -> None:
         super().__init__()

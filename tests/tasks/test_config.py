@@ -11,8 +11,7 @@ import pytest
 
 from iglue_plugins import registry
 from iglue_plugins.errors import UserError
-from iglue_plugins.mini import ASSETS, LANGUAGES
-from iglue_plugins.mini import tasks as mini_tasks
+from iglue_plugins.mini import ASSETS, LANGUAGES, world
 from iglue_plugins.tasks import config as reading
 from iglue_plugins.tasks.config import TaskConfig, configured, load_task_config
 
@@ -74,8 +73,8 @@ def test_a_file_that_does_not_fit(folder: Path, change: str, found: str) -> None
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Examples of full splits are cheap, their region features are not."""
-    nothing = np.zeros((1, 64), dtype=np.float32), np.zeros((1, 5), dtype=np.float32)
-    monkeypatch.setattr(mini_tasks, "scene_regions", lambda scene: nothing)
+    nothing = np.zeros((1, 64), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
+    monkeypatch.setattr(world, "region_features", lambda scene: nothing)
 
 
 def check_languages(config: TaskConfig, cls: type) -> None:
