@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe
 from iglue_plugins.runs import Run, content_hash, fingerprint
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.trainers.engine import threads_for
 
 VERSIONED = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "numpy")
@@ -51,15 +51,21 @@ def run(recipe: Recipe) -> Run:
     if (processes := int(os.environ.get("WORLD_SIZE", 1))) > 1:
         raise UserError(f"WORLD_SIZE: found {processes} processes, expected one; iglue run trains on one process, and "
                         "iglue compare --jobs runs several at a time")
-    task = make_task(recipe)
+    task, trainer = make_task(recipe), make_trainer(recipe)
+    adapts = isinstance(trainer, LanguageAdapter)
+    if adapts:  # what is not there is better missed now than after the stage before
+        for language in _targets(recipe):
+            trainer.check(task, language)
     start = starting_point(recipe)
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
     with run.lock():
         record = run.record() or run.draft() or _new_record(recipe, run, start)
         missing = _missing(recipe, run, record)
-        if missing:
+        if missing and adapts:
+            _adapt_and_evaluate(recipe, run, task, trainer, start, record)
+        elif missing:
             model, tokenizer = _trained_model(recipe, run, task, start, record)
-            _evaluate(recipe, run, task, model, tokenizer, record)
+            _evaluate(recipe, run, task, model, tokenizer, record, missing)
         if missing or not run.is_finished:
             run.write_record(record)
     return run
@@ -106,6 +112,9 @@ def model_fingerprint(recipe: Recipe) -> str | None:
 
 def _from_run(previous: Run) -> Start:
     record = previous.record()
+    if not previous.model_dir.is_dir():
+        raise UserError(f"start_from: found {previous.folder}, which has a model for each language and keeps none, "
+                        "expected a run of another trainer")
     return Start(previous.model_dir, record["fingerprint"], tuple(record["training_languages"]))
 
 
@@ -122,7 +131,7 @@ def _new_record(recipe: Recipe, run: Run, start: Start) -> dict[str, Any]:
         "trainer": recipe.trainer.name,
         "source_language": recipe.source_language,
         "training_languages": languages,
-        "steps": trainer.settings.steps,
+        "steps": 0,
         "labels_per_step": trainer.labels_per_step(make_task(recipe), len(recipe.auxiliary_languages)),
         "start_from": {"fingerprint": start.fingerprint, "path": str(start.checkpoint)} if start.checkpoint else None,
         "recipe": recipe.to_dict(),
@@ -150,7 +159,7 @@ def _trained_model(
     model, tokenizer = load_model(recipe, start.checkpoint)
     run.recipe_path.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
     print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
-    make_trainer(recipe).fit(
+    training = make_trainer(recipe).fit(
         model, tokenizer, task, source_language=recipe.source_language,
         auxiliary_languages=tuple(recipe.auxiliary_languages), seed=recipe.seed, folder=run.folder)
     unfinished = run.folder / "model.unfinished"
@@ -158,10 +167,43 @@ def _trained_model(
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
     record["timings"]["training_seconds"] = round(time.monotonic() - began, 2)
+    record["steps"] = training.steps
+    if training.best:
+        record["validation"] = training.best
     run.write_draft(record)  # first, so that a model never lacks what is known of its training
     unfinished.rename(run.model_dir)
     shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
     return model, tokenizer
+
+
+def _targets(recipe: Recipe) -> list[str]:
+    """The evaluated languages that a LanguageAdapter adapts to."""
+    return [language for language in recipe.evaluation.languages if language != recipe.source_language]
+
+
+def _adapt_and_evaluate(
+    recipe: Recipe, run: Run, task: Task, trainer: LanguageAdapter, start: Start, record: dict[str, Any]
+) -> None:
+    """A language at a time: adapt, evaluate on every split that lacks it, and let the model go."""
+    missing = _missing(recipe, run, record)
+    for language in dict.fromkeys(language for _, language in missing):
+        began, folder = time.monotonic(), run.folder / "adapted" / language
+        load = partial(load_model, recipe, start.checkpoint)
+        if language == recipe.source_language:
+            model, tokenizer = load()
+        else:
+            print(f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
+                  file=sys.stderr)
+            torch.manual_seed(recipe.seed)
+            adapted = trainer.adapt(load, task, language, source_language=recipe.source_language, seed=recipe.seed,
+                                    folder=folder)
+            model, tokenizer = adapted.model, adapted.tokenizer
+            record.setdefault("adaptation", {})[language] = adapted.notes
+            record["steps"] = max(record["steps"], adapted.notes["steps"])
+        spent = record["timings"].get("training_seconds", 0) + time.monotonic() - began
+        record["timings"]["training_seconds"] = round(spent, 2)
+        _evaluate(recipe, run, task, model, tokenizer, record, [key for key in missing if key[1] == language])
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -177,15 +219,15 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
 
 def _evaluate(
     recipe: Recipe, run: Run, task: Task, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
-    record: dict[str, Any],
+    record: dict[str, Any], missing: list[tuple[str, str]],
 ) -> None:
-    """Fill in the record's missing scores; each language's predictions are written as soon as they are there."""
+    """Fill in the record's missing scores (splits and languages); each language's predictions are written as soon as they are there."""
     began = time.monotonic()
     record["main_metric"] = task.main_metric
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     model.to(PartialState().device)
     with threads_for(model):
-        for split, language in _missing(recipe, run, record):
+        for split, language in missing:
             rows, scores = task.evaluate(model, tokenizer, split, language, recipe.evaluation.batch_size)
             run.write_predictions(split, language, rows)
             record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}

@@ -32,7 +32,7 @@ def fingerprint(recipe: Recipe, previous_fingerprint: str | None, data_fingerpri
         "format": WEIGHTS_FORMAT,
         "seed": recipe.seed,
         "source_language": recipe.source_language,
-        "auxiliary_languages": None if recipe.trains_on == "source" else recipe.auxiliary_languages,
+        "auxiliary_languages": recipe.auxiliary_languages if recipe.trains_on == "auxiliary" else None,
         "start_from": previous_fingerprint,
         "data": data_fingerprint,
     }

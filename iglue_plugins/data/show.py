@@ -26,7 +26,8 @@ def draw_examples(task: Task, split: str, language: str, count: int, path: Path)
     Raises:
         UserError: the task has no such split or language, or no pictures; or the file cannot be written.
     """
-    examples = list(task.load(split, language, count))
+    dataset = task.load(split, language)
+    examples = list(dataset.select(range(min(count, len(dataset)))))
     columns = min(COLUMNS, len(examples))
     rows = -(-len(examples) // columns)
     figure = Figure(figsize=(CELL[0] * columns, CELL[1] * rows), layout="constrained")

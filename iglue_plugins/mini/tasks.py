@@ -14,6 +14,7 @@ from datasets import Dataset
 from PIL import Image
 
 from iglue_plugins.data.regions import InMemoryRegions
+from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.registry import tasks
 from iglue_plugins.tasks.base import Task
@@ -62,8 +63,10 @@ class MiniTask(Task):
         self.regions.add(features, world.CANVAS, world.CANVAS)
         return examples
 
-    def load(self, split: str, language: str, shots: int | None = None) -> Dataset:
+    def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
         self.check(split, language)
+        if shots is not None and shots not in range(1, self.sizes[split] + 1):
+            raise UserError(f"task {self.name}: found {shots} shots, expected 1 to {self.sizes[split]}")
         examples = self.examples(split)[:shots]
         columns: dict[str, list] = {
             "id": [f"{split}/{number}" for number in range(len(examples))],

@@ -68,7 +68,7 @@ class Recipe(BaseModel):
 
     @property
     def trains_on(self) -> str:
-        """'source' or 'auxiliary': the languages that the trainer takes its examples from."""
+        """'source', 'auxiliary' or 'target': the languages that the trainer takes its examples from."""
         return _registry("trainer").get(self.trainer.name).trains_on
 
     def to_dict(self) -> dict[str, Any]:

@@ -43,7 +43,8 @@ class Task(ABC):
     source_language: ClassVar[str] = "en"
     default_auxiliary_languages: ClassVar[tuple[str, ...]]
     splits: ClassVar[tuple[str, ...]]
-    training_splits: ClassVar[dict[str, str]] = {"source": "train", "auxiliary": "auxiliary"}
+    training_splits: ClassVar[dict[str, str]] = {"source": "train", "auxiliary": "auxiliary", "few_shot": "auxiliary"}
+    validation_split: ClassVar[str] = "dev"
     trainer_defaults: ClassVar[dict[str, dict[str, Any]]] = {}
     Settings: ClassVar[type[TaskSettings]] = TaskSettings
 
@@ -60,7 +61,7 @@ class Task(ABC):
         self.settings = settings or self.Settings()
 
     @abstractmethod
-    def load(self, split: str, language: str, shots: int | None = None) -> Dataset:
+    def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
         """The examples of a split in a language, in a fixed order; `shots` limits few-shot splits."""
 
     @property
@@ -142,6 +143,16 @@ class Task(ABC):
         rows = [{"id": id_, "prediction": prediction, "label": label, "score": float(prediction == label)}
                 for id_, prediction, label in zip(dataset["id"], predictions, dataset["label"])]
         return rows, {"accuracy": accuracy(predictions, list(dataset["label"]))}
+
+    def validate(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
+    ) -> float:
+        """The score that training chooses its best weights by, in percent: the main metric, or what stands for it."""
+        return self.evaluate(model, tokenizer, split, language)[1][self.main_metric]
+
+    def few_shot_validation(self, language: str, source_language: str) -> tuple[str, str]:
+        """The split and language that choose the best weights of few-shot fine-tuning: the source language's."""
+        return self.validation_split, source_language
 
     # Image-text pairs for the contrastive loss
 

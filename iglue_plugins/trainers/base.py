@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from datasets import Dataset
@@ -18,7 +20,7 @@ from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.engine import train
+from iglue_plugins.trainers.engine import Training, train
 
 
 class TrainerSettings(BaseModel):
@@ -35,6 +37,8 @@ class TrainerSettings(BaseModel):
     accumulation: int = Field(1, ge=1, description="batches or episodes whose gradients are averaged for one step")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where a GPU has it")
     examples: int | None = Field(None, ge=1, description="use only so many training examples a language")
+    validate_every: int | Literal["epoch"] | None = Field(
+        None, description="steps between validations, of which the best weights are kept; null: keep the last weights")
     save_every: int = Field(200, ge=1, description="steps between checkpoints to resume from")
     log_every: int = Field(10, ge=1, description="steps between logged losses")
 
@@ -51,19 +55,22 @@ class TrainingData:
     examples: int | None = None
     layout: RegionLayout = RegionLayout()
 
-    def batchers(self, trains_on: str) -> dict[str, Batcher]:
-        """A batcher for each language of the kind, 'source' or 'auxiliary', over its training examples."""
+    def batchers(self, trains_on: str, shots: int | str | None = None) -> dict[str, Batcher]:
+        """A batcher for each language of the kind over its training examples.
+
+        trains_on: 'source'; 'auxiliary' or 'few_shot' (with shots): the auxiliary languages.
+        """
         languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
         if not languages:
             choices = sorted(set(self.task.languages) - {self.source_language})
             raise UserError(f"task {self.task.name}: found no auxiliary_languages, expected at least one of "
                             f"{', '.join(choices)}")
         split = self.task.training_splits[trains_on]
-        return {language: Batcher(self._training_examples(split, language), self.task, self.tokenizer, self.layout)
+        return {language: Batcher(self._training_examples(split, language, shots), self.task, self.tokenizer, self.layout)
                 for language in languages}
 
-    def _training_examples(self, split: str, language: str) -> Dataset:
-        dataset = self.task.load(split, language)
+    def _training_examples(self, split: str, language: str, shots: int | str | None) -> Dataset:
+        dataset = self.task.load(split, language, shots)
         if self.examples is None or self.examples >= len(dataset):
             return dataset
         return dataset.shuffle(seed=self.seed).select(range(self.examples))
@@ -78,7 +85,7 @@ class Trainer(ABC):
 
     Settings: ClassVar[type[TrainerSettings]] = TrainerSettings
     starts_from: ClassVar[Literal["model", "finetune"]] = "model"
-    trains_on: ClassVar[Literal["source", "auxiliary"]] = "source"
+    trains_on: ClassVar[Literal["source", "auxiliary", "target"]] = "source"  # target: see LanguageAdapter
 
     def __init__(self, settings: TrainerSettings | None = None) -> None:
         self.settings = settings or self.Settings()
@@ -105,11 +112,48 @@ class Trainer(ABC):
         auxiliary_languages: tuple[str, ...] = (),
         seed: int = 0,
         folder: Path,
-    ) -> None:
-        """Train `model` in place. Checkpoints and logs go to `folder`; called again with it, training resumes."""
+        validation: tuple[str, str] | None = None,
+    ) -> Training:
+        """Train `model` in place. Checkpoints and logs go to `folder`; called again with it, training resumes.
+
+        validation: the split and language that `validate_every` scores; default: the source language's.
+        """
         torch.manual_seed(seed)
         model.set_head(task.head, task.num_labels)
         data = TrainingData(
             task, tokenizer, source_language, tuple(auxiliary_languages), seed, self.settings.examples,
             task.region_layout(model.config))
-        train(self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder)
+        split, language = validation or (task.validation_split, source_language)
+        validate = partial(task.validate, model, tokenizer, split, language) if self.settings.validate_every else None
+        return train(self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder,
+                     validate=validate)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A model of one language, and what the run's record says of it."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    notes: dict[str, Any]
+
+
+class LanguageAdapter(Trainer):
+    """A trainer with a model of its own for each evaluated language, made from the one that it starts from.
+
+    The source language is evaluated as it is.
+    """
+
+    starts_from = "finetune"
+    trains_on = "target"
+
+    @abstractmethod
+    def check(self, task: Task, language: str) -> None:
+        """Raise a UserError where the task has not what adapting to the language takes."""
+
+    @abstractmethod
+    def adapt(
+        self, load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]], task: Task, language: str, *,
+        source_language: str, seed: int, folder: Path,
+    ) -> Adapted:
+        """Adapt a model that `load` gives, anew each time. Called again with the same folder, it resumes."""

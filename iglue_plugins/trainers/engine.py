@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
+from safetensors.torch import load_file, save
 from torch import nn
 from transformers import TrainerCallback, TrainingArguments
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.errors import UserError
 from iglue_plugins.progress import bar
+from iglue_plugins.runs import write_atomic, write_json_atomic
 
 if TYPE_CHECKING:
     from iglue_plugins.trainers.base import TrainerSettings
@@ -42,11 +46,18 @@ def threads_for(model: nn.Module) -> Iterator[None]:
 class ObjectiveTrainer(transformers.Trainer):
     """Minimises objective(**item)['loss'] and logs the objective's other scalars by name."""
 
-    def __init__(self, settings: TrainerSettings, **kwargs: Any) -> None:
+    def __init__(self, settings: TrainerSettings, schedule_steps: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._settings = settings
+        self._schedule_steps = schedule_steps
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
         self._scalars: dict[str, list[float]] = defaultdict(list)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """The schedule may be longer than the training (VOLTA stretches it over 20 epochs)."""
+        return super().create_scheduler(self._schedule_steps, optimizer)
 
     def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, **_: Any) -> torch.Tensor:
         scalars = model(**inputs)
@@ -105,23 +116,62 @@ class FinishedCheckpoints(TrainerCallback):
         (Path(args.output_dir) / f"checkpoint-{state.global_step}" / FINISHED_CHECKPOINT).touch()
 
 
+class BestWeights(TrainerCallback):
+    """Validates every so many steps and at the end, and keeps the weights that score best, and their score, on disk.
+
+    Resuming from an earlier step meets the same weights and scores again, so nothing has to be taken back.
+    """
+
+    def __init__(self, objective: nn.Module, validate: Callable[[], float], every: int, folder: Path) -> None:
+        self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
+        self._note = folder / "validation.json"
+        self.found = json.loads(self._note.read_text()) if self._note.is_file() else None
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step % self._every and state.global_step != state.max_steps:
+            return
+        score = self._validate()
+        if self.found is None or score > self.found["score"]:
+            self.found = {"step": state.global_step, "score": score}
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_atomic(self._weights(state.global_step), save(_unshared(self._objective)))
+            write_json_atomic(self._note, self.found)
+            for older in self._folder.glob("*.safetensors"):
+                if older != self._weights(state.global_step):
+                    older.unlink()
+
+    def restore(self) -> None:
+        """Give the objective the best weights."""
+        self._objective.load_state_dict(load_file(self._weights(self.found["step"])), strict=False)
+
+    def _weights(self, step: int) -> Path:
+        return self._folder / f"step-{step}.safetensors"
+
+
+def _unshared(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Parameters and buffers, each once, though a module may have it under several names."""
+    return dict(module.named_parameters()) | dict(module.named_buffers())
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that was written to its end."""
     finished = [marker.parent for marker in folder.glob(f"checkpoint-*/{FINISHED_CHECKPOINT}")]
     return max(finished, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
 
 
-def arguments(settings: TrainerSettings, seed: int, folder: Path) -> TrainingArguments:
+def arguments(
+    settings: TrainerSettings, steps: int, schedule_steps: int, seed: int, folder: Path
+) -> TrainingArguments:
     bf16 = settings.precision == "bfloat16" or (
         settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
     made = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
-        max_steps=settings.steps,
+        max_steps=steps,
         per_device_train_batch_size=1,
         train_sampling_strategy="sequential",
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.learning_rate,
-        warmup_steps=round(settings.warmup * settings.steps),
+        warmup_steps=round(settings.warmup * schedule_steps),
         lr_scheduler_type="linear",
         weight_decay=settings.weight_decay,
         adam_epsilon=1e-6,
@@ -144,24 +194,53 @@ def arguments(settings: TrainerSettings, seed: int, folder: Path) -> TrainingArg
     return made
 
 
-def train(objective: nn.Module, steps: Steps, settings: TrainerSettings, *, seed: int, folder: Path) -> None:
+@dataclass(frozen=True)
+class Training:
+    """What came of it: optimiser steps, and the best validation ('step', 'score') where there was one."""
+
+    steps: int
+    best: dict[str, float] | None
+
+
+def train(
+    objective: nn.Module, steps: Steps, settings: TrainerSettings, *, seed: int, folder: Path,
+    validate: Callable[[], float] | None = None,
+) -> Training:
     """Minimise the objective over the steps; resumes from `folder` if an earlier call was cut short.
+
+    validate: the score of the weights as they are, asked for as settings.validate_every says; the weights that score
+    best are the ones that the objective is left with (the first of equals).
 
     Raises:
         UserError: the loss or the trained weights are not finite; the sentence says which setting to lower.
     """
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+    count, schedule = (-(-items // settings.accumulation) for items in (len(steps), steps.schedule))
+    best = BestWeights(objective, validate, _validation_interval(settings, steps), folder / "best") if validate else None
     trainer = ObjectiveTrainer(
         settings,
+        schedule,
         model=objective,
-        args=arguments(settings, seed, folder),
+        args=arguments(settings, count, schedule, seed, folder),
         train_dataset=steps,
         data_collator=lambda items: items[0],
-        callbacks=[Progress(objective), FinishedCheckpoints()],
+        callbacks=[Progress(objective), *([best] if best else []), FinishedCheckpoints()],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     checkpoint = last_checkpoint(folder / "checkpoints")
     with threads_for(objective):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
+        if best:
+            best.restore()
+    return Training(count, best.found if best else None)
+
+
+def _validation_interval(settings: TrainerSettings, steps: Steps) -> int:
+    if settings.validate_every != "epoch":
+        return settings.validate_every
+    if steps.epoch is None:
+        raise UserError("trainer.validate_every: found 'epoch', expected a number of steps for this trainer, which has "
+                        "no epochs")
+    return -(-steps.epoch // settings.accumulation)

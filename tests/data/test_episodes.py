@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from iglue_plugins.data.episodes import ShuffledExamples, Steps, batch_steps, episode_steps
+from iglue_plugins.data.episodes import ShuffledExamples, Steps, batch_epochs, batch_steps, episode_steps
 from iglue_plugins.errors import UserError
 
 
@@ -115,3 +115,23 @@ def test_steps_end() -> None:
     for outside in (3, -1):
         with pytest.raises(IndexError, match=f"step {outside} of 3"):
             steps[outside]
+
+
+def test_the_last_batch_of_an_epoch_may_be_kept_and_smaller() -> None:
+    steps = batch_epochs([Recorder(11)], 4, epochs=3, schedule_epochs=5, seed=0)
+    assert (len(steps), steps.epoch, steps.schedule) == (9, 3, 15)
+    for epoch in range(3):
+        batches = [steps[3 * epoch + i]["batch"]["examples"] for i in range(3)]
+        assert [len(batch) for batch in batches] == [4, 4, 3]
+        assert sorted(sum(batches, [])) == list(range(11))
+
+
+def test_fewer_examples_than_a_batch_are_one_batch() -> None:
+    steps = batch_epochs([Recorder(3)], 16, epochs=2, schedule_epochs=2, seed=0)
+    assert [sorted(step["batch"]["examples"]) for step in steps] == [[0, 1, 2]] * 2
+
+
+def test_epochs_of_several_languages_count_all_their_batches() -> None:
+    steps = batch_epochs([Recorder(4, "ar"), Recorder(6, "fr")], 2, epochs=2, schedule_epochs=2, seed=0)
+    assert (len(steps), steps.epoch) == (10, 5)
+    assert [step["batch"]["name"] for step in steps] == ["ar", "fr"] * 5

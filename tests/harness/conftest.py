@@ -14,6 +14,7 @@ import yaml
 from iglue_plugins import registry
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.engine import Training
 
 TINY_TASK = '''
 from iglue_plugins.mini.tasks import MiniXVNLI
@@ -71,9 +72,9 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     fit = Trainer.fit
 
-    def noted(self: Trainer, *args: Any, **kwargs: Any) -> None:
+    def noted(self: Trainer, *args: Any, **kwargs: Any) -> Training:
         names.append(type(self).__name__)
-        fit(self, *args, **kwargs)
+        return fit(self, *args, **kwargs)
 
     monkeypatch.setattr(Trainer, "fit", noted)
     return names

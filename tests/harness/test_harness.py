@@ -172,3 +172,56 @@ def test_other_weights_at_the_start_are_another_run(recipe: MakeRecipe, tmp_path
     first = harness.run(made)
     (checkpoint / "model.safetensors").write_bytes(weights(first))
     assert harness.run(made).folder != first.folder
+
+
+# A model for each language
+
+
+def few_shot(recipe: Callable[..., Recipe], *overrides: str) -> Recipe:
+    trainer = {"name": "few_shot", "shots": 6, "epochs": 1, "batch_size": 4, "learning_rates": [1e-2]}
+    return recipe({"trainer": trainer, "evaluation": {"languages": ["en", "tr", "de"]}}, *overrides, file="few_shot")
+
+
+def test_few_shot_adapts_to_each_language_and_leaves_the_source_as_it_is(
+    recipe: Callable[..., Recipe], fits: list[str]
+) -> None:
+    adapted = harness.run(few_shot(recipe))
+    assert fits == ["Finetune", "FewShot", "FewShot"]  # the baseline, then Turkish and German
+    record = adapted.record()
+    assert list(record["scores"]["test"]) == ["en", "tr", "de"]
+    assert sorted(record["adaptation"]) == ["de", "tr"]
+    assert record["adaptation"]["tr"].keys() == {"learning_rate", "steps", "validation"}
+    assert (record["steps"], record["training_languages"]) == (2, [])
+    assert not (adapted.folder / "adapted").exists() or not any((adapted.folder / "adapted").iterdir())
+    baseline = harness.run(recipe({"evaluation": {"languages": ["en", "tr", "de"]}}))
+    assert baseline.read_predictions("test", "en") == adapted.read_predictions("test", "en")
+
+
+def test_few_shot_adapts_again_only_for_what_is_missing(recipe: Callable[..., Recipe], fits: list[str]) -> None:
+    first = harness.run(few_shot(recipe))
+    expected = first.read_predictions("test", "de")
+    fits.clear()
+    first.predictions_path("test", "de").unlink()
+    again = harness.run(few_shot(recipe))
+    assert (again.folder, fits) == (first.folder, ["FewShot"])
+    assert again.read_predictions("test", "de") == expected
+
+
+def test_few_shot_is_refused_before_the_stage_before_it(recipe: Callable[..., Recipe], fits: list[str]) -> None:
+    with pytest.raises(UserError, match="^task tiny/xvnli: found 99 shots, expected 1 to 24$"):
+        harness.run(few_shot(recipe, "trainer.shots=99"))
+    assert fits == []
+
+
+def test_nothing_starts_from_a_run_that_keeps_no_model(recipe: Callable[..., Recipe]) -> None:
+    folder = harness.run(few_shot(recipe)).folder
+    with pytest.raises(UserError, match="has a model for each language and keeps none, expected a run of another"):
+        harness.run(recipe({"start_from": str(folder)}))
+
+
+def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
+    trainer = {"name": "finetune", "epochs": 2, "batch_size": 8, "validate_every": "epoch"}
+    record = harness.run(recipe({"trainer": trainer})).record()
+    assert record["steps"] == 8
+    assert record["validation"].keys() == {"step", "score"}
+    assert record["validation"]["step"] in (4, 8)

@@ -1,0 +1,85 @@
+"""Few-shot fine-tuning: the language's few examples, every learning rate, and the one that validates best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.mini.tasks import MiniXVNLI
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.base import Adapted, TrainingData
+from iglue_plugins.trainers.few_shot import FewShot, FewShotSettings
+from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+
+
+@pytest.fixture
+def adapt(
+    make_model: Callable[..., PreTrainedModel], task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> Callable[..., Adapted]:
+    def run(folder: str, **settings: object) -> Adapted:
+        trainer = FewShot(FewShotSettings(**{"shots": 5, "epochs": 2, "batch_size": 2, **settings}))
+        return trainer.adapt(lambda: (make_model(), tokenizer), task, "tr", source_language="en", seed=0,
+                             folder=tmp_path / folder)
+
+    return run
+
+
+def weights_of(adapted: Adapted) -> torch.Tensor:
+    return torch.cat([value.flatten() for value in adapted.model.state_dict().values()])
+
+
+def test_the_learning_rate_that_validates_best_is_kept(
+    adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([1, 2, 7, 3, 6, 5])  # of two epochs at each of three rates
+    monkeypatch.setattr(MiniXVNLI, "validate", lambda *_: float(next(scores)))
+    chosen = adapt("grid", learning_rates=(1e-2, 1e-3, 1e-4))
+    assert chosen.notes == {"learning_rate": 1e-3, "steps": 6, "validation": {"step": 3, "score": 7.0}}
+    monkeypatch.setattr(MiniXVNLI, "validate", lambda *_, scores=iter([7, 3]): float(next(scores)))
+    assert torch.equal(weights_of(chosen), weights_of(adapt("alone", learning_rates=(1e-3,))))
+
+
+def test_it_trains_as_finetune_does_on_the_few_examples(
+    adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel], task: Task,
+    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MiniXVNLI, "validate", lambda *_, rising=iter(range(9)): float(next(rising)))  # last is best
+
+    class OnTurkish(Finetune):
+        def batchers(self, data: TrainingData) -> dict:
+            return data.batchers("few_shot", 5)
+
+    model = make_model()
+    OnTurkish(FinetuneSettings(epochs=2, batch_size=2, learning_rate=1e-3)).fit(
+        model, tokenizer, task, auxiliary_languages=("tr",), seed=0, folder=tmp_path / "finetune")
+    expected = torch.cat([value.flatten() for value in model.state_dict().values()])
+    assert torch.equal(weights_of(adapt("few", learning_rates=(1e-3,))), expected)
+
+
+def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
+    adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(MiniXVNLI, "validate", lambda self, model, tokenizer, *where: asked.append(where) or 0.0)
+    adapt("source", learning_rates=(1e-3,), epochs=1)
+    monkeypatch.setattr(MiniXVNLI, "few_shot_validation", lambda self, language, source: ("test", language))
+    adapt("own", learning_rates=(1e-3,), epochs=1)
+    assert asked == [("dev", "en"), ("test", "tr")]
+
+
+def test_shots_that_do_not_exist(task: Task) -> None:
+    trainer = FewShot(FewShotSettings(shots=25))
+    with pytest.raises(UserError, match="^task tiny/xvnli: found 25 shots, expected 1 to 24$"):
+        trainer.check(task, "tr")
+    FewShot(FewShotSettings(shots=24)).check(task, "tr")
+
+
+def test_one_learning_rate_is_not_a_grid() -> None:
+    with pytest.raises(ValidationError, match="learning_rate\n"):
+        FewShotSettings(shots=1, learning_rate=1e-3)
