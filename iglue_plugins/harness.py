@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import platform
 import resource
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,7 +22,7 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from iglue_plugins import __version__, registry
+from iglue_plugins import __version__, processes, registry
 from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe
 from iglue_plugins.runs import Run, content_hash, fingerprint
@@ -48,9 +49,7 @@ def run(recipe: Recipe) -> Run:
     splits that it has no scores for are evaluated. The stage before (`start_from`) is run first, if need be.
     """
     quiet_libraries()
-    if (processes := int(os.environ.get("WORLD_SIZE", 1))) > 1:
-        raise UserError(f"WORLD_SIZE: found {processes} processes, expected one; iglue run trains on one process, and "
-                        "iglue compare --jobs runs several at a time")
+    processes.join()
     task, trainer = make_task(recipe), make_trainer(recipe)
     adapts = isinstance(trainer, LanguageAdapter)
     if adapts:  # what is not there is better missed now than after the stage before
@@ -58,7 +57,7 @@ def run(recipe: Recipe) -> Run:
             trainer.check(task, language)
     start = starting_point(recipe)
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
-    with run.lock():
+    with _held(run):
         record = run.record() or run.draft() or _new_record(recipe, run, start)
         missing = _missing(recipe, run, record)
         if missing and adapts:
@@ -66,9 +65,18 @@ def run(recipe: Recipe) -> Run:
         elif missing:
             model, tokenizer = _trained_model(recipe, run, task, start, record)
             _evaluate(recipe, run, task, model, tokenizer, record, missing)
-        if missing or not run.is_finished:
+        if processes.is_main() and (missing or not run.is_finished):
             run.write_record(record)
     return run
+
+
+@contextmanager
+def _held(run: Run) -> Iterator[None]:
+    """The main process locks the run for all of its own."""
+    with run.lock() if processes.is_main() else nullcontext():
+        processes.wait()
+        yield
+        processes.wait()
 
 
 def make_task(recipe: Recipe) -> Task:
@@ -157,23 +165,33 @@ def _trained_model(
     began = time.monotonic()
     torch.manual_seed(recipe.seed)  # of the weights that the checkpoint lacks, or of all where there is none
     model, tokenizer = load_model(recipe, start.checkpoint)
-    run.recipe_path.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
-    print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
+    if processes.is_main():
+        text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
+        run.recipe_path.write_text(text, encoding="utf-8")
+        print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
     training = make_trainer(recipe).fit(
         model, tokenizer, task, source_language=recipe.source_language,
         auxiliary_languages=tuple(recipe.auxiliary_languages), seed=recipe.seed, folder=run.folder)
+    _add_time(record, "training_seconds", began)
+    record["steps"] = training.steps
+    if training.best:
+        record["validation"] = training.best
+    if processes.is_main():
+        _save_model(run, model, tokenizer, record)
+    return model, tokenizer
+
+
+def _save_model(
+    run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, record: dict[str, Any]
+) -> None:
+    """The model's folder is whole once it has its name."""
     unfinished = run.folder / "model.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
-    record["timings"]["training_seconds"] = round(time.monotonic() - began, 2)
-    record["steps"] = training.steps
-    if training.best:
-        record["validation"] = training.best
     run.write_draft(record)  # first, so that a model never lacks what is known of its training
     unfinished.rename(run.model_dir)
     shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
-    return model, tokenizer
 
 
 def _targets(recipe: Recipe) -> list[str]:
@@ -190,20 +208,23 @@ def _adapt_and_evaluate(
         began, folder = time.monotonic(), run.folder / "adapted" / language
         load = partial(load_model, recipe, start.checkpoint)
         if language == recipe.source_language:
+            torch.manual_seed(recipe.seed)
             model, tokenizer = load()
+            model.set_head(task.head, task.num_labels)
         else:
-            print(f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
-                  file=sys.stderr)
+            if processes.is_main():
+                print(f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
+                      file=sys.stderr)
             torch.manual_seed(recipe.seed)
             adapted = trainer.adapt(load, task, language, source_language=recipe.source_language, seed=recipe.seed,
                                     folder=folder)
             model, tokenizer = adapted.model, adapted.tokenizer
             record.setdefault("adaptation", {})[language] = adapted.notes
             record["steps"] = max(record["steps"], adapted.notes["steps"])
-        spent = record["timings"].get("training_seconds", 0) + time.monotonic() - began
-        record["timings"]["training_seconds"] = round(spent, 2)
+        _add_time(record, "training_seconds", began)
         _evaluate(recipe, run, task, model, tokenizer, record, [key for key in missing if key[1] == language])
-        shutil.rmtree(folder, ignore_errors=True)
+        if processes.is_main():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -221,19 +242,24 @@ def _evaluate(
     recipe: Recipe, run: Run, task: Task, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase,
     record: dict[str, Any], missing: list[tuple[str, str]],
 ) -> None:
-    """Fill in the record's missing scores (splits and languages); each language's predictions are written as soon as they are there."""
-    began = time.monotonic()
+    """Fill in missing scores, (split, language) each; predictions are written as soon as they are there."""
     record["main_metric"] = task.main_metric
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     model.to(PartialState().device)
     with threads_for(model):
         for split, language in missing:
+            began = time.monotonic()
             rows, scores = task.evaluate(model, tokenizer, split, language, recipe.evaluation.batch_size)
-            run.write_predictions(split, language, rows)
             record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
-            record["timings"]["evaluation_seconds"] = round(time.monotonic() - began, 2)
+            _add_time(record, "evaluation_seconds", began)
             record["timings"]["peak_memory_gib"] = peak_memory()
-            run.write_draft(record)
+            if processes.is_main():
+                run.write_predictions(split, language, rows)
+                run.write_draft(record)
+
+
+def _add_time(record: dict[str, Any], name: str, began: float) -> None:
+    record["timings"][name] = round(record["timings"].get(name, 0) + time.monotonic() - began, 2)
 
 
 def peak_memory() -> float:

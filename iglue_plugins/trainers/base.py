@@ -66,8 +66,8 @@ class TrainingData:
             raise UserError(f"task {self.task.name}: found no auxiliary_languages, expected at least one of "
                             f"{', '.join(choices)}")
         split = self.task.training_splits[trains_on]
-        return {language: Batcher(self._training_examples(split, language, shots), self.task, self.tokenizer, self.layout)
-                for language in languages}
+        examples = {language: self._training_examples(split, language, shots) for language in languages}
+        return {language: Batcher(own, self.task, self.tokenizer, self.layout) for language, own in examples.items()}
 
     def _training_examples(self, split: str, language: str, shots: int | str | None) -> Dataset:
         dataset = self.task.load(split, language, shots)

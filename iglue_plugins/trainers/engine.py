@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections import defaultdict
@@ -14,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from safetensors.torch import load_file, save
+from accelerate import PartialState
 from torch import nn
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainingArguments
 
+from iglue_plugins import processes
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.errors import UserError
 from iglue_plugins.progress import bar
-from iglue_plugins.runs import write_atomic, write_json_atomic
+from iglue_plugins.trainers.sharing import WEIGHT, Share
+from iglue_plugins.trainers.validation import BestWeights, validation_interval
 
 if TYPE_CHECKING:
     from iglue_plugins.trainers.base import TrainerSettings
@@ -60,13 +62,19 @@ class ObjectiveTrainer(transformers.Trainer):
         return super().create_scheduler(self._schedule_steps, optimizer)
 
     def compute_loss(self, model: nn.Module, inputs: dict, return_outputs: bool = False, **_: Any) -> torch.Tensor:
+        weight = inputs.pop(WEIGHT)
         scalars = model(**inputs)
         if not torch.isfinite(scalars["loss"]):
             raise self._diverged(f"a loss of {scalars['loss'].item()}")
         for name, value in scalars.items():
             if name != "loss":
                 self._scalars[name].append(value.detach())
-        return scalars["loss"]
+        return weight * scalars["loss"]
+
+    def get_train_dataloader(self) -> DataLoader:
+        """Without accelerate's sharding, since `Share` has done that, and without its copies of items at the end."""
+        return DataLoader(
+            self.train_dataset, collate_fn=lambda items: items[0], pin_memory=self.args.dataloader_pin_memory)
 
     def check_weights(self) -> None:
         """A loss is checked before its step is taken; this checks what the last step left."""
@@ -113,44 +121,8 @@ class FinishedCheckpoints(TrainerCallback):
     """Marks a checkpoint once all of it is on disk."""
 
     def on_save(self, args, state, control, **_):
+        processes.wait()
         (Path(args.output_dir) / f"checkpoint-{state.global_step}" / FINISHED_CHECKPOINT).touch()
-
-
-class BestWeights(TrainerCallback):
-    """Validates every so many steps and at the end, and keeps the weights that score best, and their score, on disk.
-
-    Resuming from an earlier step meets the same weights and scores again, so nothing has to be taken back.
-    """
-
-    def __init__(self, objective: nn.Module, validate: Callable[[], float], every: int, folder: Path) -> None:
-        self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
-        self._note = folder / "validation.json"
-        self.found = json.loads(self._note.read_text()) if self._note.is_file() else None
-
-    def on_step_end(self, args, state, control, **_):
-        if state.global_step % self._every and state.global_step != state.max_steps:
-            return
-        score = self._validate()
-        if self.found is None or score > self.found["score"]:
-            self.found = {"step": state.global_step, "score": score}
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self._weights(state.global_step), save(_unshared(self._objective)))
-            write_json_atomic(self._note, self.found)
-            for older in self._folder.glob("*.safetensors"):
-                if older != self._weights(state.global_step):
-                    older.unlink()
-
-    def restore(self) -> None:
-        """Give the objective the best weights."""
-        self._objective.load_state_dict(load_file(self._weights(self.found["step"])), strict=False)
-
-    def _weights(self, step: int) -> Path:
-        return self._folder / f"step-{step}.safetensors"
-
-
-def _unshared(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters and buffers, each once, though a module may have it under several names."""
-    return dict(module.named_parameters()) | dict(module.named_buffers())
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -160,16 +132,16 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 
 def arguments(
-    settings: TrainerSettings, steps: int, schedule_steps: int, seed: int, folder: Path
+    settings: TrainerSettings, steps: int, schedule_steps: int, accumulation: int, seed: int, folder: Path
 ) -> TrainingArguments:
+    """accumulation: of this process."""
     bf16 = settings.precision == "bfloat16" or (
         settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
     made = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=steps,
         per_device_train_batch_size=1,
-        train_sampling_strategy="sequential",
-        gradient_accumulation_steps=settings.accumulation,
+        gradient_accumulation_steps=accumulation,
         learning_rate=settings.learning_rate,
         warmup_steps=round(settings.warmup * schedule_steps),
         lr_scheduler_type="linear",
@@ -189,6 +161,7 @@ def arguments(
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to=["tensorboard"],
         logging_nan_inf_filter=False,
+        ddp_find_unused_parameters=True,  # of other heads, say
     )
     made._n_gpu = min(made.n_gpu, 1)  # torch's DataParallel would cut an item into pieces
     return made
@@ -216,31 +189,29 @@ def train(
     """
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    count, schedule = (-(-items // settings.accumulation) for items in (len(steps), steps.schedule))
-    best = BestWeights(objective, validate, _validation_interval(settings, steps), folder / "best") if validate else None
+    state = PartialState()
+    share = Share(steps, settings.accumulation, state.process_index, state.num_processes)
+    schedule = -(-steps.schedule // settings.accumulation)
+    best = None
+    if validate:
+        every = validation_interval(settings.validate_every, steps, settings.accumulation)
+        best = BestWeights(objective, validate, every, folder / "checkpoints" / "best")
     trainer = ObjectiveTrainer(
         settings,
         schedule,
         model=objective,
-        args=arguments(settings, count, schedule, seed, folder),
-        train_dataset=steps,
-        data_collator=lambda items: items[0],
+        args=arguments(settings, share.step_count, schedule, share.per_step, seed, folder),
+        train_dataset=share,
         callbacks=[Progress(objective), *([best] if best else []), FinishedCheckpoints()],
     )
     trainer.remove_callback(transformers.PrinterCallback)
+    if state.process_index:
+        torch.manual_seed(seed + state.process_index)  # dropout of its own; transformers gives all the same seed
+    processes.wait()
     checkpoint = last_checkpoint(folder / "checkpoints")
     with threads_for(objective):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
         if best:
             best.restore()
-    return Training(count, best.found if best else None)
-
-
-def _validation_interval(settings: TrainerSettings, steps: Steps) -> int:
-    if settings.validate_every != "epoch":
-        return settings.validate_every
-    if steps.epoch is None:
-        raise UserError("trainer.validate_every: found 'epoch', expected a number of steps for this trainer, which has "
-                        "no epochs")
-    return -(-steps.epoch // settings.accumulation)
+    return Training(share.step_count, best.found if best else None)

@@ -71,7 +71,7 @@ def test_accumulation_averages_any_objective(tmp_path: Path) -> None:
 
 def test_several_gpus_do_not_cut_an_item_into_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingArguments, "n_gpu", 4)
-    assert engine.arguments(FinetuneSettings(), 1, 1, 0, tmp_path)._n_gpu == 1
+    assert engine.arguments(FinetuneSettings(), 1, 1, 1, 0, tmp_path)._n_gpu == 1
 
 
 # Diverging

@@ -1,0 +1,38 @@
+"""The items of a step, shared between processes: each once, and weighted to the mean over the step."""
+
+from __future__ import annotations
+
+import pytest
+
+from iglue_plugins.data.episodes import Steps
+from iglue_plugins.errors import UserError
+from iglue_plugins.trainers.sharing import WEIGHT, Share
+
+
+@pytest.mark.parametrize(("items", "accumulation"), [(8, 4), (7, 4), (9, 4), (3, 4), (10, 5), (11, 3), (4, 1)])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_every_step_is_the_mean_of_its_items(items: int, accumulation: int, processes: int) -> None:
+    if processes > accumulation:
+        pytest.skip("refused, says another test")
+    steps = Steps(lambda i: {"item": i}, items)
+    shares = [Share(steps, accumulation, process, processes) for process in range(processes)]
+    assert {len(share) for share in shares} == {-(-items // accumulation) * -(-accumulation // processes)}
+    for step in range(shares[0].step_count):
+        weights: dict[int, float] = {}
+        for share in shares:
+            for turn in range(share.per_step):
+                seen = share[step * share.per_step + turn]
+                mean_over_all = seen[WEIGHT] / share.per_step / processes
+                weights[seen["item"]] = weights.get(seen["item"], 0) + mean_over_all
+        expected = range(step * accumulation, min((step + 1) * accumulation, items))
+        assert weights == pytest.approx(dict.fromkeys(expected, 1 / len(expected)))
+
+
+def test_one_process_weighs_whole_steps_by_exactly_one() -> None:
+    share = Share(Steps(lambda i: {"item": i}, 12), 3)
+    assert [share[i] for i in range(12)] == [{WEIGHT: 1.0, "item": i} for i in range(12)]
+
+
+def test_more_processes_than_items() -> None:
+    with pytest.raises(UserError, match="^trainer.accumulation: found 1 for 2 processes, expected at least 2; "):
+        Share(Steps(lambda i: {}, 4), 1, 0, 2)
