@@ -1,27 +1,41 @@
-"""xUNITER's single-stream encoder over [text; regions] (Bugliarello et al. 2022; e-bug/volta, ctrl_xuniter_base)."""
+"""The single-stream encoder over [text; regions] of xUNITER, UC2 and mUNITER.
+
+Reference: VOLTA in its IGLUE version (github.com/e-bug/iglue, volta/volta/encoders.py and embeddings.py).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import ModelOutput
 
-from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.errors import UserError
+from iglue_plugins.models.configuration import UniterConfig
 
 MASKED_SCORE = -10000.0  # VOLTA's; large enough to vanish in a softmax, small enough for float16
+ATTENTION_BACKENDS = {
+    SDPBackend.MATH: torch.backends.cuda.math_sdp_enabled,
+    SDPBackend.FLASH_ATTENTION: torch.backends.cuda.flash_sdp_enabled,
+    SDPBackend.EFFICIENT_ATTENTION: torch.backends.cuda.mem_efficient_sdp_enabled,
+    SDPBackend.CUDNN_ATTENTION: torch.backends.cuda.cudnn_sdp_enabled,
+}
+LastLayer = Literal["all", "pooled", "text"]
 
 
 @dataclass
 class EncoderOutput(ModelOutput):
-    """What the encoder computes; the parts of an absent modality are None.
+    """What the encoder computes; what is absent is None.
 
-    text_hidden (N, T, H), region_hidden (N, R, H): last layer, None when `pooled_only`.
-    text_pooled (N, P), region_pooled (N, P): non-negative, from the first token and from the first region.
+    text_hidden (N, T, H), region_hidden (N, R, H): last layer.
+    text_pooled (N, P): non-negative, from the first token.
+    region_pooled (N, region_pooled_size): non-negative, from the first region; with fusion 'text' the regions' mean.
     """
 
     text_hidden: Tensor | None = None
@@ -33,51 +47,79 @@ class EncoderOutput(ModelOutput):
 class TextEmbeddings(nn.Module):
     """Word, position and type embeddings of the tokens."""
 
-    def __init__(self, config: XUniterConfig) -> None:
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__()
-        self.pad_token_id = config.pad_token_id
+        self.config = config
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, config.embedding_layer_norm_eps)
+        self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(N, T) ids and mask -> (N, T, H). XLM-R positions: the n-th token has pad_token_id + n, padding pad_token_id.
+        """(N, T) ids and mask -> (N, T, H).
 
-        Positions come from the mask, so that ids may be renumbered to rows of a smaller matrix.
+        Raises:
+            UserError: texts that are longer than the model has positions for.
         """
-        positions = attention_mask.cumsum(1) * attention_mask + self.pad_token_id
+        if input_ids.shape[1] > self.config.text_capacity:
+            raise UserError(
+                f"input_ids: found texts of {input_ids.shape[1]} tokens, expected at most {self.config.text_capacity}, "
+                f"which the model's max_position_embeddings of {self.config.max_position_embeddings} leaves"
+            )
         # Not self.word_embeddings(input_ids), which would drop the gradient of a renumbered matrix's row pad_token_id.
-        words = F.embedding(input_ids, self.word_embeddings.weight) + self.position_embeddings(positions)
+        words = F.embedding(input_ids, self.word_embeddings.weight)
+        words = words + self.position_embeddings(self.position_ids(attention_mask))
         return self.dropout(self.norm(words + self.token_type_embeddings.weight[0]))
+
+    def position_ids(self, attention_mask: Tensor) -> Tensor:
+        """(N, T) int64 of a mask (N, T), not of the ids, which may be renumbered to rows of a smaller matrix."""
+        if self.config.position_ids == "bert":
+            return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(attention_mask)
+        return attention_mask.cumsum(1) * attention_mask + self.config.pad_token_id
 
 
 class RegionEmbeddings(nn.Module):
     """Feature, location and type embeddings of the regions."""
 
-    def __init__(self, config: XUniterConfig) -> None:
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__()
-        eps = config.embedding_layer_norm_eps
+        eps = config.layer_norm_eps
+        self.config = config
         self.image_embeddings = nn.Linear(config.region_feature_size, config.hidden_size)
         self.image_norm = nn.LayerNorm(config.hidden_size, eps)
         self.location_embeddings = nn.Linear(config.region_location_size, config.hidden_size)
         self.location_norm = nn.LayerNorm(config.hidden_size, eps)
-        self.region_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        if not config.shared_type_embeddings:
+            self.region_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, region_features: Tensor, region_locations: Tensor) -> Tensor:
-        """(N, R, D) features and (N, R, 5) locations -> (N, R, H)."""
-        features = self.image_norm(self.image_embeddings(region_features))
-        locations = self.location_norm(self.location_embeddings(region_locations))
-        return self.dropout(self.norm(features + locations + self.region_type_embeddings.weight[0]))
+    def forward(self, region_features: Tensor, region_locations: Tensor, region_type: Tensor) -> Tensor:
+        """(N, R, D) features, (N, R, 5 or 7) locations and the type's embedding (H,) -> (N, R, H).
+
+        Raises:
+            UserError: features or locations of another width than the model's.
+        """
+        self._check_width("region_features", region_features, "region_feature_size")
+        self._check_width("region_locations", region_locations, "region_location_size")
+        dtype = self.image_embeddings.weight.dtype
+        features = self.image_norm(self.image_embeddings(region_features.to(dtype)))
+        locations = self.location_norm(self.location_embeddings(region_locations.to(dtype)))
+        return self.dropout(self.norm(features + locations + region_type))
+
+    def _check_width(self, name: str, found: Tensor, key: str) -> None:
+        if found.shape[-1] != getattr(self.config, key):
+            raise UserError(
+                f"{name}: found {found.shape[-1]} numbers a region, expected the model's {key}, "
+                f"{getattr(self.config, key)}"
+            )
 
 
-class TransformerLayer(GradientCheckpointingLayer):
+class TransformerLayer(nn.Module):
     """Self-attention and feed-forward block, each followed by its normalisation (post-norm)."""
 
-    def __init__(self, config: XUniterConfig) -> None:
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__()
         hidden_size, eps = config.hidden_size, config.layer_norm_eps
         self.heads = config.num_attention_heads
@@ -102,25 +144,30 @@ class TransformerLayer(GradientCheckpointingLayer):
         return self.output_norm(hidden + self.dropout(self.output(F.gelu(self.intermediate(hidden)))))
 
 
-class XUniterPreTrainedModel(PreTrainedModel):
+class UniterPreTrainedModel(PreTrainedModel):
     """Weights drawn as in BERT: normal(0, initializer_range), biases 0, normalisations 1, the padding word 0."""
 
-    config_class = XUniterConfig
+    config_class = UniterConfig
     base_model_prefix = "encoder"
     supports_gradient_checkpointing = True
     _no_split_modules = ["TransformerLayer"]
 
 
-class XUniterModel(XUniterPreTrainedModel):
-    """The encoder: one transformer that reads a text, a picture's regions, or both."""
+class UniterEncoder(UniterPreTrainedModel):
+    """One transformer that reads a text, an image's regions, or both.
 
-    def __init__(self, config: XUniterConfig) -> None:
+    Gradient checkpointing recomputes each layer in the backward pass (activation_checkpointing_enable).
+    """
+
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__(config)
+        self.gradient_checkpointing = False
         self.text_embeddings = TextEmbeddings(config)
         self.region_embeddings = RegionEmbeddings(config)
         self.layers = nn.ModuleList(TransformerLayer(config) for _ in range(config.num_hidden_layers))
         self.text_pooler = nn.Linear(config.hidden_size, config.pooler_size)
-        self.region_pooler = nn.Linear(config.hidden_size, config.pooler_size)
+        if config.fusion == "mul":
+            self.region_pooler = nn.Linear(config.hidden_size, config.pooler_size)
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -133,16 +180,18 @@ class XUniterModel(XUniterPreTrainedModel):
         region_features: Tensor | None = None,
         region_locations: Tensor | None = None,
         region_mask: Tensor | None = None,
-        pooled_only: bool = False,
+        last_layer: LastLayer = "all",
     ) -> EncoderOutput:
         """Encode [text; regions]; leave out `input_ids` or `region_features` for a pass over the other alone.
 
         input_ids (N, T) int64, attention_mask (N, T) int64 (1 = token; default: ids other than padding),
-        region_features (N, R, D) float, region_locations (N, R, 5) float, region_mask (N, R) int64 (default: all 1).
-        pooled_only: compute the last layer at the two pooled positions only, and no hidden states.
+        region_features (N, R, D) float, region_locations (N, R, 5 or 7) float, region_mask (N, R) int64 (default: all
+        1). last_layer: 'all'; 'pooled': no hidden states, and of the last layer only what the pooled vectors take;
+        'text': text_pooled alone.
 
         Raises:
             ValueError: neither text nor regions, or features without locations.
+            UserError: texts that are too long, or regions of another width than the model's.
         """
         parts, masks = [], []
         if input_ids is not None:
@@ -155,28 +204,63 @@ class XUniterModel(XUniterPreTrainedModel):
                 raise ValueError("region_locations is None; expected one location for each row of region_features")
             if region_mask is None:
                 region_mask = torch.ones_like(region_features[..., 0], dtype=torch.long)
-            parts.append(self.region_embeddings(region_features, region_locations))
+            parts.append(self.region_embeddings(region_features, region_locations, self._region_type()))
             masks.append(region_mask)
         if not parts:
             raise ValueError("input_ids and region_features are both None; expected at least one of them")
         text_length = 0 if input_ids is None else input_ids.shape[1]
-        # The first token and, one text further, the first region.
-        rows = slice(0, text_length + 1, text_length or 1) if pooled_only else None
+        rows = self._rows(last_layer, text_length, region_features is not None)
         hidden = self.encode(torch.cat(parts, 1), torch.cat(masks, 1), rows)
-        if pooled_only:
-            text_length = min(text_length, 1)
-        text = None if input_ids is None else hidden[:, :text_length]
-        regions = None if region_features is None else hidden[:, text_length:]
+        text, regions = hidden.tensor_split([text_length if rows is None else min(text_length, 1)], 1)
+        has_regions = region_features is not None and last_layer != "text"
         return EncoderOutput(
-            text_hidden=None if pooled_only else text,
-            region_hidden=None if pooled_only else regions,
-            text_pooled=None if text is None else F.relu(self.text_pooler(text[:, 0])),
-            region_pooled=None if regions is None else F.relu(self.region_pooler(regions[:, 0])),
+            text_hidden=text if text_length and last_layer == "all" else None,
+            region_hidden=regions if has_regions and last_layer == "all" else None,
+            text_pooled=F.relu(self.text_pooler(text[:, 0])) if text_length else None,
+            region_pooled=self._pool_regions(regions, region_mask) if has_regions else None,
         )
 
     def encode(self, hidden: Tensor, mask: Tensor, rows: slice | None = None) -> Tensor:
         """Run the layers on embeddings (N, L, H) under a mask (N, L) of 0 and 1; the last one at `rows` of L only."""
         additive = ((1.0 - mask.to(hidden.dtype)) * MASKED_SCORE)[:, None, None, :]
         for layer in self.layers[:-1]:
-            hidden = layer(hidden, additive)
-        return self.layers[-1](hidden, additive, rows)
+            hidden = self._run(layer, hidden, additive)
+        return self._run(self.layers[-1], hidden, additive, rows)
+
+    def _run(self, layer: TransformerLayer, *inputs: Tensor | slice | None) -> Tensor:
+        if not (self.gradient_checkpointing and self.training):
+            return layer(*inputs)
+        # What the layer has now: a meta-step's parameters and attention kernel are gone when backward recomputes it.
+        parameters = dict(layer.named_parameters())
+        backends = [backend for backend, is_enabled in ATTENTION_BACKENDS.items() if is_enabled()]
+        return self._gradient_checkpointing_func(run_layer, layer, parameters, backends, inputs)
+
+    def _rows(self, last_layer: LastLayer, text_length: int, has_regions: bool) -> slice | None:
+        """The places of the sequence that the last layer is computed at; None: all."""
+        if last_layer == "all" or (last_layer == "pooled" and has_regions and self.config.fusion == "text"):
+            return None
+        if last_layer == "text" or not has_regions:
+            return slice(0, 1)
+        return slice(0, text_length + 1, text_length or 1)  # the first token and, one text further, the first region
+
+    def _region_type(self) -> Tensor:
+        if self.config.shared_type_embeddings:
+            return self.text_embeddings.token_type_embeddings.weight[1]
+        return self.region_embeddings.region_type_embeddings.weight[0]
+
+    def _pool_regions(self, regions: Tensor, mask: Tensor) -> Tensor:
+        if self.config.fusion == "mul":
+            return F.relu(self.region_pooler(regions[:, 0]))
+        weights = mask.to(regions.dtype).unsqueeze(-1)
+        return (regions * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def run_layer(
+    layer: TransformerLayer,
+    parameters: dict[str, Tensor],
+    backends: list[SDPBackend],
+    inputs: tuple[Tensor | slice | None, ...],
+) -> Tensor:
+    """The layer on these inputs, by these parameters and under one of these attention kernels."""
+    with sdpa_kernel(backends):
+        return functional_call(layer, parameters, inputs)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.configuration import UniterConfig
 
 
 class TwoLayerHead(nn.Sequential):
     """Linear, GELU, LayerNorm, Linear."""
 
-    def __init__(self, input_size: int, config: XUniterConfig) -> None:
+    def __init__(self, input_size: int, config: UniterConfig) -> None:
         hidden_size = config.classifier_hidden_size
         super().__init__(
             nn.Linear(input_size, hidden_size),
@@ -24,14 +24,14 @@ class TwoLayerHead(nn.Sequential):
 class PairedHead(TwoLayerHead):
     """Two rows make an example: (N, P), rows 2i and 2i + 1 concatenated -> (N / 2, C)."""
 
-    def __init__(self, config: XUniterConfig) -> None:
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__(2 * config.pooler_size, config)
 
     def forward(self, fused: Tensor) -> Tensor:
         return super().forward(fused.reshape(-1, 2 * fused.shape[1]))
 
 
-def build_head(config: XUniterConfig) -> nn.Module | None:
+def build_head(config: UniterConfig) -> nn.Module | None:
     """The head that the configuration names, with uninitialised weights.
 
     It maps fused vectors (N, P) to logits: classifier and answers (N, C), paired (N / 2, C), matching (N, 1).
@@ -48,7 +48,7 @@ def build_head(config: XUniterConfig) -> nn.Module | None:
 class MaskedWordHead(nn.Module):
     """Scores of every word for masked language modelling."""
 
-    def __init__(self, config: XUniterConfig) -> None:
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)

@@ -1,122 +1,189 @@
-"""The registry's plugin for xUNITER."""
+"""The registry's plugins: xUNITER, UC2 and mUNITER."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 from safetensors import SafetensorError
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.models.configuration import XUniterConfig
-from iglue_plugins.models.xuniter import XUniterForVisionAndLanguage
+from iglue_plugins.models.checkpoints import first_line
+from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.models.text_weights import load_text_weights, text_sizes
+from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
+from iglue_plugins.models.uniter import (
+    MODELS,
+    MUniterForVisionAndLanguage,
+    UC2ForVisionAndLanguage,
+    UniterForVisionAndLanguage,
+    XUniterForVisionAndLanguage,
+)
+from iglue_plugins.models.volta import TOKENIZER_FOLDER, from_volta
 from iglue_plugins.registry import models
 
-CONFIGURABLE = {field.name for field in dataclasses.fields(XUniterConfig)} | {"num_labels"}
+CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} | {"num_labels"}
 
 
-@models.register("xuniter")
-class XUniter:
-    """xUNITER from a checkpoint, or freshly initialised. A subclass may give `checkpoint` another default."""
+class Uniter:
+    """A UNITER from a checkpoint, from text-only weights, or freshly initialised.
+
+    A subclass says which one; it may give `checkpoint` another default.
+    """
+
+    model_class: ClassVar[type[UniterForVisionAndLanguage]]
 
     class Settings(BaseModel):
         """Where the model comes from.
 
-        checkpoint: local folder or Hugging Face hub id; without one the model is freshly initialised.
-        revision: the hub revision of the checkpoint.
-        config: sizes and probabilities of XUniterConfig to set instead of the checkpoint's or the defaults.
-        tokenizer: local folder or hub id; default: the checkpoint's own.
+        checkpoint: local folder, Hugging Face hub id, or a .bin of VOLTA's with its configuration beside it as
+            config.json; without one the model is freshly initialised.
+        revision: the hub revision of the checkpoint, or of text_weights.
+        config: sizes and probabilities of the model's configuration to set instead of the checkpoint's or the defaults.
+        tokenizer: local folder or hub id; default: the checkpoint's own, or that of text_weights.
+        text_weights: local folder or hub id of an XLM-R (mUNITER: a multilingual BERT) that a model without checkpoint
+            takes its text embeddings and layers from, and the sizes that `config` does not set.
+        gradient_checkpointing: compute each layer anew in the backward pass, which saves memory and costs time.
         """
 
         model_config = ConfigDict(extra="forbid")
+        incidental: ClassVar[frozenset[str]] = frozenset({"gradient_checkpointing"})  # no effect on the weights
 
         checkpoint: str | None = None
         revision: str | None = None
         config: dict[str, Any] = {}
         tokenizer: str | None = None
+        text_weights: str | None = None
+        gradient_checkpointing: bool = False
+
+        @model_validator(mode="after")
+        def _check_one_source(self) -> Uniter.Settings:
+            if self.checkpoint and self.text_weights:
+                raise ValueError(f"text_weights is {self.text_weights!r} beside the checkpoint {self.checkpoint!r}, "
+                                 "expected one of the two")
+            return self
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def _check_folder(self) -> None:
-        """Something that looks like a path is never asked for on the hub."""
-        for key in ("checkpoint", "tokenizer"):
-            source = getattr(self.settings, key)
-            if source and (source.startswith((".", "/", "~")) or source.count("/") > 1) and not Path(source).is_dir():
-                raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a "
-                                "hub id")
-
-    def load(self) -> tuple[XUniterForVisionAndLanguage, PreTrainedTokenizerBase]:
+    def load(self) -> tuple[UniterForVisionAndLanguage, PreTrainedTokenizerBase]:
         """The model, in evaluation mode, and its tokeniser.
 
         Raises:
-            UserError: a checkpoint or tokeniser that is not there, a configuration key that does not exist or fit, or
-                a tokeniser with more words than the model.
+            UserError: a checkpoint, text model or tokeniser that is not there, a configuration key that does not exist
+                or fit, or a tokeniser of another vocabulary than the model's.
         """
-        self._check_folder()
+        self._check_settings()
         tokenizer, model = self._load_tokenizer(), self._load_model()
-        if len(tokenizer) > model.config.vocab_size:
-            raise UserError(
-                f"the tokeniser has {len(tokenizer)} words; expected at most the model's vocab_size, "
-                f"{model.config.vocab_size}"
-            )
-        return model, tokenizer
+        check_vocabulary(tokenizer, model.config, self.settings.tokenizer or self.settings.checkpoint)
+        if self.settings.gradient_checkpointing:
+            model.activation_checkpointing_enable()
+        return model.eval(), tokenizer
 
-    def _load_tokenizer(self) -> PreTrainedTokenizerBase:
-        source, revision = self.settings.tokenizer, None
-        if source is None:
-            source, revision = self.settings.checkpoint, self.settings.revision
-        if source is None:
-            raise UserError("the model has neither tokenizer nor checkpoint; expected a folder or hub id in either")
-        try:
-            return AutoTokenizer.from_pretrained(source, revision=revision)
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"no tokeniser can be loaded from {source!r}; expected a folder that holds tokenizer.json, or a hub "
-                f"id: {first_line(error)}"
-            ) from error
+    @property
+    def _is_volta(self) -> bool:
+        return (self.settings.checkpoint or "").endswith(".bin")
 
-    def _load_model(self) -> XUniterForVisionAndLanguage:
+    def _check_settings(self) -> None:
+        """Something that looks like a path is never asked for on the hub."""
+        for key in ("checkpoint", "tokenizer", "text_weights"):
+            source = getattr(self.settings, key)
+            if not source or Path(source).is_dir() or (key == "checkpoint" and self._is_volta):
+                continue
+            if source.startswith((".", "/", "~")) or source.count("/") > 1:
+                raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a "
+                                "hub id")
         for key in self.settings.config:
             if key not in CONFIGURABLE:
                 raise UserError(f"the model's config has an unknown key {key!r}{nearest(key, CONFIGURABLE)}")
+
+    def _load_tokenizer(self) -> PreTrainedTokenizerBase:
+        source, revision = self.settings.tokenizer, None
+        if source is None and self._is_volta:
+            beside = Path(self.settings.checkpoint).parent / TOKENIZER_FOLDER
+            source = str(beside) if beside.is_dir() else None
+        elif source is None:
+            source, revision = self.settings.checkpoint or self.settings.text_weights, self.settings.revision
+        return load_tokenizer(source, revision, model_type=self.model_class.config_class.model_type)
+
+    def _load_model(self) -> UniterForVisionAndLanguage:
+        if self._is_volta:
+            return self._load_volta()
         try:
             config = self._load_config()
         except (ValueError, TypeError) as error:
             raise UserError(f"the model's config does not fit: {first_line(error)}") from error
         if self.settings.checkpoint is None:
-            return XUniterForVisionAndLanguage(config).eval()
+            model = self.model_class(config)
+            if self.settings.text_weights:
+                load_text_weights(model, self.settings.text_weights, self.settings.revision)
+            return model
         try:
-            return XUniterForVisionAndLanguage.from_pretrained(
+            return self.model_class.from_pretrained(
                 self.settings.checkpoint, revision=self.settings.revision, config=config, use_safetensors=True
             )
         except (OSError, RuntimeError, SafetensorError) as error:
             raise UserError(
-                f"no xuniter weights that fit its configuration can be loaded from {self.settings.checkpoint!r}; "
-                f"expected model.safetensors: {first_line(error)}"
+                f"no {config.model_type} weights that fit its configuration can be loaded from "
+                f"{self.settings.checkpoint!r}; expected model.safetensors: {first_line(error)}"
             ) from error
 
-    def _load_config(self) -> XUniterConfig:
+    def _load_volta(self) -> UniterForVisionAndLanguage:
+        weights = Path(self.settings.checkpoint)
+        config = weights.parent / "config.json"
+        if not config.is_file():
+            raise UserError(
+                f"model.checkpoint: found no {config}, expected VOLTA's configuration of {weights.name} there")
+        if self.settings.config:
+            raise UserError(f"model.config: found {', '.join(self.settings.config)} beside {weights}, whose "
+                            "configuration is VOLTA's, expected a checkpoint made by `iglue checkpoint import`")
+        model = from_volta(config, weights)
+        self._check_type(model.config.model_type)
+        return model
+
+    def _load_config(self) -> UniterConfig:
+        config_class = self.model_class.config_class
         if self.settings.checkpoint is None:
-            return XUniterConfig(**self.settings.config)
+            text_weights, revision = self.settings.text_weights, self.settings.revision
+            sizes = text_sizes(text_weights, revision) if text_weights else {}
+            return config_class(**sizes | self.settings.config)
         try:
-            stored, _ = XUniterConfig.get_config_dict(self.settings.checkpoint, revision=self.settings.revision)
+            stored, _ = config_class.get_config_dict(self.settings.checkpoint, revision=self.settings.revision)
         except OSError as error:
             raise UserError(
                 f"no model can be loaded from {self.settings.checkpoint!r}; expected a folder that holds config.json "
                 f"and model.safetensors, or a hub id: {first_line(error)}"
             ) from error
-        if stored.get("model_type") != XUniterConfig.model_type:
+        self._check_type(stored.get("model_type"))
+        return config_class.from_dict(stored | self.settings.config)
+
+    def _check_type(self, found: str | None) -> None:
+        expected = self.model_class.config_class.model_type
+        if found != expected:
+            hint = f"; name the model '{found}'" if found in MODELS else ""
             raise UserError(
-                f"{self.settings.checkpoint!r} holds a model of type {stored.get('model_type')!r}; expected "
-                f"{XUniterConfig.model_type!r}"
-            )
-        return XUniterConfig.from_dict(stored | self.settings.config)
+                f"{self.settings.checkpoint!r} holds a model of type {found!r}; expected {expected!r}{hint}")
 
 
-def first_line(error: Exception) -> str:
-    """What an error of a library says first."""
-    return str(error).strip().partition("\n")[0]
+@models.register("xuniter")
+class XUniter(Uniter):
+    """UNITER on XLM-R (Bugliarello et al. 2022)."""
+
+    model_class = XUniterForVisionAndLanguage
+
+
+@models.register("uc2")
+class UC2(Uniter):
+    """UNITER on XLM-R, pre-trained with machine-translated captions (Zhou et al. 2021)."""
+
+    model_class = UC2ForVisionAndLanguage
+
+
+@models.register("muniter")
+class MUniter(Uniter):
+    """UNITER on multilingual BERT (Liu et al. 2021)."""
+
+    model_class = MUniterForVisionAndLanguage

@@ -37,6 +37,8 @@ class Evaluation(BaseModel):
     splits: list[str] = Field(["test"], min_length=1)
     languages: list[str] = Field(min_length=1, description="default: all of the task's")
     batch_size: int = Field(256, ge=1)
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the model while it is evaluated")
+    compile: bool = Field(False, description="compile the model for evaluation: slower to start, then faster on a GPU")
 
 
 class Recipe(BaseModel):

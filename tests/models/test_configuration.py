@@ -2,14 +2,31 @@ from __future__ import annotations
 
 import pytest
 
-from iglue_plugins.models import XUniterConfig
+from iglue_plugins.models import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
 
 
-def test_defaults_are_those_of_the_base_model() -> None:
-    config = XUniterConfig()
-    assert (config.vocab_size, config.hidden_size, config.num_hidden_layers) == (250002, 768, 12)
-    assert (config.pooler_size, config.classifier_hidden_size, config.region_feature_size) == (1024, 1536, 2048)
-    assert config.head is None
+def test_the_members_share_their_sizes() -> None:
+    for config in (XUniterConfig(), UC2Config(), MUniterConfig()):
+        assert (config.hidden_size, config.num_hidden_layers, config.region_feature_size) == (768, 12, 2048)
+        assert config.head is None
+
+
+def test_what_the_members_differ_in_is_theirs_to_give() -> None:
+    shared = {name for name in UniterConfig.__annotations__ if hasattr(UniterConfig, name)}
+    for member in (XUniterConfig, UC2Config, MUniterConfig):
+        assert set(member.__annotations__) == set(UniterConfig.__annotations__) - shared
+
+
+def test_how_long_a_text_may_be() -> None:
+    assert XUniterConfig().text_capacity == UC2Config().text_capacity == MUniterConfig().text_capacity == 512
+    assert XUniterConfig(max_position_embeddings=82).text_capacity == 80
+
+
+def test_one_epsilon() -> None:
+    config = XUniterConfig(embedding_layer_norm_eps=1e-12)
+    assert "embedding_layer_norm_eps" not in config.to_dict()
+    with pytest.raises(ValueError, match="embedding_layer_norm_eps is 1e-05; expected layer_norm_eps to hold for all"):
+        XUniterConfig(embedding_layer_norm_eps=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +37,12 @@ def test_defaults_are_those_of_the_base_model() -> None:
         ({"vocab_size": "many"}, "vocab_size is 'many'; expected a whole number"),
         ({"hidden_dropout_prob": 1.0}, "hidden_dropout_prob is 1.0; expected a probability"),
         ({"pad_token_id": 7, "vocab_size": 7}, "pad_token_id is 7; expected a row of the vocabulary of 7"),
+        ({"region_location_size": 4}, "region_location_size is 4; expected one of 5, 7"),
+        ({"fusion": "sum"}, "fusion is 'sum'; expected one of mul, text"),
+        ({"position_ids": "t5"}, "position_ids is 't5'; expected one of xlm-r, bert"),
+        ({"global_region": 1}, "global_region is 1; expected true or false"),
+        ({"shared_type_embeddings": True}, "type_vocab_size is 1; expected at least 2 where text and regions share"),
+        ({"max_position_embeddings": 2}, r"max_position_embeddings is 2; expected more than pad_token_id \+ 1, 2"),
         ({"head": "pared"}, "head is 'pared'.*did you mean 'paired'"),
         ({"head": "matching", "num_labels": 4}, "num_labels is 4; expected 1 for the head 'matching'"),
     ],

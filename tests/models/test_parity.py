@@ -1,4 +1,4 @@
-"""Agreement with the reference implementation on a tiny xUNITER: weights, inputs, outputs and gradients of VOLTA."""
+"""Agreement with the reference implementation on tiny models: weights, inputs, outputs and gradients of VOLTA."""
 
 from __future__ import annotations
 
@@ -10,43 +10,56 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from iglue_plugins.models.volta import from_volta
-from iglue_plugins.models.xuniter import XUniterForVisionAndLanguage
+from iglue_plugins.models import UniterForVisionAndLanguage
+from iglue_plugins.models.volta import NO_HEAD, from_volta
 
-PARITY = Path(__file__).parents[2].parent / "shared" / "parity" / "xuniter"
+PARITY = Path(__file__).parents[2].parent / "shared" / "parity"
+MODELS = ("xuniter", "uc2", "muniter")
 INPUTS = ("input_ids", "attention_mask", "region_features", "region_locations", "region_mask")
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
 pytestmark = pytest.mark.skipif(not PARITY.is_dir(), reason=f"no reference weights and outputs in {PARITY}")
 
 
+@pytest.fixture(scope="module", params=MODELS)
+def reference(request: pytest.FixtureRequest) -> Path:
+    return PARITY / request.param
+
+
 @pytest.fixture(scope="module")
-def expected() -> dict[str, Tensor]:
-    return load_file(PARITY / "expected.safetensors")
+def expected(reference: Path) -> dict[str, Tensor]:
+    return load_file(reference / "expected.safetensors")
 
 
-def read(head: str | None) -> XUniterForVisionAndLanguage:
-    return from_volta(PARITY / "config.json", PARITY / "pytorch_model.bin", head)
+def read(reference: Path, task: str) -> UniterForVisionAndLanguage:
+    return from_volta(reference / "config.json", reference / "pytorch_model.bin", task)
 
 
-def test_encoder_outputs(expected: dict[str, Tensor]) -> None:
-    output = read(None).encoder(**{name: expected[name] for name in INPUTS})
+def test_encoder_outputs(reference: Path, expected: dict[str, Tensor]) -> None:
+    model = read(reference, NO_HEAD)
+    assert model.config.model_type == reference.name and model.head is None
+    inputs = {name: expected[name] for name in INPUTS}
+    full, pooled = model.encoder(**inputs), model.encoder(**inputs, last_layer="pooled")
     for name in ("text_hidden", "region_hidden", "text_pooled", "region_pooled"):
-        torch.testing.assert_close(output[name], expected[name], **TOLERANCE)
+        if name in expected:
+            torch.testing.assert_close(full[name], expected[name], **TOLERANCE)
+            if name.endswith("pooled"):
+                torch.testing.assert_close(pooled[name], expected[name], **TOLERANCE)
+    assert ("region_pooled" in expected) == (model.config.fusion == "mul")
 
 
 @pytest.mark.parametrize(
     ("task", "kind"), [("TASK19", "classifier"), ("TASK15", "answers"), ("TASK12", "paired"), ("TASK8", "matching")]
 )
-def test_logits(expected: dict[str, Tensor], task: str, kind: str) -> None:
-    model = read(task)
+def test_logits(reference: Path, expected: dict[str, Tensor], task: str, kind: str) -> None:
+    model = read(reference, task)
     assert model.config.head == kind
     logits = model(**{name: expected[name] for name in INPUTS})
     torch.testing.assert_close(logits, expected[f"logits.{task}"], **TOLERANCE)
 
 
-def test_loss_and_gradients(expected: dict[str, Tensor]) -> None:
-    model = read("TASK19")
+def test_loss_and_gradients(reference: Path, expected: dict[str, Tensor]) -> None:
+    model = read(reference, "TASK19")
     targets = F.one_hot(expected["labels.TASK19"], 3).float()
     loss = F.binary_cross_entropy_with_logits(model(**{name: expected[name] for name in INPUTS}), targets)
     loss.backward()

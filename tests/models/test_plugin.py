@@ -1,53 +1,63 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 from pydantic import ValidationError
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from iglue_plugins.errors import UserError
-from iglue_plugins.models import XUniter, XUniterForVisionAndLanguage
+from iglue_plugins.models import UC2, MUniter, UniterForVisionAndLanguage, XUniter
+from iglue_plugins.models.volta import export_checkpoint
 from iglue_plugins.registry import models
 
-
-def save_tokenizer(folder: Path, words: int) -> None:
-    vocabulary = {word: number for number, word in enumerate(["<s>", "<pad>", "</s>", "<unk>"])}
-    vocabulary |= {f"word{number}": number for number in range(4, words)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>").save_pretrained(folder)
+PLUGINS = {"xuniter": XUniter, "uc2": UC2, "muniter": MUniter}
+PADDING = {"xuniter": "<pad>", "uc2": "<pad>", "muniter": "<s>"}
 
 
 @pytest.fixture
-def checkpoint(model: XUniterForVisionAndLanguage, tmp_path: Path) -> Path:
+def checkpoint(model: UniterForVisionAndLanguage, tmp_path: Path, save_tokenizer: Callable) -> Path:
     model.save_pretrained(tmp_path / "checkpoint")
-    save_tokenizer(tmp_path / "checkpoint", 20)
+    save_tokenizer(tmp_path / "checkpoint")
     return tmp_path / "checkpoint"
 
 
-def load(**settings: object) -> tuple[XUniterForVisionAndLanguage, PreTrainedTokenizerFast]:
-    return XUniter(XUniter.Settings(**settings)).load()
+def load(plugin: type[XUniter] = XUniter, **settings: object) -> tuple[
+    UniterForVisionAndLanguage, PreTrainedTokenizerFast
+]:
+    return plugin(plugin.Settings(**settings)).load()
 
 
 def test_registered() -> None:
-    assert models.get("xuniter") is XUniter
+    assert {name: models.get(name) for name in PLUGINS} == PLUGINS
 
 
-def test_checkpoint(model: XUniterForVisionAndLanguage, checkpoint: Path, batch: dict[str, Tensor]) -> None:
-    loaded, tokenizer = load(checkpoint=str(checkpoint), config={"hidden_dropout_prob": 0.25})
+def test_each_kind_loads_its_own(
+    member: UniterForVisionAndLanguage, make_batch: Callable, tmp_path: Path, save_tokenizer: Callable
+) -> None:
+    kind = member.config.model_type
+    member.save_pretrained(tmp_path)
+    save_tokenizer(tmp_path, padding=PADDING[kind])
+    loaded, tokenizer = load(PLUGINS[kind], checkpoint=str(tmp_path), config={"hidden_dropout_prob": 0.25})
+    assert type(loaded) is type(member)
     assert not loaded.training and loaded.config.hidden_dropout_prob == 0.25
-    torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
-    assert (len(tokenizer), tokenizer.pad_token_id) == (20, 1)
+    batch = make_batch(member)
+    torch.testing.assert_close(loaded(**batch), member(**batch), rtol=0, atol=0)
+    assert (len(tokenizer), tokenizer.pad_token_id) == (61, member.config.pad_token_id)
+    other = UC2 if kind != "uc2" else XUniter
+    expected = other.model_class.config_class.model_type
+    with pytest.raises(UserError, match=f"of type '{kind}'; expected '{expected}'; name the model '{kind}'"):
+        load(other, checkpoint=str(tmp_path), tokenizer=str(tmp_path))
 
 
 def test_from_scratch(checkpoint: Path, sizes: dict[str, int | float]) -> None:
     loaded, tokenizer = load(tokenizer=str(checkpoint), config=sizes)
     assert loaded.config.hidden_size == 16 and loaded.config.head is None
-    assert len(tokenizer) == 20
+    assert len(tokenizer) == 61
 
 
 def test_a_subclass_gives_another_default_checkpoint(checkpoint: Path) -> None:
@@ -60,24 +70,80 @@ def test_a_subclass_gives_another_default_checkpoint(checkpoint: Path) -> None:
     assert Shipped(Shipped.Settings()).load()[0].config.vocab_size == 61
 
 
+def test_gradient_checkpointing(checkpoint: Path, batch: dict[str, Tensor]) -> None:
+    settings = XUniter.Settings(checkpoint=str(checkpoint), gradient_checkpointing=True)
+    model, _ = XUniter(settings).load()
+    calls = []
+    model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
+    model.train()(**batch).sum().backward()
+    assert len(calls) == 2, "each layer is computed again"
+    assert "gradient_checkpointing" in settings.incidental
+
+
+@pytest.mark.parametrize("kind", PLUGINS)
+def test_a_model_of_volta(
+    kind: str, make_model: Callable, make_batch: Callable, tmp_path: Path, save_tokenizer: Callable
+) -> None:
+    """With the tokeniser beside it, or with one that the settings name."""
+    model = make_model(kind)
+    model.save_pretrained(tmp_path / "ours")
+    save_tokenizer(tmp_path / "ours", padding=PADDING[kind])
+    export_checkpoint(tmp_path / "ours", tmp_path / "volta")
+    weights, batch = str(tmp_path / "volta" / "pytorch_model.bin"), make_batch(model)
+    loaded, tokenizer = load(PLUGINS[kind], checkpoint=weights)
+    torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
+    (tmp_path / "volta" / "tokenizer").rename(tmp_path / "words")
+    with pytest.raises(UserError, match=f"model.tokenizer: found nothing, .* {kind} reads the vocabulary of .*-base"):
+        load(PLUGINS[kind], checkpoint=weights)
+    assert load(PLUGINS[kind], checkpoint=weights, tokenizer=str(tmp_path / "words"))[1].vocab_size == 61
+    with pytest.raises(UserError, match="model.config: found hidden_size beside .*pytorch_model.bin"):
+        load(PLUGINS[kind], checkpoint=weights, tokenizer=str(tmp_path / "words"), config={"hidden_size": 8})
+    other = UC2 if kind != "uc2" else XUniter
+    with pytest.raises(UserError, match=f"holds a model of type '{kind}'"):
+        load(other, checkpoint=weights, tokenizer=str(tmp_path / "words"))
+
+
 def test_what_cannot_be_loaded(checkpoint: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="neither tokenizer nor checkpoint; expected a folder or hub id in either"):
-        load()
-    with pytest.raises(UserError, match=r"model.checkpoint: found no folder '.*nothing', expected one with a saved"):
-        load(checkpoint=str(tmp_path / "nothing"))
-    with pytest.raises(UserError, match=r"model.tokenizer: found no folder '.*nothing', expected one with a saved"):
-        load(checkpoint=str(checkpoint), tokenizer=str(tmp_path / "nothing"))
+    for key in ("checkpoint", "tokenizer", "text_weights"):
+        with pytest.raises(UserError, match=rf"model.{key}: found no folder '.*nothing', expected one with a saved"):
+            load(**{"tokenizer": str(checkpoint), key: str(tmp_path / "nothing")})
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"no tokeniser can be loaded from '.*empty'; expected a folder that holds"):
-        load(checkpoint=str(tmp_path / "empty"))
-    with pytest.raises(UserError, match=r"'.*empty' holds a model of type None; expected 'xuniter'"):
+    with pytest.raises(UserError, match=r"'.*empty' holds a model of type None; expected 'xuniter'$"):
         load(checkpoint=str(tmp_path / "empty"), tokenizer=str(checkpoint))
     (checkpoint / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"no xuniter weights .* expected model.safetensors"):
         load(checkpoint=str(checkpoint))
     (checkpoint / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(UserError, match="holds a model of type 'bert'; expected 'xuniter'"):
+    with pytest.raises(UserError, match="holds a model of type 'bert'; expected 'xuniter'$"):
         load(checkpoint=str(checkpoint))
+    with pytest.raises(UserError, match="found no .*config.json, expected VOLTA's configuration of absent.bin there"):
+        load(checkpoint=str(tmp_path / "absent.bin"), tokenizer=str(checkpoint))
+
+
+@pytest.mark.parametrize(("plugin", "vocabulary"), [
+    (XUniter, "FacebookAI/xlm-roberta-base"), (UC2, "FacebookAI/xlm-roberta-base"),
+    (MUniter, "google-bert/bert-base-multilingual-cased"),
+])  # fmt: skip
+def test_a_tokeniser_that_is_not_there_is_said_where_to_get(
+    plugin: type[XUniter], vocabulary: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    remedy = f"reads the vocabulary of {vocabulary} .get it by: hf download {vocabulary} "
+    with pytest.raises(UserError, match=f"model.tokenizer: found nothing, expected a folder or hub id; .*{remedy}"):
+        load(plugin)
+    for source in ("no/such-tokeniser", str(tmp_path)):
+        with pytest.raises(UserError, match=f"no tokeniser can be loaded from '{source}', .*{remedy}"):
+            load(plugin, tokenizer=source)
+
+
+def test_a_tokeniser_of_another_vocabulary(checkpoint: Path, tmp_path: Path, save_tokenizer: Callable) -> None:
+    for words in (60, 62):
+        save_tokenizer(tmp_path / str(words), words)
+        with pytest.raises(UserError, match=f"found vocab_size {words} in '.*{words}', expected the model's, 61"):
+            load(checkpoint=str(checkpoint), tokenizer=str(tmp_path / str(words)))
+    save_tokenizer(tmp_path / "padding", padding="<s>")
+    with pytest.raises(UserError, match="found pad_token_id 0 in '.*padding', expected the model's, 1"):
+        load(checkpoint=str(checkpoint), tokenizer=str(tmp_path / "padding"))
 
 
 def test_config_that_does_not_fit(checkpoint: Path, sizes: dict[str, int | float]) -> None:
@@ -87,8 +153,13 @@ def test_config_that_does_not_fit(checkpoint: Path, sizes: dict[str, int | float
         load(tokenizer=str(checkpoint), config=sizes | {"hidden_size": 15})
     with pytest.raises(UserError, match="no xuniter weights that fit its configuration"):
         load(checkpoint=str(checkpoint), config={"hidden_size": 32})
-    with pytest.raises(UserError, match="the tokeniser has 20 words; expected at most the model's vocab_size, 10"):
-        load(tokenizer=str(checkpoint), config=sizes | {"vocab_size": 10})
+
+
+def test_one_source_of_weights(checkpoint: Path) -> None:
+    with pytest.raises(ValidationError, match="text_weights is 'x/y' beside the checkpoint 'z', expected one"):
+        XUniter.Settings(checkpoint="z", text_weights="x/y")
+    settings = XUniter.Settings(text_weights="x/y").model_copy(update={"checkpoint": str(checkpoint)})
+    assert XUniter(settings).load()[0].config.vocab_size == 61, "a run goes on from its own checkpoint"
 
 
 def test_unknown_setting() -> None:

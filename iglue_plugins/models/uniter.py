@@ -1,26 +1,33 @@
-"""xUNITER with a task head and contrastive projections, and its registry plugin."""
+"""A UNITER with a task head and contrastive projections; xUNITER, UC2 and mUNITER by their configurations."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
-from iglue_plugins.models.configuration import HeadKind, XUniterConfig, check_head
+from iglue_plugins.models.configuration import (
+    HeadKind,
+    MUniterConfig,
+    UC2Config,
+    UniterConfig,
+    XUniterConfig,
+    check_head,
+)
 from iglue_plugins.models.contrastive import ContrastiveProjections
-from iglue_plugins.models.encoder import XUniterModel, XUniterPreTrainedModel
+from iglue_plugins.models.encoder import UniterEncoder, UniterPreTrainedModel
 from iglue_plugins.models.heads import build_head
 
 
-class XUniterForVisionAndLanguage(XUniterPreTrainedModel):
+class UniterForVisionAndLanguage(UniterPreTrainedModel):
     """The encoder, the head that the configuration names, and the contrastive projections.
 
     A batch is a dict of tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
-    (N, R, D), region_locations (N, R, 5), region_mask (N, R). Other keys, such as labels, are ignored.
+    (N, R, D), region_locations (N, R, 5 or 7), region_mask (N, R). Other keys, such as labels, are ignored.
     """
 
-    def __init__(self, config: XUniterConfig) -> None:
+    def __init__(self, config: UniterConfig) -> None:
         super().__init__(config)
-        self.encoder = XUniterModel(config)
+        self.encoder = UniterEncoder(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.head = build_head(config)
         self.contrastive = ContrastiveProjections(config)
@@ -39,13 +46,17 @@ class XUniterForVisionAndLanguage(XUniterPreTrainedModel):
 
         Raises:
             ValueError: the model has no head.
+            UserError: the batch does not fit the model (UniterEncoder).
         """
         if self.head is None:
             raise ValueError("the model has no head; choose one by set_head(kind, num_labels)")
-        encoded = self.encoder(
-            input_ids, attention_mask, region_features, region_locations, region_mask, pooled_only=True
-        )
-        return self.head(self.dropout(encoded.text_pooled * encoded.region_pooled))
+        inputs = (input_ids, attention_mask, region_features, region_locations, region_mask)
+        if self.config.fusion == "text":
+            fused = self.encoder(*inputs, last_layer="text").text_pooled
+        else:
+            encoded = self.encoder(*inputs, last_layer="pooled")
+            fused = encoded.text_pooled * encoded.region_pooled
+        return self.head(self.dropout(fused))
 
     def embed_pairs(
         self,
@@ -64,10 +75,10 @@ class XUniterForVisionAndLanguage(XUniterPreTrainedModel):
         """
         regions = (region_features, region_locations, region_mask)
         if joint:
-            encoded = self.encoder(input_ids, attention_mask, *regions, pooled_only=True)
+            encoded = self.encoder(input_ids, attention_mask, *regions, last_layer="pooled")
             return self.contrastive(encoded.text_pooled, encoded.region_pooled)
-        text = self.encoder(input_ids, attention_mask, pooled_only=True)
-        image = self.encoder(None, None, *regions, pooled_only=True)
+        text = self.encoder(input_ids, attention_mask, last_layer="pooled")
+        image = self.encoder(None, None, *regions, last_layer="pooled")
         return self.contrastive(text.text_pooled, image.region_pooled)
 
     def set_head(self, kind: HeadKind, num_labels: int) -> None:
@@ -83,5 +94,22 @@ class XUniterForVisionAndLanguage(XUniterPreTrainedModel):
         self.head = build_head(self.config).apply(self._init_weights).to(self.device, self.dtype).train(self.training)
 
 
-AutoConfig.register("xuniter", XUniterConfig)
-AutoModel.register(XUniterConfig, XUniterForVisionAndLanguage)
+class XUniterForVisionAndLanguage(UniterForVisionAndLanguage):
+    config_class = XUniterConfig
+
+
+class UC2ForVisionAndLanguage(UniterForVisionAndLanguage):
+    config_class = UC2Config
+
+
+class MUniterForVisionAndLanguage(UniterForVisionAndLanguage):
+    config_class = MUniterConfig
+
+
+MODELS: dict[str, type[UniterForVisionAndLanguage]] = {
+    cls.config_class.model_type: cls
+    for cls in (XUniterForVisionAndLanguage, UC2ForVisionAndLanguage, MUniterForVisionAndLanguage)
+}
+for model_type, cls in MODELS.items():
+    AutoConfig.register(model_type, cls.config_class)
+    AutoModel.register(cls.config_class, cls)

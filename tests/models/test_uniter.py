@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy
+from transformers import AutoConfig, AutoModel
+
+from iglue_plugins.models import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
+from iglue_plugins.models.uniter import MODELS
+from iglue_plugins.trainers.maml import Parameters, adapt, attention_for
+
+MakeModel = Callable[..., UniterForVisionAndLanguage]
+MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_initial_weights(kind: str, sizes: dict[str, int | float]) -> None:
+    torch.manual_seed(0)
+    cls = MODELS[kind]
+    model = cls(cls.config_class(head="answers", num_labels=5, **sizes))
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+        elif "norm" in name or name == "head.2.weight":
+            assert torch.equal(parameter, torch.ones_like(parameter)), name
+        else:
+            assert 0.1 < parameter.std() < 0.3, name
+    words = model.get_input_embeddings().weight
+    assert [bool(row.any()) for row in words[:3]] == [number != model.config.pad_token_id for number in range(3)]
+
+
+@pytest.mark.parametrize("auto", [True, False])
+def test_save_and_load(member: UniterForVisionAndLanguage, make_batch: MakeBatch, tmp_path: Path, auto: bool) -> None:
+    batch = make_batch(member)
+    member.save_pretrained(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "model.safetensors"}
+    loaded = (AutoModel if auto else type(member)).from_pretrained(tmp_path)
+    assert type(loaded) is type(member)
+    assert type(AutoConfig.from_pretrained(tmp_path)) is type(member.config)
+    assert (loaded.config.head, loaded.config.num_labels) == ("classifier", 3)
+    torch.testing.assert_close(loaded(**batch), member(**batch), rtol=0, atol=0)
+
+
+def test_a_checkpoint_may_lack_what_its_kind_implies(
+    model: UniterForVisionAndLanguage, batch: dict[str, Tensor], tmp_path: Path
+) -> None:
+    """Saved before the family had other members."""
+    model.save_pretrained(tmp_path)
+    config = model.config.to_dict()
+    for name in ("position_ids", "shared_type_embeddings", "global_region", "fusion"):
+        del config[name]
+    config = AutoConfig.for_model(**config)
+    loaded = XUniterForVisionAndLanguage.from_pretrained(tmp_path, config=config)
+    torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
+
+
+def test_each_weight_is_stored_once(member: UniterForVisionAndLanguage, tmp_path: Path) -> None:
+    member.save_pretrained(tmp_path)
+    stored = load_file(tmp_path / "model.safetensors")
+    assert set(stored) == {name for name, _ in member.named_parameters()}
+    assert sum(value.numel() for value in stored.values()) == member.num_parameters()
+
+
+def test_embeddings_have_norm_one(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
+    batch = make_batch(member)
+    for embeddings in (*member.embed_pairs(**batch), *member.embed_pairs(**batch, joint=True)):
+        assert embeddings.shape == (6, 8)
+        torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(6))
+
+
+def test_functional_call_equals_the_module(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
+    batch = make_batch(member)
+    parameters = {name: value.detach().clone() for name, value in member.named_parameters()}
+    expected = member(**batch)
+    with torch.no_grad():
+        for parameter in member.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(functional_call(member, parameters, kwargs=batch), expected, rtol=0, atol=0)
+
+
+def test_hessian_vector_product_equals_finite_differences(
+    member: UniterForVisionAndLanguage, make_batch: MakeBatch
+) -> None:
+    """In float64 under the math kernel, through the task loss and through the contrastive loss of separate passes."""
+    member.double()
+    batch = {name: value.double() if value.is_floating_point() else value for name, value in make_batch(member).items()}
+    parameters = list(member.parameters())
+    draw = torch.Generator().manual_seed(2)
+    direction = [torch.randn(value.shape, dtype=value.dtype, generator=draw) for value in parameters]
+
+    def gradient(create_graph: bool = False) -> tuple[Tensor, ...]:
+        text, image = member.embed_pairs(**batch)
+        loss = cross_entropy(member(**batch), batch["labels"]) + cross_entropy(text @ image.T / 0.1, torch.arange(6))
+        return torch.autograd.grad(loss, parameters, create_graph=create_graph)
+
+    def gradient_at(step: float) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            torch._foreach_add_(parameters, direction, alpha=step)
+        result = gradient()
+        with torch.no_grad():
+            torch._foreach_add_(parameters, direction, alpha=-step)
+        return result
+
+    with sdpa_kernel(SDPBackend.MATH):
+        product = torch.autograd.grad(gradient(create_graph=True), parameters, direction)
+        step = 1e-6
+        for exact, above, below in zip(product, gradient_at(step), gradient_at(-step), strict=True):
+            torch.testing.assert_close(exact, (above - below) / (2 * step), rtol=1e-4, atol=1e-5)
+    assert sum(value.abs().sum() for value in product) > 1
+
+
+def test_gradient_checkpointing_changes_nothing(model: UniterForVisionAndLanguage, batch: dict[str, Tensor]) -> None:
+    model.train()
+    parameters, calls = list(model.encoder.layers.parameters()), []
+    model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
+    expected = torch.autograd.grad(cross_entropy(model(**batch), batch["labels"]), parameters)
+    assert len(calls) == 1
+    model.activation_checkpointing_enable()
+    found = torch.autograd.grad(cross_entropy(model(**batch), batch["labels"]), parameters)
+    torch.testing.assert_close(found, expected)
+    assert len(calls) == 1 + 2  # once again in the backward pass
+    model.eval()(**batch)
+    assert len(calls) == 1 + 2 + 1
+
+
+def meta_gradient(
+    model: UniterForVisionAndLanguage, batch: dict[str, Tensor], second_order: bool
+) -> dict[str, Tensor | None]:
+    """Of the task loss after two contrastive inner steps; as in training, backward runs outside the kernel's choice."""
+    parameters = dict(model.named_parameters())
+
+    def embed(model: UniterForVisionAndLanguage) -> Tensor:
+        text, image = model.embed_pairs(**batch)
+        return cross_entropy(text @ image.T / 0.1, torch.arange(6))
+
+    def inner_loss(at: Parameters) -> Tensor:
+        return functional_call(Loss(model, embed), {f"model.{name}": value for name, value in at.items()}, ())
+
+    torch.manual_seed(0)
+    with attention_for(second_order):
+        adapted, _ = adapt(inner_loss, parameters, steps=2, learning_rate=0.1, second_order=second_order)
+        loss = cross_entropy(functional_call(model, adapted, kwargs=batch), batch["labels"])
+    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+    return dict(zip(parameters, gradients, strict=True))
+
+
+class Loss(torch.nn.Module):
+    """A loss of a model as a module, for functional_call."""
+
+    def __init__(self, model: UniterForVisionAndLanguage, loss: Callable[[UniterForVisionAndLanguage], Tensor]) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self) -> Tensor:
+        return self.loss(self.model)
+
+
+@pytest.mark.parametrize("second_order", [False, True])
+@pytest.mark.parametrize(("kind", "dropout"), [("xuniter", 0.2), ("xuniter", 0.0), ("uc2", 0.2)])
+def test_gradient_checkpointing_changes_no_meta_gradient(
+    make_model: MakeModel, make_batch: MakeBatch, kind: str, dropout: float, second_order: bool
+) -> None:
+    """A layer is computed anew by the adapted parameters that it had, with its dropout and its attention kernel."""
+    model = make_model(kind, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout).train()
+    batch, calls = make_batch(model), []
+    model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
+    expected = meta_gradient(model, batch, second_order)
+    without = len(calls)
+    model.activation_checkpointing_enable()
+    found = meta_gradient(model, batch, second_order)
+    assert len(calls) - without > without, "layers are recomputed"
+    assert {name for name, value in found.items() if value is not None} == {
+        name for name, value in expected.items() if value is not None
+    }
+    for name, value in expected.items():
+        if value is not None:
+            torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6, msg=name)
+    assert expected["encoder.layers.0.query_key_value.weight"].abs().max() > 1e-3
+
+
+def test_orders_differ(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    model = make_model().train()
+    first, second = (meta_gradient(model, make_batch(model), order) for order in (False, True))
+    name = "encoder.layers.0.query_key_value.weight"
+    assert (first[name] - second[name]).abs().max() > 1e-3
+
+
+def test_dropout_acts_in_training_only(make_model: MakeModel, make_batch: MakeBatch) -> None:
+    model = make_model(hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.3)
+    batch = make_batch(model)
+    torch.testing.assert_close(model(**batch), model(**batch), rtol=0, atol=0)
+    model.train()
+    assert (model(**batch) - model(**batch)).abs().max() > 1e-4
