@@ -19,7 +19,8 @@ from iglue_plugins.recipes import load_recipe
 from iglue_plugins.runs import Run
 
 ROOT = Path(__file__).parents[1]
-RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml"))
+RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml")
+                 if path.parent.name != "iglue")  # which has what the recipes below it extend
 MINI = ("xvnli", "xgqa", "marvl", "xflickrco")
 COMPARED = {
     "finetune.yaml", "auxiliary_finetune.yaml", "contrastive.yaml", "finetune_contrastive.yaml",
@@ -29,9 +30,10 @@ COMPARED = {
 
 
 @pytest.fixture(autouse=True)
-def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Recipes' paths are relative to the root of the repository."""
+def at_the_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Recipes' paths are relative to the root of the repository; those of IGLUE name a folder with its data."""
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("IGLUE_HOME", str(tmp_path))
 
 
 @pytest.mark.parametrize("path", RECIPES)
@@ -165,3 +167,39 @@ def test_pretrain_runs(tiny: None, tmp_path: Path) -> None:
     assert all(math.isfinite(weight.sum()) for weight in load_file(finished.model_dir / "model.safetensors").values())
     reloaded = registry.models.get("xuniter")
     assert reloaded(reloaded.Settings(checkpoint=str(finished.model_dir))).load()[0].config.hidden_size == 16
+
+
+# IGLUE at full scale
+
+IGLUE_RECIPES = {"auxiliary_finetune", "few_shot", "few_shot_xvl_maml", "finetune", "xvl_maml", "xvl_maml_inner_lr_0"}
+
+
+@pytest.mark.parametrize("model", ["xuniter", "uc2"])
+@pytest.mark.parametrize("task", MINI)
+def test_each_full_scale_task_and_model_has_the_same_recipes(task: str, model: str) -> None:
+    folder = ROOT / "recipes/iglue" / task / model
+    recipes = {path.stem: load_recipe(path) for path in folder.iterdir()}
+    assert recipes.keys() == IGLUE_RECIPES
+    assert {(recipe.task.name, recipe.model.name) for recipe in recipes.values()} == {(task, model)}
+    for name in ("xvl_maml", "xvl_maml_inner_lr_0", "auxiliary_finetune"):
+        assert (recipes[name].start_from, recipes[name].trains_on) == ("finetune", "auxiliary")
+    for name, before in (("few_shot", "finetune"), ("few_shot_xvl_maml", "xvl_maml")):
+        assert recipes[name].previous() == recipes[before].model_copy(
+            update={"evaluation": recipes[name].previous().evaluation})
+
+
+@pytest.mark.parametrize("model", ["xuniter", "uc2"])
+@pytest.mark.parametrize(("task", "learning_rate", "batch_size", "epochs", "few_shot_batch"), [
+    ("xvnli", 2e-5, 128, 10, 16), ("xgqa", 4e-5, 256, 5, 16), ("marvl", 1e-5, 64, 20, 4),
+    ("xflickrco", 2e-5, 64, 10, 32)])
+def test_the_published_settings(
+    task: str, model: str, learning_rate: float, batch_size: int, epochs: int, few_shot_batch: int
+) -> None:
+    folder = ROOT / "recipes/iglue" / task / model
+    finetune, few_shot = (load_recipe(folder / f"{name}.yaml").trainer.settings for name in ("finetune", "few_shot"))
+    assert (finetune["learning_rate"], finetune["batch_size"], finetune["epochs"]) == (learning_rate, batch_size, epochs)
+    assert (finetune["schedule_epochs"], finetune["validate_every"], finetune["warmup"]) == (20, "epoch", 0.1)
+    assert (few_shot["batch_size"], few_shot["epochs"], few_shot["learning_rates"]) == (
+        few_shot_batch, 20, [1e-4, 5e-5, 1e-5])
+    loss = load_recipe(folder / "finetune.yaml").task.settings.get("loss")
+    assert loss == ({"xuniter": "cross_entropy", "uc2": "triplet"}[model] if task == "xflickrco" else None)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-app = typer.Typer(help="Look at a task's data.", no_args_is_help=True)
+from iglue_plugins.errors import UserError
+
+if TYPE_CHECKING:
+    from iglue_plugins.tasks.base import Task
+
+app = typer.Typer(help="Look at, convert and check a task's data.", no_args_is_help=True)
 
 
 @app.command("show")
@@ -26,3 +32,70 @@ def show(
     for line in draw_examples(registry.tasks.get(task)(), split, language, examples, path):
         print(line)
     print(path)
+
+
+@app.command("convert")
+def convert(
+    sources: Annotated[list[Path], typer.Argument(
+        metavar="SOURCE...", help="region features of the IGLUE release: H5 files, LMDBs, folders of .npy, TSVs")],
+    destination: Annotated[Path, typer.Argument(
+        metavar="DESTINATION", help="the folder of the store, such as data/regions/flickr30k")],
+    format: Annotated[str, typer.Option(help="auto, h5, lmdb, npy or tsv")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float16 or float32, which takes twice the room")] = "float16",
+) -> None:
+    """Make a store of region features from one or several SOURCEs; goes on where an interrupted conversion stopped."""
+    from iglue_plugins.data.checking import listed
+    from iglue_plugins.data.conversion import convert as make_store
+
+    store, is_new = make_store(sources, destination, format, dtype)
+    print(f"{destination}: {'' if is_new else 'already converted, '}{store.images} images, {store.boxes} boxes of "
+          f"{store.feature_size} features, {store.dtype}")
+    for reason, images in store.left_out.items():
+        print(f"iglue: left out {listed(images)}: {reason}", file=sys.stderr)
+    for reason, count in store.noted.items():
+        print(f"iglue: {count} image{'s' * (count > 1)} {reason}", file=sys.stderr)
+
+
+@app.command("check")
+def check(
+    task: Annotated[str, typer.Argument(help="a task's name, such as xvnli")],
+    data_root: Annotated[Path | None, typer.Option(help="the folder with the data; default: IGLUE_HOME")] = None,
+) -> None:
+    """Say which images of TASK lack region features, and what is damaged in its stores; exit code 1 if anything."""
+    from iglue_plugins.data.checking import check_images, check_store, readings
+
+    checked = _task(task, data_root)
+    faults, stores, lines = 0, {}, {}  # lines: what there is to say of a split, and of which languages
+    for split, language, choices in readings(checked):
+        image_ids: list[str] = []
+        for shots in choices:
+            try:
+                examples = checked.load(split, language, *(() if shots is None else (shots,)))
+            except UserError as error:
+                lines.setdefault((split, f"not there: {error}"), []).append(language)
+            else:
+                image_ids += [image_id for ids in examples["image_ids"] for image_id in ids]
+        for found in check_images(image_ids, checked.regions):
+            lines.setdefault((split, str(found)), []).append(language)
+            faults += len(found.missing)
+            stores[found.store] = found.missing_store
+    for (split, line), languages in lines.items():
+        print(f"{split} {' '.join(languages)}: {line}")
+    for store, missing in stores.items():
+        if store and not missing:
+            findings = check_store(checked.regions.folder / store)
+            print(*findings or [f"{store}: nothing is damaged"], sep="\n")
+            faults += len(findings)
+    if faults or not stores:
+        raise typer.Exit(1)
+
+
+def _task(name: str, data_root: Path | None) -> Task:
+    from iglue_plugins import registry
+
+    cls = registry.tasks.get(name)
+    if data_root is None:
+        return cls()
+    if "data_root" not in cls.Settings.model_fields:
+        raise UserError(f"--data-root: found '{data_root}', but the task {name} brings its own data")
+    return cls(cls.Settings(data_root=str(data_root)))

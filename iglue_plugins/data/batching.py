@@ -52,6 +52,7 @@ class Batcher:
         if not len(dataset):
             raise UserError(f"task {task.name}: found no examples to make batches of")
         self.task = task
+        self.dataset = dataset
         self.layout = layout
         self.texts = TokenizedTexts(dataset["text"], tokenizer, task.max_text_length)
         has_captions = "caption" in dataset.column_names
@@ -66,23 +67,6 @@ class Batcher:
     def region_counts(self) -> np.ndarray:
         """How many regions each example's (first) image has, int64."""
         return self.task.regions.gather(self.images[:, 0], self.layout)["region_mask"].sum(1).numpy()
-
-    @cached_property
-    def hard_negatives(self) -> np.ndarray:
-        """For each example, the one of another (first) image that is most like its own by mean region features, int64.
-
-        Raises:
-            UserError: all examples have the same image.
-        """
-        own = torch.from_numpy(self.images[:, 0])
-        if (own == own[0]).all():
-            raise UserError(f"task {self.task.name}: found {len(own)} examples of one image, expected at least two "
-                            "images to take wrong candidates from")
-        regions = self.task.regions.gather(self.images[:, 0], self.layout)
-        weights = regions["region_mask"][..., None].float()
-        means = (regions["region_features"] * weights).sum(1) / weights.sum(1)
-        distances = torch.cdist(means, means).masked_fill_(own[:, None] == own, torch.inf)
-        return distances.argmin(1).numpy()
 
     def batch(self, examples: Sequence[int], rng: np.random.Generator | None = None) -> Batch:
         """The examples at these positions as one batch; rng draws what the task draws anew (wrong captions, say)."""

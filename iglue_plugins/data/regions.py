@@ -48,16 +48,19 @@ def lay_out(features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, layout
     """The regions of N images as a model reads them.
 
     features float32 (N, R, D) and boxes float32 (N, R, 4), x1 y1 x2 y2 in pixels: both 0 where mask, int64 (N, R),
-    is; sizes float32 (N, 2): width and height in pixels.
+    is; sizes float32 (N, 2): width and height in pixels. Where the layout has a global region, its features may stand
+    first already: features (N, 1 + R, D).
     Returns region_features float32 (N, R', D), region_locations float32 (N, R', layout.location_size) and
     region_mask int64 (N, R').
     """
     locations = normalised_locations(boxes, sizes, layout.location_size)
     if layout.global_region:
-        mean = features.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+        if features.shape[1] == mask.shape[1]:
+            mean = features.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
+            features = torch.cat([mean, features], 1)
         whole = locations.new_tensor([0, 0] + (layout.location_size - 2) * [1]).expand(len(locations), 1, -1)
-        features, locations = torch.cat([mean, features], 1), torch.cat([whole, locations], 1)
-        mask = torch.cat([torch.ones_like(mask[:, :1]), mask], 1)
+        locations = torch.cat([whole, locations], 1)
+        mask = torch.cat([mask.new_ones(len(mask), 1), mask], 1)
     kept = slice(layout.max_regions)
     return {"region_features": features[:, kept], "region_locations": locations[:, kept], "region_mask": mask[:, kept]}
 
@@ -82,7 +85,7 @@ class InMemoryRegions:
         self._mask = torch.zeros(0, max_boxes, dtype=torch.int64)
 
     def add(self, images: dict[str, tuple[np.ndarray, np.ndarray]], width: float, height: float) -> None:
-        """Add images of one size: features float32 (regions, feature_size) and pixel boxes float32 (regions, 4) by id."""
+        """Add images of one size: features float32 (regions, feature_size), pixel boxes float32 (regions, 4), by id."""
         start, count = len(self._mask), len(images)
         self._position.update((image_id, start + i) for i, image_id in enumerate(images))
         self._features, self._boxes, self._mask = (

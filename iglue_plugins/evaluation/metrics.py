@@ -30,8 +30,10 @@ def retrieval_ranks(
     """The rank, from 1 for the best, of the right image for each caption and of the right caption for each image.
 
     Ties are pessimistic: a wrong candidate with the same score as the right one is ranked before it, and so is one
-    whose comparison with it is undefined (NaN); a scorer that says the same for every pair gets no credit. An image
-    with several captions is ranked by the best of them, against the captions of other images only.
+    whose comparison with it is undefined (NaN); a scorer that says the same for every pair gets no credit. (VOLTA
+    ranks by numpy.argsort, which breaks ties either way.) An image with several captions is ranked by the best of
+    them, against the captions of other images only, as in VOLTA. Each caption is a query of its own, also where its
+    text is that of another image's caption.
 
     Args:
         similarity: (captions, images) float; higher is more alike.
@@ -60,11 +62,27 @@ def retrieval_ranks(
     return image_ranks, caption_ranks
 
 
+def retrieval_scores(image_ranks: ArrayLike, caption_ranks: ArrayLike) -> dict[str, float]:
+    """Recall at 1, 5 and 10 and the median rank of both directions.
+
+    `image_...` is image retrieval (find the image of a caption), the mean over captions; `text_...` is text retrieval
+    (find a caption of an image), the mean over images. IGLUE's tables call them IR and TR.
+    """
+    scores = {}
+    for direction, ranks in (("image", image_ranks), ("text", caption_ranks)):
+        scores.update({f"{direction}_recall@{k}": recall_at(ranks, k) for k in (1, 5, 10)})
+        scores[f"{direction}_median_rank"] = median_rank(ranks)
+    return scores
+
+
 def recall_at(ranks: ArrayLike, k: int) -> float:
     """The percentage (0-100) of `ranks` (queries,), counted from 1, that are at most `k`."""
     return float(100 * np.mean(np.asarray(ranks) <= k))
 
 
 def median_rank(ranks: ArrayLike) -> float:
-    """The median of `ranks` (queries,), counted from 1; the mean of the middle two for an even number of queries."""
+    """The median of `ranks` (queries,), counted from 1; the mean of the middle two for an even number of queries.
+
+    VOLTA rounds it down.
+    """
     return float(np.median(np.asarray(ranks)))

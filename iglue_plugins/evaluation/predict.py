@@ -1,50 +1,91 @@
-"""A model's logits on a task's examples."""
+"""A model's logits on a task's examples, by one process or by several that a launcher started.
+
+Each example is scored by one process only, in the batch that it would be in if there were one process, so that the
+outcome does not depend on their number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from accelerate.utils import reduce
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.progress import bar
 
+T = TypeVar("T")
+
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
     return {key: value.to(device) for key, value in batch.items()}
 
 
-def blocks(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def blocks(count: int, size: int) -> list[slice]:
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def share(work: Sequence[T]) -> Sequence[T]:
+    """What this process does of the work: every n-th piece where there are n processes."""
+    state = PartialState(cpu=not torch.cuda.is_available())  # as the engine chooses
+    return work[state.process_index :: state.num_processes]
+
+
+def gathered(results: Tensor) -> Tensor:
+    """The results of all processes, each of which has left zeros where those of others belong."""
+    return reduce(results, "sum").cpu()
 
 
 @torch.inference_mode()
-def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int) -> Tensor:
-    """Logits of every example, float (examples, classes), in the batcher's order; batches are bucketed by length."""
+def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int, outputs: int | None = None) -> Tensor:
+    """Logits of every example, float32 (examples, outputs), in the batcher's order; batches are bucketed by length.
+
+    outputs: how many logits an example has; default: one for each of the task's labels.
+    """
     model.eval()
     order = np.argsort(batcher.texts.lengths, kind="stable")
-    logits = [model(**on_device(batcher.batch(block), model.device)).float().cpu()
-              for block in blocks(order, batch_size)]
-    return torch.cat(logits)[torch.from_numpy(np.argsort(order))]
+    logits = torch.zeros(len(order), outputs or batcher.task.num_labels, device=model.device)
+    for block in bar(iterable=share(blocks(len(order), batch_size)), unit="batch"):
+        batch = on_device(batcher.batch(order[block]), model.device)
+        logits[block] = model(**batch).float().view(block.stop - block.start, -1)
+    return gathered(logits)[np.argsort(order)]
 
 
 @torch.inference_mode()
 def match_all(model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Matching scores of every caption with every image, float32 (captions, images).
 
-    images: int64 (images,), positions in the region store. Pairs stream caption by caption in the order of their
-    lengths, batch_size at a time, so that memory does not grow with their number.
+    images: int64 (images,), positions in the region store. A block of images is read once and meets all captions, the
+    shortest first, as many at a time as make batch_size pairs: one, of its own length, where the images fill a batch.
+    But for the scores, memory does not grow with the number of pairs. Captions with the same text share their scores,
+    so that they tie.
     """
     model.eval()
-    captions = np.argsort(batcher.texts.lengths, kind="stable")
-    scores = torch.empty(len(captions) * len(images))
-    pairs = np.arange(len(scores))
-    for block in bar(iterable=list(blocks(pairs, batch_size)), unit="batch"):
-        caption, image = np.divmod(block, len(images))
-        batch = on_device(batcher.rows(captions[caption], images[image]), model.device)
-        scores[block[0] : block[-1] + 1] = model(**batch).float().cpu().squeeze(-1)
-    return scores.view(len(captions), len(images)).numpy()[np.argsort(captions)]
+    _, distinct, same = np.unique(batcher.dataset["text"], return_index=True, return_inverse=True)
+    order = np.argsort(batcher.texts.lengths[distinct], kind="stable")
+    columns = blocks(len(images), math.ceil(len(images) / math.ceil(len(images) / batch_size)))
+    rows = share(blocks(len(order), max(1, batch_size // columns[0].stop)))
+    texts = [[part.to(model.device) for part in batcher.texts.pad(distinct[order[row]])] for row in rows]
+    scores = torch.zeros(len(order), len(images), device=model.device)
+    with bar(total=len(columns) * len(rows), unit="batch") as progress:
+        for column in columns:
+            regions = on_device(batcher.task.regions.gather(images[column], batcher.layout), model.device)
+            for row, text in zip(rows, texts):
+                logits = model(**crossed(*text, regions))
+                scores[row, column] = logits.float().view(row.stop - row.start, column.stop - column.start)
+                progress.update()
+    return gathered(scores).numpy()[np.argsort(order)[same]]
+
+
+def crossed(input_ids: Tensor, attention_mask: Tensor, regions: Batch) -> Batch:
+    """Every text with every image, text by text: T texts and I images as T * I rows. One text copies no regions."""
+    images = len(regions["region_mask"])
+    texts = {"input_ids": input_ids, "attention_mask": attention_mask}
+    rows = {key: value.repeat_interleave(images, 0) for key, value in texts.items()}
+    return rows | {key: value.expand(len(input_ids), *value.shape).flatten(0, 1) for key, value in regions.items()}

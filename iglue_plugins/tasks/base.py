@@ -56,6 +56,7 @@ class Task(ABC):
     max_boxes: ClassVar[int | None] = None  # regions kept of an image
     global_region_takes_a_box: ClassVar[bool] = False  # where a model has one, it counts among max_boxes
     default_pairs: ClassVar[PairChoice] = "all"
+    captions_hold_labels: ClassVar[bool] = False  # as a question with its answer does
 
     def __init__(self, settings: TaskSettings | None = None) -> None:
         self.settings = settings or self.Settings()
@@ -159,6 +160,12 @@ class Task(ABC):
     def is_aligned(self, labels: Tensor) -> Tensor:
         """Which examples' own texts describe their images: bool (B,) from labels int64 (B,)."""
         return torch.ones_like(labels, dtype=torch.bool)
+
+    @classmethod
+    def pairs_take_labels(cls, pairs: PairChoice | None = None) -> bool:
+        """Whether making these pairs takes the examples' labels."""
+        pairs = pairs or cls.default_pairs
+        return pairs == "aligned" or (pairs == "caption" and cls.captions_hold_labels)
 
     def aligned_pairs(self, batch: dict[str, Tensor], pairs: PairChoice | None = None) -> dict[str, Tensor]:
         """The batch's image-text pairs for a contrastive loss, as P rows of a batch without labels.

@@ -3,42 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.evaluation.metrics import median_rank, recall_at, retrieval_ranks
-from iglue_plugins.evaluation.predict import match_all
-from iglue_plugins.tasks.base import Task
+from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
+from iglue_plugins.errors import UserError
+from iglue_plugins.evaluation.metrics import accuracy, retrieval_ranks, retrieval_scores
+from iglue_plugins.evaluation.predict import classify, match_all
+from iglue_plugins.tasks.base import Task, TaskSettings
+
+MARGIN = 0.2  # of UC2's triplet loss, between probabilities
+VALIDATED_AT_ONCE = 64  # examples; four rows each
 
 
 class XFlickrCO(Task):
     """Image-text retrieval: one matching logit for each (caption, image) row.
 
-    Training candidates (VOLTA): the true pair, a wrong caption, a wrong image, a hard wrong caption; the loss is
-    cross-entropy over the four.
+    Training candidates (VOLTA): the true pair, a wrong caption, a wrong image, a hard wrong caption. None of them is a
+    caption of the example's own image, or that image.
     """
+
+    class Settings(TaskSettings):
+        loss: Literal["cross_entropy", "triplet"] = Field(
+            "cross_entropy", description="over an example's four candidates; triplet, as for UC2: a margin of 0.2 "
+                                         "between the probabilities of the true pair and of each wrong one")
+        hard_negatives: int = Field(
+            1, ge=1, description="a hard wrong caption is of one of so many images, those most like the example's own")
+        hard_negatives_file: str | None = Field(
+            None, description="VOLTA's hard_negative.pkl, which names those images for training in the source "
+                              "language; for examples that it knows nothing of they are found by their features")
 
     head = "matching"
     labels = ("match",)
     rows_per_example = 4
     main_metric = "recall@1"
 
+    def __init__(self, settings: TaskSettings | None = None) -> None:
+        super().__init__(settings)
+        self._hard_negatives: WeakKeyDictionary[Batcher, HardNegatives] = WeakKeyDictionary()
+
+    def hard_negatives(self, batcher: Batcher) -> HardNegatives:
+        """Where a batcher's hard wrong captions come from, worked out once.
+
+        Raises:
+            UserError: all of its examples have the same image.
+        """
+        if batcher not in self._hard_negatives:
+            images, first, image_of_example = np.unique(batcher.images[:, 0], return_index=True, return_inverse=True)
+            if len(images) == 1:
+                raise UserError(f"task {self.name}: found {len(batcher)} examples of one image, expected at least two "
+                                "images to take wrong candidates from")
+            pools, file = None, self.settings.hard_negatives_file
+            if file is not None and set(batcher.dataset["language"]) == {self.source_language}:
+                pools = pools_of_file(file, [row[0] for row in batcher.dataset.select(first)["image_ids"]])
+            if pools is None:
+                pools = nearest_images(self.regions, images, self.settings.hard_negatives)
+            self._hard_negatives[batcher] = HardNegatives(image_of_example, pools)
+        return self._hard_negatives[batcher]
+
     def rows(
         self, examples: np.ndarray, batcher: Batcher, rng: np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray]:
         rng = rng or np.random.default_rng(0)
-        hard_text, images = batcher.hard_negatives[examples], batcher.images[:, 0]
+        hard_negatives, images = self.hard_negatives(batcher), batcher.images[:, 0]
         wrong = (examples + rng.integers(1, len(batcher), size=(2, len(examples)))) % len(batcher)
         while (right := images[wrong] == images[examples]).any():  # another caption of the same image
             wrong[right] = rng.integers(len(batcher), size=right.sum())
         wrong_text, wrong_image = wrong
-        texts = np.stack([examples, wrong_text, examples, hard_text], axis=1)
+        texts = np.stack([examples, wrong_text, examples, hard_negatives.draw(examples, rng)], axis=1)
         pictures = images[np.stack([examples, examples, wrong_image, examples], axis=1)]
         return texts.ravel(), pictures.ravel()
 
@@ -47,8 +87,11 @@ class XFlickrCO(Task):
         return torch.zeros(len(labels), dtype=torch.int64)
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Cross-entropy over each example's four candidates. logits: (B * 4,) or (B * 4, 1)."""
-        return functional.cross_entropy(logits.view(-1, self.rows_per_example), batch["labels"])
+        """Cross-entropy or triplet loss over each example's four candidates. logits: (B * 4,) or (B * 4, 1)."""
+        candidates = logits.view(-1, self.rows_per_example)
+        if self.settings.loss == "triplet":
+            return triplet_loss(candidates)
+        return functional.cross_entropy(candidates, batch["labels"])
 
     def evaluate(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str,
@@ -56,8 +99,10 @@ class XFlickrCO(Task):
     ) -> tuple[list[dict[str, Any]], dict[str, float]]:
         """Score every caption with every image of the split.
 
-        A prediction is the ten best images of a caption. Its score, and so `main_metric`, is the mean of two hits: the
-        caption's image ranks first for it, and a caption of that image ranks first for the image. Ties count as misses.
+        A prediction is the ten best images of a caption. Its score is the mean of two hits: the caption's image ranks
+        first for it, and a caption of that image ranks first for the image. `recall@1` is the mean of these scores
+        over captions: that of image_recall@1 and text_recall@1 where all images have equally many captions, and
+        otherwise an image counts in text retrieval as often as it has captions. Ties count as misses.
         """
         dataset = self.load(split, language)
         batcher = Batcher(dataset, self, tokenizer, self.region_layout(model.config))
@@ -69,8 +114,25 @@ class XFlickrCO(Task):
         best = np.argsort(-similarity, axis=1, kind="stable")[:, :10]
         rows = [{"id": id_, "prediction": [names[int(i)] for i in ranked], "label": image_ids[0], "score": float(hit)}
                 for id_, image_ids, ranked, hit in zip(dataset["id"], dataset["image_ids"], best, hits)]
-        scores = {"recall@1": 100 * float(hits.mean())}
-        for direction, ranks in (("image", image_ranks), ("text", caption_ranks)):
-            scores.update({f"{direction}_recall@{k}": recall_at(ranks, k) for k in (1, 5, 10)})
-            scores[f"{direction}_median_rank"] = median_rank(ranks)
-        return rows, scores
+        return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
+
+
+    def validate(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
+    ) -> float:
+        """The percentage of examples whose true pair scores best of its four candidates, as VOLTA chooses its weights.
+
+        It takes four rows an example; retrieval takes one for each image.
+        """
+        batcher = Batcher(self.load(split, language), self, tokenizer, self.region_layout(model.config))
+        best = classify(model, batcher, VALIDATED_AT_ONCE, outputs=self.rows_per_example).argmax(1)
+        return accuracy(best, batcher.targets)
+
+
+def triplet_loss(candidates: Tensor) -> Tensor:
+    """How far a wrong candidate's probability is from lying MARGIN below the true pair's, the mean over the wrong ones.
+
+    candidates: logits (B, candidates), the true pair first. Returns a scalar. Source: VOLTA's triplet_loss, for UC2.
+    """
+    right, wrong = candidates.sigmoid().split([1, candidates.shape[1] - 1], 1)
+    return (MARGIN + wrong - right).clamp(min=0).mean()

@@ -128,16 +128,6 @@ def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batche
     assert {(text, image) for kind, text, image in seen if kind == 2} == wrong, "every other image is drawn"
 
 
-def test_the_hard_negative_has_the_nearest_image_by_mean_features(retrieval: Batcher) -> None:
-    # means: a 0, b 1 (its padding does not count), c 8, d 3
-    assert retrieval.hard_negatives.tolist() == [1, 0, 3, 1]
-    assert retrieval.hard_negatives.dtype == np.int64
-
-
-def test_the_hard_negative_is_another_image(two_captions: Batcher) -> None:
-    assert two_captions.hard_negatives.tolist() == [1, 0, 1, 1, 0, 1]
-
-
 def test_one_image_leaves_no_wrong_candidates(make_batcher: Callable[..., Batcher]) -> None:
     batcher = make_batcher(XFlickrCO, [("5", ["a"], "match"), ("6", ["a"], "match")], IMAGES)
     with pytest.raises(UserError, match="task toy: found 2 examples of one image, expected at least two images"):

@@ -1,7 +1,9 @@
+import statistics
+
 import numpy as np
 import pytest
 
-from iglue_plugins.evaluation.metrics import accuracy, median_rank, recall_at, retrieval_ranks
+from iglue_plugins.evaluation.metrics import accuracy, median_rank, recall_at, retrieval_ranks, retrieval_scores
 
 # Captions 0 and 1 belong to image 0, caption 2 to image 1, caption 3 to image 2.
 IMAGE_OF_CAPTION = [0, 0, 1, 2]
@@ -39,6 +41,54 @@ def test_recalls_and_median_of_the_worked_matrix():
     assert recall_at(caption_ranks, 2) == 100.0
     assert median_rank(image_ranks) == 1.5
     assert median_rank(caption_ranks) == 2.0
+
+
+def random_matrix(seed, decimals):
+    """Scores of 30 captions of 1 to 5 captions an image; few decimals make ties."""
+    rng = np.random.default_rng(seed)
+    image_of_caption = rng.permutation(np.repeat(np.arange(11), [5, 1, 2, 3, 1, 4, 1, 5, 2, 3, 3]))
+    return rng.random((30, 11)).round(decimals), image_of_caption
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("decimals", [1, 9])
+def test_ranks_and_scores_equal_plain_loops(seed, decimals):
+    similarity, image_of_caption = random_matrix(seed, decimals)
+    image_ranks, caption_ranks = [], []
+    for caption, own in enumerate(image_of_caption):
+        rank = 1
+        for image in range(11):
+            if image != own and similarity[caption][image] >= similarity[caption][own]:
+                rank += 1
+        image_ranks.append(rank)
+    for image in range(11):
+        best = max(similarity[caption][image] for caption in range(30) if image_of_caption[caption] == image)
+        rank = 1
+        for caption in range(30):
+            if image_of_caption[caption] != image and similarity[caption][image] >= best:
+                rank += 1
+        caption_ranks.append(rank)
+    found = retrieval_ranks(similarity, image_of_caption)
+    assert (found[0].tolist(), found[1].tolist()) == (image_ranks, caption_ranks)
+    expected = {}
+    for direction, ranks in (("image", image_ranks), ("text", caption_ranks)):
+        for k in (1, 5, 10):
+            expected[f"{direction}_recall@{k}"] = pytest.approx(100 * len([r for r in ranks if r <= k]) / len(ranks))
+        expected[f"{direction}_median_rank"] = statistics.median(ranks)
+    assert retrieval_scores(*found) == expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_ties_the_ranks_are_those_of_a_sorted_list(seed):
+    """As VOLTA ranks: the place of the image, and the best place of one of an image's captions."""
+    similarity, image_of_caption = random_matrix(seed, 9)
+    image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
+    by_image = np.argsort(-similarity, axis=1)
+    assert image_ranks.tolist() == [1 + by_image[i].tolist().index(image_of_caption[i]) for i in range(30)]
+    by_caption = np.argsort(-similarity, axis=0)
+    assert caption_ranks.tolist() == [
+        1 + min(by_caption[:, image].tolist().index(caption) for caption in np.flatnonzero(image_of_caption == image))
+        for image in range(11)]
 
 
 def test_an_images_own_other_captions_are_no_competitors():

@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from transformers import AutoTokenizer
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.evaluation.predict import blocks, classify, match_all, on_device
+from iglue_plugins.data.regions import RegionLayout
+from iglue_plugins.evaluation.predict import blocks, classify, crossed, match_all, on_device
+from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVNLI
 from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
 
@@ -38,9 +41,9 @@ def model(cls: type[MiniTask], tiny_checkpoint: Path) -> XUniterForVisionAndLang
     return XUniterForVisionAndLanguage(config).train()
 
 
-def test_blocks_cover_an_order_in_turn() -> None:
-    assert [block.tolist() for block in blocks(np.asarray([4, 2, 0, 1, 3]), 2)] == [[4, 2], [0, 1], [3]]
-    assert list(blocks(np.asarray([], dtype=np.int64), 2)) == []
+def test_blocks_are_slices_that_cover_a_sequence_in_turn() -> None:
+    assert blocks(5, 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert blocks(0, 2) == []
 
 
 def test_a_batch_keeps_its_keys_on_another_device() -> None:
@@ -62,18 +65,69 @@ def test_logits_are_those_of_each_example_alone_in_the_batchers_order(
     assert alone.std(0).min() > 0.01, "examples differ"
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 1000])
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
 @pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
 def test_matching_scores_equal_a_loop_over_captions_and_images(
     batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int
 ) -> None:
-    images = batcher.images[[5, 0, 7], 0]
+    images = batcher.images[[5, 0, 7, 2, 9], 0]
+    boxes = batcher.task.regions.gather(images)["region_mask"].sum(1)
+    assert len(set(boxes.tolist())) > 1 and len(set(batcher.texts.lengths)) > 1
     scores = match_all(model, batcher, images, batch_size)
     assert not model.training
-    assert (scores.shape, scores.dtype) == ((11, 3), np.float32)
+    assert (scores.shape, scores.dtype) == ((11, 5), np.float32)
     for caption in range(11):
         for column, image in enumerate(images):
             with torch.no_grad():
                 alone = model(**batcher.rows(np.asarray([caption]), np.asarray([image])))
             assert scores[caption, column] == pytest.approx(alone.item(), abs=1e-5)
     assert scores.std(0).min() > 0.01 and scores.std(1).min() > 0.01, "captions and images differ"
+
+
+@pytest.mark.parametrize(("batch_size", "reads"), [(2, [2, 2, 1]), (4, [3, 2]), (5, [5]), (1000, [5])])
+@pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
+def test_regions_are_read_once_and_no_batch_is_larger_than_asked_for(
+    batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int, reads: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gather, found, rows = batcher.task.regions.gather, [], []
+
+    def recording(positions: np.ndarray, layout: RegionLayout) -> dict[str, torch.Tensor]:
+        found.append(len(positions))
+        return gather(positions, layout)
+
+    monkeypatch.setattr(batcher.task.regions, "gather", recording)
+    model.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True)
+    match_all(model, batcher, batcher.images[:5, 0], batch_size)
+    assert found == reads
+    assert max(rows) <= batch_size and sum(rows) == 11 * 5
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
+@pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
+def test_captions_with_the_same_text_tie(
+    batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int
+) -> None:
+    rows = batcher.dataset.to_dict()
+    rows["text"][8] = rows["text"][3] = rows["text"][6]
+    twins = Batcher(Dataset.from_dict(rows), batcher.task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+    images = batcher.images[:4, 0]
+    scores = match_all(model, twins, images, batch_size)
+    assert (scores[8] == scores[6]).all() and (scores[3] == scores[6]).all()
+    expected = match_all(model, batcher, images, batch_size)[[0, 1, 2, 6, 4, 5, 6, 7, 6, 9, 10]]
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+def test_one_text_meets_a_block_of_images_without_a_copy_of_their_regions() -> None:
+    regions = {"region_features": torch.rand(4, 3, 2), "region_mask": torch.ones(4, 3)}
+    ids = torch.arange(6).view(2, 3)
+    one = crossed(ids[:1], torch.ones(1, 3), regions)
+    assert one["region_features"].data_ptr() == regions["region_features"].data_ptr()
+    both = crossed(ids, torch.ones(2, 3), regions)
+    assert both["input_ids"].tolist() == 4 * [[0, 1, 2]] + 4 * [[3, 4, 5]]
+    assert torch.equal(both["region_features"], torch.cat([regions["region_features"]] * 2))
+
+
+def test_one_process_starts_no_process_group(batcher: Batcher, model: XUniterForVisionAndLanguage) -> None:
+    classify(model, batcher, batch_size=4)
+    assert not torch.distributed.is_initialized()

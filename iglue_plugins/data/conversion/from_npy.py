@@ -1,0 +1,43 @@
+"""Folders of <image>.npy and <image>_info.npy (the IGLUE release's X101 features, written by MMF's extraction)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from iglue_plugins.data.conversion.images import NO_INFO, Image, image_id, make_image
+from iglue_plugins.data.unpickling import load_npy
+from iglue_plugins.errors import UserError
+
+VOLTA_FIELDS = {"bbox": "boxes", "image_width": "img_w", "image_height": "img_h"}
+
+
+class NpySource:
+    """<image>.npy holds features (n, D); <image>_info.npy a dict with bbox (n, 4), image_width and image_height.
+
+    They may lie in folders of the folder. An image without its _info.npy is left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._files = sorted(file.relative_to(path) for file in path.rglob("*.npy") if not file.stem.endswith("_info"))
+        self.size = self.images = len(self._files)
+
+    def read(self, start: int) -> Iterator[Image]:
+        for relative in self._files[start:]:
+            file, name = self.path / relative, relative.with_suffix("").as_posix()
+            info_file = file.with_name(f"{file.stem}_info.npy")
+            features = load_npy(file)
+            where = str(info_file)
+            if info_file.exists():
+                info = load_npy(info_file)
+                info = info.item() if info.shape == () else info
+                if not isinstance(info, dict):
+                    raise UserError(f"{where}: found a {type(info).__name__}, expected a dict")
+                fields = {VOLTA_FIELDS[key]: value for key, value in info.items() if key in VOLTA_FIELDS}
+                yield make_image(name, {"features": features, **fields}, where)
+            else:
+                no_boxes = np.zeros((0, 4), dtype=np.float32)
+                yield Image(image_id(name, where), where, features, no_boxes, left_out=NO_INFO)

@@ -1,0 +1,62 @@
+"""The right answers of a task's test set, as the task reads them from its annotations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from iglue_plugins import registry
+from iglue_plugins.data.annotations import read_annotations
+from iglue_plugins.errors import UserError
+from iglue_plugins.evaluation.scoring import Gold
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.iglue import HOME, IGLUETask
+
+SPLIT = "test"
+
+
+def read_gold(name: str, language: str, data_root: str | None = None) -> Gold:
+    """The answers of a task's test split in a language.
+
+    xGQA's are English words whatever the question's language, so they are read from the English files.
+    data_root: the task's setting of this name; None leaves it unset.
+
+    Raises:
+        UserError: of the task: its name, its language, no data root, or its annotations.
+    """
+    task = _task(name, language, data_root)
+    retrieval, any_word = task.head == "matching", task.head == "answers"
+    read_in = task.source_language if any_word else language
+    data = task.load(SPLIT, read_in).select_columns(["id", "image_ids", "label"])[:]
+    images = [image_ids[0] for image_ids in data["image_ids"]]
+    answers = dict(zip(data["id"], images if retrieval else data["label"]))
+    if len(answers) < len(images):
+        raise UserError(f"task {name}: found an id twice in {SPLIT}/{read_in}, expected each id once")
+    choices = tuple(dict.fromkeys(images)) if retrieval else None if any_word else task.labels
+    left_out = _left_out(task, read_in, answers)
+    unlabelled = 0 if any_word or retrieval else sum(label not in choices for label in left_out.values())
+    return Gold(name, language, SPLIT, answers, choices, retrieval, frozenset(left_out), unlabelled)
+
+
+def _task(name: str, language: str, data_root: str | None) -> Task:
+    cls = registry.tasks.get(name)
+    if data_root is not None and "data_root" not in cls.Settings.model_fields:
+        raise UserError(f"--data-root: found '{data_root}', but task {name} brings its own data")
+    task = cls(cls.Settings(**({} if data_root is None else {"data_root": data_root})))
+    task.check(SPLIT, language)
+    if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(HOME):
+        raise UserError(f"--data-root: found none, expected the folder with IGLUE's annotations here or in {HOME}")
+    return task
+
+
+def _left_out(task: Task, language: str, scored: Mapping[str, str]) -> dict[str, str]:
+    """By id, the labels of the rows that the split's files have, or name as no part of it, and that are not scored."""
+    found: dict[str, str] = {}
+    for source in task.config.splits[SPLIT] if isinstance(task, IGLUETask) else ():
+        for name in (*source.file, *source.without) if language in source.languages else ():
+            path = task.datasets_folder / name.format(language=language)
+            if path.is_file():
+                rows = read_annotations(path, source.kind, language=language, labels=task.labels, keep_unknown=True,
+                                        store=source.store.format(language=language)).examples
+                found.update(zip(rows["id"][:], rows["label"][:]))
+    return {id_: label for id_, label in found.items() if id_ not in scored}

@@ -1,0 +1,259 @@
+"""What IGLUE's tasks share at full scale: examples from annotation files, regions from stores on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from datasets import Dataset
+from PIL import Image
+from pydantic import Field, create_model
+
+from iglue_plugins.data.annotations import Annotations, HubCopy, content_digest, read_annotations
+from iglue_plugins.data.annotations.caching import VERSION
+from iglue_plugins.data.stores import METADATA, RegionStores, read_metadata
+from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.tasks.base import Task, TaskSettings
+from iglue_plugins.tasks.config import IGLUEConfig, Shots, Source
+from iglue_plugins.tasks.volta import read_volta_task
+
+HOME = "IGLUE_HOME"  # the environment variable that stands in for data_root
+
+
+class IGLUESettings(TaskSettings):
+    """Where a task's data are; what of them is used."""
+
+    # Where data lie does not count in a run's fingerprint; what they hold does, by the task's.
+    incidental: ClassVar[frozenset[str]] = frozenset({
+        "data_root", "regions", "hub", "volta_tasks", "hard_negatives_file"})
+
+    data_root: Path | None = Field(
+        None, description="a folder with datasets/ as in the IGLUE repository, or that folder itself; default: "
+                          "the environment variable IGLUE_HOME")
+    regions: Path | None = Field(None, description="the folder of region stores; default: regions/ below data_root")
+    hub: bool | str = Field(
+        False, description="take the test set and its images from the copy on the model hub: at the pinned revision "
+                           "(true), at another one, or from a local folder laid out like it")
+    max_boxes: int | None = Field(None, ge=1, description="regions kept of an image; default: the task's")
+    volta_tasks: Path | None = Field(
+        None, description="a task file of VOLTA's, whose text length and number of regions replace the task's")
+
+
+def settings_of(config: IGLUEConfig, base: type[TaskSettings] = TaskSettings) -> type[IGLUESettings]:
+    """A task's settings: those of all, those of its kind, and the choices of auxiliary data that it has."""
+    every_shots = config.shots("few_shot")
+    return create_model(
+        "Settings", __base__=(IGLUESettings,) if base is TaskSettings else (IGLUESettings, base),
+        auxiliary=(Literal[config.auxiliary], Field(
+            config.auxiliary[0], description="training data in auxiliary languages: the machine-translated English "
+                                             "dev set, or the few-shot training examples")),
+        auxiliary_shots=(Literal[every_shots], Field(
+            config.auxiliary_shots, description="how many of few_shot")))
+
+
+class IGLUETask(Task):
+    """A task whose examples and regions are read from files, which its `config` lists."""
+
+    config: ClassVar[IGLUEConfig]
+    training_splits = {"source": "train", "auxiliary": "auxiliary", "few_shot": "few_shot"}
+
+    def __init__(self, settings: IGLUESettings | None = None) -> None:
+        super().__init__(settings)
+        self._read = cache(self._read_source)
+        if self.settings.volta_tasks is not None:
+            facts = read_volta_task(self.settings.volta_tasks, self.config.volta_task)
+            self.max_text_length, self.max_boxes = facts.max_text_length, facts.max_boxes
+        self.max_boxes = self.settings.max_boxes or self.max_boxes
+
+    # Where things are
+
+    @property
+    def data_root(self) -> Path:
+        """Raises UserError when neither the settings nor the environment name it."""
+        root = self.settings.data_root or os.environ.get(HOME)
+        if not root:
+            raise UserError(f"task {self.name}: found no data_root, expected task.data_root in the recipe, or the "
+                            f"environment variable {HOME}, to name the folder with IGLUE's data")
+        return Path(root)
+
+    @property
+    def datasets_folder(self) -> Path:
+        """The folder that IGLUE's repository calls datasets/."""
+        below = self.data_root / "datasets"
+        return below if below.is_dir() else self.data_root
+
+    @cached_property
+    def regions(self) -> RegionStores:
+        return RegionStores(self.settings.regions or self.data_root / "regions")
+
+    @cached_property
+    def hub(self) -> HubCopy | None:
+        """The copy that the settings ask for."""
+        facts, chosen = self.config.hub, self.settings.hub
+        if chosen is False:
+            return None
+        if isinstance(chosen, str) and Path(chosen).is_dir():
+            return HubCopy(self.name, chosen, None, self.labels)
+        return HubCopy(self.name, facts.repository, facts.revision if chosen is True else chosen, self.labels)
+
+    def picture(self, image_id: str) -> Image.Image:
+        """An image of the test set from the hub's copy, decoded."""
+        if self.hub is None:
+            raise UserError(f"task {self.name} has region features only, expected task.hub to be set for pictures")
+        store, _, name = image_id.rpartition("/")
+        for source in self.config.splits["test"]:
+            for language in source.languages:
+                if language in self.config.hub.languages and source.store.format(language=language) == store:
+                    return self.hub.picture(language, name)
+        raise UserError(f"image '{image_id}' is none of the test set, whose pictures {self.hub} has")
+
+    # Examples
+
+    def load(self, split: str, language: str, shots: Shots | None = None) -> Dataset:
+        """The examples of a split in a language, in the file's order.
+
+        shots: for few_shot only, and needed there. What a file's reading leaves out is counted on stderr, once.
+
+        Raises:
+            UserError: the task has no such split, language or shots, or their file is not there or damaged.
+        """
+        self.check(split, language)
+        if split != "auxiliary":
+            source, count = split, shots
+        elif shots is not None:
+            raise UserError(f"task {self.name}: found {shots} shots for split 'auxiliary', expected them in "
+                            "task.auxiliary_shots")
+        elif self.settings.auxiliary == "few_shot":
+            source, count = "few_shot", self.settings.auxiliary_shots
+        else:
+            source, count = "dev_translated", None
+        self._check_source(split, source, language, count)
+        return self._read(source, language, None if count is None else str(count))
+
+    def few_shot_validation(self, language: str, source_language: str) -> tuple[str, str]:
+        own = self.config.few_shot_validation
+        return (own, language) if own else super().few_shot_validation(language, source_language)
+
+    def keeps_unknown(self, split: str) -> bool:
+        """Whether a split keeps examples with a label that the task does not have."""
+        return False
+
+    def _check_source(self, split: str, source: str, language: str, shots: Shots | None) -> None:
+        """split: the one asked for. source: the one of the configuration that it stands for."""
+        place, languages = f"task {self.name}: split '{split}'", self.config.split_languages(source)
+        if language not in languages:
+            raise UserError(f"{place}: found language '{language}'{nearest(language, languages)}")
+        choices = [str(choice) for choice in self.config.shots(source, language)]
+        if (choices or shots is not None) and str(shots) not in choices:
+            expected = f"one of {', '.join(choices)}" if choices else "none"
+            raise UserError(f"{place} in '{language}': found {shots or 'no'} shots, expected {expected}")
+
+    def _read_source(self, split: str, language: str, shots: str | None) -> Dataset:
+        if split == "test" and self.hub is not None and language in self.config.hub.languages:
+            source, place = self._sources(split, language, shots)[0], str(self.hub)
+            store = source.store.format(language=language)
+            found = self.hub.read(language, store, keep_unknown=self.keeps_unknown(split))
+        else:
+            source, path = self._source(split, language, shots)
+            place = str(path)
+            found = read_annotations(
+                path, source.kind, language=language, store=source.store.format(language=language),
+                labels=self.labels, keep_unknown=self.keeps_unknown(split))
+        examples = self._without(found.examples, source)
+        if not any(caption is not None for caption in examples[:1]["caption"]):
+            examples = examples.remove_columns("caption")
+        self._report(place, found, len(examples), source.count("examples", language, shots), split)
+        return examples
+
+    def _sources(self, split: str, language: str, shots: str | None) -> list[Source]:
+        return [source for source in self.config.splits[split] if language in source.languages
+                and (shots is None or shots in map(str, source.shots))]
+
+    def _paths(self, source: Source, language: str, shots: str | None) -> list[Path]:
+        return [self.datasets_folder / name.format(language=language, shots=shots) for name in source.file]
+
+    def present(self, split: str, language: str, shots: str | None) -> tuple[Source, Path] | None:
+        """The first source whose file is there, and the file."""
+        return next(((source, path) for source in self._sources(split, language, shots)
+                     for path in self._paths(source, language, shots) if path.is_file()), None)
+
+    def _source(self, split: str, language: str, shots: str | None) -> tuple[Source, Path]:
+        if found := self.present(split, language, shots):
+            return found
+        first = self._sources(split, language, shots)[0]
+        raise UserError(f"{self._paths(first, language, shots)[0]}: found no such file, expected the examples of task "
+                        f"{self.name}, split '{split}', in '{language}', from {self.config.origins[first.origin]}")
+
+    def _without(self, examples: Dataset, source: Source) -> Dataset:
+        """The examples but those of the source's `without`."""
+        if not source.without:
+            return examples
+        left_out: set[str] = set()
+        for name in source.without:
+            path = self.datasets_folder / name
+            if not path.is_file():
+                raise UserError(f"{path}: found no such file, expected the questions that are not in the test set of "
+                                f"task {self.name}, from {self.config.origins[source.origin]}")
+            left_out.update(read_annotations(path, source.kind, language=self.source_language, store=source.store,
+                                             labels=self.labels, keep_unknown=True).examples["id"][:])
+        return examples.select([i for i, id_ in enumerate(examples["id"][:]) if id_ not in left_out])
+
+    def _report(self, place: str, found: Annotations, count: int, published: int | None, split: str) -> None:
+        """Say what is not as one would expect of a file; ids that are there twice are an error but in training data."""
+        counts = found.counts
+        if counts.repeated and split != "train":
+            raise UserError(f"{place}: found the id '{counts.first_repeated}' more than once, expected each id once")
+        notes = []
+        if counts.unlabelled:
+            notes.append(f"left out {counts.unlabelled} of {counts.unlabelled + len(found.examples)} rows, which have "
+                         "none of the task's labels")
+        if counts.repeated:
+            notes.append(f"found ids of earlier rows in {counts.repeated}, '{counts.first_repeated}' first")
+        if published not in (None, count):
+            notes.append(f"found {count} examples, {published} are published")
+        if notes:
+            print(f"{place}: {'; '.join(notes)}", file=sys.stderr)
+
+    # What changes when the data do
+
+    def fingerprint(self) -> str:
+        """Of the content of every annotation file of the task that is there, and of its region stores.
+
+        Files are found by their names in `config`, so the folder that they lie in does not count.
+        """
+        content = {
+            "reader": VERSION,
+            "labels": self.config.labels,
+            "reading": [self.max_text_length, self.max_boxes, self.global_region_takes_a_box],
+            "splits": {split: [source.model_dump(exclude={"origin", "examples", "unlabelled"}) for source in sources]
+                       for split, sources in self.config.splits.items()},
+            "files": self.digests(),
+            "regions": {name: read_metadata(self.regions.folder / name).fingerprint for name in self._store_names()
+                        if (self.regions.folder / name / METADATA).is_file()},
+            "hub": self.hub and self.hub.fingerprint(),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def digests(self) -> dict[str, str]:
+        """Of the content of every file that `load` may read and that is there, by name."""
+        return {path.relative_to(self.datasets_folder).as_posix(): content_digest(path)
+                for path in sorted(set(self._files()))}
+
+    def _files(self) -> Iterator[Path]:
+        for split, sources in self.config.splits.items():
+            for source in sources:
+                yield from filter(Path.is_file, (self.datasets_folder / name for name in source.without))
+            for language in self.config.split_languages(split):
+                for shots in self.config.shots(split, language) or (None,):
+                    if found := self.present(split, language, None if shots is None else str(shots)):
+                        yield found[1]
+
+    def _store_names(self) -> list[str]:
+        return sorted({source.store.format(language=language) for sources in self.config.splits.values()
+                       for source in sources for language in source.languages})

@@ -1,0 +1,176 @@
+"""Examples as a data set that is kept, and when it is made anew."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+from iglue_plugins.data.annotations import caching, content_digest, read_annotations
+from iglue_plugins.data.annotations.caching import Annotations
+from iglue_plugins.errors import UserError
+
+Make, Write = Callable[..., dict[str, Any]], Callable[..., Path]
+
+
+@pytest.fixture
+def read(labels: tuple[str, ...]) -> Callable[..., Annotations]:
+    return partial(read_annotations, kind="xvnli", language="es", store="flickr30k", labels=labels)
+
+
+def replace(path: Path, old: str, new: str, seconds_later: int = 0) -> None:
+    """Change a file's content; its time of change stays as it was, or is some seconds later."""
+    before = path.stat()
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + seconds_later * 10**9))
+
+
+def test_the_columns(annotation: Make, json_lines: Write, read: Callable[..., Annotations]) -> None:
+    examples = read(json_lines(annotation("xvnli"))).examples
+    assert examples[0] == {
+        "id": "42.jpg#2r1c", "image_ids": ["flickr30k/42"], "text": "Está contenta.", "language": "es",
+        "label": "neutral", "caption": "Una mujer ríe."}
+    assert examples.features == caching.FEATURES
+
+
+def test_a_column_without_a_value_is_of_the_same_type(annotation: Make, json_lines: Write) -> None:
+    examples = read_annotations(json_lines(annotation("nlvr2")), "nlvr2", language="en", store="nlvr2",
+                                labels=("False", "True")).examples
+    assert examples[0]["caption"] is None
+    assert examples[0]["image_ids"] == ["nlvr2/dev-850-0-img0", "nlvr2/dev-850-0-img1"]
+    assert examples.features == caching.FEATURES
+
+
+def test_rows_without_a_label_are_left_out_and_counted(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations]
+) -> None:
+    path = json_lines(*(annotation("xvnli", pairID=str(i), gold_label="-" if i % 3 else "neutral") for i in range(9)))
+    for _ in ("read", "found again"):
+        found = read(path)
+        assert (found.examples["id"][:], found.counts.unlabelled) == (["0", "3", "6"], 6)
+    kept = read(path, keep_unknown=True)
+    assert (kept.examples["id"][:], kept.counts.unlabelled) == ([str(i) for i in range(9)], 0)
+
+
+def test_ids_that_come_again_are_kept_and_counted(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations]
+) -> None:
+    found = read(json_lines(*(annotation("xvnli", pairID=id_) for id_ in "abcbbc")))
+    assert found.examples["id"][:] == ["a", "b", "c", "b", "b", "c"]
+    assert (found.counts.repeated, found.counts.first_repeated) == (3, "b")
+
+
+def test_many_rows_keep_their_order(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caching, "ROWS_AT_ONCE", 7)
+    path = json_lines(*(annotation("xvnli", pairID=str(i), sentence2=f"text {i}") for i in range(50)))
+    examples = read(path).examples
+    assert examples["id"][:] == [str(i) for i in range(50)]
+    assert examples["text"][:] == [f"text {i}" for i in range(50)]
+
+
+@pytest.mark.parametrize(("gold_labels", "message"), [("", "found no examples, expected at least one"),
+                                                      ("--", "found no examples with a label, expected at least one")])
+def test_a_file_without_examples(
+    gold_labels: str, message: str, annotation: Make, json_lines: Write, read: Callable[..., Annotations], cache: Path
+) -> None:
+    path = json_lines(*(annotation("xvnli", gold_label=label) for label in gold_labels))
+    with pytest.raises(UserError, match=f"^{path}: {message}$"):
+        read(path)
+    assert not [*cache.iterdir()]
+
+
+def test_a_file_is_read_once(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations], cache: Path
+) -> None:
+    path = json_lines(annotation("xvnli"))
+    read(path)
+    kept = sorted(cache.iterdir())
+    replace(path, "contenta", "sentada.")  # as long, and as old
+    assert read(path).examples["text"][:] == ["Está contenta."]
+    assert sorted(cache.iterdir()) == kept and {file.suffix for file in kept} == {".arrow", ".json"}
+
+
+@pytest.mark.parametrize(("new", "seconds_later"), [("dormida.", 1), ("sentadísima", 0)])
+def test_a_file_that_changed_is_read_again(
+    new: str, seconds_later: int, annotation: Make, json_lines: Write, read: Callable[..., Annotations]
+) -> None:
+    path = json_lines(annotation("xvnli"))
+    before = read(path).examples
+    replace(path, "contenta", new, seconds_later)
+    assert read(path).examples["text"][:] == [f"Está {new}."]
+    assert before["text"][:] == ["Está contenta."]
+
+
+def test_what_else_the_examples_depend_on(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations], labels: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = json_lines(annotation("xvnli"), annotation("xvnli", gold_label="-", pairID="unlabelled"))
+    read(path)
+    assert read(path, language="fr").examples["language"][:] == ["fr"]
+    assert read(path, store="other").examples["image_ids"][:] == [["other/42"]]
+    assert len(read(path, keep_unknown=True).examples) == 2
+    with pytest.raises(UserError, match="found gold_label 'neutral', expected one of entailment, -"):
+        read(path, labels=("entailment",))
+    with pytest.raises(UserError, match="found no 'left_img'"):
+        read(path, kind="marvl")
+    elsewhere = path.rename(path.with_name("elsewhere.jsonl"))
+    replace(elsewhere, "contenta", "sentada.")
+    assert read(elsewhere).examples["text"][:] == ["Está sentada.."]
+    replace(elsewhere, "sentada.", "contenta")
+    monkeypatch.setattr(caching, "VERSION", caching.VERSION + 1)
+    assert read(elsewhere).examples["text"][:] == ["Está contenta."]
+
+
+def test_a_reading_that_fails_leaves_nothing(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations], cache: Path
+) -> None:
+    path = json_lines(annotation("xvnli"), annotation("xvnli", gold_label="x"))
+    with pytest.raises(UserError, match="line 2"):
+        read(path)
+    assert not [*cache.iterdir()]
+    replace(path, '"x"', '"-"')
+    assert len(read(path).examples) == 1
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, read: Callable[..., Annotations]) -> None:
+    for reading in (read, content_digest):
+        with pytest.raises(UserError, match="/none: cannot be read .No such file or directory., expected an"):
+            reading(tmp_path / "none")
+    with pytest.raises(UserError, match=f"^{tmp_path}: cannot be read .Is a directory., expected an annotation file$"):
+        content_digest(tmp_path)
+
+
+def test_a_cache_that_cannot_be_written(
+    annotation: Make, json_lines: Write, read: Callable[..., Annotations], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "taken").touch()
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "taken")
+    with pytest.raises(UserError, match="/taken/iglue_plugins: cannot be written to .*; HF_DATASETS_CACHE names"):
+        read(json_lines(annotation("xvnli")))
+
+
+@pytest.mark.parametrize("size", [10, caching.SMALL + 10])
+def test_the_digest_of_a_file(size: int, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("a" * size)
+    for later, letter in enumerate("aab"):
+        replace(path, "a", letter, later)
+        assert content_digest(path) == hashlib.sha256(letter.encode() * size).hexdigest()
+
+
+def test_a_large_file_is_digested_once(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("a" * caching.SMALL)
+    before = content_digest(path)
+    replace(path, "a", "b")
+    assert content_digest(path) == before and len([*cache.iterdir()]) == 1

@@ -1,0 +1,194 @@
+"""One store: what gather returns, look-up, other processes, and folders that hold no whole store."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import pickle
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from torch import Tensor
+
+from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
+from iglue_plugins.data.stores import MappedRegions
+from iglue_plugins.errors import UserError
+
+LAYOUTS = [RegionLayout(global_region, size, most)
+           for global_region in (True, False) for size in (5, 7) for most in (None, 1, 3, 100)]
+
+
+@pytest.fixture(scope="module")
+def images(random_images: Callable) -> dict[str, tuple]:
+    return random_images(7)
+
+
+@pytest.fixture(scope="module")
+def store(write_store: Callable, images: dict[str, tuple], tmp_path_factory: pytest.TempPathFactory) -> MappedRegions:
+    return MappedRegions(write_store(tmp_path_factory.mktemp("stores") / "store", images))
+
+
+def in_memory(images: dict[str, tuple]) -> InMemoryRegions:
+    regions = InMemoryRegions(feature_size=5, max_boxes=6)
+    for name, (features, boxes, width, height) in images.items():
+        regions.add({name: (features, boxes)}, width, height)
+    return regions
+
+
+def assert_equal(found: dict[str, Tensor], expected: dict[str, Tensor], **tolerance: float) -> None:
+    assert list(found) == list(expected)
+    for key, value in expected.items():
+        torch.testing.assert_close(found[key], value, **tolerance)  # shape and dtype, too
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
+@pytest.mark.parametrize("names", [["0"], ["3", "1", "3"], ["5", "0", "6", "2", "1"]])
+def test_gather_returns_what_a_store_in_memory_does(
+    layout: RegionLayout, names: list[str], store: MappedRegions, images: dict[str, tuple]
+) -> None:
+    expected = in_memory(images)
+    assert_equal(store.gather(store.index(names), layout), expected.gather(expected.index(names), layout))
+
+
+def test_images_of_one_number_of_boxes(random_images: Callable, write_store: Callable, tmp_path: Path) -> None:
+    images = random_images(4, boxes=6)
+    store, expected = MappedRegions(write_store(tmp_path / "store", images)), in_memory(images)
+    names = ["2", "0", "3"]
+    assert_equal(store.gather(store.index(names)), expected.gather(expected.index(names)))
+
+
+def test_float16_is_the_default_and_near(write_store: Callable, images: dict[str, tuple], tmp_path: Path) -> None:
+    store, expected = MappedRegions(write_store(tmp_path / "half", images, "float16")), in_memory(images)
+    found = store.gather(store.index(images))
+    assert store.metadata.dtype == "float16"
+    assert_equal(found, expected.gather(expected.index(images)), rtol=1e-3, atol=1e-3)
+    assert (found["region_features"] != expected.gather(expected.index(images))["region_features"]).any()
+
+
+def test_a_batch_is_a_copy(store: MappedRegions) -> None:
+    before = store.gather([0, 1])
+    store.gather([0, 1])["region_features"].zero_()
+    assert_equal(store.gather([0, 1]), before)
+
+
+def test_look_up(store: MappedRegions, images: dict[str, tuple]) -> None:
+    assert len(store) == 7
+    assert store.feature_size == 5
+    assert sorted(store.ids) == sorted(images)
+    assert "3" in store
+    assert "x" not in store
+    positions = store.index(iter(store.ids))
+    assert positions.tolist() == list(range(7))
+    assert positions.dtype == store.index([]).dtype == np.int64
+    with pytest.raises(UserError) as error:
+        store.index(["3", "x/7"])
+    assert str(error.value) == f"image 'x/7' has no region features among the 7 in {store.folder}"
+
+
+def test_an_image(store: MappedRegions, images: dict[str, tuple]) -> None:
+    features, boxes, width, height = images["3"]
+    (position,) = store.index(["3"])
+    np.testing.assert_allclose(store.features(position), [features.mean(0), *features], rtol=1e-6)
+    np.testing.assert_array_equal(store.boxes(position), boxes)
+    assert store.size(position) == (width, height)
+
+
+def test_it_pickles_as_its_path(store: MappedRegions) -> None:
+    data = pickle.dumps(store)
+    assert len(data) < 500
+    assert_equal(pickle.loads(data).gather([2, 4]), store.gather([2, 4]))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_it_is_read_in_forked_processes(store: MappedRegions) -> None:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        found = pool.map(sum_of_features, [(store, [2, 4]), (store, [1])])
+    assert found == [sum_of_features((store, [2, 4])), sum_of_features((store, [1]))]
+
+
+def sum_of_features(request: tuple[MappedRegions, list[int]]) -> float:
+    store, positions = request
+    return store.gather(positions)["region_features"].sum().item()
+
+
+def test_the_fingerprint_is_of_the_content(
+    write_store: Callable, images: dict[str, tuple], store: MappedRegions, tmp_path: Path
+) -> None:
+    def fingerprint(name: str, changed: dict[str, tuple], dtype: str = "float32") -> str:
+        return MappedRegions(write_store(tmp_path / name, changed, dtype)).fingerprint()
+
+    features, boxes, width, height = images["3"]
+    others = [
+        fingerprint("feature", images | {"3": (features + 1e-3, boxes, width, height)}),
+        fingerprint("box", images | {"3": (features, boxes + 1e-3, width, height)}),
+        fingerprint("width", images | {"3": (features, boxes, width + 1, height)}),
+        fingerprint("fewer", {name: image for name, image in images.items() if name != "3"}),
+        fingerprint("name", {"x" * (name == "3") + name: image for name, image in images.items()}),
+        fingerprint("dtype", images, "float16"),
+    ]
+    assert len({store.fingerprint(), *others}) == 7
+    assert fingerprint("again", images) == store.fingerprint()
+
+
+@pytest.mark.parametrize("make", [None, "empty", "unfinished"])
+def test_a_folder_without_a_store(make: str | None, tmp_path: Path) -> None:
+    folder = tmp_path / "flickr30k"
+    if make:
+        (folder / make).mkdir(parents=True)
+    with pytest.raises(UserError) as error:
+        MappedRegions(folder)
+    assert str(error.value) == f"{folder}: " + (
+        "found an unfinished store, expected a whole one; run its `iglue data convert` command again, which goes on "
+        "where it stopped" if make == "unfinished" else
+        f"found no store of region features, expected one; make it with `iglue data convert SOURCE {folder}`")
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-10])
+
+
+def edit_index(**columns: Callable[[list], list]) -> Callable[[Path], None]:
+    def edit(path: Path) -> None:
+        table = pq.read_table(path)
+        for name, change in columns.items():
+            number = table.column_names.index(name)
+            field = table.schema.field(name)
+            table = table.set_column(number, field, pa.array(change(table[name].to_pylist()), field.type))
+        pq.write_table(table, path)
+
+    return edit
+
+
+def edit_metadata(**values: object) -> Callable[[Path], None]:
+    return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(("file", "damage", "message"), [
+    ("features.bin", cut, "found 570 bytes, expected 580"),
+    ("features.bin", Path.unlink, "found 0 bytes, expected 580"),
+    ("features.bin", lambda path: path.write_bytes(path.read_bytes() + b"x"), "found 581 bytes, expected 580"),
+    ("index.parquet", cut, "found "),
+    ("index.parquet", Path.unlink, "found "),
+    ("index.parquet", lambda path: path.write_bytes(b"no Parquet"), "found "),
+    ("index.parquet", edit_index(offset=lambda offsets: [*offsets[:-1], 10**6]), "found 7 images with 22 boxes, or"),
+    ("index.parquet", edit_index(num_boxes=lambda counts: [*counts[:-1], 10**6]), "found 7 images with 1000021 boxes"),
+    ("store.json", cut, "found "),
+    ("store.json", edit_metadata(format=2), "found "),
+    ("store.json", edit_metadata(images=8), None),
+    ("store.json", edit_metadata(feature_size=6), None),
+])
+def test_a_damaged_store(
+    file: str, damage: Callable[[Path], None], message: str | None, store: MappedRegions, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(store.folder, tmp_path / "store")
+    damage(folder / file)
+    with pytest.raises(UserError, match=r"(copy or )?convert the store again$") as error:
+        MappedRegions(folder)
+    if message:
+        assert str(error.value).startswith(f"{folder / file}: {message}")

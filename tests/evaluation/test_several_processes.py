@@ -1,0 +1,46 @@
+"""Evaluation by two and by three processes, as a launcher starts them, against evaluation by one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+SCRIPT = Path(__file__).with_name("evaluate_in_processes.py")
+
+
+@pytest.fixture(scope="module")
+def outcomes(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict]]:
+    """What each process finds, where one, two and three of them evaluate."""
+    folder = tmp_path_factory.mktemp("processes")
+    ended = subprocess.run([sys.executable, SCRIPT, tiny_checkpoint, folder], capture_output=True, text=True,
+                           timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    return {count: [torch.load(folder / f"{count}-{rank}.pt", weights_only=False) for rank in range(count)]
+            for count in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_every_process_has_what_one_process_finds(outcomes: dict[int, list[dict]], count: int) -> None:
+    (alone,) = outcomes[1]
+    assert alone["processes"] == 1
+    for found in outcomes[count]:
+        assert found["processes"] == count
+        for key in ("classify 3", "classify 100", "match 3", "match 10", "match 100"):
+            assert torch.equal(found[key], alone[key]), key
+        assert found["evaluate"] == alone["evaluate"]
+    assert alone["match 3"].std() > 0.01 and alone["classify 3"].std() > 0.01, "pairs and examples differ"
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_example_and_each_pair_is_scored_by_one_process_only(
+    outcomes: dict[int, list[dict]], count: int
+) -> None:
+    (alone,) = outcomes[1]
+    images_a_text, classified, matched = 2, 2, 4
+    assert sum(alone["rows"]) == classified * 11 * images_a_text + matched * 7 * 7
+    assert sorted(sum((found["rows"] for found in outcomes[count]), [])) == sorted(alone["rows"])
+    assert 0 < max(sum(found["rows"]) for found in outcomes[count]) < sum(alone["rows"])

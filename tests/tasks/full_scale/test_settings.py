@@ -1,0 +1,207 @@
+"""The full-scale tasks' fingerprints, how they are read, the copies on the hub, and a model that sees them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, Features, Image, Value
+from PIL import Image as Pictures
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.models import XUniterConfig
+from iglue_plugins.models.plugin import XUniter
+from iglue_plugins.tasks.iglue import IGLUETask
+
+Put, Make = Callable[..., Path], Callable[..., IGLUETask]
+FULL = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])
+
+VOLTA = """
+TASK19:
+  name: XVNLI
+  type: VL-tri-classifier
+  process: normal
+  loss: BCEWithLogitLoss
+  num_labels: 3
+  max_seq_length: 50
+  max_region_num: 100
+  batch_size: 128
+"""
+
+
+# Fingerprints
+
+
+def test_the_same_data_elsewhere_have_the_same_fingerprint(
+    put: Put, put_regions: Put, make: Make, data_root: Path
+) -> None:
+    put("XVNLI/annotations/ar/test.jsonl")
+    put_regions("flickr30k", "012")
+    shutil.copytree(data_root, data_root.parent / "copy")
+    assert make("xvnli").fingerprint() == make("xvnli").fingerprint()
+    assert make("xvnli", data_root=str(data_root.parent / "copy")).fingerprint() == make("xvnli").fingerprint()
+    assert make("xvnli", data_root=str(data_root / "datasets"), regions=str(data_root / "regions")
+                ).fingerprint() == make("xvnli").fingerprint()
+
+
+@pytest.mark.parametrize("file", [
+    "XVNLI/annotations/en/train.jsonl", "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl",
+    "XVNLI/annotations/ru/train_48.jsonl", "XVNLI/annotations/es/test.jsonl",
+])
+def test_the_content_of_every_file_counts(file: str, put: Put, make: Make) -> None:
+    found = {make("xvnli").fingerprint()}
+    for content in ({}, {"gold_label": "entailment"}):
+        put(file, **content)
+        found.add(make("xvnli").fingerprint())
+    assert len(found) == 3
+
+
+def test_a_file_that_is_not_read_does_not_count(put: Put, make: Make) -> None:
+    put("XVNLI/annotations/en/train.jsonl")
+    before = make("xvnli").fingerprint()
+    put("XVNLI/annotations/en/snli_ve_train.jsonl")
+    put("XVNLI/annotations/it/test.jsonl")
+    put("marvl/zero_shot/annotations/marvl-sw.jsonl")
+    assert make("xvnli").fingerprint() == before
+
+
+def test_answers_and_questions_that_are_left_out_count(put: Put, put_answers: Put, make: Make) -> None:
+    found = {make("xgqa").fingerprint()}
+    put_answers()
+    found.add(make("xgqa").fingerprint())
+    put("xGQA/annotations/few_shot/en/dev.json")
+    found.add(make("xgqa").fingerprint())
+    put_answers(["yes"])
+    found.add(make("xgqa").fingerprint())
+    assert len(found) == 4
+
+
+def test_region_stores_count(put_regions: Put, make: Make) -> None:
+    found = {make("marvl").fingerprint()}
+    store = put_regions("marvl-sw", "01")
+    found.add(make("marvl").fingerprint())
+    shutil.rmtree(store)
+    put_regions("marvl-sw", "01", seed=1)
+    found.add(make("marvl").fingerprint())
+    assert len(found) == 3
+    put_regions("marvl-sw_fewshot", "01")  # of no split
+    assert make("marvl").fingerprint() in found
+
+
+def test_other_readings_have_other_fingerprints(make: Make, tmp_path: Path, data_root: Path) -> None:
+    (tmp_path / "tasks.yml").write_text(VOLTA)
+    (tmp_path / "hard_negative.pkl").write_bytes(b"any")
+    settings: list[dict[str, Any]] = [
+        {}, {"max_boxes": 10}, {"hub": True}, {"hub": "other"}, {"volta_tasks": str(tmp_path / "tasks.yml")}]
+    assert len({make("xvnli", **given).fingerprint() for given in settings}) == len(settings)
+    assert make("xvnli", max_boxes=36).fingerprint() == make("xvnli").fingerprint()
+    assert make("xflickrco").fingerprint() != make(
+        "xflickrco", hard_negatives_file=str(tmp_path / "hard_negative.pkl")).fingerprint()
+
+
+@FULL
+def test_settings_that_name_paths_do_not_count_by_themselves(name: str, make: Make) -> None:
+    settings = type(make(name).settings)
+    paths = {key for key, field in settings.model_fields.items() if "Path" in str(field.annotation)}
+    assert paths == {"data_root", "regions", "volta_tasks"}
+    assert paths | {"hub"} <= settings.incidental
+
+
+# Reading as VOLTA does
+
+
+@pytest.mark.parametrize(("name", "regions"), [("xvnli", 36), ("xgqa", 37), ("marvl", 37), ("xflickrco", 37)])
+def test_regions_of_an_image(name: str, regions: int, make: Make) -> None:
+    with_global, without = XUniterConfig(), XUniterConfig(global_region=False)
+    assert make(name).region_layout(with_global).max_regions == regions
+    assert make(name).region_layout(without).max_regions == 36
+    assert make(name, max_boxes=10).region_layout(without).max_regions == 10
+
+
+def test_volta_says_how_texts_and_regions_are_read(make: Make, tmp_path: Path) -> None:
+    path = tmp_path / "tasks.yml"
+    path.write_text(VOLTA)
+    task = make("xvnli", volta_tasks=str(path))
+    assert (task.max_text_length, task.max_boxes) == (50, 100)
+    assert make("xvnli", volta_tasks=str(path), max_boxes=7).max_boxes == 7
+    assert (make("xvnli").max_text_length, make("xgqa").max_text_length) == (80, 40)
+    with pytest.raises(UserError, match=f"^{path}: found no TASK15"):
+        make("xgqa", volta_tasks=str(path))
+
+
+# The hub's copies
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Two rows of XVNLI in each language, with red images; one is unlabelled."""
+    file, folder = io.BytesIO(), tmp_path / "copy"
+    Pictures.new("RGB", (4, 3), (255, 0, 0)).save(file, "PNG")
+    rows = [{"label": label, "caption": "c", "hypothesis": f"h{i}", "caption_id": "c", "pair_id": f"p{i}",
+             "flikr30k_id": f"{i}.jpg", "image": {"bytes": file.getvalue(), "path": None}}
+            for i, label in enumerate(("neutral", "-"))]
+    features = Features({key: Value("string") for key in rows[0]} | {"image": Image()})
+    (folder / "data").mkdir(parents=True)
+    for language in ("en", "ar", "es", "fr", "ru"):
+        Dataset.from_list(rows, features=features).to_parquet(folder / "data" / f"{language}-00000-of-00001.parquet")
+    return folder
+
+
+def test_the_test_set_comes_from_the_copy_if_asked(
+    copy: Path, put: Put, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put("XVNLI/annotations/fr/test.jsonl")
+    put("XVNLI/annotations/fr/train_1.jsonl")
+    task = make("xvnli", hub=str(copy))
+    assert task.load("test", "fr")["text"][:] == ["h0"]
+    assert capsys.readouterr().err.endswith(
+        f"{copy}: left out 1 of 2 rows, which have none of the task's labels; found 1 examples, 1150 are published\n")
+    assert len(task.load("few_shot", "fr", 1)) == 3
+    assert len(make("xvnli").load("test", "fr")) == 3
+    assert task.fingerprint() != make("xvnli").fingerprint()
+
+
+def test_a_picture_of_the_copy(copy: Path, make: Make) -> None:
+    task = make("xvnli", hub=str(copy))
+    assert task.picture("flickr30k/0").convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+    with pytest.raises(UserError, match="^image 'gqa/0' is none of the test set, whose pictures "):
+        task.picture("gqa/0")
+    with pytest.raises(UserError, match="^task xvnli has region features only, expected task.hub to be set"):
+        make("xvnli").picture("flickr30k/0")
+
+
+def test_the_copy_that_is_meant(make: Make, copy: Path) -> None:
+    pinned = make("xvnli").config.hub
+    assert make("xvnli").hub is None
+    assert str(make("xvnli", hub=True).hub) == f"{pinned.repository}@{pinned.revision}"
+    assert str(make("xvnli", hub="main").hub) == f"{pinned.repository}@main"
+    assert str(make("xvnli", hub=str(copy)).hub) == str(copy)
+
+
+# A model
+
+
+@pytest.mark.parametrize(("name", "file", "store", "names"), [
+    ("xvnli", "XVNLI/annotations/fr/test.jsonl", "flickr30k", ["0", "1", "2"]),
+    ("xgqa", "xGQA/annotations/few_shot/zh/test.json", "gqa", ["n0", "n1", "n2"]),
+    ("marvl", "marvl/zero_shot/annotations/marvl-zh.jsonl", "marvl-zh", ["9-0", "9-1", "9-2", "9-3"]),
+    ("xflickrco", "xFlickrCO/annotations/zh/test.jsonl", "xflickrco-test", ["0", "1", "2"]),
+])
+def test_a_model_is_evaluated(
+    name: str, file: str, store: str, names: list[str], put: Put, put_regions: Put, put_answers: Put, make: Make,
+    tiny_checkpoint: Path,
+) -> None:
+    put_answers()
+    put(file)
+    put_regions(store, names)
+    task = make(name)
+    model, tokenizer = XUniter(XUniter.Settings(checkpoint=str(tiny_checkpoint))).load()
+    model.set_head(task.head, task.num_labels)
+    language = "fr" if name == "xvnli" else "zh"
+    rows, scores = task.evaluate(model, tokenizer, "test", language)
+    assert [row["id"] for row in rows] == task.load("test", language)["id"][:]
+    assert scores[task.main_metric] == pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))

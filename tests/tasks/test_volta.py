@@ -1,0 +1,93 @@
+"""Reading VOLTA's task files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.tasks.volta import read_volta_task, read_volta_tasks
+
+NLI: dict[str, Any] = {
+    "name": "XVNLI", "type": "VL-tri-classifier", "loss": "BCEWithLogitLoss", "process": "normal", "task_id": 19,
+    "dataroot": "/data/XVNLI", "features_h5path1": "/data/flickr30k.lmdb", "features_h5path2": "",
+    "train_annotations_jsonpath": "/data/XVNLI/annotations", "val_annotations_jsonpath": "/data/XVNLI/annotations",
+    "max_seq_length": 80, "max_region_num": 36, "num_labels": 3, "batch_size": 128, "eval_batch_size": 512,
+    "train_split": "train", "val_split": "dev", "lr": 0.00002, "num_epoch": 10,
+}
+GQA = {key: value for key, value in NLI.items() if key not in ("num_labels", "lr", "num_epoch")} | {
+    "name": "GQA", "type": "VL-classifier-GQA", "num_labels": 1842}
+
+
+def write(folder: Path, tasks: Any) -> Path:
+    (folder / "tasks.yml").write_text(yaml.safe_dump(tasks))
+    return folder / "tasks.yml"
+
+
+def test_the_facts_of_a_task(tmp_path: Path) -> None:
+    found = read_volta_task(write(tmp_path, {"TASK19": NLI}), "TASK19")
+    assert found.model_dump() == {
+        "name": "XVNLI", "head": "classifier", "loss": "binary_cross_entropy", "num_labels": 3, "max_text_length": 80,
+        "max_boxes": 36, "batch_size": 128, "learning_rate": 2e-5, "epochs": 10,
+        "splits": {"train": "train", "val": "dev"},
+        "files": {"dataroot": "/data/XVNLI", "train_annotations_jsonpath": "/data/XVNLI/annotations",
+                  "val_annotations_jsonpath": "/data/XVNLI/annotations", "features_h5path1": "/data/flickr30k.lmdb"},
+    }
+
+
+def test_a_file_for_testing_says_nothing_of_training(tmp_path: Path) -> None:
+    found = read_volta_task(write(tmp_path, {"TASK15": GQA}), "TASK15")
+    assert (found.head, found.num_labels, found.learning_rate, found.epochs) == ("answers", 1842, None, None)
+
+
+def test_tasks_of_other_kinds_are_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path, {"TASK19": NLI, "TASK10": NLI | {"type": "V-logit"}, "TASK1": NLI | {"process": "dialog"}})
+    assert [*read_volta_tasks(path)] == ["TASK19"]
+    with pytest.raises(UserError, match=f"^{path}: TASK10: found type 'V-logit', expected one of VL-tri-classifier, "
+                                        "VL-classifier-GQA, VL-binary-classifier, VL-logit$"):
+        read_volta_task(path, "TASK10")
+    with pytest.raises(UserError, match=f"^{path}: TASK1: found process 'dialog', expected 'normal' with type VL-tri-"):
+        read_volta_task(path, "TASK1")
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [
+    ("loss", "HingeLoss", "found 'HingeLoss', expected one of BCEWithLogitLoss, CrossEntropyLoss, TripletLoss$"),
+    ("max_seq_length", "long", "found 'long', expected a fact about the task "),
+    ("max_region_num", 0, "found 0, expected a fact about the task .input should be greater than or equal to 1.$"),
+    ("batch_size", None, "found None, expected a fact about the task "),
+    ("lr", -1, "found -1, expected a fact about the task "),
+    ("num_labels", 0, "found 0, expected a fact about the task "),
+])
+def test_a_wrong_fact_is_named(key: str, value: Any, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path, {"TASK19": NLI | {key: value}})
+    for reading in (read_volta_tasks, lambda path: read_volta_task(path, "TASK19")):
+        with pytest.raises(UserError, match=rf"^{path}: TASK19\.{key}: {message}"):
+            reading(path)
+
+
+def test_a_fact_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, {"TASK19": {key: value for key, value in NLI.items() if key != "max_seq_length"}})
+    with pytest.raises(UserError, match=r"TASK19.max_seq_length: found nothing, expected a fact about the task "):
+        read_volta_tasks(path)
+
+
+def test_a_key_that_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path, {"TASK19": NLI})
+    with pytest.raises(UserError, match=f"^{path}: found no TASK9; did you mean 'TASK19'?"):
+        read_volta_task(path, "TASK9")
+
+
+@pytest.mark.parametrize("content", [b"[1, 2]", b"TASK1: 3", b"TASK1: [", b"\xff\xfe\x00", b""])
+def test_files_that_are_no_task_files(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "tasks.yml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"^{path}: .*, expected a task file of VOLTA's$"):
+        read_volta_tasks(path)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{tmp_path}/no.yml: cannot be read .No such file or directory., expected a "):
+        read_volta_tasks(tmp_path / "no.yml")
