@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
 import json
-import platform
-import resource
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -22,24 +19,14 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from iglue_plugins import __version__, processes, registry
+from iglue_plugins import processes, registry
 from iglue_plugins.errors import UserError
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes import Recipe, load_recipe
+from iglue_plugins.records import Start, add_time, new_record, peak_memory
 from iglue_plugins.runs import Run, content_hash, fingerprint
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.trainers.engine import threads_for
-
-VERSIONED = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "numpy")
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where a run's weights come from, and the languages that they have been trained on so far."""
-
-    checkpoint: Path | None = None  # None: the model's own weights
-    fingerprint: str | None = None
-    training_languages: tuple[str, ...] = ()
 
 
 def run(recipe: Recipe) -> Run:
@@ -58,7 +45,7 @@ def run(recipe: Recipe) -> Run:
     start = starting_point(recipe)
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
     with _held(run):
-        record = run.record() or run.draft() or _new_record(recipe, run, start)
+        record = run.record() or run.draft() or new_record(recipe, run, start, make_trainer(recipe), task)
         missing = _missing(recipe, run, record)
         if missing and adapts:
             _adapt_and_evaluate(recipe, run, task, trainer, start, record)
@@ -67,6 +54,33 @@ def run(recipe: Recipe) -> Run:
             _evaluate(recipe, run, task, model, tokenizer, record, missing)
         if processes.is_main() and (missing or not run.is_finished):
             run.write_record(record)
+    return run
+
+
+def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] = ()) -> Run:
+    """Add scores of more splits or languages to a finished run; by default of those that its recipe names.
+
+    Raises:
+        UserError: the folder holds no finished run, or one that keeps no model.
+    """
+    quiet_libraries()
+    processes.join()
+    run = Run(folder)
+    if run.record() is None:
+        raise UserError(f"{folder}: found no record.json, expected the folder of a finished run")
+    if not run.model_dir.is_dir():
+        raise UserError(f"{folder}: found no model, expected a run that keeps one; a trainer that adapts to each "
+                        "language does not, so run its recipe with other evaluation.languages instead")
+    chosen = {"splits": splits, "languages": languages}
+    recipe = load_recipe(run.recipe_path, [
+        f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values])
+    with _held(run):
+        record = run.record()
+        if missing := _missing(recipe, run, record):
+            model, tokenizer = load_model(recipe, run.model_dir)
+            _evaluate(recipe, run, make_task(recipe), model, tokenizer, record, missing)
+            if processes.is_main():
+                run.write_record(record)
     return run
 
 
@@ -105,17 +119,27 @@ def starting_point(recipe: Recipe) -> Start:
     path = Path(recipe.start_from)
     if Run(path).is_finished:
         return _from_run(Run(path))
-    if not (path / "config.json").is_file():
-        raise UserError(f"start_from: found '{path}', expected a recipe (.yaml), the folder of a finished run, or a "
-                        "checkpoint folder with config.json")
-    return Start(path, content_hash(path))
+    if not (path / "config.json").is_file() and not (path.suffix == ".bin" and path.is_file()):
+        raise UserError(f"start_from: found '{path}', expected a recipe (.yaml), the folder of a finished run, a "
+                        "checkpoint folder with config.json, or a .bin of VOLTA's")
+    return Start(path, checkpoint_hash(path))
 
 
 def model_fingerprint(recipe: Recipe) -> str | None:
     """Of the model's own weights: the content of a local checkpoint; a hub id and its revision stand for themselves."""
     cls, settings = recipe.plugin("model")
-    checkpoint = getattr(cls(settings).settings, "checkpoint", None)
-    return content_hash(checkpoint) if checkpoint and Path(checkpoint).is_dir() else None
+    own = cls(settings).settings
+    source = getattr(own, "checkpoint", None) or getattr(own, "text_weights", None)
+    return checkpoint_hash(Path(source)) if source and Path(source).exists() else None
+
+
+def checkpoint_hash(path: Path) -> str:
+    """Of a folder's content, or of the files that make up a model of VOLTA's."""
+    if path.suffix != ".bin":
+        return content_hash(path)
+    from iglue_plugins.models.volta import volta_files
+
+    return hashlib.sha256("".join(map(content_hash, volta_files(path))).encode()).hexdigest()
 
 
 def _from_run(previous: Run) -> Start:
@@ -124,30 +148,6 @@ def _from_run(previous: Run) -> Start:
         raise UserError(f"start_from: found {previous.folder}, which has a model for each language and keeps none, "
                         "expected a run of another trainer")
     return Start(previous.model_dir, record["fingerprint"], tuple(record["training_languages"]))
-
-
-def _new_record(recipe: Recipe, run: Run, start: Start) -> dict[str, Any]:
-    trainer = make_trainer(recipe)
-    languages = list(start.training_languages)
-    if recipe.trains_on == "auxiliary":
-        languages += [language for language in recipe.auxiliary_languages if language not in languages]
-    return {
-        "name": recipe.name,
-        "fingerprint": run.folder.name.rpartition("-")[2],
-        "seed": recipe.seed,
-        "task": recipe.task.name,
-        "trainer": recipe.trainer.name,
-        "source_language": recipe.source_language,
-        "training_languages": languages,
-        "steps": 0,
-        "labels_per_step": trainer.labels_per_step(make_task(recipe), len(recipe.auxiliary_languages)),
-        "start_from": {"fingerprint": start.fingerprint, "path": str(start.checkpoint)} if start.checkpoint else None,
-        "recipe": recipe.to_dict(),
-        "versions": {"iglue_plugins": __version__, "python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in VERSIONED},
-        "scores": {},
-        "timings": {},
-    }
 
 
 def _missing(recipe: Recipe, run: Run, record: dict[str, Any]) -> list[tuple[str, str]]:
@@ -172,7 +172,7 @@ def _trained_model(
     training = make_trainer(recipe).fit(
         model, tokenizer, task, source_language=recipe.source_language,
         auxiliary_languages=tuple(recipe.auxiliary_languages), seed=recipe.seed, folder=run.folder)
-    _add_time(record, "training_seconds", began)
+    add_time(record, "training_seconds", began)
     record["steps"] = training.steps
     if training.best:
         record["validation"] = training.best
@@ -219,9 +219,10 @@ def _adapt_and_evaluate(
             adapted = trainer.adapt(load, task, language, source_language=recipe.source_language, seed=recipe.seed,
                                     folder=folder)
             model, tokenizer = adapted.model, adapted.tokenizer
-            record.setdefault("adaptation", {})[language] = adapted.notes
+            record.setdefault("adaptation", {"summary": trainer.summary, "languages": {}})
+            record["adaptation"]["languages"][language] = adapted.notes
             record["steps"] = max(record["steps"], adapted.notes["steps"])
-        _add_time(record, "training_seconds", began)
+        add_time(record, "training_seconds", began)
         _evaluate(recipe, run, task, model, tokenizer, record, [key for key in missing if key[1] == language])
         if processes.is_main():
             shutil.rmtree(folder, ignore_errors=True)
@@ -234,7 +235,9 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
         if "checkpoint" not in cls.Settings.model_fields:
             raise UserError(f"model {recipe.model.name}: its Settings have no 'checkpoint', so it cannot start from "
                             f"{checkpoint}")
-        settings = settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": None})
+        has_own = (checkpoint / "tokenizer_config.json").is_file()  # a .bin of VOLTA's has none
+        tokenizer = None if has_own else getattr(settings, "tokenizer", None)
+        settings = settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": tokenizer})
     return cls(settings).load()
 
 
@@ -245,27 +248,19 @@ def _evaluate(
     """Fill in missing scores, (split, language) each; predictions are written as soon as they are there."""
     record["main_metric"] = task.main_metric
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    model.to(PartialState().device)
+    model.to(PartialState().device, getattr(torch, recipe.evaluation.precision))
+    if recipe.evaluation.compile:
+        model.compile(dynamic=True)
     with threads_for(model):
         for split, language in missing:
             began = time.monotonic()
             rows, scores = task.evaluate(model, tokenizer, split, language, recipe.evaluation.batch_size)
             record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
-            _add_time(record, "evaluation_seconds", began)
+            add_time(record, "evaluation_seconds", began)
             record["timings"]["peak_memory_gib"] = peak_memory()
             if processes.is_main():
                 run.write_predictions(split, language, rows)
                 run.write_draft(record)
-
-
-def _add_time(record: dict[str, Any], name: str, began: float) -> None:
-    record["timings"][name] = round(record["timings"].get(name, 0) + time.monotonic() - began, 2)
-
-
-def peak_memory() -> float:
-    """Of this process so far, in GiB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)
 
 
 def quiet_libraries() -> None:

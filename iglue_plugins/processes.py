@@ -36,6 +36,10 @@ def check_alone(command: str) -> None:
                         "the launcher first, or several of them at a time by --jobs")
 
 
+def device() -> torch.device:
+    return PartialState().device
+
+
 def is_main() -> bool:
     return PartialState().is_main_process
 

@@ -1,5 +1,5 @@
 """The trainers that ship with the package; importing this registers them."""
 
-from iglue_plugins.trainers import few_shot, finetune, pretrain, xvl_maml
+from iglue_plugins.trainers import contrastive_adaptation, few_shot, finetune, pretrain, xvl_maml
 
-__all__ = ["few_shot", "finetune", "pretrain", "xvl_maml"]
+__all__ = ["contrastive_adaptation", "few_shot", "finetune", "pretrain", "xvl_maml"]

@@ -138,14 +138,27 @@ class Adapted:
     notes: dict[str, Any]
 
 
-class LanguageAdapter(Trainer):
-    """A trainer with a model of its own for each evaluated language, made from the one that it starts from.
+class LanguageAdapter(ABC):
+    """Makes a model of its own for each evaluated language from the one that it starts from; in recipes a `trainer`.
 
     The source language is evaluated as it is.
     """
 
-    starts_from = "finetune"
-    trains_on = "target"
+    Settings: ClassVar[type[BaseModel]]
+    starts_from: ClassVar[Literal["model", "finetune"]] = "finetune"
+    trains_on: ClassVar[Literal["target"]] = "target"
+
+    def __init__(self, settings: BaseModel) -> None:
+        self.settings = settings
+
+    def labels_per_step(self, task: Task, languages: int) -> int:
+        """As of a Trainer."""
+        return 0
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What a model is adapted on, for tables: 'on 10 shots', say."""
 
     @abstractmethod
     def check(self, task: Task, language: str) -> None:

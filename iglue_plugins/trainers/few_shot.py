@@ -35,7 +35,12 @@ class FewShot(Finetune, LanguageAdapter):
     """
 
     Settings = FewShotSettings
+    starts_from = "finetune"
     trains_on = "target"
+
+    @property
+    def summary(self) -> str:
+        return f"on {self.settings.shots} shots"
 
     def batchers(self, data: TrainingData) -> dict[str, Batcher]:
         return data.batchers("few_shot", self.settings.shots)

@@ -56,7 +56,7 @@ class Finetune(Trainer):
         return BatchObjective(BatchLoss(model, task, self.settings), self.settings.loss)
 
     def labels_per_step(self, task: Task, languages: int) -> int:
-        labelled = self.settings.loss != "contrastive" or (self.settings.pairs or task.default_pairs) == "aligned"
+        labelled = self.settings.loss != "contrastive" or task.pairs_take_labels(self.settings.pairs)
         return labelled * self.settings.batch_size * self.settings.accumulation
 
 

@@ -189,8 +189,9 @@ def test_few_shot_adapts_to_each_language_and_leaves_the_source_as_it_is(
     assert fits == ["Finetune", "FewShot", "FewShot"]  # the baseline, then Turkish and German
     record = adapted.record()
     assert list(record["scores"]["test"]) == ["en", "tr", "de"]
-    assert sorted(record["adaptation"]) == ["de", "tr"]
-    assert record["adaptation"]["tr"].keys() == {"learning_rate", "steps", "validation"}
+    assert record["adaptation"]["summary"] == "on 6 shots"
+    assert sorted(record["adaptation"]["languages"]) == ["de", "tr"]
+    assert record["adaptation"]["languages"]["tr"].keys() == {"learning_rate", "steps", "validation"}
     assert (record["steps"], record["training_languages"]) == (2, [])
     assert not (adapted.folder / "adapted").exists() or not any((adapted.folder / "adapted").iterdir())
     baseline = harness.run(recipe({"evaluation": {"languages": ["en", "tr", "de"]}}))
@@ -225,3 +226,27 @@ def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
     assert record["steps"] == 8
     assert record["validation"].keys() == {"step", "score"}
     assert record["validation"]["step"] in (4, 8)
+
+
+# More scores for a finished run
+
+
+def test_evaluate_adds_splits_and_languages_and_repeats_nothing(recipe: MakeRecipe, fits: list[str]) -> None:
+    run = harness.run(recipe({"evaluation": {"languages": ["en"]}}))
+    before = run.predictions_path("test", "en").stat().st_mtime_ns
+    fits.clear()
+    added = harness.evaluate(run.folder, ["test", "dev"], ["en", "tr"]).record()["scores"]
+    assert {split: list(scores) for split, scores in added.items()} == {"test": ["en", "tr"], "dev": ["en", "tr"]}
+    assert run.predictions_path("test", "en").stat().st_mtime_ns == before
+    assert fits == []
+    whole = harness.run(recipe({"evaluation": {"languages": ["en", "tr"], "splits": ["test", "dev"]}}))
+    assert whole.folder == run.folder
+
+
+def test_evaluate_wants_a_run_with_a_model(recipe: MakeRecipe, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="found no record.json, expected the folder of a finished run"):
+        harness.evaluate(tmp_path)
+    with pytest.raises(UserError, match="found no model, expected a run that keeps one"):
+        harness.evaluate(harness.run(few_shot(recipe)).folder)
+    with pytest.raises(UserError, match="found 'xx', expected a language of task tiny/xvnli"):
+        harness.evaluate(harness.run(recipe()).folder, languages=["xx"])

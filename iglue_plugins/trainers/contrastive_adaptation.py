@@ -1,0 +1,84 @@
+"""Adaptation at test time: the inner loop's contrastive steps on a language's unlabelled images and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins import processes
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.episodes import ShuffledExamples
+from iglue_plugins.errors import UserError
+from iglue_plugins.evaluation.predict import on_device
+from iglue_plugins.registry import trainers
+from iglue_plugins.tasks.base import PairChoice, Task
+from iglue_plugins.trainers.base import Adapted, LanguageAdapter
+from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
+
+
+class ContrastiveAdaptationSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    inner_lr: float = Field(1e-3, gt=0, description="learning rate of a step: theta - inner_lr * gradient")
+    inner_steps: int = Field(1, ge=1, description="gradient steps")
+    support_size: int = Field(32, ge=2, description="image-text pairs a step")
+    split: str = Field("test", description="whose images and texts, without their labels")
+    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
+    pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' takes labels and is refused")
+    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
+
+
+@trainers.register("contrastive_adaptation")
+class ContrastiveAdaptation(LanguageAdapter):
+    """XVL-MAML's inner loop on a target language before it is tested: no labels, no dropout, plain gradient steps.
+
+    Weights that the loss does not depend on, such as the task head, stay as they are.
+    """
+
+    Settings = ContrastiveAdaptationSettings
+
+    @property
+    def summary(self) -> str:
+        steps = self.settings.inner_steps
+        return f"by {steps} contrastive step{'s' if steps > 1 else ''} on the {self.settings.split} split without labels"
+
+    def check(self, task: Task, language: str) -> None:
+        settings = self.settings
+        if task.pairs_take_labels(settings.pairs):
+            raise UserError(f"task {task.name}: found trainer.pairs '{settings.pairs}', which takes labels, expected "
+                            "pairs that adaptation without labels can make, such as 'all'")
+        examples = len(task.load(settings.split, language))
+        if examples < settings.support_size:
+            raise UserError(f"task {task.name}: found {examples} examples in '{language}', split {settings.split}, "
+                            f"expected at least trainer.support_size, {settings.support_size}")
+
+    def adapt(
+        self, load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]], task: Task, language: str, *,
+        source_language: str, seed: int, folder: Path,
+    ) -> Adapted:
+        settings, (model, tokenizer) = self.settings, load()
+        model.to(processes.device()).eval()
+        batcher = Batcher(task.load(settings.split, language), task, tokenizer, task.region_layout(model.config))
+        examples = ShuffledExamples(batcher, settings.support_size, (seed,))
+        loss_of = BatchLoss(model, task, ContrastiveSettings(
+            temperature=settings.temperature, pairs=settings.pairs, joint_pass=settings.joint_pass))
+        losses = []
+        for step in range(settings.inner_steps):
+            batch = on_device(examples.parts(step)[0], model.device)
+            loss = loss_of(batch, "contrastive")["loss"]
+            self._descend(model, loss)
+            losses.append(loss.item())
+        return Adapted(model, tokenizer, {
+            "steps": settings.inner_steps, "first_loss": losses[0], "last_loss": losses[-1]})
+
+    def _descend(self, model: PreTrainedModel, loss: torch.Tensor) -> None:
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                if gradient is not None:
+                    parameter.sub_(gradient, alpha=self.settings.inner_lr)

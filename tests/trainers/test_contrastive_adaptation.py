@@ -1,0 +1,83 @@
+"""Adaptation at test time: the inner loop's steps, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.episodes import ShuffledExamples
+from iglue_plugins.errors import UserError
+from iglue_plugins.mini.tasks import MiniXVNLI
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.base import Adapted
+from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation, ContrastiveAdaptationSettings
+from iglue_plugins.trainers.objectives import contrastive_loss
+
+SETTINGS = {"inner_lr": 0.5, "support_size": 4, "split": "auxiliary"}
+
+
+@pytest.fixture
+def adapt(
+    make_model: Callable[..., PreTrainedModel], task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+) -> Callable[..., Adapted]:
+    def run(**settings: object) -> Adapted:
+        adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS | settings))
+        return adapter.adapt(lambda: (make_model(dropout=0.1), tokenizer), task, "tr", source_language="en", seed=3,
+                             folder=tmp_path)
+
+    return run
+
+
+def weights(model: PreTrainedModel) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+def test_a_step_is_the_inner_loops(
+    adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel], task: Task,
+    tokenizer: PreTrainedTokenizerBase
+) -> None:
+    model = make_model()
+    batch = ShuffledExamples(Batcher(task.load("auxiliary", "tr"), task, tokenizer), 4, (3,)).parts(0)[0]
+    contrastive_loss(*model.embed_pairs(**batch), 0.07).backward()
+    adapted = weights(adapt().model)
+    for name, parameter in model.named_parameters():
+        moved = 0 if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(adapted[name], parameter.detach() - 0.5 * moved)
+
+
+def test_the_head_stays_and_the_rest_moves(
+    adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel]
+) -> None:
+    before, after = weights(make_model()), weights(adapt(inner_steps=3).model)
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("head."))
+    assert not torch.equal(before["contrastive.text.weight"], after["contrastive.text.weight"])
+
+
+def test_labels_are_never_looked_at(adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = weights(adapt().model)
+    monkeypatch.setattr(MiniXVNLI, "targets", lambda self, labels: torch.full((len(labels),), -1))
+    assert all(torch.equal(value, expected[name]) for name, value in weights(adapt().model).items())
+
+
+def test_pairs_that_take_labels_are_refused(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(pairs: str) -> None:
+        ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS, pairs=pairs)).check(task, "tr")
+
+    with pytest.raises(UserError, match="^task tiny/xvnli: found trainer.pairs 'aligned', which takes labels"):
+        check("aligned")
+    check("caption")
+    monkeypatch.setattr(MiniXVNLI, "captions_hold_labels", True)
+    with pytest.raises(UserError, match="found trainer.pairs 'caption', which takes labels"):
+        check("caption")
+
+
+def test_too_few_examples_for_a_step(task: Task) -> None:
+    adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(support_size=7))
+    with pytest.raises(UserError, match="found 6 examples in 'tr', split test, expected at least trainer.support_size"):
+        adapter.check(task, "tr")
