@@ -46,7 +46,7 @@ def run(recipe: Recipe) -> Run:
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
     with _held(run):
         record = run.record() or run.draft() or new_record(recipe, run, start, make_trainer(recipe), task)
-        missing = _missing(recipe, run, record)
+        missing = _missing(recipe, run, task, record)
         if missing and adapts:
             _adapt_and_evaluate(recipe, run, task, trainer, start, record)
         elif missing:
@@ -74,11 +74,12 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
     chosen = {"splits": splits, "languages": languages}
     recipe = load_recipe(run.recipe_path, [
         f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values])
+    task = make_task(recipe)
     with _held(run):
         record = run.record()
-        if missing := _missing(recipe, run, record):
+        if missing := _missing(recipe, run, task, record):
             model, tokenizer = load_model(recipe, run.model_dir)
-            _evaluate(recipe, run, make_task(recipe), model, tokenizer, record, missing)
+            _evaluate(recipe, run, task, model, tokenizer, record, missing)
             if processes.is_main():
                 run.write_record(record)
     return run
@@ -150,10 +151,11 @@ def _from_run(previous: Run) -> Start:
     return Start(previous.model_dir, record["fingerprint"], tuple(record["training_languages"]))
 
 
-def _missing(recipe: Recipe, run: Run, record: dict[str, Any]) -> list[tuple[str, str]]:
-    """Splits and languages that the record has no scores for, or whose predictions are gone."""
+def _missing(recipe: Recipe, run: Run, task: Task, record: dict[str, Any]) -> list[tuple[str, str]]:
+    """Splits and languages that have no scores in the record, whose predictions are gone, or whose data have changed."""
     return [(split, language) for split in recipe.evaluation.splits for language in recipe.evaluation.languages
-            if language not in record["scores"].get(split, {}) or not run.predictions_path(split, language).is_file()]
+            if language not in record["scores"].get(split, {}) or not run.predictions_path(split, language).is_file()
+            or record.get("data", {}).get(split, {}).get(language) != task.evaluation_fingerprint(split, language)]
 
 
 def _trained_model(
@@ -203,7 +205,7 @@ def _adapt_and_evaluate(
     recipe: Recipe, run: Run, task: Task, trainer: LanguageAdapter, start: Start, record: dict[str, Any]
 ) -> None:
     """A language at a time: adapt, evaluate on every split that lacks it, and let the model go."""
-    missing = _missing(recipe, run, record)
+    missing = _missing(recipe, run, task, record)
     for language in dict.fromkeys(language for _, language in missing):
         began, folder = time.monotonic(), run.folder / "adapted" / language
         load = partial(load_model, recipe, start.checkpoint)
@@ -256,6 +258,7 @@ def _evaluate(
             began = time.monotonic()
             rows, scores = task.evaluate(model, tokenizer, split, language, recipe.evaluation.batch_size)
             record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
+            record.setdefault("data", {}).setdefault(split, {})[language] = task.evaluation_fingerprint(split, language)
             add_time(record, "evaluation_seconds", began)
             record["timings"]["peak_memory_gib"] = peak_memory()
             if processes.is_main():

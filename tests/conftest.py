@@ -18,6 +18,14 @@ def ctrl_c_arrives() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the annotation readers keep stays out of the user's cache."""
+    import datasets
+
+    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")
+
+
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 

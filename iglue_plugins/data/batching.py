@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,11 +55,12 @@ class Batcher:
         self.task = task
         self.dataset = dataset
         self.layout = layout
-        self.texts = TokenizedTexts(dataset["text"], tokenizer, task.max_text_length)
+        self.texts = TokenizedTexts(dataset["text"][:], tokenizer, task.max_text_length)
         has_captions = "caption" in dataset.column_names
-        self.captions = TokenizedTexts(dataset["caption"], tokenizer, task.max_text_length) if has_captions else None
-        self.images = np.stack([task.regions.index(image_ids) for image_ids in dataset["image_ids"]])
-        self.targets = task.targets(dataset["label"])
+        self.captions = TokenizedTexts(dataset["caption"][:], tokenizer, task.max_text_length) if has_captions else None
+        image_ids = chain.from_iterable(dataset["image_ids"][:])
+        self.images = task.regions.index(image_ids).reshape(len(dataset), -1)
+        self.targets = task.targets(dataset["label"][:])
 
     def __len__(self) -> int:
         return len(self.images)

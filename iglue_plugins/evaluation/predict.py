@@ -67,7 +67,7 @@ def match_all(model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batc
     so that they tie.
     """
     model.eval()
-    _, distinct, same = np.unique(batcher.dataset["text"], return_index=True, return_inverse=True)
+    _, distinct, same = np.unique(batcher.dataset["text"][:], return_index=True, return_inverse=True)
     order = np.argsort(batcher.texts.lengths[distinct], kind="stable")
     columns = blocks(len(images), math.ceil(len(images) / math.ceil(len(images) / batch_size)))
     rows = share(blocks(len(order), max(1, batch_size // columns[0].stop)))

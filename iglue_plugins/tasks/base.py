@@ -76,7 +76,11 @@ class Task(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever the data that `load` and `regions` give change."""
+        """Changes whenever the data that `load` and `regions` give change, at least those that training takes."""
+
+    def evaluation_fingerprint(self, split: str, language: str) -> str:
+        """Changes whenever the data that a split's scores in a language come from change."""
+        return self.fingerprint()
 
     def check(self, split: str, language: str) -> None:
         for kind, found, choices in (("split", split, self.splits), ("language", language, self.languages)):
@@ -141,9 +145,10 @@ class Task(ABC):
         dataset = self.load(split, language)
         batcher = Batcher(dataset, self, tokenizer, self.region_layout(model.config))
         predictions = self.predict(classify(model, batcher, batch_size))
+        labels = dataset["label"][:]
         rows = [{"id": id_, "prediction": prediction, "label": label, "score": float(prediction == label)}
-                for id_, prediction, label in zip(dataset["id"], predictions, dataset["label"])]
-        return rows, {"accuracy": accuracy(predictions, list(dataset["label"]))}
+                for id_, prediction, label in zip(dataset["id"][:], predictions, labels, strict=True)]
+        return rows, {"accuracy": accuracy(predictions, labels)}
 
     def validate(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str

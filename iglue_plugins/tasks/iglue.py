@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -223,7 +223,7 @@ class IGLUETask(Task):
     # What changes when the data do
 
     def fingerprint(self) -> str:
-        """Of the content of every annotation file of the task that is there, and of its region stores.
+        """Of the content of every annotation file that is there but those of test sets, and of their region stores.
 
         Files are found by their names in `config`, so the folder that they lie in does not count.
         """
@@ -231,29 +231,47 @@ class IGLUETask(Task):
             "reader": VERSION,
             "labels": self.config.labels,
             "reading": [self.max_text_length, self.max_boxes, self.global_region_takes_a_box],
-            "splits": {split: [source.model_dump(exclude={"origin", "examples", "unlabelled"}) for source in sources]
-                       for split, sources in self.config.splits.items()},
+            "splits": {split: [source.model_dump(exclude={"origin", "examples", "unlabelled"})
+                               for source in self.config.splits[split]] for split in self._training_splits},
             "files": self.digests(),
-            "regions": {name: read_metadata(self.regions.folder / name).fingerprint for name in self._store_names()
-                        if (self.regions.folder / name / METADATA).is_file()},
+            "regions": self._store_fingerprints(
+                source.store.format(language=language) for split in self._training_splits
+                for source in self.config.splits[split] for language in source.languages),
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def evaluation_fingerprint(self, split: str, language: str) -> str:
+        if split not in self.config.splits:
+            return self.fingerprint()
+        found = self.present(split, language, None)
+        files = (found[1], *(self.datasets_folder / name for name in found[0].without)) if found else ()
+        content = {
+            "reader": VERSION,
+            "labels": self.config.labels,
+            "files": [content_digest(file) for file in files if file.is_file()],
+            "regions": self._store_fingerprints(
+                source.store.format(language=language) for source in self._sources(split, language, None)),
             "hub": self.hub and self.hub.fingerprint(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def digests(self) -> dict[str, str]:
-        """Of the content of every file that `load` may read and that is there, by name."""
+        """Of the content of every file that training may read and that is there, by name."""
         return {path.relative_to(self.datasets_folder).as_posix(): content_digest(path)
                 for path in sorted(set(self._files()))}
 
     def _files(self) -> Iterator[Path]:
-        for split, sources in self.config.splits.items():
-            for source in sources:
-                yield from filter(Path.is_file, (self.datasets_folder / name for name in source.without))
+        for split in self._training_splits:
             for language in self.config.split_languages(split):
                 for shots in self.config.shots(split, language) or (None,):
                     if found := self.present(split, language, None if shots is None else str(shots)):
                         yield found[1]
 
-    def _store_names(self) -> list[str]:
-        return sorted({source.store.format(language=language) for sources in self.config.splits.values()
-                       for source in sources for language in source.languages})
+    @property
+    def _training_splits(self) -> list[str]:
+        return [split for split in self.config.splits if not split.startswith("test")]
+
+    def _store_fingerprints(self, names: Iterable[str]) -> dict[str, str]:
+        """Of those that are there."""
+        return {name: read_metadata(self.regions.folder / name).fingerprint for name in sorted(set(names))
+                if (self.regions.folder / name / METADATA).is_file()}

@@ -63,7 +63,7 @@ class XFlickrCO(Task):
                                 "images to take wrong candidates from")
             pools, file = None, self.settings.hard_negatives_file
             if file is not None and set(batcher.dataset["language"]) == {self.source_language}:
-                pools = pools_of_file(file, [row[0] for row in batcher.dataset.select(first)["image_ids"]])
+                pools = pools_of_file(file, [row[0] for row in batcher.dataset.select(first)["image_ids"][:]])
             if pools is None:
                 pools = nearest_images(self.regions, images, self.settings.hard_negatives)
             self._hard_negatives[batcher] = HardNegatives(image_of_example, pools)
@@ -110,12 +110,12 @@ class XFlickrCO(Task):
         similarity = match_all(model, batcher, images, batch_size)
         image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
         hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
-        names = {int(column): image_ids[0] for column, image_ids in zip(image_of_caption, dataset["image_ids"])}
-        best = np.argsort(-similarity, axis=1, kind="stable")[:, :10]
-        rows = [{"id": id_, "prediction": [names[int(i)] for i in ranked], "label": image_ids[0], "score": float(hit)}
-                for id_, image_ids, ranked, hit in zip(dataset["id"], dataset["image_ids"], best, hits)]
+        own = [image_ids[0] for image_ids in dataset["image_ids"][:]]
+        names = dict(zip(image_of_caption.tolist(), own, strict=True))
+        best = np.argsort(-similarity, axis=1, kind="stable")[:, :10].tolist()
+        rows = [{"id": id_, "prediction": [names[i] for i in ranked], "label": image, "score": float(hit)}
+                for id_, image, ranked, hit in zip(dataset["id"][:], own, best, hits, strict=True)]
         return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
-
 
     def validate(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str

@@ -32,6 +32,8 @@ def test_a_run_leaves_a_record_predictions_a_model_and_logs(recipe: MakeRecipe) 
     fingerprint = run.folder.name.rpartition("-")[2]
     assert run.folder == made.runs / f"recipe-{fingerprint}"
     scores = record.pop("scores")
+    data = harness.make_task(made).fingerprint()
+    assert record.pop("data") == {"test": {"en": data, "tr": data}}
     versions, timings = record.pop("versions"), record.pop("timings")
     assert record.pop("parameters") == sum(p.numel() for p in harness.load_model(made, run.model_dir)[0].parameters())
     assert record == {
@@ -250,3 +252,17 @@ def test_evaluate_wants_a_run_with_a_model(recipe: MakeRecipe, tmp_path: Path) -
         harness.evaluate(harness.run(few_shot(recipe)).folder)
     with pytest.raises(UserError, match="found 'xx', expected a language of task tiny/xvnli"):
         harness.evaluate(harness.run(recipe()).folder, languages=["xx"])
+
+
+def test_scores_are_made_again_where_their_data_have_changed(
+    recipe: MakeRecipe, fits: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = harness.run(recipe())
+    before = {language: run.predictions_path("test", language).stat().st_mtime_ns for language in ("en", "tr")}
+    changed = lambda self, split, language: {"en": "other"}.get(language) or self.fingerprint()  # noqa: E731
+    monkeypatch.setattr("tiny_task.TinyXVNLI.evaluation_fingerprint", changed)
+    fits.clear()
+    again = harness.run(recipe())
+    assert (again.folder, fits) == (run.folder, [])
+    assert again.predictions_path("test", "en").stat().st_mtime_ns > before["en"]
+    assert again.predictions_path("test", "tr").stat().st_mtime_ns == before["tr"]

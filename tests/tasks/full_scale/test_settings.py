@@ -50,14 +50,29 @@ def test_the_same_data_elsewhere_have_the_same_fingerprint(
 
 @pytest.mark.parametrize("file", [
     "XVNLI/annotations/en/train.jsonl", "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl",
-    "XVNLI/annotations/ru/train_48.jsonl", "XVNLI/annotations/es/test.jsonl",
+    "XVNLI/annotations/ru/train_48.jsonl",
 ])
-def test_the_content_of_every_file_counts(file: str, put: Put, make: Make) -> None:
+def test_the_content_of_every_training_file_counts(file: str, put: Put, make: Make) -> None:
     found = {make("xvnli").fingerprint()}
     for content in ({}, {"gold_label": "entailment"}):
         put(file, **content)
         found.add(make("xvnli").fingerprint())
     assert len(found) == 3
+
+
+def test_a_test_file_counts_for_its_scores_alone(put: Put, put_regions: Put, make: Make) -> None:
+    put("XVNLI/annotations/en/train.jsonl")
+    before = make("xvnli").fingerprint()
+    found = {make("xvnli").evaluation_fingerprint("test", "es")}
+    for content in ({}, {"gold_label": "entailment"}):
+        put("XVNLI/annotations/es/test.jsonl", **content)
+        found.add(make("xvnli").evaluation_fingerprint("test", "es"))
+    other = make("xvnli").evaluation_fingerprint("test", "fr")
+    put("XVNLI/annotations/es/test.jsonl", gold_label="neutral")
+    assert (len(found), make("xvnli").fingerprint()) == (3, before)
+    assert make("xvnli").evaluation_fingerprint("test", "fr") == other
+    put_regions("flickr30k", "01")
+    assert make("xvnli").evaluation_fingerprint("test", "es") not in found
 
 
 def test_a_file_that_is_not_read_does_not_count(put: Put, make: Make) -> None:
@@ -82,13 +97,14 @@ def test_answers_and_questions_that_are_left_out_count(put: Put, put_answers: Pu
 
 def test_region_stores_count(put_regions: Put, make: Make) -> None:
     found = {make("marvl").fingerprint()}
-    store = put_regions("marvl-sw", "01")
+    store = put_regions("nlvr2", "01")
     found.add(make("marvl").fingerprint())
     shutil.rmtree(store)
-    put_regions("marvl-sw", "01", seed=1)
+    put_regions("nlvr2", "01", seed=1)
     found.add(make("marvl").fingerprint())
     assert len(found) == 3
     put_regions("marvl-sw_fewshot", "01")  # of no split
+    put_regions("marvl-sw", "01")  # of test sets
     assert make("marvl").fingerprint() in found
 
 
@@ -96,8 +112,10 @@ def test_other_readings_have_other_fingerprints(make: Make, tmp_path: Path, data
     (tmp_path / "tasks.yml").write_text(VOLTA)
     (tmp_path / "hard_negative.pkl").write_bytes(b"any")
     settings: list[dict[str, Any]] = [
-        {}, {"max_boxes": 10}, {"hub": True}, {"hub": "other"}, {"volta_tasks": str(tmp_path / "tasks.yml")}]
+        {}, {"max_boxes": 10}, {"volta_tasks": str(tmp_path / "tasks.yml")}]
     assert len({make("xvnli", **given).fingerprint() for given in settings}) == len(settings)
+    copies = [make("xvnli", hub=hub).evaluation_fingerprint("test", "fr") for hub in (False, True, "other")]
+    assert len(set(copies)) == 3
     assert make("xvnli", max_boxes=36).fingerprint() == make("xvnli").fingerprint()
     assert make("xflickrco").fingerprint() != make(
         "xflickrco", hard_negatives_file=str(tmp_path / "hard_negative.pkl")).fingerprint()
@@ -162,7 +180,8 @@ def test_the_test_set_comes_from_the_copy_if_asked(
         f"{copy}: left out 1 of 2 rows, which have none of the task's labels; found 1 examples, 1150 are published\n")
     assert len(task.load("few_shot", "fr", 1)) == 3
     assert len(make("xvnli").load("test", "fr")) == 3
-    assert task.fingerprint() != make("xvnli").fingerprint()
+    assert task.evaluation_fingerprint("test", "fr") != make("xvnli").evaluation_fingerprint("test", "fr")
+    assert task.fingerprint() == make("xvnli").fingerprint()
 
 
 def test_a_picture_of_the_copy(copy: Path, make: Make) -> None:
