@@ -39,10 +39,34 @@ class ShuffledExamples:
 
         Without sizes: as one batch.
         """
+        epoch, place = self._epoch_and_place(step)
+        return self._batches(step, np.split(epoch[place:][: self._per_step], np.cumsum(sizes)[:-1]))
+
+    def episode(self, step: int, support_size: int, disjoint_images: bool) -> list[Batch]:
+        """The step's examples as a support batch and a query batch of the rest.
+
+        disjoint_images: what shares an image with the support is replaced by what the epoch has next.
+        """
+        epoch, place = self._epoch_and_place(step)
+        support, rest = np.split(np.roll(epoch, -place), [support_size])
+        size = self._per_step - support_size
+        if disjoint_images:
+            images = self._batcher.images
+            rest = rest[~np.isin(images[rest], images[support]).any(1)]
+            if len(rest) < size:
+                raise UserError(f"task {self._batcher.task.name}: found {len(rest)} training examples in a language "
+                                f"without an image of a support batch, expected at least trainer.query_size, {size}, "
+                                "with disjoint_images")
+        return self._batches(step, [support, rest[:size]])
+
+    def _epoch_and_place(self, step: int) -> tuple[np.ndarray, int]:
+        """The examples of the step's epoch in its order, and where in it the step begins."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        chosen = self._permutation(epoch)[place * self._per_step :][: self._per_step]
+        return self._permutation(epoch), place * self._per_step
+
+    def _batches(self, step: int, parts: Sequence[np.ndarray]) -> list[Batch]:
         rng = np.random.default_rng((*self._seed, step, 1))
-        return [self._batcher.batch(part, rng) for part in np.split(chosen, np.cumsum(sizes)[:-1])]
+        return [self._batcher.batch(part, rng) for part in parts]
 
 
 class Steps(Dataset):
@@ -94,18 +118,36 @@ def _in_turn(examples: Sequence[ShuffledExamples]) -> Callable[[int], dict[str, 
 
 
 def episode_steps(
-    batchers: Mapping[str, Batcher], support_size: int, query_size: int, count: int, seed: int
+    batchers: Mapping[str, Batcher], support_size: int, query_size: int, count: int, seed: int, *,
+    languages_per_step: int | None = None, repeat_languages: bool = False, disjoint_images: bool = False,
 ) -> Steps:
-    """Steps of one episode for each language, whose support and query share no example.
+    """Steps of episodes, whose support and query share no example, and with disjoint_images no image.
 
-    An item is {'episodes': [{'language': str, 'support': batch, 'query': batch}, ...]}.
+    An item is {'episodes': [{'language': str, 'support': batch, 'query': batch}, ...]}: one for each language, or for
+    languages_per_step of them, drawn anew for each step, with repeat_languages each on its own.
+
+    Raises:
+        UserError: there are fewer languages than a step takes, or too few examples for an episode.
     """
     examples = {language: ShuffledExamples(batcher, support_size + query_size, (seed, i))
                 for i, (language, batcher) in enumerate(batchers.items())}
+    languages = list(examples)
+    per_step = languages_per_step or len(languages)
+    if per_step > len(languages) and not repeat_languages:
+        raise UserError(f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} auxiliary "
+                        f"languages ({', '.join(languages)}), or trainer.repeat_languages: true")
+
+    def visits(step: int) -> list[tuple[str, int]]:
+        """The languages of a step, and for each the number of the batch of its examples."""
+        if per_step == len(languages) and not repeat_languages:
+            return [(language, step) for language in languages]
+        drawn = np.random.default_rng((seed, step, 2)).choice(len(languages), per_step, replace=repeat_languages)
+        return [(languages[i], step * per_step + turn) for turn, i in enumerate(drawn)]
 
     def make_step(step: int) -> dict[str, Any]:
-        parts = {language: own.parts(step, support_size, query_size) for language, own in examples.items()}
+        parts = [(language, examples[language].episode(number, support_size, disjoint_images))
+                 for language, number in visits(step)]
         return {"episodes": [{"language": language, "support": support, "query": query}
-                             for language, (support, query) in parts.items()]}
+                             for language, (support, query) in parts]}
 
     return Steps(make_step, count)

@@ -119,10 +119,15 @@ class MappedRegions:
 
     def index(self, image_ids: Iterable[str]) -> np.ndarray:
         """Positions of the images, int64. Raises UserError when one has no features."""
+        return np.asarray([self.position(image_id) for image_id in image_ids], dtype=np.int64)
+
+    def position(self, image_id: str) -> int:
+        """An image's position. Raises UserError when it has no features."""
         try:
-            return np.asarray([self._positions[image_id] for image_id in image_ids], dtype=np.int64)
-        except KeyError as error:
-            raise UserError(f"image {error} has no region features among the {len(self)} in {self.folder}") from None
+            return self._positions[image_id]
+        except KeyError:
+            raise UserError(f"image '{image_id}' has no region features among the {len(self)} in {self.folder}"
+                            ) from None
 
     def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
         """Regions of the images at `positions`, padded to the most among them, as `regions.lay_out`."""
@@ -194,13 +199,13 @@ class RegionStores:
 
     def index(self, image_ids: Iterable[str]) -> np.ndarray:
         """Positions of the images, int64. Raises UserError when one has no features, or as `store` does."""
-        return np.concatenate([np.zeros(0, dtype=np.int64), *map(self._index, image_ids)])
+        return np.asarray([self._position(image_id) for image_id in image_ids], dtype=np.int64)
 
-    def _index(self, image_id: str) -> np.ndarray:
+    def _position(self, image_id: str) -> int:
         name, slash, image = image_id.partition("/")
         if not slash:
             raise UserError(f"found image id '{image_id}', expected STORE/IMAGE with a store in {self.folder}")
-        position = self.store(name).index([image])
+        position = self.store(name).position(image)
         return self._numbers[name] * self._STRIDE + position
 
     def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:

@@ -162,11 +162,17 @@ def _empty_array(*ignored: Any) -> _Array:
 
 
 def _array_from_buffer(content: bytes, holder: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
-    return np.frombuffer(content, holder.dtype).reshape(shape, order=order)
+    return np.frombuffer(_bytes(content), holder.dtype).reshape(shape, order=order)
 
 
 def _scalar(holder: _DType, content: bytes) -> np.generic:
-    return np.frombuffer(content, holder.dtype, count=1)[0]
+    return np.frombuffer(_bytes(content), holder.dtype, count=1)[0]
+
+
+def _bytes(content: bytes | bytearray) -> bytes | bytearray:
+    if not isinstance(content, (bytes, bytearray)):  # an array's memory can be given back while another looks at it
+        raise ValueError(f"a {type(content).__name__} in the place of bytes")
+    return content
 
 
 def _encode(text: str, encoding: str) -> bytes:

@@ -17,6 +17,7 @@ from iglue_plugins.errors import UserError
 
 RECONSTRUCT = np.zeros(1).__reduce__()[0]
 SCALAR = np.float32(1).__reduce__()[0]
+FROM_BUFFER = np.zeros(1).__reduce_ex__(5)[0]
 SHARED = Path(__file__).parents[2].parent / "shared"
 
 ARRAYS = [
@@ -132,6 +133,10 @@ def test_anything_else_is_refused_by_name(data: bytes, refused: str) -> None:
     forged_array((2,), "f4", bytes(8)),
     Forged(SCALAR, (np.dtype("f8"), b"1234")),
     Forged(SCALAR, (np.dtype("O"), bytes(8))),
+    Forged(SCALAR, (np.dtype("f8"), np.zeros(1))),
+    Forged(FROM_BUFFER, (np.zeros(3), np.dtype("f8"), (3,), "C")),
+    Forged(FROM_BUFFER, (bytes(16), np.dtype("O"), (2,), "C")),
+    Forged(FROM_BUFFER, (bytes(16), np.dtype("f8"), (3,), "C")),
 ])
 def test_an_array_whose_content_does_not_fit_is_damaged(forged: Forged) -> None:
     with pytest.raises(UserError, match="^a pickle: found a pickle that is damaged or cut short"):

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModel
 
 from iglue_plugins.models import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 from iglue_plugins.models.uniter import MODELS
-from iglue_plugins.trainers.maml import Parameters, adapt, attention_for
+from iglue_plugins.trainers.maml import InnerLoop, Parameters
 
 MakeModel = Callable[..., UniterForVisionAndLanguage]
 MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]
@@ -133,8 +133,8 @@ def test_gradient_checkpointing_changes_nothing(model: UniterForVisionAndLanguag
 def meta_gradient(
     model: UniterForVisionAndLanguage, batch: dict[str, Tensor], second_order: bool
 ) -> dict[str, Tensor | None]:
-    """Of the task loss after two contrastive inner steps; as in training, backward runs outside the kernel's choice."""
-    parameters = dict(model.named_parameters())
+    """Of the task loss after two contrastive inner steps."""
+    parameters = {name: value.detach() for name, value in model.named_parameters()}
 
     def embed(model: UniterForVisionAndLanguage) -> Tensor:
         text, image = model.embed_pairs(**batch)
@@ -144,11 +144,11 @@ def meta_gradient(
         return functional_call(Loss(model, embed), {f"model.{name}": value for name, value in at.items()}, ())
 
     torch.manual_seed(0)
-    with attention_for(second_order):
-        adapted, _ = adapt(inner_loss, parameters, steps=2, learning_rate=0.1, second_order=second_order)
-        loss = cross_entropy(functional_call(model, adapted, kwargs=batch), batch["labels"])
-    gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-    return dict(zip(parameters, gradients, strict=True))
+    loop = InnerLoop(inner_loss, [dict.fromkeys(parameters, 0.1)] * 2, second_order=second_order)
+    adapted = {name: value.detach().requires_grad_() for name, value in loop.adapt(parameters).items()}
+    loss = cross_entropy(functional_call(model, adapted, kwargs=batch), batch["labels"])
+    gradients = torch.autograd.grad(loss, list(adapted.values()), allow_unused=True)
+    return loop.pull_back(dict(zip(adapted, gradients, strict=True)))[0]
 
 
 class Loss(torch.nn.Module):

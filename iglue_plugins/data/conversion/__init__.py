@@ -44,6 +44,9 @@ def convert(
             for image in _images(source, writer.read[number]):
                 writer.add(number, image)
                 progress.update()
+            if source.counted and writer.read[number] != source.images:
+                raise UserError(f"{source.path}: found {writer.read[number]} images, expected the {source.images} that "
+                                "were in it at the start; it changed meanwhile")
         return writer.finish(), True
 
 

@@ -22,6 +22,8 @@ class H5Source:
         UserError: the file cannot be read as H5, or is cut short.
     """
 
+    counted = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = path.stat().st_size

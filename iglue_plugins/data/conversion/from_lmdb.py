@@ -29,6 +29,8 @@ class LmdbSource:
         UserError: it cannot be read as an LMDB, is cut short, or holds no such items.
     """
 
+    counted = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file = path / "data.mdb" if path.is_dir() else path

@@ -20,6 +20,8 @@ class NpySource:
     They may lie in folders of the folder. An image without its _info.npy is left out.
     """
 
+    counted = True
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._files = sorted(file.relative_to(path) for file in path.rglob("*.npy") if not file.stem.endswith("_info"))

@@ -19,6 +19,8 @@ class TsvSource:
     Fields after these are not read.
     """
 
+    counted = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = path.stat().st_size

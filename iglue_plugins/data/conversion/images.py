@@ -43,13 +43,14 @@ class Image:
 class Source(Protocol):
     """Where images are read from, always in the same order.
 
-    path: the file or folder; size: what tells it from another source of its name; images: how many there are, to a few
-    per cent for a TSV.
+    path: the file or folder; size: what tells it from another source of its name; images: how many there are, or about
+    how many where they are not `counted`.
     """
 
     path: Path
     size: int
     images: int
+    counted: bool
 
     def read(self, start: int) -> Iterator[Image]:
         """The images but for the first `start`. Raises UserError when the source is not what it should be."""
@@ -94,7 +95,7 @@ def _numbers(value: Any, where: str) -> np.ndarray:
     try:
         if isinstance(value, (str, bytes)):
             return np.frombuffer(base64.b64decode(value, validate=True), dtype=np.float32)
-        return np.asarray(value, dtype=np.float32)
+        return np.ascontiguousarray(value, dtype=np.float32)
     except (ValueError, TypeError) as error:  # binascii.Error is a ValueError
         raise UserError(f"{where}: found {error}, expected numbers, or float32 in base64") from error
 

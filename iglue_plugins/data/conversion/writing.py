@@ -162,6 +162,7 @@ class StoreWriter:
                 self._digests[image.id] = row["digest"]
         rows = self._part[1]
         rows.append(row)
+        self.read[source] += 1
         if len(rows) == PART:
             self._keep()
 

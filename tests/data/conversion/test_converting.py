@@ -76,7 +76,7 @@ class Watched:
     """A source that notes which images are read from it, and is interrupted by Ctrl-C before one of them."""
 
     def __init__(self, source: Source, reads: list[str], stops_before: str | None) -> None:
-        self.path, self.size, self.images = source.path, source.size, source.images
+        self.path, self.size, self.images, self.counted = source.path, source.size, source.images, source.counted
         self._source, self._reads, self._stops_before = source, reads, stops_before
 
     def read(self, start: int) -> Iterator[Image]:
@@ -160,6 +160,17 @@ def test_what_was_converted_before_a_bad_image_is_kept(
     source.write_text(whole.replace("\t1\t", "\t8\t", 1))  # the first line, which is not read again
     convert([source], store)
     assert contents(store) == contents(tmp_path / "at once")
+
+
+def test_a_source_that_loses_an_image_meanwhile(
+    write_source: Callable, items: Callable, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_source("npy", items(3))
+    opened = open_source(source)
+    opened._files.pop()
+    monkeypatch.setattr(conversion, "open_source", lambda path, format: opened)
+    assert refusal([source], store) == (
+        f"{source}: found 2 images, expected the 3 that were in it at the start; it changed meanwhile")
 
 
 def test_a_finished_conversion_is_not_done_again(

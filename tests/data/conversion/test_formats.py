@@ -84,6 +84,16 @@ def test_npy_files_in_folders(write_source: Callable, items: Callable, tmp_path:
     assert MappedRegions(store).ids == ["0", "1", "2", "3"]
 
 
+def test_arrays_of_other_types_and_orders(write_source: Callable, items: Callable, tmp_path: Path) -> None:
+    images = items(6)
+    others = {name: image | {"features": np.asfortranarray(image["features"], dtype=">f8"),
+                             "boxes": np.asfortranarray(image["boxes"]), "img_w": np.int64(image["img_w"])}
+              for name, image in images.items()}
+    made = [convert([write_source("lmdb", changed, name)], tmp_path / name)[0]
+            for name, changed in (("plain", images), ("other", others))]
+    assert made[0].fingerprint == made[1].fingerprint
+
+
 def test_an_lmdb_that_is_one_file(write_source: Callable, items: Callable, tmp_path: Path, store: Path) -> None:
     file = shutil.copy(write_source("lmdb", items(2)) / "data.mdb", tmp_path / "alone.mdb")
     assert detect(file) == "lmdb"
