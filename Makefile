@@ -2,13 +2,30 @@ PYTHON ?= python3
 COMPARED := finetune xvl_maml auxiliary_finetune xvl_maml_inner_lr_0
 EXTRAS :=
 
-.PHONY: demo test
+LMMS_EVAL := lmms-eval==0.7.3
+LMMS_EVAL_NEEDS := evaluate loguru pytablewriter pytz sacrebleu tenacity
+
+.PHONY: demo test test-lmms-eval
 
 demo: .venv-demo/installed
 	.venv-demo/bin/iglue compare $(COMPARED:%=recipes/mini/xvnli/%.yaml) --seeds 0,1,2,3,4 --jobs 2 --output comparison
 
 test: .venv-test/installed
 	.venv-test/bin/python -m pytest
+
+test-lmms-eval: .venv-lmms-eval/installed
+	@if [ -e $< ]; then .venv-lmms-eval/bin/python -m pytest tests/integrations/lmms_eval/test_command_line.py; \
+	else echo "test-lmms-eval: SKIPPED, $(LMMS_EVAL) cannot be downloaded"; fi
+
+# lmms-eval itself requires CUDA's torchvision, wandb and forty more; for tasks without video or metrics of their own,
+# what it needs is in LMMS_EVAL_NEEDS. Where a pin of constraints.txt does not fit, constraints-lmms-eval.txt has another.
+.venv-lmms-eval/installed: setup.cfg constraints.txt constraints-lmms-eval.txt
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	awk -F== '!seen[$$1]++' constraints-lmms-eval.txt constraints.txt > $(@D)/constraints.txt
+	if $(@D)/bin/python -m pip download --quiet --timeout 15 --retries 1 --no-deps --dest $(@D) $(LMMS_EVAL); then \
+	$(@D)/bin/python -m pip install --quiet --constraint $(@D)/constraints.txt --editable '.[test]' $(LMMS_EVAL_NEEDS) && \
+	$(@D)/bin/python -m pip install --quiet --no-deps $(@D)/lmms_eval-*.whl && touch $@; fi
 
 .venv-test/installed: EXTRAS := [test]
 

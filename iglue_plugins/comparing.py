@@ -14,11 +14,13 @@ from pathlib import Path
 from rich.console import Console
 from tqdm import tqdm
 
+from iglue_plugins import processes, published
 from iglue_plugins.errors import UserError
+from iglue_plugins.integrations.lmms_eval.results import read_results
 from iglue_plugins.progress import SILENT, bar
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.reporting import exports, plots, tables, wording
-from iglue_plugins.reporting.comparison import Comparison, build_comparison
+from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
 from iglue_plugins.runs import Run
 
 LOG_WIDTH = 160  # characters; of a table that goes into a file
@@ -35,17 +37,23 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def compare(
-    rows: Sequence[Path], seeds: Sequence[int], split: str, jobs: int, overrides: Sequence[str], output: Path
+    rows: Sequence[Path], seeds: Sequence[int], split: str, jobs: int, overrides: Sequence[str], output: Path,
+    chosen: published.Choice | None = None, lmms_eval: Sequence[Path] = (),
 ) -> None:
     """A table with a row for each recipe (run with every seed), folder of recipes (all of them) or finished run.
 
-    Finished runs of the same name, one for each seed, make one row.
+    Finished runs of the same name, one for each seed, make one row. `chosen` says which published figures to add,
+    and `lmms_eval` names result files of lmms-eval.
     """
+    processes.check_alone("iglue compare")
     labelled: dict[str, list[Path]] = {}
     recipes: dict[str, list[Recipe]] = {}
+    tasks: list[str] = []
     for path in expanded(rows):
         if path.is_dir():
-            labelled.setdefault(Run(path).record()["name"], []).append(path)
+            record = Run(path).record()
+            labelled.setdefault(record["name"], []).append(path)
+            tasks.append(record["task"])
             continue
         of_row = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
         name = of_row[0].name
@@ -53,11 +61,15 @@ def compare(
             raise UserError(f"{path}: found the name '{name}' of an earlier row, expected another; set name in the "
                             "recipe")
         labelled[name], recipes[name] = [], of_row
+        tasks.append(of_row[0].task.name)
     check_targets(recipes)
+    figures = published.select(tasks[0], split, chosen) if chosen else []
+    evaluated = [read_results(path, tasks[0]) for path in lmms_eval]
     folders = iter(run_all([recipe for of_row in recipes.values() for recipe in of_row], jobs))
     for name, of_row in recipes.items():
         labelled[name] += [next(folders) for _ in of_row]
-    report(build_comparison(list(labelled.items()), split), output)
+    comparison = with_published(build_comparison(list(labelled.items()), split), figures)
+    report(with_lmms_eval(comparison, evaluated), output)
 
 
 def check_targets(recipes: dict[str, list[Recipe]]) -> None:

@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import data
+from iglue_plugins.cli import checkpoint, data, lmms_eval, score
 from iglue_plugins.errors import UserError
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
     pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(data.app, name="data")
 
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
@@ -32,13 +33,34 @@ def run(recipe: RecipePath, overrides: Overrides = None) -> None:
 
     from rich.console import Console
 
-    from iglue_plugins import harness
+    from iglue_plugins import harness, processes
     from iglue_plugins.reporting.tables import render_record
 
     finished = harness.run(resolved)
-    for split in resolved.evaluation.splits:
-        Console().print(render_record(finished.record(), split))
-    print(finished.folder)
+    if processes.is_main():
+        for split in resolved.evaluation.splits:
+            Console().print(render_record(finished.record(), split))
+        print(finished.folder)
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a finished run")],
+    splits: Annotated[str | None, typer.Option(help="comma-separated; default: the recipe's")] = None,
+    languages: Annotated[str | None, typer.Option(help="comma-separated; default: the recipe's")] = None,
+) -> None:
+    """Score RUN's model on more splits or languages, and print the scores; what is already scored is not done again."""
+    from rich.console import Console
+
+    from iglue_plugins import harness, processes
+    from iglue_plugins.reporting.tables import render_record
+
+    chosen = [text.split(",") if text else [] for text in (splits, languages)]
+    run = harness.evaluate(folder, *chosen)
+    if processes.is_main():
+        record = run.record()
+        for split in chosen[0] or record["scores"]:
+            Console().print(render_record(record, split))
 
 
 @app.command()
@@ -50,11 +72,24 @@ def compare(
     jobs: Annotated[int, typer.Option(min=1, help="runs at a time, a process each")] = 1,
     override: Annotated[list[str] | None, typer.Option("--set", help="KEY.PATH=VALUE for every recipe")] = None,
     output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG")] = Path("comparison"),
+    published: Annotated[bool, typer.Option("--published", help="add the figures of the IGLUE paper")] = False,
+    published_models: Annotated[str | None, typer.Option(help="of these only, such as ctrl_xuniter,uc2")] = None,
+    published_settings: Annotated[str | None, typer.Option(
+        help="such as zero_shot (the default), translate_test, few_shot")] = None,
+    lmms_eval: Annotated[list[Path] | None, typer.Option(
+        help="add a result file of lmms-eval (<date>_results.json); several times for several")] = None,
 ) -> None:
     """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG."""
     from iglue_plugins import comparing
+    from iglue_plugins.published import Choice
 
-    comparing.compare(rows, comparing.parse_seeds(seeds), split, jobs, override or [], output)
+    chosen = Choice.parse(published, published_models, published_settings)
+    comparing.compare(rows, comparing.parse_seeds(seeds), split, jobs, override or [], output, chosen,
+                      lmms_eval or [])
+
+
+app.command()(score.score)
+app.command("lmms-eval-tasks")(lmms_eval.lmms_eval_tasks)
 
 
 @app.command()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
+from iglue_plugins.integrations.lmms_eval.results import METRIC, SPLIT, Evaluated
+from iglue_plugins.published import Figures, over_the_same
 from iglue_plugins.reporting.results import RunResult, check_comparable, check_one_row, read_result
 
 
@@ -31,10 +33,41 @@ class Row:
     training_languages: tuple[str, ...]
     labels_per_step: int
     steps: int
+    adapted: str | None
     runs: tuple[str, ...]
     languages: dict[str, Score]
     target_mean: Score
     difference: Interval | None
+
+
+@dataclass(frozen=True)
+class PublishedRow:
+    """Figures from a paper, without seeds: those of the comparison's languages, 0-100, over its examples.
+
+    `target_mean` is over the comparison's targets; None where a figure is lacking.
+    """
+
+    label: str
+    model: str
+    setting: str
+    shots: str
+    languages: dict[str, float]
+    target_mean: float | None
+
+
+@dataclass(frozen=True)
+class LMMSEvalRow:
+    """A model that lmms-eval evaluated, once: its figures in the comparison's languages, 0-100, over its examples.
+
+    `target_mean` is over the comparison's targets; None where a figure is lacking.
+    """
+
+    label: str
+    model: str
+    checkpoint: str
+    file: str
+    languages: dict[str, float]
+    target_mean: float | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +87,8 @@ class Comparison:
     seeds: tuple[int, ...]
     examples: dict[str, int]
     rows: tuple[Row, ...]
+    published: tuple[PublishedRow, ...] = ()
+    lmms_eval: tuple[LMMSEvalRow, ...] = ()
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -94,6 +129,55 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
             for label, row in results.items()
         ),
     )
+
+
+def with_published(comparison: Comparison, figures: Sequence[Figures]) -> Comparison:
+    """The comparison with rows of published figures, averaged over its own target languages.
+
+    Raises:
+        UserError: the figures are not in the comparison's metric.
+    """
+    return replace(comparison, published=tuple(_published_row(comparison, row) for row in figures))
+
+
+def _published_row(comparison: Comparison, figures: Figures) -> PublishedRow:
+    if figures.metric != comparison.metric:
+        raise UserError(f"--published: found runs scored by {comparison.metric}, expected {figures.metric}, the metric "
+                        f"of the figures published for {comparison.task}")
+    languages = {name: over_the_same(comparison.task, figures.languages[name], comparison.examples[name])
+                 for name in comparison.languages if name in figures.languages}
+    mean = _mean_of_targets(comparison, languages)
+    return PublishedRow(figures.label, figures.model, figures.setting, figures.shots, languages, mean)
+
+
+def with_lmms_eval(comparison: Comparison, evaluated: Sequence[Evaluated]) -> Comparison:
+    """The comparison with rows of lmms-eval's results, averaged over its own target languages.
+
+    Raises:
+        UserError: the results are of another split, metric or number of examples, or of none of the languages.
+    """
+    return replace(comparison, lmms_eval=tuple(_lmms_eval_row(comparison, row) for row in evaluated))
+
+
+def _lmms_eval_row(comparison: Comparison, row: Evaluated) -> LMMSEvalRow:
+    if (comparison.split, comparison.metric) != (SPLIT, METRIC):
+        raise UserError(f"--lmms-eval: found runs scored by {comparison.metric} on split '{comparison.split}', "
+                        f"expected {METRIC} on '{SPLIT}', as {row.file} has")
+    languages = {name: row.languages[name] for name in comparison.languages if name in row.languages}
+    if not languages:
+        raise UserError(f"{row.file}: found {_listed(row.languages)}, expected some language of the runs: "
+                        f"{_listed(comparison.languages)}")
+    for name in languages:
+        if row.examples[name] != comparison.examples[name]:
+            raise UserError(f"{row.file}: found {row.examples[name]} documents in '{name}', expected all "
+                            f"{comparison.examples[name]}, which the runs are scored on; was there a --limit?")
+    return LMMSEvalRow(row.label, row.model, row.checkpoint, str(row.file), languages,
+                       _mean_of_targets(comparison, languages))
+
+
+def _mean_of_targets(comparison: Comparison, languages: dict[str, float]) -> float | None:
+    complete = all(name in languages for name in comparison.targets)
+    return float(np.mean([languages[name] for name in comparison.targets])) if complete else None
 
 
 def _check_labels(labels: Sequence[str]) -> None:
@@ -152,6 +236,7 @@ def _build_row(label: str, row: list[RunResult], targets: Sequence[str], differe
         training_languages=tuple(record["training_languages"]),
         labels_per_step=record["labels_per_step"],
         steps=record["steps"],
+        adapted=record.get("adaptation", {}).get("summary"),
         runs=tuple(str(result.folder) for result in row),
         languages={language: _score([result.metric[language] for result in row]) for language in row[0].metric},
         target_mean=_score([np.mean([result.metric[language] for language in targets]) for result in row]),

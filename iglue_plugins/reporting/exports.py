@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from iglue_plugins.reporting.comparison import Comparison, Row, Score
+from iglue_plugins.published import SOURCE
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row, Score
 from iglue_plugins.reporting.wording import (
     SIGNIFICANT,
+    blocks,
     describe,
     difference_text,
+    figure_text,
     interval_text,
     mean_text,
     notes,
@@ -35,7 +38,8 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     """Write comparison.csv, .json, .md and .tex into `folder`, each atomically, and return their paths.
 
     csv and json are unrounded: csv has a row per trainer, json each seed as well. md and tex hold the rounded table
-    with its notes.
+    with its notes. Rows of others are marked in all of them: in csv by who published them or lmms-eval's file in the
+    last columns, in json by keys of their own, in md and tex by headings.
 
     Raises:
         UserError: a file cannot be written.
@@ -53,6 +57,8 @@ def _csv(comparison: Comparison) -> str:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+    writer.writerows(_others_csv_row(comparison, row) | {"published_by": SOURCE} for row in comparison.published)
+    writer.writerows(_others_csv_row(comparison, row) | {"lmms_eval": row.file} for row in comparison.lmms_eval)
     return text.getvalue()
 
 
@@ -76,6 +82,22 @@ def _csv_row(comparison: Comparison, row: Row) -> dict[str, object]:
         "difference": interval and interval.difference,
         "difference_low": interval and interval.low,
         "difference_high": interval and interval.high,
+        "published_by": None,
+        "lmms_eval": None,
+    }
+
+
+def _others_csv_row(comparison: Comparison, row: PublishedRow | LMMSEvalRow) -> dict[str, object]:
+    """Of the columns, those that a row of others has."""
+    return {
+        "label": row.label,
+        "task": comparison.task,
+        "split": comparison.split,
+        "metric": comparison.metric,
+        "source": comparison.source,
+        "auxiliary": " ".join(comparison.auxiliary),
+        **row.languages,
+        "mean": row.target_mean,
     }
 
 
@@ -104,6 +126,13 @@ def _cells(comparison: Comparison, row: Row, escape: Callable[[str], str]) -> li
     ]
 
 
+def _others_cells(
+    comparison: Comparison, row: PublishedRow | LMMSEvalRow, escape: Callable[[str], str]
+) -> list[str]:
+    figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
+    return [escape(row.label), *map(figure_text, figures), ""]
+
+
 def _markdown(comparison: Comparison) -> str:
     def escape(text: str) -> str:
         return text.translate(MARKDOWN_ESCAPES)
@@ -111,6 +140,9 @@ def _markdown(comparison: Comparison) -> str:
     header = [escape(name) for name in _header(comparison)]
     rule = ["---", *["---:"] * (len(header) - 1)]
     body = [_cells(comparison, row, escape) for row in comparison.rows]
+    for block in blocks(comparison):
+        body += [[f"*{escape(block.heading)}*", *[""] * (len(header) - 1)],
+                 *(_others_cells(comparison, row, escape) for row in block.rows)]
     lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *body)]
     listed = [f"- {escape(note)}" for note in notes(comparison)]
     return "\n".join([f"**{escape(title(comparison))}**", "", *lines, "", *listed]) + "\n"
@@ -125,6 +157,9 @@ def _tex(comparison: Comparison) -> str:
 
     header = [escape(name) for name in _header(comparison)]
     body = [" & ".join(_cells(comparison, row, escape)) + r" \\" for row in comparison.rows]
+    for block in blocks(comparison):
+        body += [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{escape(block.heading)}}}}} \\",
+                 *(" & ".join(_others_cells(comparison, row, escape)) + r" \\" for row in block.rows)]
     return "\n".join(
         [
             r"\begin{table*}",

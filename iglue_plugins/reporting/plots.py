@@ -13,8 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
-from iglue_plugins.reporting.comparison import Comparison, Row
-from iglue_plugins.reporting.wording import SIGNIFICANT, mean_text, role, title
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
+from iglue_plugins.reporting.wording import SIGNIFICANT, blocks, mean_text, role, title
 from iglue_plugins.runs import write_atomic
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the hatches go on where the colours end.
@@ -25,6 +25,8 @@ GROUP_GAP = 0.6
 MEAN_WIDTH = 2.0  # its bars carry their numbers
 INCHES_PER_BAR = 0.14
 INCHES_PER_CLUSTER = 0.4
+MARKERS = ("D", "o", "s", "^")  # of rows of others; with more of them than markers, none is drawn
+MARKER_GAP = CLUSTER_WIDTH / len(MARKERS)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     """Draw a PNG: bars per language and row, grouped by the language's role, and the target mean at the end.
 
     Error bars are the standard deviation over seeds. The axis starts at a multiple of ten below all bars, and says so;
-    a star on a target mean says that its difference to the first row is significant.
+    a star on a target mean says that its difference to the first row is significant. A few rows of others are drawn as
+    a marker at each cluster; many would hide the bars, and are left out.
 
     Raises:
         UserError: the file cannot be written.
@@ -58,9 +61,14 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     axes = figure.add_subplot()
     for index, row in enumerate(comparison.rows):
         _draw_row(axes, comparison, row, index, layout)
+    for index in range(len(drawn_others(comparison))):
+        _draw_other(axes, comparison, index, layout)
     _label(axes, comparison, layout)
     figure.suptitle(title(comparison), fontsize=11)
-    figure.legend(loc="outside lower center", ncols=max(1, int(width / 2)), frameon=False, fontsize=9)
+    handles, _ = axes.get_legend_handles_labels()  # markers come before bars
+    handles = sorted(handles, key=lambda handle: not isinstance(handle, BarContainer))
+    columns = int(width / (3 if drawn_others(comparison) else 2))
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns), frameon=False, fontsize=9)
     png = io.BytesIO()
     figure.savefig(png, format="png")
     write_atomic(Path(path), png.getvalue())
@@ -79,10 +87,17 @@ def _layout(comparison: Comparison) -> Layout:
     return Layout(groups, centres, widths, _floor(comparison))
 
 
+def drawn_others(comparison: Comparison) -> list[tuple[PublishedRow | LMMSEvalRow, str]]:
+    """The rows of others that are drawn, each with what the legend says of its kind."""
+    rows = [(row, block.kind) for block in blocks(comparison) for row in block.rows]
+    return rows if len(rows) <= len(MARKERS) else []
+
+
 def _floor(comparison: Comparison) -> int:
-    """The multiple of ten below the lowest error bar, and 0 at the least."""
+    """The multiple of ten below the lowest error bar and marker, and 0 at the least."""
     scores = [score for row in comparison.rows for score in (*row.languages.values(), row.target_mean)]
-    lowest = min(score.mean - (score.std or 0) for score in scores)
+    figures = [figure for row, _ in drawn_others(comparison) for figure in row.languages.values()]
+    lowest = min([*(score.mean - (score.std or 0) for score in scores), *figures])
     return max(0, 10 * math.floor((lowest - 1) / 10))
 
 
@@ -104,6 +119,25 @@ def _draw_row(axes: Axes, comparison: Comparison, row: Row, index: int, layout: 
         label=_plain(row.label),
     )
     _write_mean(axes, row, bars)
+
+
+def _draw_other(axes: Axes, comparison: Comparison, index: int, layout: Layout) -> None:
+    """Markers side by side, so that equal figures do not hide each other."""
+    others = drawn_others(comparison)
+    (row, kind), offset = others[index], index - (len(others) - 1) / 2
+    figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
+    axes.plot(
+        [centre + offset * MARKER_GAP for centre in layout.centres],
+        [math.nan if figure is None else figure for figure in figures],
+        linestyle="none",
+        marker=MARKERS[index],
+        markersize=4,
+        color="0.15",
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        label=_plain(f"{row.label} ({kind})"),
+        zorder=3,
+    )
 
 
 def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:

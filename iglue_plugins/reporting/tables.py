@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from rich import box
@@ -12,9 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from iglue_plugins.evaluation.significance import Interval
-from iglue_plugins.reporting.comparison import Comparison, Score
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Score
 from iglue_plugins.reporting.wording import (
+    blocks,
     difference_text,
+    figure_text,
     interval_text,
     mean_text,
     notes,
@@ -28,15 +32,17 @@ ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
 
 @dataclass(frozen=True)
 class Column:
-    """A header of up to two lines and a cell for each row."""
+    """A header of up to two lines, a cell for each row and, for each block below, one for its heading and its rows."""
 
     header: str
     cells: list[Text]
     style: str = ""
+    below: list[list[Text]] = field(default_factory=list)
 
     @property
     def width(self) -> int:
-        lines = [line for text in (self.header, *(cell.plain for cell in self.cells)) for line in text.split("\n")]
+        cells = [cell.plain for cell in chain(self.cells, *self.below)]
+        lines = [line for text in (self.header, *cells) for line in text.split("\n")]
         return max(map(len, lines)) + 1
 
 
@@ -44,6 +50,7 @@ class Column:
 class ComparisonTable:
     """A row per trainer: each language's mean with its deviation below, the target mean, its difference to the first.
 
+    Rows of others stand in blocks of their own, under headings that say whose they are.
     Printed by rich in as many blocks, one below the other, as the console's width asks for. A significant difference
     has a star as well as a colour.
     """
@@ -51,7 +58,8 @@ class ComparisonTable:
     comparison: Comparison
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        labels = Column("", [Text(row.label) for row in self.comparison.rows])
+        labels = Column("", [Text(row.label) for row in self.comparison.rows],
+                        below=_below(self.comparison, lambda row: row.label, headings=True))
         yield Text(title(self.comparison), style="bold")
         for block in in_blocks(column_groups(self.comparison), options.max_width - labels.width):
             yield _table([labels, *block])
@@ -64,11 +72,23 @@ def column_groups(comparison: Comparison) -> list[list[Column]]:
     for language in comparison.languages:
         of_role = role(comparison, language)
         cells = [_score_cell(row.languages[language]) for row in comparison.rows]
-        groups.append([Column(f"{language}\n{ROLE_HEADERS[of_role]}", cells, "" if of_role == "target" else "dim")])
-    groups.append([Column("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold")])
+        below = _below(comparison, lambda row, name=language: figure_text(row.languages.get(name)))
+        style = "" if of_role == "target" else "dim"
+        groups.append([Column(f"{language}\n{ROLE_HEADERS[of_role]}", cells, style, below)])
+    means = _below(comparison, lambda row: figure_text(row.target_mean))
+    groups.append([Column("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold", means)])
     if len(comparison.rows) > 1:
-        groups[-1].append(Column("\ndiff", [_difference_cell(row.difference) for row in comparison.rows]))
+        none = _below(comparison, lambda row: "")
+        groups[-1].append(Column("\ndiff", [_difference_cell(row.difference) for row in comparison.rows], below=none))
     return groups
+
+
+def _below(
+    comparison: Comparison, text: Callable[[PublishedRow | LMMSEvalRow], str], headings: bool = False
+) -> list[list[Text]]:
+    """A column's cells in each block; their headings stand in the first column, on two lines."""
+    return [[Text(block.heading.replace(" by ", " by\n") if headings else "", style="italic"),
+             *(Text(text(row)) for row in block.rows)] for block in blocks(comparison)]
 
 
 def in_blocks(groups: list[list[Column]], width: int) -> list[list[Column]]:
@@ -87,6 +107,10 @@ def _table(block: list[Column]) -> Table:
         table.add_column(column.header, justify="right" if number else "left", no_wrap=True, style=column.style)
     for cells in zip(*(column.cells for column in block)):
         table.add_row(*cells)
+    for of_columns in zip(*(column.below for column in block)):
+        table.add_section()
+        for cells in zip(*of_columns):
+            table.add_row(*cells)
     return table
 
 

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
+from iglue_plugins import published
 from iglue_plugins.evaluation.significance import RESAMPLES, Interval
-from iglue_plugins.reporting.comparison import Comparison, Row, Score
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row, Score
 
 SIGNIFICANT = "*"
+PUBLISHED_HEADING = f"published by {published.SOURCE}"
+LMMS_EVAL_HEADING = "evaluated by lmms-eval"
+
+
+class Block(NamedTuple):
+    """Rows that are not of one's own runs, what stands over them, and what a legend says of them."""
+
+    heading: str
+    kind: str
+    rows: tuple[PublishedRow, ...] | tuple[LMMSEvalRow, ...]
+
+
+def blocks(comparison: Comparison) -> list[Block]:
+    """The blocks below the comparison's own rows, those without rows left out."""
+    every = Block(PUBLISHED_HEADING, "published", comparison.published), \
+        Block(LMMS_EVAL_HEADING, "lmms-eval", comparison.lmms_eval)
+    return [block for block in every if block.rows]
 
 
 def mean_text(score: Score) -> str:
@@ -26,6 +45,11 @@ def difference_text(interval: Interval) -> str:
 
 def interval_text(interval: Interval) -> str:
     return f"[{interval.low:z.1f}, {interval.high:z.1f}]"
+
+
+def figure_text(figure: float | None) -> str:
+    """A figure without a deviation, or a dash where there is none."""
+    return "-" if figure is None else f"{figure:.1f}"
 
 
 def title(comparison: Comparison) -> str:
@@ -47,7 +71,10 @@ def describe(comparison: Comparison) -> list[str]:
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the numbers: averages, seeds, intervals, and the labels behind each row."""
     interval_notes = [_interval_note(comparison)] if len(comparison.rows) > 1 else []
-    return [_mean_note(comparison), _seeds_note(comparison), *interval_notes, *_training_notes(comparison.rows)]
+    published_notes = [_published_note(comparison)] if comparison.published else []
+    lmms_eval_notes = [_lmms_eval_note(comparison)] if comparison.lmms_eval else []
+    return [_mean_note(comparison), _seeds_note(comparison), *interval_notes, *_training_notes(comparison.rows),
+            *published_notes, *lmms_eval_notes]
 
 
 def _describe_row(comparison: Comparison, row: Row, interval: Interval) -> str:
@@ -83,6 +110,28 @@ def _interval_note(comparison: Comparison) -> str:
     )
 
 
+def _published_note(comparison: Comparison) -> str:
+    note = (
+        f"Published figures: {published.SOURCE_IN_FULL}. They have no seeds, differences or intervals; their mean is "
+        "over the same target languages"
+    )
+    if any(row.target_mean is None for row in comparison.published):
+        note += " (- where one is lacking)"
+    if comparison.metric == "recall@1":
+        note += "; their recall@1 is the mean of the published image and text recall@1"
+    every, labelled = published.ALL_AND_LABELLED.get(comparison.task, (0, 0))
+    if labelled in comparison.examples.values():
+        note += (f"; they count the {every - labelled} of {every} examples without a label as wrong, and are given "
+                 f"over the other {labelled}, as all rows are")
+    return f"{note}."
+
+
+def _lmms_eval_note(comparison: Comparison) -> str:
+    lacking = any(row.target_mean is None for row in comparison.lmms_eval)
+    return ("Rows of lmms-eval are single runs without differences or intervals, over the same examples; their mean is "
+            f"over the same target languages{' (- where one is lacking)' if lacking else ''}.")
+
+
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:
     """Labels and steps, and the auxiliary languages if not all rows trained on the same."""
     amounts = {row.label: f"{row.labels_per_step} labelled examples per step, {row.steps} steps" for row in rows}
@@ -92,6 +141,9 @@ def _training_notes(rows: tuple[Row, ...]) -> list[str]:
         found.append(f"Every row: {amounts[rows[0].label]}.")
     else:
         found.append(f"Rows differ in labels or steps: {_by_fact(amounts)}.")
+    adapted = {row.label: row.adapted for row in rows if row.adapted}
+    if adapted:
+        found.append(f"A model of its own for each language but the source, adapted: {_by_fact(adapted)}.")
     if not _all_equal(languages):
         found.append(f"Rows differ in auxiliary languages trained on: {_by_fact(languages)}.")
     return found

@@ -49,7 +49,7 @@ def test_csv_has_an_unrounded_row_per_trainer(comparison, tmp_path):
         *("label", "trainer", "task", "split", "metric", "source", "auxiliary", "seeds"),
         *("training_languages", "labels_per_step", "steps"),
         *("en", "en_std", "tr", "tr_std", "ar", "ar_std", "ru", "ru_std", "mean", "mean_std"),
-        *("difference", "difference_low", "difference_high"),
+        *("difference", "difference_low", "difference_high", "published_by", "lmms_eval"),
     ]
     assert finetune["label"] == "fine_tune & co | 100%"
     assert (finetune["mean"], finetune["difference"], finetune["difference_low"]) == ("33.75", "", "")

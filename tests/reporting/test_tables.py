@@ -3,6 +3,7 @@ import io
 import pytest
 from rich.console import Console
 
+from iglue_plugins.reporting import wording
 from iglue_plugins.reporting.comparison import build_comparison
 from iglue_plugins.reporting.tables import ComparisonTable
 
@@ -96,3 +97,12 @@ def test_a_narrow_console_gets_blocks_that_lose_nothing(fifteen_languages, width
     assert narrow_numbers == wide_numbers
     assert any(line.split() == ["src", "aux"] for line in text.splitlines())
     assert any(line.split()[-2:] == ["mean", "diff"] for line in text.splitlines())
+
+
+def test_rows_with_a_model_for_each_language_say_what_it_is_adapted_on(make_run, two_rows):
+    adaptation = {"summary": "on 10 shots", "languages": {"ar": {}, "ru": {}, "tr": {}}}
+    hits = {"en": "1111", "tr": "0000", "ar": "1100", "ru": "10000"}
+    few_shot = [make_run("few_shot", seed, hits, adaptation=adaptation) for seed in range(2)]
+    found = wording.notes(build_comparison([*two_rows, ("few_shot", few_shot)]))
+    assert "A model of its own for each language but the source, adapted: few_shot: on 10 shots." in found
+    assert not any("adapted" in note for note in wording.notes(build_comparison(two_rows)))

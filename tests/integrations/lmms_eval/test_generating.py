@@ -1,0 +1,163 @@
+"""The tasks that are written for lmms-eval."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from PIL import Image
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.integrations.lmms_eval import documents
+from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
+from iglue_plugins.tasks.iglue import HOME
+
+SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
+on_real_files = pytest.mark.skipif(not SHARED.is_dir(), reason="the annotations of the IGLUE repository are not at hand")
+
+
+class Loader(yaml.SafeLoader):
+    """Reads a function as its path."""
+
+
+Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+
+
+def read(folder: Path, name: str) -> dict[str, Any]:
+    return yaml.load((folder / f"{name}.yaml").read_text(encoding="utf-8"), Loader)
+
+
+def rows(folder: Path, name: str) -> list[dict[str, Any]]:
+    lines = (folder / f"{name}.jsonl").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def test_each_language_is_a_task_and_the_targets_are_a_group(mini_tasks: Path) -> None:
+    for name in ("xvnli", "xgqa", "marvl"):
+        task = documents.make_task(f"mini/{name}", {})
+        group = read(mini_tasks, f"mini_{name}")
+        assert group["task"] == [f"mini_{name}_{language}" for language in task.languages if language != "en"]
+        assert group["aggregate_metric_list"] == [
+            {"metric": "accuracy", "aggregation": "mean", "weight_by_size": False}]
+        for language in task.languages:
+            assert read(mini_tasks, f"mini_{name}_{language}")["task"] == f"mini_{name}_{language}"
+    assert len(list(mini_tasks.iterdir())) == 3 * (2 * 15 + 1)
+
+
+def test_documents_are_the_tasks_own_examples(mini_tasks: Path) -> None:
+    found = rows(mini_tasks, "mini_marvl_ta")
+    examples = documents.make_task("mini/marvl", {}).load("test", "ta")
+    assert len(found) == len(examples) == 400
+    for row, example in zip(found, examples, strict=True):
+        assert row == {"task": "mini/marvl", **example}
+
+
+def test_a_task_names_functions_that_there_are(mini_tasks: Path) -> None:
+    config = read(mini_tasks, "mini_xgqa_de")
+    options = config["lmms_eval_specific_kwargs"]["default"]
+    for key, function in (("doc_to_text", documents.prompt), ("doc_to_visual", documents.pictures),
+                          ("process_results", documents.scored)):
+        assert config[key] == f"{documents.__name__}.{function.__name__}"
+    document = rows(mini_tasks, "mini_xgqa_de")[0]
+    assert document["text"] in documents.prompt(document, options)
+    assert "no, yes, alarm clock" in documents.prompt(document, options)
+    (picture,) = documents.pictures(document, options)
+    assert (picture.size, picture.mode) == ((128, 128), "RGB")
+    assert picture.tobytes() == documents.make_task("mini/xgqa", {}).picture(document["image_ids"][0]).tobytes()
+
+
+def test_equal_content_is_kept_once(mini_tasks: Path) -> None:
+    first = write_tasks(["mini/marvl"], Source())
+    kept = sorted(first.parent.iterdir())
+    assert write_tasks(["mini/marvl"], Source()) == first != mini_tasks
+    assert sorted(first.parent.iterdir()) == kept, "nothing unfinished is left behind"
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """XVNLI's test set in two of its languages."""
+    for language in ("en", "ar"):
+        path = tmp_path / "iglue" / "datasets" / "XVNLI" / "annotations" / language / "test.jsonl"
+        path.parent.mkdir(parents=True)
+        lines = ({"gold_label": label, "sentence1": "caption", "sentence2": f"{language}\u2028{label}", "pairID": label,
+                  "Flikr30kID": f"{label}.jpg"} for label in ("neutral", "entailment"))
+        path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return tmp_path / "iglue"
+
+
+def test_a_group_whose_mean_would_be_another_is_left_out(
+    data_root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_tasks(["xvnli"], Source(data_root))
+    assert {path.name for path in folder.iterdir()} == {
+        "xvnli_en.yaml", "xvnli_en.jsonl", "xvnli_ar.yaml", "xvnli_ar.jsonl"}
+    assert [row["image_ids"] for row in rows(folder, "xvnli_ar")] == [["flickr30k/neutral"], ["flickr30k/entailment"]]
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
+    assert notes[0].startswith("left out: xvnli in es, fr, ru: ")
+    assert notes[1] == "left out: group xvnli, whose mean needs es, fr, ru too"
+
+
+def test_by_default_what_there_are_data_for(
+    data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(HOME, str(data_root))
+    folder = write_tasks([], Source())
+    tasks = {path.stem.rpartition("_")[0] for path in folder.glob("*.jsonl")}
+    assert tasks == {"mini_xvnli", "mini_xgqa", "mini_marvl", "xvnli"}
+    notes = capsys.readouterr().err
+    assert "left out: xgqa: " in notes and "left out: marvl: " in notes
+
+
+def test_pictures_are_given_where_there_are_any(data_root: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    (images / "flickr30k").mkdir(parents=True)
+    Image.new("L", (3, 5)).save(images / "flickr30k" / "neutral.png")
+    (images / "flickr30k" / "entailment.jpg").write_text("no picture")
+    folder = write_tasks(["xvnli"], Source(data_root, images=images))
+    options = read(folder, "xvnli_ar")["lmms_eval_specific_kwargs"]["default"]
+    neutral, entailment = rows(folder, "xvnli_ar")
+    (picture,) = documents.pictures(neutral, options)
+    assert (picture.size, picture.mode) == ((3, 5), "RGB")
+    with pytest.raises(UserError, match=r"entailment.jpg: cannot be read \(.*\), expected a picture$"):
+        documents.pictures(entailment, options)
+    with pytest.raises(UserError, match="images/flickr30k/other: found no such picture, expected one that ends in .jpg"):
+        documents.pictures(neutral | {"image_ids": ["flickr30k/other"]}, options)
+
+
+def test_without_pictures_a_generative_model_is_not_asked(data_root: Path) -> None:
+    folder = write_tasks(["xvnli"], Source(data_root))
+    options = read(folder, "xvnli_ar")["lmms_eval_specific_kwargs"]["default"]
+    with pytest.raises(UserError, match="^document 'neutral' of xvnli in 'ar': .* from --images or --hub$"):
+        documents.pictures(rows(folder, "xvnli_ar")[0], options)
+
+
+@pytest.mark.parametrize(
+    ("names", "source", "sentence"),
+    [
+        (["xflickrco"], {}, "found task 'xflickrco', expected one that fits lmms-eval"),
+        (["mini/xvnl"], {}, r"found task 'mini/xvnl', .*; did you mean 'mini/xvnli'\?"),
+        (["marvl"], {}, "task marvl: found no data, expected --data-root, --hub or the variable IGLUE_HOME"),
+        ([], {"data_root": "no/such"}, "--data-root: found no folder 'no/such', expected one"),
+        (["xvnli"], {"images": "no/such"}, "--images: found no folder 'no/such', expected one"),
+        (["xvnli"], {"data_root": "."}, "XVNLI/annotations/en/test.jsonl: found no such file, expected"),
+        ([], {"data_root": "."}, "XVNLI/annotations/en/test.jsonl: found no such file, expected"),
+    ],
+)
+def test_what_cannot_be_written(
+    names: list[str], source: dict[str, str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=sentence):
+        write_tasks(names, Source(**{name: Path(path) for name, path in source.items()}))
+
+
+@on_real_files
+def test_real_files_have_the_published_numbers_of_documents() -> None:
+    folder = write_tasks(["xvnli", "xgqa", "marvl"], Source(SHARED))
+    counts = {path.stem: len(rows(folder, path.stem)) for path in folder.glob("*.jsonl")}
+    assert counts == dict.fromkeys((f"xvnli_{language}" for language in ("en", "ar", "es", "fr", "ru")), 1150) | {
+        "xgqa_en": 9666, "marvl_id": 1128, "marvl_sw": 1108, "marvl_ta": 1242, "marvl_tr": 1180, "marvl_zh": 1012}
+    assert {path.stem for path in folder.glob("*.yaml")} - counts.keys() == {"xvnli", "marvl"}

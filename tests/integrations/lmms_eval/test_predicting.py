@@ -1,0 +1,110 @@
+"""Answers to documents: those of `iglue evaluate`, and what cannot be answered."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from iglue_plugins.data.conversion import convert
+from iglue_plugins.errors import UserError
+from iglue_plugins.integrations.lmms_eval.documents import make_task
+from iglue_plugins.integrations.lmms_eval.predicting import Predictor
+from iglue_plugins.runs import Run
+
+
+def documents(task: str, language: str, **settings: Any) -> list[dict[str, Any]]:
+    return [{"task": task, **row} for row in make_task(task, settings).load("test", language)]
+
+
+@pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl"])
+def test_answers_are_those_of_iglue_evaluate(name: str, run_of: Callable[..., Run]) -> None:
+    run = run_of(name, "sw")
+    predictor = Predictor(run.folder)
+    answers = predictor.answers(predictor.batcher(f"mini/{name}", "sw", documents(f"mini/{name}", "sw")))
+    assert answers == [row["prediction"] for row in run.read_predictions("test", "sw")]
+    assert min(Counter(answers).most_common(2)[-1][1], len(set(answers))) > 1
+
+
+def test_a_runs_model_folder_stands_for_the_run_and_a_checkpoint_for_itself(
+    run_of: Callable[..., Run], tmp_path: Path
+) -> None:
+    run = run_of("marvl", "sw")
+    some = documents("mini/marvl", "sw")[:20]
+    alone = shutil.copytree(run.model_dir, tmp_path / "alone")
+    found = [Predictor(path, batch_size=7) for path in (run.folder, run.model_dir, alone)]
+    assert [predictor.recipe is None for predictor in found] == [False, False, True]
+    answers = [predictor.answers(predictor.batcher("mini/marvl", "sw", some)) for predictor in found]
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    run = run_of("marvl", "sw")
+    xvnli = documents("mini/xvnli", "sw")[:2]
+    with pytest.raises(UserError, match="found a model of task mini/marvl, expected one of mini/xvnli, as the documents"):
+        Predictor(run.folder).batcher("mini/xvnli", "sw", xvnli)
+    alone = shutil.copytree(run.model_dir, tmp_path / "alone")
+    with pytest.raises(UserError, match="alone: found a model with head 'paired' and 2 labels, expected 'classifier' and 3"):
+        Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
+
+
+def test_what_is_no_run_and_no_checkpoint(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^pretrained: found '{tmp_path}', expected the folder of a finished run, or"):
+        Predictor(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(UserError, match="config.json: found model_type 'bert', expected one of xuniter, uc2, muniter$"):
+        Predictor(tmp_path)
+    run = shutil.copytree(run_of("marvl", "sw").folder, tmp_path / "run")
+    shutil.rmtree(run / "model")
+    with pytest.raises(UserError, match="run: found no model, expected a run that keeps one"):
+        Predictor(run)
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    """XVNLI's test set in English, with features of one of its two images."""
+    import h5py
+    import numpy as np
+
+    home = tmp_path / "iglue"
+    path = home / "datasets" / "XVNLI" / "annotations" / "en" / "test.jsonl"
+    path.parent.mkdir(parents=True)
+    lines = ({"gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": f"pair {i}", "Flikr30kID": f"{i}.jpg"}
+             for i in range(2))
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    with h5py.File(home / "some.h5", "w") as file:
+        group = file.create_group("0")
+        group["features"] = np.ones((2, 64), np.float32)
+        group["boxes"] = np.asarray([[0, 0, 9, 9]] * 2, np.float32)
+        group["img_w"], group["img_h"] = 10, 10
+    convert([home / "some.h5"], home / "regions" / "flickr30k")
+    return home
+
+
+@pytest.fixture
+def xvnli(run_of: Callable[..., Run], tmp_path: Path) -> Path:
+    """A checkpoint with XVNLI's head."""
+    return shutil.copytree(run_of("xvnli", "sw").model_dir, tmp_path / "xvnli")
+
+
+def test_a_document_without_features_is_named(data_root: Path, xvnli: Path) -> None:
+    rows = documents("xvnli", "en", data_root=str(data_root))
+    predictor = Predictor(xvnli, data_root)
+    assert predictor.answers(predictor.batcher("xvnli", "en", rows[:1]))[0] in make_task("xvnli", {}).labels
+    with pytest.raises(UserError, match="^xvnli in 'en': document 'pair 1': image '1' has no region features"):
+        predictor.batcher("xvnli", "en", rows)
+
+
+def test_data_root(data_root: Path, xvnli: Path, tmp_path: Path) -> None:
+    rows = documents("xvnli", "en", data_root=str(data_root))
+    with pytest.raises(UserError, match="^model_args: found no data_root, expected the folder with the data of task xvnli"):
+        Predictor(xvnli).batcher("xvnli", "en", rows)
+    with pytest.raises(UserError, match="^data_root: found no folder 'no/such', expected the one with IGLUE's data$"):
+        Predictor(xvnli, "no/such")
+    with pytest.raises(UserError, match="^data_root: found '.*', but task mini/xvnli brings its own data$"):
+        Predictor(xvnli, data_root).batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")[:2])

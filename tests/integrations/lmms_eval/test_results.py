@@ -1,0 +1,63 @@
+"""lmms-eval's result files."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from iglue_plugins.errors import UserError
+from iglue_plugins.integrations.lmms_eval.results import read_results
+
+CONTENT = {
+    "results": {"mini_xvnli": {"accuracy,none": 0.25}, "mini_xvnli_ar": {"accuracy,none": 0.125},
+                "mini_xvnli_tr": {"accuracy,none": 0.375}, "gqa": {"exact_match,none": 0.5}},
+    "configs": {"mini_xvnli_ar": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "ar"}},
+                "mini_xvnli_tr": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "tr"}},
+                "gqa": {"metadata": [{"version": 0}]}, "vqa": {}},
+    "n-samples": {"mini_xvnli_ar": {"original": 400, "effective": 8}, "mini_xvnli_tr": {"original": 400, "effective": 400}},
+    "config": {"model": "some_vl", "model_args": "pretrained=org/Some-VL-2B"},
+    "model_name": "org/Some-VL-2B",
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "20260101_000000_results.json"
+    path.write_text(json.dumps(CONTENT))
+    return path
+
+
+def test_a_models_figures_by_language(file: Path) -> None:
+    found = read_results(file, "mini/xvnli")
+    assert found.languages == {"ar": 12.5, "tr": 37.5}
+    assert found.examples == {"ar": 8, "tr": 400}
+    assert (found.model, found.checkpoint, found.label) == ("some_vl", "org/Some-VL-2B", "some_vl Some-VL-2B")
+
+
+def test_a_model_without_a_checkpoint(file: Path) -> None:
+    file.write_text(json.dumps(CONTENT | {"model_name": ""}))
+    assert read_results(file, "mini/xvnli").label == "some_vl"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, r"cannot be read (.*), expected a <date>_results.json of lmms-eval$"),
+        ("{", r"cannot be read (.*), expected a <date>_results.json of lmms-eval$"),
+        ("[]", "found no results, configs, n-samples, config, expected a <date>_results.json of lmms-eval$"),
+        (json.dumps(CONTENT | {"n-samples": {}}), "found no 'mini_xvnli_ar', expected a <date>_results.json of"),
+        (json.dumps(CONTENT | {"configs": {}}), "found no task of iglue's, expected results of task mini/xvnli"),
+    ],
+)
+def test_what_is_no_such_file(file: Path, content: str | None, sentence: str) -> None:
+    file.write_text(content) if content else file.unlink()
+    with pytest.raises(UserError, match=f"^{re.escape(str(file))}: {sentence}"):
+        read_results(file, "mini/xvnli")
+
+
+def test_results_of_another_task(file: Path) -> None:
+    with pytest.raises(UserError, match="found mini/xvnli, expected results of task xgqa, as the rows compared are of"):
+        read_results(file, "xgqa")
