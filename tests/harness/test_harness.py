@@ -163,7 +163,7 @@ def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
     assert folder.record()["start_from"]["fingerprint"] == baseline.record()["fingerprint"]
     assert checkpoint.record()["start_from"]["path"] == str(baseline.model_dir)
 
-    with pytest.raises(UserError, match=f"start_from: found '{tmp_path}', expected a recipe .* or a checkpoint folder"):
+    with pytest.raises(UserError, match=f"start_from: found '{tmp_path}', expected a recipe .* a checkpoint folder"):
         harness.run(recipe({"start_from": str(tmp_path)}))
 
 
@@ -266,3 +266,10 @@ def test_scores_are_made_again_where_their_data_have_changed(
     assert (again.folder, fits) == (run.folder, [])
     assert again.predictions_path("test", "en").stat().st_mtime_ns > before["en"]
     assert again.predictions_path("test", "tr").stat().st_mtime_ns == before["tr"]
+
+
+def test_evaluation_in_bfloat16_leaves_the_saved_weights_as_they_are(recipe: MakeRecipe, tmp_path: Path) -> None:
+    expected = weights(harness.run(recipe()))
+    low = harness.run(recipe({"runs": str(tmp_path / "low"), "evaluation": {"languages": ["en"], "precision": "bfloat16"}}))
+    assert weights(low) == expected
+    assert 0 <= low.record()["scores"]["test"]["en"]["accuracy"] <= 100
