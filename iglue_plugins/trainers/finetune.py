@@ -29,6 +29,11 @@ class FinetuneSettings(ContrastiveSettings):
         return self
 
     @model_validator(mode="after")
+    def _check_temperature(self) -> FinetuneSettings:
+        self.check_temperature(self.loss)
+        return self
+
+    @model_validator(mode="after")
     def _check_negatives(self) -> FinetuneSettings:
         if self.loss != "task" and self.batch_size < 2:
             raise ValueError(f"batch_size is {self.batch_size}, expected at least 2: the contrastive loss takes its "

@@ -1,15 +1,180 @@
-"""The inner loop of MAML: parameters adapted by a few gradient steps, as a function of where they started."""
+"""MAML's inner loop and the exact way back through it (Finn et al. 2017).
+
+K inner steps lead from theta_0 to theta_K:  theta_{k+1} = theta_k - rate_k * g(theta_k),  g the inner loss's gradient.
+The outer loss's gradient v at theta_K becomes the meta-gradient, its gradient by theta_0, step by step:
+
+    v  <-  v - H(theta_k) (rate_k * v)        k = K - 1, ..., 0;  H: the inner loss's second derivatives
+
+First order leaves the products out. So the outer loss is differentiated on its own and its graph freed before the first
+product, and each step's graph is freed after its own; nothing differentiates through a chain of updated parameters.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from iglue_plugins.errors import UserError
+
 Parameters = dict[str, Tensor]
+Gradients = dict[str, Tensor | None]  # None: the loss does not depend on it
+Rates = Mapping[str, float]  # of the parameters that adapt
+Storage = Literal["graphs", "parameters", "start"]
+
+NOT_TWICE = ("is not implemented", "differentiate twice", "double backward")  # what PyTorch says of such an operation
+
+
+@dataclass(frozen=True)
+class Step:
+    """The inner gradients at one theta; where they are graph edges or have a graph, it is a function of the leaves."""
+
+    leaves: Parameters
+    gradients: dict[str, Tensor | GradientEdge]
+
+
+class InnerLoop:
+    """Gradient steps on a loss, and what becomes of a gradient on its way back through them.
+
+    loss: of parameters by name. rates: for each step the learning rates of the parameters that adapt.
+    storage: what is kept of each step for the way back: its graph; its theta, from which the graph is computed again; or
+    nothing but theta_0, from which the steps are taken again too, so that memory does not grow with their number. All
+    three draw the same dropout and give the same gradient. learns_rates: the way back also gives the rates' gradients.
+    """
+
+    def __init__(
+        self, loss: Callable[[Parameters], Tensor], rates: Sequence[Rates], *, second_order: bool,
+        storage: Storage = "graphs", learns_rates: bool = False,
+    ) -> None:
+        self.first_loss: Tensor | None = None  # at theta_0, detached
+        self.reached: tuple[str, ...] = ()  # parameters that the first step has moved
+        self._loss = loss
+        self._rates = rates
+        self._second_order = second_order
+        self._storage = storage
+        self._learns_rates = learns_rates
+        self._noise: list[Noise] = []
+        self._kept: list[Step | Parameters | None] = []
+
+    def adapt(self, start: Parameters) -> Parameters:
+        """theta_K from theta_0; parameters that do not adapt, or that the loss does not depend on, are theta_0's own."""
+        self._start = theta = start
+        for rates in self._rates:
+            self._noise.append(Noise(start))
+            loss, step = self._gradients(theta, rates, keep_graph=self._second_order and self._storage == "graphs")
+            if self.first_loss is None:
+                self.first_loss, self.reached = loss, tuple(step.gradients)
+            self._kept.append(self._to_keep(theta, step))
+            theta = _moved(theta, step.gradients, rates)
+        return theta
+
+    def pull_back(self, gradient: Gradients) -> tuple[Gradients, list[dict[str, Tensor]]]:
+        """A gradient at theta_K -> the gradient at theta_0, and by each step's rates if they are learned.
+
+        Both are by all parameters, those that do not adapt included. The dict is used up, and so is the loop.
+
+        Raises:
+            UserError: the inner loss has an operation that PyTorch cannot differentiate twice.
+        """
+        by_rates: list[dict[str, Tensor]] = []
+        for number in reversed(range(len(self._kept))):
+            kept = self._kept.pop()
+            if not self._second_order and not self._learns_rates:
+                continue
+            step = kept if isinstance(kept, Step) else self._taken_again(number, kept)
+            if self._learns_rates:
+                by_rates.insert(0, {name: -torch.dot(own.detach().flatten(), gradient[name].flatten())
+                                    for name, own in step.gradients.items() if gradient[name] is not None})
+            if self._second_order:
+                gradient = _through(step, gradient, self._rates[number])
+        return gradient, by_rates
+
+    def _to_keep(self, theta: Parameters, step: Step) -> Step | Parameters | None:
+        if self._second_order and self._storage != "graphs":
+            return theta if self._storage == "parameters" else None
+        if self._learns_rates:
+            return Step(step.leaves, dict(step.gradients))
+        if not self._second_order:
+            return None
+        edges = {name: get_gradient_edge(own) for name, own in step.gradients.items() if own.requires_grad}
+        return Step(step.leaves, edges)  # without the gradients' values, which are as large as the parameters
+
+    def _taken_again(self, number: int, theta: Parameters | None) -> Step:
+        """Step `number` with its graph; its theta is found from theta_0 where it was not kept."""
+        if theta is None:
+            theta = self._start
+            for noise, rates in zip(self._noise[:number], self._rates):
+                with noise.again():
+                    theta = _moved(theta, self._gradients(theta, rates, keep_graph=False)[1].gradients, rates)
+        with self._noise[number].again():
+            return self._gradients(theta, self._rates[number], keep_graph=True)[1]
+
+    def _gradients(self, theta: Parameters, rates: Rates, keep_graph: bool) -> tuple[Tensor, Step]:
+        leaves = {name: value.detach().requires_grad_(keep_graph or name in rates) for name, value in theta.items()}
+        names = [name for name in leaves if name in rates]
+        with torch.enable_grad(), attention_for(self._second_order), twice_differentiable() if keep_graph else nullcontext():
+            loss = self._loss(leaves)
+            found = (torch.autograd.grad(loss, [leaves[name] for name in names], create_graph=keep_graph,
+                                         allow_unused=True) if loss.requires_grad and names else ())
+        return loss.detach(), Step(leaves, {name: own for name, own in zip(names, found) if own is not None})
+
+
+def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
+    """theta - rate * gradient; `gradients` is used up, since both together are as large as two models."""
+    moved = dict(theta)
+    with torch.no_grad():
+        for name in list(gradients):
+            moved[name] = torch.add(theta[name], gradients.pop(name), alpha=-rates[name])
+    return moved
+
+
+def _through(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
+    """v - H (rate * v), from the graph of the step's gradients."""
+    names = [name for name, own in step.gradients.items() if gradient[name] is not None
+             and (isinstance(own, GradientEdge) or own.requires_grad)]
+    if not names:
+        return gradient
+    scale = max(rates[name] for name in names)  # as a rule the rate of all, so that v itself is the vector
+    vector = [gradient[name] if rates[name] == scale else gradient[name] * (rates[name] / scale) for name in names]
+    with twice_differentiable():
+        # Not grad(), which takes operations that are marked as differentiable only once for constants.
+        torch.autograd.backward([step.gradients[name] for name in names], vector)
+    del vector
+    for name, leaf in step.leaves.items():  # one at a time, since together they are as large as the model
+        gradient[name] = add(gradient[name], leaf.grad, -scale)
+        leaf.grad = None
+    return gradient
+
+
+def add(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor | None:
+    """one + factor * other, where None is zero."""
+    if other is None:
+        return one
+    return other * factor if one is None else torch.add(one, other, alpha=factor)
+
+
+class Noise:
+    """The random generators as they are now, to draw the same dropout again."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._devices = {value.device for value in parameters.values() if value.is_cuda}
+        self._states = {device: torch.cuda.get_rng_state(device) for device in self._devices}
+        self._state = torch.get_rng_state()
+
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        with torch.random.fork_rng(self._devices):
+            torch.set_rng_state(self._state)
+            for device, state in self._states.items():
+                torch.cuda.set_rng_state(state, device)
+            yield
 
 
 def attention_for(second_order: bool) -> AbstractContextManager:
@@ -17,29 +182,44 @@ def attention_for(second_order: bool) -> AbstractContextManager:
     return sdpa_kernel(SDPBackend.MATH) if second_order else nullcontext()
 
 
-def adapt(
-    inner_loss: Callable[[Parameters], Tensor],
-    parameters: Parameters,
-    *,
-    steps: int,
-    learning_rate: float,
-    second_order: bool,
-) -> tuple[Parameters, Tensor]:
-    """theta' <- theta' - learning_rate * grad inner_loss(theta'), `steps` times, starting at theta.
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Says in a sentence what an operation without a second derivative means for a meta-step."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(said in str(error) for said in NOT_TWICE):
+            raise
+        raise UserError(
+            f"the model has an operation that cannot be differentiated twice, as second order asks for ({error}); "
+            "expected attention without a fused kernel (attn_implementation 'eager', or 'sdpa' that is free to choose "
+            "its kernel), or trainer.first_order: true") from error
 
-    parameters: theta, by name; those that the loss does not depend on come back as they are. second_order: theta'
-    keeps its whole dependence on theta; otherwise the inner gradients count as constants (FOMAML).
-    Returns theta' and the inner loss at theta, a detached scalar.
-    Source: Finn et al. 2017, algorithm 1; the loss is XVL-MAML's contrastive one by default.
+
+def with_gradient(value: Tensor, gradients: Gradients, parameters: Parameters) -> Tensor:
+    """The scalar `value` as a loss whose gradients by the parameters of these names are known already.
+
+    To what calls backward on it, and to the parameters' hooks, it is a loss like any other; but only once.
     """
-    adapted, first_loss = parameters, None
-    for _ in range(steps):
-        loss = inner_loss(adapted)
-        first_loss = loss.detach() if first_loss is None else first_loss
-        gradients = torch.autograd.grad(
-            loss, list(adapted.values()), create_graph=second_order, allow_unused=True)
-        adapted = {
-            name: value if gradient is None else torch.add(value, gradient, alpha=-learning_rate)
-            for (name, value), gradient in zip(adapted.items(), gradients)
-        }
-    return adapted, first_loss
+    reached = [name for name, gradient in gradients.items() if gradient is not None]
+    if not reached:
+        return value.clone().requires_grad_()
+    return _Known.apply(value, [gradients.pop(name) for name in reached], *(parameters[name] for name in reached))
+
+
+class _Known(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: list[Tensor], *parameters: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.gradients is None:
+            raise RuntimeError("found a second backward through a meta-step, expected one; call the objective again")
+        gradients, ctx.gradients = ctx.gradients, None  # handed over, so that parameters take them without a copy
+        if incoming != 1:
+            for place in range(len(gradients)):  # one at a time, since together they are as large as the model
+                gradients[place] = gradients[place] * incoming
+        return None, None, *gradients

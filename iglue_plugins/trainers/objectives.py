@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from iglue_plugins.tasks.base import PairChoice, Task
 from iglue_plugins.trainers.base import TrainerSettings
+from iglue_plugins.trainers.learned import LearnedFactors
 
 LossChoice = Literal["task", "contrastive", "both"]
 
@@ -21,11 +22,17 @@ class ContrastiveSettings(TrainerSettings):
 
     contrastive_weight: float = Field(0.1, ge=0, description="weight of L_CL where it is added to the task's loss")
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
+    learned_temperature: bool = Field(False, description="train the temperature too, from this value")
     pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; default: the task's own choice")
     joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
 
+    def check_temperature(self, *losses: LossChoice) -> None:
+        """Raise ValueError where none of the losses would train a learned temperature."""
+        if self.learned_temperature and set(losses) == {"task"}:
+            raise ValueError("learned_temperature is set, expected a contrastive loss that it belongs to")
 
-def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
+
+def contrastive_loss(text: Tensor, image: Tensor, temperature: float | Tensor) -> Tensor:
     """Symmetric InfoNCE over a batch of image-text pairs (the method's L_CL).
 
     text, image: float (P, size), L2-normalised; row i of one belongs to row i of the other. Returns a scalar.
@@ -36,11 +43,16 @@ def contrastive_loss(text: Tensor, image: Tensor, temperature: float) -> Tensor:
 
 
 class BatchLoss(nn.Module):
-    """L_task, L_CL or L_task + contrastive_weight * L_CL of a batch, by the parameters of `model`."""
+    """L_task, L_CL or L_task + contrastive_weight * L_CL of a batch, by the parameters of `model`.
+
+    A learned temperature is a parameter of this module, not of the model.
+    """
 
     def __init__(self, model: PreTrainedModel, task: Task, settings: ContrastiveSettings) -> None:
         super().__init__()
         self.model = model
+        if settings.learned_temperature:
+            self.temperature_factor = LearnedFactors(1)
         self._task = task
         self._settings = settings
 
@@ -54,6 +66,8 @@ class BatchLoss(nn.Module):
         pairs = self._task.aligned_pairs(batch, self._settings.pairs)
         parts["contrastive_loss"] = self._contrastive(pairs)
         parts["contrastive_pairs"] = pairs["attention_mask"][:, 0].sum().float()
+        if self._settings.learned_temperature:
+            parts["temperature"] = self._temperature()
         if choice == "contrastive":
             return {"loss": parts["contrastive_loss"], **parts}
         return {"loss": parts["task_loss"] + self._settings.contrastive_weight * parts["contrastive_loss"], **parts}
@@ -63,7 +77,11 @@ class BatchLoss(nn.Module):
         if len(pairs["input_ids"]) < 2:
             return torch.zeros((), device=pairs["input_ids"].device, requires_grad=True)
         text, image = self.model.embed_pairs(**pairs, joint=self._settings.joint_pass)
-        return contrastive_loss(text, image, self._settings.temperature)
+        return contrastive_loss(text, image, self._temperature())
+
+    def _temperature(self) -> float | Tensor:
+        temperature = self._settings.temperature
+        return temperature * self.temperature_factor().squeeze() if self._settings.learned_temperature else temperature
 
 
 class BatchObjective(nn.Module):

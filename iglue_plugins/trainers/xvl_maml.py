@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
-from pydantic import Field, model_validator
-from torch import Tensor, nn
-from torch.func import functional_call
+from pydantic import Field, PositiveFloat, model_validator
+from torch import nn
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.episodes import Steps, episode_steps
 from iglue_plugins.errors import UserError
 from iglue_plugins.registry import trainers
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Trainer, TrainingData
-from iglue_plugins.trainers.maml import Parameters, adapt, attention_for
+from iglue_plugins.trainers.base import Trainer, TrainerSettings, TrainingData
+from iglue_plugins.trainers.learned import LearnedRates
+from iglue_plugins.trainers.maml import Storage
+from iglue_plugins.trainers.meta_objective import Adapt, MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings, LossChoice
 
 
 class XVLMAMLSettings(ContrastiveSettings):
+    incidental: ClassVar[frozenset[str]] = TrainerSettings.incidental | {"inner_storage"}
+
     support_size: int = Field(16, ge=1, description="examples of an episode that the inner loop adapts on")
     query_size: int = Field(16, ge=1, description="examples of an episode that the outer loop learns from")
     inner_lr: float = Field(1e-3, ge=0, description="learning rate of the inner loop; 0: no inner step (a control)")
     inner_steps: int = Field(1, ge=1, description="gradient steps of the inner loop")
+    inner_lr_factors: tuple[PositiveFloat, ...] | None = Field(
+        None, description="of inner_lr, one for each inner step; default: 1 for all")
+    learned_rates: LearnedRates = Field(
+        "none", description="factors of inner_lr that are trained: one for each 'layer' or 'parameter' (Meta-SGD)")
+    adapt: Adapt = Field(
+        "all", description="parameters that the inner loop adapts: 'all', 'encoder', 'heads' (contrastive projections "
+                           "and task head: ANIL), or name patterns, such as encoder.layers.1?.*")
+    inner_dropout: bool = Field(True, description="dropout in the inner loop, as in the outer one")
+    inner_storage: Storage = Field(
+        "graphs", description="kept of an inner step for second order: its 'graphs' (fastest), its 'parameters' (graphs "
+                              "are computed again), or 'start' (steps too: memory does not grow with inner_steps)")
     inner_loss: LossChoice = Field("contrastive", description="what the inner loop minimises on the support batch")
     outer_loss: LossChoice = Field("both", description="what the outer loop minimises on the query batch")
     supervised: bool = Field(True, description="false: no labels of the auxiliary languages, outer_loss 'contrastive'")
     first_order: bool = Field(False, description="true: inner gradients count as constants (FOMAML)")
+    languages_per_step: int | None = Field(
+        None, ge=1, description="episodes of a meta-step, each of a language drawn anew; default: one of each language")
+    repeat_languages: bool = Field(False, description="draw a step's languages with replacement")
+    disjoint_images: bool = Field(False, description="no image of a support batch is in its query batch")
 
     @model_validator(mode="before")
     @classmethod
@@ -52,44 +69,26 @@ class XVLMAMLSettings(ContrastiveSettings):
                                  "its negatives from the batch")
         return self
 
+    @model_validator(mode="after")
+    def _check_inner_loop(self) -> XVLMAMLSettings:
+        if self.inner_lr_factors is not None and len(self.inner_lr_factors) != self.inner_steps:
+            raise ValueError(f"inner_lr_factors has {len(self.inner_lr_factors)} numbers, expected one for each of the "
+                             f"{self.inner_steps} inner_steps")
+        if self.learned_rates != "none" and self.inner_lr == 0:
+            raise ValueError("inner_lr is 0, expected more with learned_rates, which are factors of it")
+        if self.adapt == ():
+            raise ValueError("adapt is an empty list, expected name patterns; inner_lr: 0 takes no inner step")
+        contributing = {self.outer_loss}
+        if self.inner_lr > 0 and not self.first_order:
+            contributing.add(self.inner_loss)  # the outer loss depends on its temperature by theta'
+        self.check_temperature(*contributing)
+        return self
 
-class MetaObjective(nn.Module):
-    """The sum over the episodes (one for each auxiliary language) of the outer loss at the adapted parameters."""
-
-    def __init__(self, batch_loss: BatchLoss, settings: XVLMAMLSettings) -> None:
-        super().__init__()
-        self.batch_loss = batch_loss
-        self.is_logging = True  # the engine clears it on steps whose scalars nobody reads
-        self._settings = settings
-
-    def forward(self, episodes: list[dict[str, Any]]) -> dict[str, Tensor]:
-        """episodes: dicts with 'language', 'support' and 'query' (batches). Returns 'loss' and scalars to log."""
-        second_order = not self._settings.first_order and self._settings.inner_lr > 0
-        with attention_for(second_order):
-            outcomes = [self._episode(episode, second_order) for episode in episodes]
-        logged = {key: torch.stack([outcome[key].detach() for outcome in outcomes]).mean() for key in outcomes[0]}
-        return {**logged, "loss": torch.stack([outcome["loss"] for outcome in outcomes]).sum()}
-
-    def _episode(self, episode: dict[str, Any], second_order: bool) -> dict[str, Tensor]:
-        settings, support = self._settings, episode["support"]
-        parameters = {name: value for name, value in self.batch_loss.named_parameters() if value.requires_grad}
-
-        def inner_loss(at: Parameters) -> Tensor:
-            return self._loss(at, support, settings.inner_loss)["loss"]
-
-        inner = {}
-        if settings.inner_lr > 0:
-            parameters, before = adapt(inner_loss, parameters, steps=settings.inner_steps,
-                                       learning_rate=settings.inner_lr, second_order=second_order)
-            inner["inner_loss_before"] = before
-            if self.is_logging:
-                # What is only logged draws its dropout aside, so that log_every does not change the weights.
-                with torch.no_grad(), torch.random.fork_rng([before.device] if before.is_cuda else []):
-                    inner["inner_loss_after"] = inner_loss(parameters)
-        return {**self._loss(parameters, episode["query"], settings.outer_loss), **inner}
-
-    def _loss(self, parameters: Parameters, batch: dict[str, Tensor], choice: LossChoice) -> dict[str, Tensor]:
-        return functional_call(self.batch_loss, parameters, (batch, choice))
+    @property
+    def step_rates(self) -> list[float]:
+        """The learning rate of each inner step; none is taken at rate 0."""
+        factors = self.inner_lr_factors or (1.0,) * self.inner_steps
+        return [self.inner_lr * factor for factor in factors] if self.inner_lr > 0 else []
 
 
 @trainers.register("xvl_maml")
@@ -101,21 +100,25 @@ class XVLMAML(Trainer):
     trains_on = "auxiliary"
 
     def steps(self, data: TrainingData) -> Steps:
-        count = self.settings.steps * self.settings.accumulation
-        return episode_steps(data.batchers(self.trains_on), self.settings.support_size, self.settings.query_size,
-                             count, data.seed)
+        settings = self.settings
+        return episode_steps(
+            data.batchers(self.trains_on), settings.support_size, settings.query_size,
+            settings.steps * settings.accumulation, data.seed, languages_per_step=settings.languages_per_step,
+            repeat_languages=settings.repeat_languages, disjoint_images=settings.disjoint_images)
 
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
-        if not self.settings.supervised and (self.settings.pairs or task.default_pairs) == "aligned":
-            raise UserError(f"task {task.name}: found pairs 'aligned', its default, which needs labels, expected "
-                            "trainer.pairs 'caption' or 'all' with supervised: false")
+        pairs = self.settings.pairs or task.default_pairs
+        if not self.settings.supervised and task.pairs_take_labels(pairs):
+            choices = "'all'" if task.captions_hold_labels else "'caption' or 'all'"
+            raise UserError(f"task {task.name}: found pairs '{pairs}', which take labels, expected trainer.pairs "
+                            f"{choices} with supervised: false")
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
     def labels_per_step(self, task: Task, languages: int) -> int:
         """Of the support and query batches, those whose loss, or whose choice of aligned pairs, takes labels."""
         settings = self.settings
-        labelled_pairs = (settings.pairs or task.default_pairs) == "aligned"
+        labelled_pairs = task.pairs_take_labels(settings.pairs)
         labelled_support = settings.inner_lr > 0 and (settings.inner_loss != "contrastive" or labelled_pairs)
         labelled_query = settings.outer_loss != "contrastive" or labelled_pairs
         labels = labelled_support * settings.support_size + labelled_query * settings.query_size
-        return languages * settings.accumulation * labels
+        return (settings.languages_per_step or languages) * settings.accumulation * labels

@@ -42,8 +42,9 @@ def run(tmp_path: Path) -> Path:
         lines = ({"id": str(i), "prediction": "x", "label": "x", "score": float(i)} for i in range(2))
         (predictions / f"{language}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     record = {
-        "format": 1, "name": "finetune", "fingerprint": "0" * 12, "seed": 0, "task": "mini/xvnli", "trainer": "finetune",
-        "source_language": "en", "training_languages": [], "labels_per_step": 1, "steps": 1, "main_metric": "accuracy",
+        "format": 1, "name": "finetune", "fingerprint": "0" * 12, "seed": 0, "task": "mini/xvnli",
+        "trainer": "finetune", "source_language": "en", "training_languages": [], "labels_per_step": 1, "steps": 1,
+        "main_metric": "accuracy",
         "scores": {"test": {language: {"accuracy": 50.0, "examples": 2} for language in ("en", "ar", "ru")}},
     }
     (folder / "record.json").write_text(json.dumps(record))
@@ -59,7 +60,8 @@ def put_results(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / f"{name}_results.json"
         path.write_text(json.dumps({
             "results": {own: {"accuracy,none": accuracies[language]} for own, language in tasks.items()},
-            "configs": {own: {"metadata": {"iglue_task": task, "language": language}} for own, language in tasks.items()},
+            "configs": {own: {"metadata": {"iglue_task": task, "language": language}}
+                        for own, language in tasks.items()},
             "n-samples": {own: {"original": 2, "effective": 2} for own in tasks},
             "config": {"model": name}, "model_name": f"org/{name}-2B"}))
         return path

@@ -64,7 +64,7 @@ def test_a_contrastive_batch_needs_negatives(loss: str) -> None:
 def test_without_labels_a_tasks_default_may_not_need_them_either(make_model: Callable[..., PreTrainedModel]) -> None:
     """MaRVL's own choice of pairs, true statements, is a choice by label."""
     trainer = XVLMAML(XVLMAMLSettings(supervised=False))
-    with pytest.raises(UserError, match="mini/marvl: found pairs 'aligned', its default, which needs labels, expected "
+    with pytest.raises(UserError, match="mini/marvl: found pairs 'aligned', which take labels, expected "
                                         "trainer.pairs 'caption' or 'all'"):
         trainer.objective(make_model(), MiniMaRVL())
     XVLMAML(XVLMAMLSettings(supervised=False, pairs="all")).objective(make_model(), MiniMaRVL())

@@ -43,7 +43,7 @@ def mini_tasks() -> Path:
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Finished runs of tiny models with large random weights, whose answers vary more than those of a short training."""
+    """Finished runs of tiny models with large random weights, whose answers vary more than a short training's."""
     runs = tmp_path_factory.mktemp("runs")
 
     def make(name: str, *languages: str) -> Run:

@@ -44,7 +44,8 @@ def lmms_eval(mini_tasks: Path, tmp_path: Path) -> Callable[..., Ended]:
     shutil.copy(Path(__file__).with_name("standin.py"), site)
 
     def call(model: str, tasks: str, **arguments: str) -> Ended:
-        given = {"model": model, "tasks": tasks, "include_path": mini_tasks, "output_path": tmp_path / "out"} | arguments
+        given = {"model": model, "tasks": tasks, "include_path": mini_tasks, "output_path": tmp_path / "out"}
+        given |= arguments
         command = [str(part) for name, value in given.items() for part in (f"--{name}", value)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(site), "HF_HOME": str(tmp_path / "hf")}
         ended = subprocess.run([sys.executable, "-m", "lmms_eval", *command, "--log_samples"], env=environment,
@@ -109,8 +110,8 @@ def test_a_model_of_another_task_ends_with_a_sentence(
     run = run_of("marvl", "sw")
     ended = lmms_eval("iglue", "mini_marvl_sw,mini_xvnli_sw", model_args=f"pretrained={run.folder}")
     assert ended.results is None
-    assert (f"Error during evaluation: {run.folder}: found a model of task mini/marvl, expected one of mini/xvnli, as the "
-            "documents are") in ended.text
+    assert (f"Error during evaluation: {run.folder}: found a model of task mini/marvl, expected one of mini/xvnli, as "
+            "the documents are") in ended.text
 
 
 def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +138,8 @@ def test_only_generated_tasks_are_answered(run_of: Callable[..., Run]) -> None:
     from iglue_plugins.integrations.lmms_eval.model import IGLUE
 
     model = IGLUE(pretrained=str(run_of("marvl", "sw").folder))
-    request = Instance("generate_until", ("", {}, None, 0, "gqa", "test"), 0, {"task": "gqa", "doc_id": 0, "repeats": 1})
+    metadata = {"task": "gqa", "doc_id": 0, "repeats": 1}
+    request = Instance("generate_until", ("", {}, None, 0, "gqa", "test"), 0, metadata)
     with pytest.raises(UserError, match="^task gqa: found no task that `iglue lmms-eval-tasks` made, expected one for"):
         model.generate_until([request])
     for method in (model.loglikelihood, model.generate_until_multi_round):

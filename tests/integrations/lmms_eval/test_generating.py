@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import yaml
 from PIL import Image
@@ -16,7 +17,8 @@ from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
 from iglue_plugins.tasks.iglue import HOME
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
-on_real_files = pytest.mark.skipif(not SHARED.is_dir(), reason="the annotations of the IGLUE repository are not at hand")
+on_real_files = pytest.mark.skipif(
+    not SHARED.is_dir(), reason="the annotations of the IGLUE repository are not at hand")
 
 
 class Loader(yaml.SafeLoader):
@@ -123,8 +125,30 @@ def test_pictures_are_given_where_there_are_any(data_root: Path, tmp_path: Path)
     assert (picture.size, picture.mode) == ((3, 5), "RGB")
     with pytest.raises(UserError, match=r"entailment.jpg: cannot be read \(.*\), expected a picture$"):
         documents.pictures(entailment, options)
-    with pytest.raises(UserError, match="images/flickr30k/other: found no such picture, expected one that ends in .jpg"):
+    with pytest.raises(UserError, match="images/flickr30k/other: found no such picture, expected one that ends in .j"):
         documents.pictures(neutral | {"image_ids": ["flickr30k/other"]}, options)
+
+
+def test_documents_and_pictures_of_the_hubs_copy(tmp_path: Path) -> None:
+    columns = {"label": ["neutral"], "caption": ["c"], "hypothesis": ["h"], "pair_id": ["p"], "flikr30k_id": ["7.jpg"],
+               "image": [Image.new("RGB", (4, 6), "red")]}
+    features = datasets.Features({name: datasets.Value("string") for name in columns} | {"image": datasets.Image()})
+    (tmp_path / "copy" / "data").mkdir(parents=True)
+    for language in ("en", "ar", "es", "fr", "ru"):
+        datasets.Dataset.from_dict(columns, features).to_parquet(tmp_path / "copy" / "data" / f"{language}-0.parquet")
+    folder = write_tasks(["xvnli"], Source(hub=str(tmp_path / "copy")))
+    assert read(folder, "xvnli")["task"] == ["xvnli_ar", "xvnli_es", "xvnli_fr", "xvnli_ru"]
+    (document,) = rows(folder, "xvnli_fr")
+    assert (document["id"], document["text"], document["image_ids"]) == ("p", "h", ["flickr30k/7"])
+    options = read(folder, "xvnli_fr")["lmms_eval_specific_kwargs"]["default"]
+    (picture,) = documents.pictures(document, options)
+    assert (picture.size, picture.getpixel((0, 0))) == ((4, 6), (255, 0, 0))
+
+
+def test_the_hubs_copy_is_pinned() -> None:
+    assert Source(hub="pinned").settings()["hub"] is True
+    assert Source(hub="abc123").settings()["hub"] == "abc123"
+    assert Source().settings()["hub"] is False
 
 
 def test_without_pictures_a_generative_model_is_not_asked(data_root: Path) -> None:

@@ -46,10 +46,10 @@ def test_a_runs_model_folder_stands_for_the_run_and_a_checkpoint_for_itself(
 def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> None:
     run = run_of("marvl", "sw")
     xvnli = documents("mini/xvnli", "sw")[:2]
-    with pytest.raises(UserError, match="found a model of task mini/marvl, expected one of mini/xvnli, as the documents"):
+    with pytest.raises(UserError, match="found a model of task mini/marvl, expected one of mini/xvnli, as the"):
         Predictor(run.folder).batcher("mini/xvnli", "sw", xvnli)
     alone = shutil.copytree(run.model_dir, tmp_path / "alone")
-    with pytest.raises(UserError, match="alone: found a model with head 'paired' and 2 labels, expected 'classifier' and 3"):
+    with pytest.raises(UserError, match="found a model with head 'paired' and 2 labels, expected 'classifier' and 3"):
         Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
 
 
@@ -74,8 +74,8 @@ def data_root(tmp_path: Path) -> Path:
     home = tmp_path / "iglue"
     path = home / "datasets" / "XVNLI" / "annotations" / "en" / "test.jsonl"
     path.parent.mkdir(parents=True)
-    lines = ({"gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": f"pair {i}", "Flikr30kID": f"{i}.jpg"}
-             for i in range(2))
+    lines = ({"gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": f"pair {i}",
+              "Flikr30kID": f"{i}.jpg"} for i in range(2))
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     with h5py.File(home / "some.h5", "w") as file:
         group = file.create_group("0")
@@ -102,9 +102,9 @@ def test_a_document_without_features_is_named(data_root: Path, xvnli: Path) -> N
 
 def test_data_root(data_root: Path, xvnli: Path, tmp_path: Path) -> None:
     rows = documents("xvnli", "en", data_root=str(data_root))
-    with pytest.raises(UserError, match="^model_args: found no data_root, expected the folder with the data of task xvnli"):
+    with pytest.raises(UserError, match="^model_args: found no data_root, expected the folder with the data of task"):
         Predictor(xvnli).batcher("xvnli", "en", rows)
-    with pytest.raises(UserError, match="^data_root: found no folder 'no/such', expected the one with IGLUE's data$"):
+    with pytest.raises(UserError, match="^data_root: found no folder 'no/such', expected the one with"):
         Predictor(xvnli, "no/such")
     with pytest.raises(UserError, match="^data_root: found '.*', but task mini/xvnli brings its own data$"):
         Predictor(xvnli, data_root).batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")[:2])

@@ -17,7 +17,8 @@ CONTENT = {
     "configs": {"mini_xvnli_ar": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "ar"}},
                 "mini_xvnli_tr": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "tr"}},
                 "gqa": {"metadata": [{"version": 0}]}, "vqa": {}},
-    "n-samples": {"mini_xvnli_ar": {"original": 400, "effective": 8}, "mini_xvnli_tr": {"original": 400, "effective": 400}},
+    "n-samples": {"mini_xvnli_ar": {"original": 400, "effective": 8},
+                  "mini_xvnli_tr": {"original": 400, "effective": 400}},
     "config": {"model": "some_vl", "model_args": "pretrained=org/Some-VL-2B"},
     "model_name": "org/Some-VL-2B",
 }

@@ -1,0 +1,217 @@
+"""Time and peak memory of one meta-step at base size, against plain fine-tuning and plain ways to write a meta-step.
+
+    python benchmarks/meta_step.py                     # half an hour on one core
+    python benchmarks/meta_step.py --steps 1 3 5       # the meta-step alone, by inner steps and what is stored of them
+    python benchmarks/meta_step.py --layers 2 --rounds 1
+
+12 layers of 768, 250,002 words, float32, dropout 0.1; 8 examples of support and 8 of query with 20 tokens and 37 regions; a
+contrastive inner loss, a task loss outside, and the gradients of all parameters as an optimiser takes them (the optimiser
+itself left out). 'fine-tuning' is the task loss on the 16 examples. Each contender runs in processes of its own, in turn
+with the others. Seconds are those that the process computes, so that other programs count less; the peak is the process's,
+by default with freed memory given back at once (MALLOC_MMAP_THRESHOLD_), in runs apart from those of the time.
+
+higher and TorchOpt take part where they are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+TOKENS, REGIONS, EXAMPLES, INNER_LR = 20, 37, 8, 1e-3
+CONTENDERS = {  # name: needs this package
+    "fine-tuning": None, "functional_call": None, "higher": "higher", "torchopt": "torchopt", "xvl_maml": None}
+
+
+def build(layers: int) -> tuple:
+    """A BatchLoss over a model, and two batches."""
+    import torch
+    from datasets import Dataset
+
+    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+    from iglue_plugins.tasks.xvnli import XVNLI
+    from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
+
+    class RandomXVNLI(XVNLI):
+        name = "random"
+        regions = None
+
+        def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
+            raise NotImplementedError
+
+        def fingerprint(self) -> str:
+            return ""
+
+    def batch(seed: int) -> dict[str, torch.Tensor]:
+        draw = torch.Generator().manual_seed(seed)
+        return {
+            "input_ids": torch.randint(5, 250002, (EXAMPLES, TOKENS), generator=draw),
+            "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
+            "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
+            "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
+            "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
+            "labels": torch.randint(3, (EXAMPLES,), generator=draw),
+        }
+
+    torch.manual_seed(0)
+    config = XUniterConfig(head="classifier", num_labels=3, num_hidden_layers=layers)
+    model = XUniterForVisionAndLanguage(config).train()
+    model.renumberable_ids = True
+    return BatchLoss(model, RandomXVNLI(), ContrastiveSettings(pairs="all")), batch(1), batch(2)
+
+
+def make_step(contender: str, losses, support: dict, query: dict, options: argparse.Namespace) -> Callable[[], None]:
+    """A function that leaves each parameter's gradient in its `grad`."""
+    import torch
+    from torch.func import functional_call
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    def fine_tuning() -> None:
+        both = {key: torch.cat([support[key], query[key]]) for key in support}
+        losses(both, "task")["loss"].backward()
+
+    def plain() -> None:
+        theta = dict(losses.named_parameters())
+        for _ in range(options.inner_steps):
+            loss = functional_call(losses, theta, (support, "contrastive"))["loss"]
+            slopes = torch.autograd.grad(loss, list(theta.values()), create_graph=second_order, allow_unused=True)
+            theta = {name: value if slope is None else torch.add(value, slope, alpha=-INNER_LR)
+                     for (name, value), slope in zip(theta.items(), slopes)}
+        functional_call(losses, theta, (query, "task"))["loss"].backward()
+
+    def with_higher() -> None:
+        import higher
+
+        inner = torch.optim.SGD(losses.parameters(), lr=INNER_LR)
+        with higher.innerloop_ctx(
+                losses, inner, copy_initial_weights=False, track_higher_grads=second_order) as (patched, steps):
+            for _ in range(options.inner_steps):
+                steps.step(patched(support, "contrastive")["loss"])
+            loss = patched(query, "task")["loss"]
+            if second_order:
+                loss.backward()
+                return
+            theta = list(patched.parameters())
+            for value, slope in zip(losses.parameters(), torch.autograd.grad(loss, theta, allow_unused=True)):
+                value.grad = slope
+
+    def with_torchopt() -> None:
+        import torchopt
+
+        inner = torchopt.MetaSGD(losses, lr=INNER_LR)
+        start = torchopt.extract_state_dict(losses, by="reference")
+        for _ in range(options.inner_steps):
+            inner.step(losses(support, "contrastive")["loss"])
+        losses(query, "task")["loss"].backward()
+        torchopt.recover_state_dict(losses, start)
+
+    from iglue_plugins.trainers.meta_objective import MetaObjective
+    from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
+
+    second_order = options.order == 2
+    if contender == "xvl_maml":
+        objective = MetaObjective(losses, XVLMAMLSettings(
+            inner_lr=INNER_LR, inner_steps=options.inner_steps, outer_loss="task", first_order=not second_order,
+            inner_storage=options.storage))
+        objective.is_logging = False
+        episodes = [{"language": "tr", "support": support, "query": query}]
+        return lambda: objective(episodes)["loss"].backward()
+    step = {"fine-tuning": fine_tuning, "functional_call": plain, "higher": with_higher, "torchopt": with_torchopt}
+    if not second_order:
+        return step[contender]
+
+    def under_math() -> None:
+        with sdpa_kernel(SDPBackend.MATH):
+            step[contender]()
+
+    return under_math
+
+
+def measure(options: argparse.Namespace) -> None:
+    """In a process of its own: the step's seconds, after one to warm up, and the peak; printed as JSON."""
+    import torch
+
+    torch.set_num_threads(1)
+    losses, support, query = build(options.layers)
+    step = make_step(options.measure, losses, support, query, options)
+    seconds = []
+    for _ in range(1 + options.repeats):
+        losses.zero_grad(set_to_none=True)
+        began = time.process_time()
+        step()
+        seconds.append(time.process_time() - began)
+    weight = losses.model.encoder.layers[0].query_key_value.weight
+    unit = 2**30 if sys.platform == "darwin" else 2**20
+    print(json.dumps({"seconds": seconds[1:], "norm": weight.grad.norm().item(),
+                      "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}))
+
+
+def in_process(contender: str, order: int, inner_steps: int, storage: str, options: argparse.Namespace, *,
+               for_memory: bool) -> dict:
+    command = [sys.executable, __file__, "--measure", contender, "--order", str(order), "--inner-steps",
+               str(inner_steps), "--storage", storage, "--layers", str(options.layers), "--repeats",
+               str(1 if for_memory else options.repeats)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    if for_memory and not options.default_allocator:
+        environment["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(rows: list[tuple[str, int, int, str]], options: argparse.Namespace) -> None:
+    """A table of (contender, order, inner steps, storage): medians of seconds over rounds, peaks, and ratios to the first."""
+    seconds: dict[tuple, list[float]] = {row: [] for row in rows}
+    gib = {row: in_process(*row, options, for_memory=True)["gib"] for row in rows}
+    norms = {}
+    for number in range(options.rounds):
+        for row in rows:
+            found = in_process(*row, options, for_memory=False)
+            seconds[row] += found["seconds"]
+            norms[row] = found["norm"]
+            print(f"round {number + 1}: {row} {[round(second, 2) for second in found['seconds']]}", file=sys.stderr)
+    medians = {row: statistics.median(found) for row, found in seconds.items()}
+    print(f"{'':16} {'order':>5} {'steps':>5} {'stored':>10} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6} {'gradient':>10}")
+    for row in rows:
+        contender, order, inner_steps, storage = row
+        print(f"{contender:16} {order:5} {inner_steps:5} {storage:>10} {medians[row]:8.2f} "
+              f"{medians[row] / medians[rows[0]]:6.2f} {gib[row]:6.2f} {gib[row] / gib[rows[0]]:6.2f} {norms[row]:10.6f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="timed steps of a process")
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--steps", type=int, nargs="*", help="inner steps, for a table of the meta-step alone")
+    parser.add_argument("--only", nargs="*", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--default-allocator", action="store_true", help="peaks as the C library leaves them")
+    for inner, kind in (("--measure", str), ("--order", int), ("--inner-steps", int), ("--storage", str)):
+        parser.add_argument(inner, type=kind, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure(options)
+        return
+    rows = [("fine-tuning", 1, 0, "")] if "fine-tuning" in options.only else []
+    if options.steps:
+        rows += [("xvl_maml", 1, steps, "graphs") for steps in options.steps]
+        rows += [("xvl_maml", 2, steps, storage) for storage in ("graphs", "parameters", "start") for steps in options.steps]
+    else:
+        for contender in options.only[1:] if rows else options.only:
+            package = CONTENDERS[contender]
+            if package and importlib.util.find_spec(package) is None:
+                print(f"{contender}: not installed, left out")
+                continue
+            rows += [(contender, order, 1, "graphs") for order in (1, 2)]
+    compare(rows, options)
+
+
+if __name__ == "__main__":
+    main()
