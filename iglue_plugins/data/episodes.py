@@ -134,8 +134,8 @@ def episode_steps(
     languages = list(examples)
     per_step = languages_per_step or len(languages)
     if per_step > len(languages) and not repeat_languages:
-        raise UserError(f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} auxiliary "
-                        f"languages ({', '.join(languages)}), or trainer.repeat_languages: true")
+        raise UserError(f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} "
+                        f"auxiliary languages ({', '.join(languages)}), or trainer.repeat_languages: true")
 
     def visits(step: int) -> list[tuple[str, int]]:
         """The languages of a step, and for each the number of the batch of its examples."""

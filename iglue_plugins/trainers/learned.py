@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 LearnedRates = Literal["none", "layer", "parameter"]
 
-SPEED = 100  # AdamW moves every number by about its learning rate, which is made for weights and too little for a logarithm
+SPEED = 100  # AdamW moves a number by about its learning rate, made for weights and far too little for a logarithm
 
 
 class LearnedFactors(nn.Module):
@@ -50,7 +50,7 @@ class InnerRates(nn.Module):
     def gradient(self, by_rates: Sequence[dict[str, Tensor]]) -> Tensor:
         """By the factors' logarithms, from the gradients by each step's rates."""
         gradient = torch.zeros_like(self.factors.logarithms)
-        for rates, of_step in zip(self.by_step(), by_rates):
+        for rates, of_step in zip(self.by_step(), by_rates, strict=True):
             for name, by_rate in of_step.items():
                 gradient[self._group[name]] += rates[name] * by_rate
         return gradient
@@ -58,8 +58,10 @@ class InnerRates(nn.Module):
     @torch.no_grad()
     def scalars(self) -> dict[str, Tensor]:
         """The first step's learned rates by layer or parameter, to log."""
+        if not self.is_learned:
+            return {}
         return {f"inner_lr/{name}": self._step_rates[0] * factor
-                for name, factor in zip(self._group_names, self.factors())} if self.is_learned else {}
+                for name, factor in zip(self._group_names, self.factors(), strict=True)}
 
 
 def layer_of(name: str) -> str:

@@ -44,9 +44,10 @@ class InnerLoop:
     """Gradient steps on a loss, and what becomes of a gradient on its way back through them.
 
     loss: of parameters by name. rates: for each step the learning rates of the parameters that adapt.
-    storage: what is kept of each step for the way back: its graph; its theta, from which the graph is computed again; or
-    nothing but theta_0, from which the steps are taken again too, so that memory does not grow with their number. All
-    three draw the same dropout and give the same gradient. learns_rates: the way back also gives the rates' gradients.
+    storage: what is kept of each step for the way back: its graph; its theta, from which the graph is computed again;
+    or nothing but theta_0, from which the steps are taken again too, so that memory does not grow with their number.
+    All three draw the same dropout and give the same gradient. learns_rates: the way back also gives the gradients by
+    the rates.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class InnerLoop:
         self._kept: list[Step | Parameters | None] = []
 
     def adapt(self, start: Parameters) -> Parameters:
-        """theta_K from theta_0; parameters that do not adapt, or that the loss does not depend on, are theta_0's own."""
+        """theta_K from theta_0; what does not adapt, or what the loss does not depend on, is theta_0's own."""
         self._start = theta = start
         for rates in self._rates:
             self._noise.append(Noise(start))
@@ -110,7 +111,7 @@ class InnerLoop:
         """Step `number` with its graph; its theta is found from theta_0 where it was not kept."""
         if theta is None:
             theta = self._start
-            for noise, rates in zip(self._noise[:number], self._rates):
+            for noise, rates in zip(self._noise[:number], self._rates[:number], strict=True):
                 with noise.again():
                     theta = _moved(theta, self._gradients(theta, rates, keep_graph=False)[1].gradients, rates)
         with self._noise[number].again():
@@ -118,12 +119,14 @@ class InnerLoop:
 
     def _gradients(self, theta: Parameters, rates: Rates, keep_graph: bool) -> tuple[Tensor, Step]:
         leaves = {name: value.detach().requires_grad_(keep_graph or name in rates) for name, value in theta.items()}
-        names = [name for name in leaves if name in rates]
-        with torch.enable_grad(), attention_for(self._second_order), twice_differentiable() if keep_graph else nullcontext():
+        adapted = {name: leaf for name, leaf in leaves.items() if name in rates}
+        with torch.enable_grad(), attention_for(self._second_order), once_or_twice(keep_graph):
             loss = self._loss(leaves)
-            found = (torch.autograd.grad(loss, [leaves[name] for name in names], create_graph=keep_graph,
-                                         allow_unused=True) if loss.requires_grad and names else ())
-        return loss.detach(), Step(leaves, {name: own for name, own in zip(names, found) if own is not None})
+            if not (adapted and loss.requires_grad):
+                return loss.detach(), Step(leaves, {})
+            found = torch.autograd.grad(loss, list(adapted.values()), create_graph=keep_graph, allow_unused=True)
+        return loss.detach(), Step(
+            leaves, {name: own for name, own in zip(adapted, found, strict=True) if own is not None})
 
 
 def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
@@ -143,7 +146,7 @@ def _through(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
         return gradient
     scale = max(rates[name] for name in names)  # as a rule the rate of all, so that v itself is the vector
     vector = [gradient[name] if rates[name] == scale else gradient[name] * (rates[name] / scale) for name in names]
-    with twice_differentiable():
+    with once_or_twice(twice=True):
         # Not grad(), which takes operations that are marked as differentiable only once for constants.
         torch.autograd.backward([step.gradients[name] for name in names], vector)
     del vector
@@ -183,15 +186,16 @@ def attention_for(second_order: bool) -> AbstractContextManager:
 
 
 @contextmanager
-def twice_differentiable() -> Iterator[None]:
-    """Says in a sentence what an operation without a second derivative means for a meta-step."""
+def once_or_twice(twice: bool) -> Iterator[None]:
+    """Where gradients are differentiated again, says in a sentence what an operation without that means."""
     try:
         yield
     except RuntimeError as error:
-        if not any(said in str(error) for said in NOT_TWICE):
+        said, _, _ = str(error).partition("\n")
+        if not twice or not any(phrase in said for phrase in NOT_TWICE):
             raise
         raise UserError(
-            f"the model has an operation that cannot be differentiated twice, as second order asks for ({error}); "
+            f"the model has an operation that cannot be differentiated twice, as second order asks for ({said}); "
             "expected attention without a fused kernel (attn_implementation 'eager', or 'sdpa' that is free to choose "
             "its kernel), or trainer.first_order: true") from error
 

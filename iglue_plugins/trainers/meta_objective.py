@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from fnmatch import filter as matching
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -126,20 +125,21 @@ class MetaObjective(nn.Module):
         leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
         parts = self._losses(leaves, query, self._settings.outer_loss)
         gradients = torch.autograd.grad(parts["loss"], list(leaves.values()), allow_unused=True)
-        return {name: part.detach() for name, part in parts.items()}, dict(zip(leaves, gradients))
+        return {name: part.detach() for name, part in parts.items()}, dict(zip(leaves, gradients, strict=True))
 
     def _losses(self, parameters: Parameters, batch: dict[str, Tensor], choice: LossChoice) -> dict[str, Tensor]:
         return functional_call(self.batch_loss, parameters, (batch, choice))
 
     def _check_reach(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:
         if not rates:
-            raise UserError(f"trainer.adapt: found no trained parameter among those of {self._settings.adapt!r}, expected "
-                            "at least one")
+            raise UserError(f"trainer.adapt: found no trained parameter among those of {self._settings.adapt!r}, "
+                            "expected at least one")
         has_negatives = pairs is None or pairs >= 2  # without any the contrastive loss is 0 and teaches nothing
         if not loop.reached and has_negatives:
             names = [name.removeprefix(MODEL) for name in rates]
-            raise UserError(f"trainer.adapt: found {len(names)} parameters ({', '.join(names[:3])}, ...) that the inner "
-                            f"loss '{self._settings.inner_loss}' does not depend on, expected at least one that it does")
+            raise UserError(
+                f"trainer.adapt: found {len(names)} parameters ({', '.join(names[:3])}, ...) that the inner loss "
+                f"'{self._settings.inner_loss}' does not depend on, expected at least one that it does")
 
     def _name_parameters(self, gradient: Gradients) -> None:
         """Says once which trained parameters neither loss reaches, such as a head that no loss uses."""
@@ -165,13 +165,14 @@ def adapted_parameters(model: PreTrainedModel, choice: Adapt) -> list[str]:
         encoder = [name for name in names if name.startswith(f"{model.base_model_prefix}.")]
         chosen = encoder if choice == "encoder" else [name for name in names if name not in set(encoder)]
         if not encoder or not chosen:
-            raise UserError(f"trainer.adapt: found '{choice}' for a {type(model).__name__}, whose parameters' names do not "
-                            "tell encoder and heads apart (base_model_prefix), expected 'all' or name patterns")
+            raise UserError(
+                f"trainer.adapt: found '{choice}' for a {type(model).__name__}, whose parameters' names do not tell "
+                "encoder and heads apart (base_model_prefix), expected 'all' or name patterns")
         return chosen
     for pattern in choice:
         if not matching(names, pattern):
             raise UserError(f"trainer.adapt: found '{pattern}', which matches no parameter of the model, expected a "
-                            f"pattern of names such as '{names[0]}', with * for any part of them")
+                            f"pattern of names such as '{names[0]}', where * stands for any part")
     return [name for name in names if any(matching([name], pattern) for pattern in choice)]
 
 

@@ -35,14 +35,14 @@ class XVLMAMLSettings(ContrastiveSettings):
                            "and task head: ANIL), or name patterns, such as encoder.layers.1?.*")
     inner_dropout: bool = Field(True, description="dropout in the inner loop, as in the outer one")
     inner_storage: Storage = Field(
-        "graphs", description="kept of an inner step for second order: its 'graphs' (fastest), its 'parameters' (graphs "
-                              "are computed again), or 'start' (steps too: memory does not grow with inner_steps)")
+        "graphs", description="kept of inner steps for second order: 'graphs' (fastest), 'parameters' (graphs "
+                              "are computed again) or 'start' (steps too; memory does not grow with inner_steps)")
     inner_loss: LossChoice = Field("contrastive", description="what the inner loop minimises on the support batch")
     outer_loss: LossChoice = Field("both", description="what the outer loop minimises on the query batch")
     supervised: bool = Field(True, description="false: no labels of the auxiliary languages, outer_loss 'contrastive'")
     first_order: bool = Field(False, description="true: inner gradients count as constants (FOMAML)")
     languages_per_step: int | None = Field(
-        None, ge=1, description="episodes of a meta-step, each of a language drawn anew; default: one of each language")
+        None, ge=1, description="episodes of a meta-step, of languages drawn anew each time; default: one of each")
     repeat_languages: bool = Field(False, description="draw a step's languages with replacement")
     disjoint_images: bool = Field(False, description="no image of a support batch is in its query batch")
 

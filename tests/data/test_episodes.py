@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,9 +16,10 @@ from iglue_plugins.errors import UserError
 class Recorder:
     """Stands for a batcher: a batch says which examples it has, and what its generator drew."""
 
-    def __init__(self, count: int, name: str = "toy") -> None:
+    def __init__(self, count: int, name: str = "toy", images: np.ndarray | None = None) -> None:
         self.task = SimpleNamespace(name=name)
         self.count = count
+        self.images = images
 
     def __len__(self) -> int:
         return self.count
@@ -107,6 +110,60 @@ def test_episodes_are_a_pure_function_of_seed_and_step() -> None:
     assert made(1, 10)[7] != made(2, 10)[7]
     tr, sw = made(1, 10)[7]["episodes"]
     assert tr["support"]["examples"] != sw["support"]["examples"]
+
+
+def languages_of(item: dict) -> list[str]:
+    return [episode["language"] for episode in item["episodes"]]
+
+
+def test_a_step_may_take_some_of_the_languages() -> None:
+    batchers = {language: Recorder(40, language) for language in ("ar", "fr", "ru", "tr")}
+    drawn = [languages_of(item) for item in episode_steps(batchers, 5, 3, 200, 2, languages_per_step=2)]
+    assert all(len(set(languages)) == 2 for languages in drawn)
+    counts = Counter(language for languages in drawn for language in languages)
+    assert all(80 < counts[language] < 120 for language in batchers)
+    again = episode_steps(batchers, 5, 3, 10, 2, languages_per_step=2)
+    assert [languages_of(item) for item in again] == drawn[:10]
+
+
+def test_a_language_may_come_twice_in_a_step_with_other_examples() -> None:
+    batchers = {"ar": Recorder(40, "ar"), "fr": Recorder(40, "fr")}
+    items = list(episode_steps(batchers, 5, 3, 50, 2, languages_per_step=3, repeat_languages=True))
+    assert {tuple(languages_of(item)) for item in items} == set(itertools.product(("ar", "fr"), repeat=3))
+    for item in items:
+        assert len({(episode["language"], *episode["support"]["examples"]) for episode in item["episodes"]}) == 3
+
+
+def test_more_languages_than_there_are() -> None:
+    with pytest.raises(UserError, match=r"trainer.languages_per_step: found 3, expected at most the 2 auxiliary "
+                                        r"languages \(tr, sw\), or trainer.repeat_languages: true"):
+        episode_steps({"tr": Recorder(40), "sw": Recorder(40)}, 4, 4, 9, 0, languages_per_step=3)
+
+
+def test_support_and_query_may_be_kept_to_images_of_their_own() -> None:
+    """40 examples on 10 images, each example with two of them: without the setting most episodes share one."""
+    images = np.stack([np.arange(40) % 10, (np.arange(40) + 1) % 10], axis=1)
+
+    def shared(episode: dict) -> set[int]:
+        support, query = (set(images[episode[part]["examples"]].ravel().tolist()) for part in ("support", "query"))
+        return support & query
+
+    apart, plain = ([item["episodes"][0] for item in episode_steps(
+        {"tr": Recorder(40, images=images)}, 3, 3, 30, 0, disjoint_images=setting)] for setting in (True, False))
+    assert not any(shared(episode) for episode in apart)
+    assert sum(bool(shared(episode)) for episode in plain) > 20
+    for one, other in zip(apart, plain, strict=True):
+        assert one["support"]["examples"] == other["support"]["examples"]
+        assert (len(one["support"]["examples"]), len(set(one["query"]["examples"]))) == (3, 3)
+        assert not set(one["support"]["examples"]) & set(one["query"]["examples"])
+
+
+def test_images_that_do_not_suffice_for_both() -> None:
+    images = np.asarray([[0]] * 30 + [[1]] * 2)
+    steps = episode_steps({"tr": Recorder(32, images=images)}, 4, 4, 4, 0, disjoint_images=True)
+    with pytest.raises(UserError, match="task toy: found . training examples in a language without an image of a "
+                                        "support batch, expected at least trainer.query_size, 4, with disjoint_images"):
+        list(steps)
 
 
 def test_steps_end() -> None:

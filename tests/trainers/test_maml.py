@@ -83,7 +83,8 @@ def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     loop = InnerLoop(loss, rates, second_order=second_order, storage=storage, learns_rates=True)
     adapted = {name: value.requires_grad_() for name, value in loop.adapt(start).items()}
     outer = ((torch.cat(list(adapted.values())) - target) ** 2).sum()
-    gradient, by_rates = loop.pull_back(dict(zip("xyz", torch.autograd.grad(outer, list(adapted.values())))))
+    outer_slopes = torch.autograd.grad(outer, list(adapted.values()))
+    gradient, by_rates = loop.pull_back(dict(zip("xyz", outer_slopes, strict=True)))
 
     theta = {name: value.detach().requires_grad_() for name, value in start.items()}
     leaves, drawn_rates = dict(theta), [{name: torch.tensor(rate, dtype=torch.float64, requires_grad=True)
@@ -91,11 +92,11 @@ def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     for of_step in drawn_rates:
         slopes = torch.autograd.grad(loss(theta), [theta["x"], theta["y"]], create_graph=True)
         slopes = slopes if second_order else [slope.detach() for slope in slopes]
-        theta = theta | {name: theta[name] - of_step[name] * slope for name, slope in zip("xy", slopes)}
+        theta = theta | {name: theta[name] - of_step[name] * slope for name, slope in zip("xy", slopes, strict=True)}
     outer = ((torch.cat([theta[name] for name in "xyz"]) - target) ** 2).sum()
     flat = [*leaves.values(), *(rate for of_step in drawn_rates for rate in of_step.values())]
     expected = torch.autograd.grad(outer, flat)
-    for name, value in zip("xyz", expected):
+    for name, value in zip("xyz", expected[:3], strict=True):
         close(gradient[name], value)
     found = [by_rate for of_step in by_rates for by_rate in of_step.values()]
     close(torch.stack(found), torch.stack(expected[3:]))
@@ -119,7 +120,7 @@ def test_noise_is_drawn_once_and_met_again(draw: Callable[..., Tensor]) -> None:
 
     runs = [run(storage) for storage in STORAGES]
     for one in runs[1:]:
-        assert all(torch.equal(found, expected) for found, expected in zip(one, runs[0]))
+        assert all(map(torch.equal, one, runs[0]))
     assert not torch.equal(runs[0][1], run("graphs", seed=2)[1])
 
 

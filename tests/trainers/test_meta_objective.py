@@ -64,10 +64,10 @@ def meta(task: Task, model: PreTrainedModel) -> MakeMeta:
 
 
 def gradients(objective: nn.Module, loss: Tensor) -> Grads:
-    names, parameters = zip(*objective.named_parameters())
+    names, parameters = zip(*objective.named_parameters(), strict=True)
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     found = iter(torch.autograd.grad(loss, trained, allow_unused=True))
-    return {name: next(found) if value.requires_grad else None for name, value in zip(names, parameters)}
+    return {name: next(found) if value.requires_grad else None for name, value in zip(names, parameters, strict=True)}
 
 
 def meta_gradient(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Grads]:
@@ -80,8 +80,8 @@ def assert_equal_gradients(found: Grads, expected: Grads, tolerance: float = 1e-
     for name, gradient in found.items():
         assert (gradient is None) == (expected[name] is None), name
         if gradient is not None:
-            torch.testing.assert_close(
-                gradient, expected[name], rtol=tolerance, atol=tolerance, msg=lambda text: f"{name}: {text}")
+            torch.testing.assert_close(gradient, expected[name], rtol=tolerance, atol=tolerance,
+                                       msg=lambda text, name=name: f"{name}: {text}")
 
 
 def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Grads]:
@@ -98,7 +98,7 @@ def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Gr
                 names = [name for name in theta if name in rates]
                 slopes = torch.autograd.grad(loss, [theta[name] for name in names], allow_unused=True,
                                              create_graph=not settings.first_order)
-                theta |= {name: theta[name] - rates[name] * slope for name, slope in zip(names, slopes)
+                theta |= {name: theta[name] - rates[name] * slope for name, slope in zip(names, slopes, strict=True)
                           if slope is not None}
             total = total + functional_call(losses, theta, (episode["query"], settings.outer_loss))["loss"]
     return total.detach(), gradients(objective, total)
@@ -111,7 +111,6 @@ def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Gr
 @pytest.mark.parametrize("first_order", [True, False])
 def test_every_pair_of_losses(meta: MakeMeta, episodes: list[dict], inner: str, outer: str, first_order: bool) -> None:
     objective = meta(inner_loss=inner, outer_loss=outer, first_order=first_order)
-    objective.batch_loss.model.renumberable_ids = True
     found, expected = meta_gradient(objective, episodes), unrolled(objective, episodes)
     torch.testing.assert_close(found[0], expected[0], rtol=1e-12, atol=0)
     assert_equal_gradients(found[1], expected[1])
@@ -236,7 +235,7 @@ def written_out(objective: MetaObjective, episode: dict) -> tuple[Tensor, Grads]
         loss = copied(episode["support"], settings.inner_loss)["loss"]
         slopes = torch.autograd.grad(loss, list(copied.parameters()), allow_unused=True)
         with torch.no_grad():
-            for parameter, slope in zip(copied.parameters(), slopes):
+            for parameter, slope in zip(copied.parameters(), slopes, strict=True):
                 if slope is not None:
                     parameter -= settings.inner_lr * slope
     loss = copied(episode["query"], settings.outer_loss)["loss"]

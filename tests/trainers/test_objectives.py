@@ -106,3 +106,18 @@ def test_only_a_joint_pass_lets_a_text_see_its_image(
     assert torch.equal(text, text_beside_other_image) is not joint
     assert torch.equal(image, image_beside_other_text) is not joint
     torch.testing.assert_close(text.norm(dim=1), torch.ones(8))
+
+
+def test_a_learned_temperature_starts_at_the_setting_and_learns(
+    batch_loss: Callable[..., BatchLoss], batch: Batch
+) -> None:
+    fixed, learned = batch_loss(temperature=0.2, loss="both"), batch_loss(
+        temperature=0.2, loss="both", learned_temperature=True)
+    expected, parts = fixed(batch, "both"), learned(batch, "both")
+    assert {name: parts[name] for name in expected} == expected
+    assert parts["temperature"].item() == pytest.approx(0.2)
+    assert "temperature" not in learned(batch, "task")
+    (slope,) = torch.autograd.grad(parts["contrastive_loss"], learned.temperature_factor.logarithms)
+    near, far = (batch_loss(temperature=0.2 * factor)(batch, "contrastive")["loss"] for factor in (0.99, 1.01))
+    assert slope.item() == pytest.approx(((far - near) / math.log(1.01 / 0.99)).item(), rel=1e-2)
+    assert len(list(learned.parameters())) == len(list(fixed.parameters())) + 1

@@ -41,6 +41,15 @@ def test_without_labels_both_losses_are_contrastive() -> None:
         ({"inner_steps": 0}, "greater than or equal to 1"),
         ({"inner_loss": "contrastve"}, "'task', 'contrastive' or 'both'"),
         ({"inner_learning_rate": 1}, "Extra inputs are not permitted"),
+        ({"inner_steps": 3, "inner_lr_factors": (1.0, 0.5)}, "inner_lr_factors has 2 numbers, expected one for each"),
+        ({"inner_lr_factors": (0.0,)}, "greater than 0"),
+        ({"inner_lr": 0, "learned_rates": "layer"}, "inner_lr is 0, expected more with learned_rates"),
+        ({"adapt": ()}, "adapt is an empty list, expected name patterns"),
+        ({"adapt": "body"}, "'all', 'encoder' or 'heads'"),
+        ({"inner_storage": "disk"}, "'graphs', 'parameters' or 'start'"),
+        ({"learned_temperature": True, "inner_loss": "task", "outer_loss": "task"}, "expected a contrastive loss"),
+        ({"learned_temperature": True, "inner_lr": 0, "outer_loss": "task"}, "expected a contrastive loss"),
+        ({"learned_temperature": True, "first_order": True, "outer_loss": "task"}, "expected a contrastive loss"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )  # fmt: skip
@@ -53,6 +62,18 @@ def test_a_task_loss_needs_no_negatives() -> None:
     assert XVLMAMLSettings(inner_loss="task", support_size=1).support_size == 1
     assert XVLMAMLSettings(outer_loss="task", query_size=1).query_size == 1
     assert FinetuneSettings(batch_size=1).batch_size == 1
+
+
+def test_a_temperature_is_learned_where_a_loss_has_one() -> None:
+    assert XVLMAMLSettings(learned_temperature=True, outer_loss="task").learned_temperature
+    assert FinetuneSettings(learned_temperature=True, loss="both").learned_temperature
+    with pytest.raises(ValidationError, match="learned_temperature is set, expected a contrastive loss"):
+        FinetuneSettings(learned_temperature=True)
+
+
+def test_what_is_stored_of_inner_steps_does_not_make_another_run() -> None:
+    assert "inner_storage" in XVLMAMLSettings.incidental
+    assert XVLMAMLSettings.incidental > FinetuneSettings.incidental
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "both"])
@@ -120,6 +141,11 @@ def test_labels_of_fine_tuning(trainer: type[Finetune], settings: dict[str, obje
 def test_labels_of_a_meta_step(settings: dict[str, object], labels: int) -> None:
     trainer = XVLMAML(XVLMAMLSettings(support_size=3, query_size=4, **settings))
     assert [trainer.labels_per_step(MiniXVNLI, languages) for languages in (1, 2)] == [labels, 2 * labels]
+
+
+def test_labels_of_a_step_with_some_of_the_languages() -> None:
+    trainer = XVLMAML(XVLMAMLSettings(support_size=3, query_size=4, languages_per_step=2))
+    assert [trainer.labels_per_step(MiniXVNLI, languages) for languages in (2, 5)] == [8, 8]
 
 
 def test_a_task_that_pairs_by_label_uses_the_labels_of_the_support_batch() -> None:

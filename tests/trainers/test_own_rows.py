@@ -1,0 +1,102 @@
+"""Which models' word embeddings shrink to a meta-step's own rows, and what becomes of ids and padding then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from transformers import PretrainedConfig, PreTrainedModel
+
+from iglue_plugins.models.uniter import MODELS
+from iglue_plugins.trainers.own_rows import OwnRows
+
+PADDING = 7
+
+
+class Words(PreTrainedModel):
+    """A plugin's model that calls its embedding, padding and all, and perhaps predicts words by the same matrix."""
+
+    config_class = PretrainedConfig
+    renumberable_ids = True
+
+    def __init__(self, padding: int | None = PADDING, tied: bool = False, **kwargs: object) -> None:
+        super().__init__(PretrainedConfig())
+        self.words = nn.Embedding(10, 4, padding, **kwargs)
+        if tied:
+            self.output = nn.Linear(4, 10, bias=False)
+            self.output.weight = self.words.weight
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.words
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        return self.words(input_ids).sin().sum()
+
+
+@pytest.fixture
+def batches() -> list[dict[str, Tensor]]:
+    return [{"input_ids": torch.tensor([[3, 9, PADDING], [3, 5, 0]]), "labels": torch.tensor([9, 3])},
+            {"input_ids": torch.tensor([[5, 2]]), "caption_input_ids": torch.tensor([[8, 9]])}]
+
+
+def test_the_rows_of_all_texts_and_captions(batches: list[dict[str, Tensor]]) -> None:
+    model = Words()
+    rows = OwnRows.of(nn.Sequential(model), model, batches)
+    assert (rows.name, rows.rows.tolist()) == ("0.words.weight", [0, 2, 3, 5, 7, 8, 9])
+    assert torch.equal(rows.gather(), model.words.weight[[0, 2, 3, 5, 7, 8, 9]])
+    for batch in batches:
+        renumbered = rows.renumber(batch)
+        assert renumbered.keys() == batch.keys()
+        for key in batch.keys() - {"labels"}:
+            assert torch.equal(rows.rows[renumbered[key]], batch[key])
+    assert torch.equal(rows.renumber(batches[0])["labels"], batches[0]["labels"])
+    assert batches[0]["input_ids"][0].tolist() == [3, 9, PADDING], "the batch itself stays"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_here_works_on_own_rows(name: str, batches: list[dict[str, Tensor]]) -> None:
+    config = MODELS[name].config_class(
+        vocab_size=10, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4,
+        max_position_embeddings=8, region_feature_size=4)
+    model = MODELS[name](config)
+    rows = OwnRows.of(nn.Sequential(model), model, batches)
+    assert (rows.name, len(rows.gather())) == ("0.encoder.text_embeddings.word_embeddings.weight", 7)
+
+
+@pytest.mark.parametrize("padding", [PADDING, 4, None], ids=["in-a-text", "in-no-text", "none"])
+def test_a_called_embedding_has_the_gradient_that_it_has_with_the_whole_matrix(
+    batches: list[dict[str, Tensor]], padding: int | None
+) -> None:
+    model = Words(padding)
+    model.words.weight.data.normal_()
+    batch = {"input_ids": batches[0]["input_ids"]}
+    (expected,) = torch.autograd.grad(model(**batch), model.words.weight)
+    rows = OwnRows.of(model, model, [batch])
+    with rows.padding():
+        loss = functional_call(model, {rows.name: rows.gather()}, kwargs=rows.renumber(batch))
+        (found,) = torch.autograd.grad(loss, model.words.weight)
+    assert torch.equal(found, expected)
+    assert expected[PADDING].any() == (padding != PADDING)
+    assert model.words.padding_idx == padding
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Words(tied=True),
+        lambda: Words(max_norm=1.0),
+        lambda: Words().requires_grad_(False),
+        lambda: type("Reader", (Words,), {"renumberable_ids": False})(),
+        lambda: type("Silent", (PreTrainedModel,), {"config_class": PretrainedConfig})(PretrainedConfig()),
+    ],
+    ids=["tied", "renormalised", "frozen", "reads-ids", "says-nothing"],
+)
+def test_the_whole_matrix_stays_where_rows_would_not_do(
+    make: Callable[[], PreTrainedModel], batches: list[dict[str, Tensor]]
+) -> None:
+    model = make()
+    assert OwnRows.of(model, model, batches) is None
+    assert OwnRows.of(Words(), Words(), batches) is None, "rows of a matrix that the module does not have"
