@@ -178,6 +178,8 @@ def _trained_model(
     record["steps"] = training.steps
     if training.best:
         record["validation"] = training.best
+    if training.learned:
+        record["learned"] = training.learned
     if processes.is_main():
         _save_model(run, model, tokenizer, record)
     return model, tokenizer

@@ -80,7 +80,8 @@ class Trainer(ABC):
     """A way of training a model on a task. A subclass says what a step sees and builds the objective.
 
     The objective is an nn.Module; called with a step's item as keyword arguments it returns a dict with a scalar
-    'loss' to minimise, and further scalars to log. `fit` runs any objective.
+    'loss' to minimise, and further scalars to log. It may have a method `learned()`, which gives the numbers that it has
+    trained beside the model's weights, by name, for the run's record. `fit` runs any objective.
     """
 
     Settings: ClassVar[type[TrainerSettings]] = TrainerSettings

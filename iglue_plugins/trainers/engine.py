@@ -169,10 +169,12 @@ def arguments(
 
 @dataclass(frozen=True)
 class Training:
-    """What came of it: optimiser steps, and the best validation ('step', 'score') where there was one."""
+    """What came of it: optimiser steps, the best validation ('step', 'score') where there was one, and what the objective
+    has learned beside the weights."""
 
     steps: int
     best: dict[str, float] | None
+    learned: dict[str, float]
 
 
 def train(
@@ -214,4 +216,5 @@ def train(
         trainer.check_weights()
         if best:
             best.restore()
-    return Training(share.step_count, best.found if best else None)
+    learned = objective.learned() if hasattr(objective, "learned") else {}
+    return Training(share.step_count, best.found if best else None, learned)

@@ -73,6 +73,10 @@ class MetaObjective(nn.Module):
             loss = with_gradient(loss, gradient, trained)
         return {**logged, "loss": loss}
 
+    def learned(self) -> dict[str, float]:
+        """The temperature, and the first inner step's rates by layer or parameter, where they are trained."""
+        return self.batch_loss.learned() | {name: rate.item() for name, rate in self.inner_rates.scalars().items()}
+
     def _meta_gradient(
         self, episodes: Sequence[Episode], trained: Parameters
     ) -> tuple[list[dict[str, Tensor]], Gradients]:

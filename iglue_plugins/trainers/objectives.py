@@ -72,6 +72,10 @@ class BatchLoss(nn.Module):
             return {"loss": parts["contrastive_loss"], **parts}
         return {"loss": parts["task_loss"] + self._settings.contrastive_weight * parts["contrastive_loss"], **parts}
 
+    @torch.no_grad()
+    def learned(self) -> dict[str, float]:
+        return {"temperature": self._temperature().item()} if self._settings.learned_temperature else {}
+
     def _contrastive(self, pairs: dict[str, Tensor]) -> Tensor:
         """L_CL; 0 for the rare batch with fewer than two aligned pairs, where no pair has a negative."""
         if len(pairs["input_ids"]) < 2:
@@ -94,3 +98,6 @@ class BatchObjective(nn.Module):
 
     def forward(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.batch_loss(batch, self._choice)
+
+    def learned(self) -> dict[str, float]:
+        return self.batch_loss.learned()

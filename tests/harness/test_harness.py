@@ -233,6 +233,16 @@ def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
 # More scores for a finished run
 
 
+def test_what_is_learned_beside_the_weights_is_in_the_record(recipe: MakeRecipe) -> None:
+    learning = recipe({"trainer": {"name": "xvl_maml", "learned_temperature": True, "learned_rates": "layer"},
+                       "start_from": "model"})
+    learned = harness.run(learning).record()["learned"]
+    assert {"temperature", "inner_lr/encoder.layers.0", "inner_lr/contrastive.text"} < learned.keys()
+    assert 0.02 < learned["temperature"] != 0.07
+    assert 1e-4 < learned["inner_lr/encoder.layers.0"] != 1e-3
+    assert "learned" not in harness.run(recipe({"trainer": "xvl_maml", "start_from": "model"})).record()
+
+
 def test_evaluate_adds_splits_and_languages_and_repeats_nothing(recipe: MakeRecipe, fits: list[str]) -> None:
     run = harness.run(recipe({"evaluation": {"languages": ["en"]}}))
     before = run.predictions_path("test", "en").stat().st_mtime_ns

@@ -266,7 +266,7 @@ def test_the_weights_that_validate_best_are_kept(counting: tuple[TrainerSettings
 
     training = engine.train(objective, steps, settings, seed=0, folder=tmp_path, validate=validate)
     assert len(seen) == 4  # after 2, 4 and 6 steps, and at the end
-    assert training == engine.Training(7, {"step": 4, "score": 3.0})
+    assert training == engine.Training(7, {"step": 4, "score": 3.0}, {})
     assert objective.weight.item() == seen[1]
 
 

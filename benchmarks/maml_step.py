@@ -1,8 +1,8 @@
 """Time and peak memory of one meta-step at base size, against plain fine-tuning and plain ways to write a meta-step.
 
-    python benchmarks/meta_step.py                     # half an hour on one core
-    python benchmarks/meta_step.py --steps 1 3 5       # the meta-step alone, by inner steps and what is stored of them
-    python benchmarks/meta_step.py --layers 2 --rounds 1
+    python benchmarks/maml_step.py                     # half an hour on one core
+    python benchmarks/maml_step.py --steps 1 3 5       # the meta-step alone, by inner steps and what is stored of them
+    python benchmarks/maml_step.py --layers 2 --rounds 1
 
 12 layers of 768, 250,002 words, float32, dropout 0.1; 8 examples of support and 8 of query with 20 tokens and 37 regions; a
 contrastive inner loss, a task loss outside, and the gradients of all parameters as an optimiser takes them (the optimiser
@@ -64,7 +64,6 @@ def build(layers: int) -> tuple:
     torch.manual_seed(0)
     config = XUniterConfig(head="classifier", num_labels=3, num_hidden_layers=layers)
     model = XUniterForVisionAndLanguage(config).train()
-    model.renumberable_ids = True
     return BatchLoss(model, RandomXVNLI(), ContrastiveSettings(pairs="all")), batch(1), batch(2)
 
 
