@@ -158,10 +158,17 @@ def check(combinations: Sequence[Combination]) -> None:
     for combination in combinations:
         recipe = combination.recipes[0]
         harness.check_examples(recipe)
-        trained = recipe.auxiliary_languages if recipe.trains_on == "auxiliary" else []
+        trained = _trained_on(recipe)
         if not set(recipe.evaluation.languages) - {recipe.source_language, *trained}:
             raise UserError(f"'{combination.label}': evaluation.languages leaves no target language besides source "
                             f"{recipe.source_language} and auxiliary {', '.join(trained) or 'none'}")
+
+
+def _trained_on(recipe: Recipe) -> list[str]:
+    """The auxiliary languages of the recipe and of the stages before it."""
+    previous = recipe.previous()
+    own = recipe.auxiliary_languages if recipe.trains_on == "auxiliary" else []
+    return list(dict.fromkeys([*(_trained_on(previous) if previous else []), *own]))
 
 
 def baseline(combinations: Sequence[Combination]) -> list[Recipe]:

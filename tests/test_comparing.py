@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from iglue_plugins import comparing, harness, launching
 from iglue_plugins.errors import UserError
@@ -19,26 +18,6 @@ from iglue_plugins.runs import Run
 
 Write = Callable[..., Path]
 TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_rate": 1e-2}
-
-
-@pytest.fixture
-def write(tmp_path: Path, tiny_checkpoint: Path) -> Write:
-    """Writes a recipe that takes a moment to run: <name>.yaml."""
-
-    def make(name: str, **changes: Any) -> Path:
-        recipe = {
-            "task": "mini/xvnli",
-            "model": {"name": "xuniter", "checkpoint": str(tiny_checkpoint)},
-            "trainer": TRAINER,
-            "start_from": "model",
-            "evaluation": {"splits": ["dev"], "languages": ["en", "tr", "de"]},
-            "runs": str(tmp_path / "runs"),
-        }
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(recipe | changes))
-        return path
-
-    return make
 
 
 # Seeds

@@ -15,9 +15,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
-from iglue_plugins import harness, jobs, launching
+from iglue_plugins import harness, launching
 from iglue_plugins.errors import UserError
 from iglue_plugins.launching import Launch
 from iglue_plugins.recipes import Recipe, RecipeError, load_recipe
@@ -25,26 +24,6 @@ from iglue_plugins.runs import Run, content_hash
 
 Write = Callable[..., Path]
 TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_rate": 1e-2}
-
-
-@pytest.fixture
-def write(tmp_path: Path, tiny_checkpoint: Path) -> Write:
-    """Writes a recipe that takes a moment to run: <name>.yaml."""
-
-    def make(name: str, **changes: Any) -> Path:
-        recipe = {
-            "task": "mini/xvnli",
-            "model": {"name": "xuniter", "checkpoint": str(tiny_checkpoint)},
-            "trainer": TRAINER,
-            "start_from": "model",
-            "evaluation": {"splits": ["dev"], "languages": ["en"]},
-            "runs": str(tmp_path / "runs"),
-        }
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(recipe | changes))
-        return path
-
-    return make
 
 
 # The order of the runs
@@ -70,11 +49,9 @@ def test_a_shared_baseline_comes_first_and_once_for_each_seed(write: Write) -> N
 
 
 def test_auxiliary_languages_make_no_second_baseline_but_where_it_trains_on_them(write: Write) -> None:
-    write("on_auxiliary")
-    for start_from, count in (("finetune", 1), ("on_auxiliary.yaml", 1)):
-        path = write("row", start_from=start_from)
-        recipes = [load_recipe(path, [f"auxiliary_languages=[{language}]"]) for language in ("tr", "ru")]
-        assert [len(stage) for stage in launching.stages(recipes)] == [count, 2]
+    row = write("row", start_from="finetune")
+    recipes = [load_recipe(row, [f"auxiliary_languages=[{language}]"]) for language in ("tr", "ru")]
+    assert [len(stage) for stage in launching.stages(recipes)] == [1, 2]
     assert launching.same_run(recipes[0]) != launching.same_run(recipes[1])
 
 
@@ -131,11 +108,12 @@ def test_two_processes_train_what_one_does(write: Write, tmp_path: Path) -> None
     write("first")
     changed = {"trainer": TRAINER | {"learning_rate": 3e-3}, "start_from": "first.yaml"}
     paths = [write("a", **changed), write("b", **changed | {"auxiliary_languages": ["de"]})]
-    together = launching.run_all([load_recipe(path) for path in paths], Launch(jobs=2))
+    english = "evaluation.languages=[en]"
+    together = launching.run_all([load_recipe(path, [english]) for path in paths], Launch(jobs=2))
     folders = sorted(folder.name.rpartition("-")[0] for folder in (tmp_path / "runs").iterdir())
     assert folders == ["a", "b", "first"]
     for path, folder in zip(paths, together):
-        run = harness.run(load_recipe(path, [f"runs={tmp_path / 'alone'}"]))
+        run = harness.run(load_recipe(path, [english, f"runs={tmp_path / 'alone'}"]))
         assert run.folder.name == folder.name
         assert (run.model_dir / "model.safetensors").read_bytes() == (folder / "model/model.safetensors").read_bytes()
         assert run.record()["scores"] == Run(folder).record()["scores"]
@@ -213,22 +191,6 @@ def test_an_interrupt_cancels_jobs(
         run_all_of(monkeypatch, acted, [as_if("slow", tmp_path)], launch)
     assert time.monotonic() - began < 45
     assert capfd.readouterr().err.splitlines()[1:] == ["jobs cancelled: 1"]
-
-
-def test_jobs_run_what_is_not_finished_stage_by_stage(
-    write: Write, tmp_path: Path, local: Callable[..., Launch], monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture
-) -> None:
-    write("first")
-    recipes = [load_recipe(write(name, start_from="first.yaml", auxiliary_languages=[language]))
-               for name, language in (("a", "tr"), ("b", "de"))]
-    finished = harness.run(recipes[0])
-    assert launching.run_all(recipes, local("cpus_per_task=1"))[0] == finished.folder
-    assert [Run(folder).record()["name"] for folder in launching.run_all(recipes, local())] == ["a", "b"]
-    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("stage")]
-    assert [line.partition(",")[0] for line in said] == ["stage 2 of 2: jobs for runs: 1"]
-    monkeypatch.setattr(jobs, "run_jobs", None)  # nothing is left to be submitted
-    assert len(launching.run_all(recipes, local())) == 2
 
 
 # Slurm

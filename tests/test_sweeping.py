@@ -7,47 +7,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from iglue_plugins import harness, launching, sweeping
 from iglue_plugins.errors import UserError
 from iglue_plugins.launching import Launch
 from iglue_plugins.recipes import load_recipe
 
-TRAINER = {"name": "auxiliary_finetune", "steps": 1, "batch_size": 8, "learning_rate": 1e-2}
-
 
 @pytest.fixture
-def write(tmp_path: Path, tiny_checkpoint: Path) -> Callable[..., Path]:
-    """Writes a recipe that takes a moment to run, and the stage before it."""
+def recipe(write: Callable[..., Path]) -> Callable[..., Path]:
+    """Writes row.yaml, which starts from before.yaml, with changes."""
 
-    def make(name: str = "row", **changes: Any) -> Path:
-        recipe = {
-            "task": "mini/xvnli",
-            "model": {"name": "xuniter", "checkpoint": str(tiny_checkpoint)},
-            "trainer": TRAINER,
-            "start_from": "before.yaml",
-            "evaluation": {"splits": ["dev"], "languages": ["en", "tr", "de", "sw"]},
-            "runs": str(tmp_path / "runs"),
-        }
-        before = recipe | {"trainer": TRAINER | {"name": "finetune"}, "start_from": "model"}
-        (tmp_path / "before.yaml").write_text(yaml.safe_dump(before))
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(yaml.safe_dump(recipe | changes))
-        return path
+    def make(**changes: Any) -> Path:
+        write("before", trainer={"name": "finetune", "steps": 1, "batch_size": 8})
+        evaluation = {"splits": ["dev"], "languages": ["en", "tr", "de", "sw"]}
+        return write("row", **{"start_from": "before.yaml", "evaluation": evaluation} | changes)
 
     return make
 
 
 def test_without_values_every_language_with_auxiliary_data_is_swept(
-    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def lacking(recipe: Any) -> None:
-        if recipe.auxiliary_languages[0] in ("ja", "zh"):
+    def lacking(row: Any) -> None:
+        if row.auxiliary_languages[0] in ("ja", "zh"):
             raise UserError("no such file")
 
     monkeypatch.setattr(harness, "check_examples", lacking)
-    axis = sweeping.every_language(load_recipe(write()))
+    axis = sweeping.every_language(load_recipe(recipe()))
     assert (axis.key, axis.values) == ("auxiliary_languages", ("ar", "bn", "de", "es", "fr", "id", "ko", "pt", "ru",
                                                                "sw", "ta", "tr"))
     assert capsys.readouterr().err == "iglue: left out, for want of auxiliary data: ja, zh\n"
@@ -63,8 +50,8 @@ def combined(path: Path, *over: str) -> list[sweeping.Combination]:
     return sweeping.combine(path, [sweeping.parse_axis(text) for text in over], [0, 1], [])
 
 
-def test_several_keys_give_every_combination(write: Callable[..., Path]) -> None:
-    combinations = combined(write(), "auxiliary_languages=tr,tr+de", "trainer.steps=1,2")
+def test_several_keys_give_every_combination(recipe: Callable[..., Path]) -> None:
+    combinations = combined(recipe(), "auxiliary_languages=tr,tr+de", "trainer.steps=1,2")
     assert [combination.label for combination in combinations] == [
         "tr, steps=1", "tr, steps=2", "tr+de, steps=1", "tr+de, steps=2"]
     last = combinations[-1]
@@ -84,15 +71,15 @@ def test_several_keys_give_every_combination(write: Callable[..., Path]) -> None
     ids=["a recipe", "finetune", "no recipe", "not the same one"],
 )
 def test_the_baseline_is_the_recipe_that_all_start_from(
-    write: Callable[..., Path], changes: dict[str, Any], over: str, names: list[str]
+    recipe: Callable[..., Path], changes: dict[str, Any], over: str, names: list[str]
 ) -> None:
-    stages = sweeping.baseline(combined(write(**changes), over))
+    stages = sweeping.baseline(combined(recipe(**changes), over))
     assert [stage.name for stage in stages] == names
     assert [stage.seed for stage in stages] == list(range(len(names)))
 
 
-def test_a_row_with_the_name_of_the_baseline(write: Callable[..., Path], tmp_path: Path) -> None:
-    path = write(start_from="tr.yaml")
+def test_a_row_with_the_name_of_the_baseline(recipe: Callable[..., Path], tmp_path: Path) -> None:
+    path = recipe(start_from="tr.yaml")
     (tmp_path / "before.yaml").rename(tmp_path / "tr.yaml")
     with pytest.raises(UserError, match="--over: found the name 'tr' of the stage before for 'tr', expected another"):
         sweeping.baseline(combined(path, "auxiliary_languages=ru,tr"))
@@ -134,16 +121,16 @@ def test_a_row_with_the_name_of_the_baseline(write: Callable[..., Path], tmp_pat
     ],
 )  # fmt: skip
 def test_what_cannot_be_swept_is_refused_before_anything_runs(
-    over: list[str], expected: str, write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    over: list[str], expected: str, recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launching, "_run", None)
     with pytest.raises(UserError) as refused:
-        sweeping.sweep(write(), over, [0], "dev", [], tmp_path / "sweep", Launch())
+        sweeping.sweep(recipe(), over, [0], "dev", [], tmp_path / "sweep", Launch())
     assert str(refused.value).startswith(expected)
 
 
 def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languages(
-    write: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launching, "_run", None)
 
@@ -152,9 +139,9 @@ def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languag
             sweeping.sweep(path, over, [0], "dev", [], tmp_path / "sweep", Launch())
         return str(error.value)
 
-    by_source = write(trainer={"name": "finetune", "steps": 1, "batch_size": 8})
+    by_source = recipe(trainer={"name": "finetune", "steps": 1, "batch_size": 8})
     for over in ([], ["auxiliary_languages=tr,ru"]):
         assert refused(by_source, *over).startswith("auxiliary_languages: found trainer finetune, which does not train")
-    few = write(task={"name": "marvl", "auxiliary": "few_shot"}, evaluation={"languages": ["id", "sw"]})
+    few = recipe(task={"name": "marvl", "auxiliary": "few_shot"}, evaluation={"languages": ["id", "sw"]})
     assert refused(few, "auxiliary_languages=sw") == \
         "task marvl: split 'auxiliary': found language 'sw'; choose from id, tr, zh"

@@ -39,10 +39,10 @@ def test_each_auxiliary_language_is_run_with_each_seed_and_the_stage_before_once
     for line in lines:
         assert float(line["score"]) == records[Path(line["run"])]["scores"]["test"][line["language"]]["accuracy"]
     said = capsys.readouterr().out
-    assert "best of 2 rows by the difference to finetune over the target languages that a row was not trained on" in said
+    assert "best of 2 rows by the difference to finetune over the target languages that a row was not" in said
     assert all(str(output / name) in said for name in ("matrix.csv", "scores.csv", "matrix.md", "matrix.png"))
 
     fits.clear()
-    sweeping.sweep(tmp_path / "row.yaml", ["auxiliary_languages=de"], [1], "test", ["evaluation.languages=[tr]"], output,
-                   Launch())
+    sweeping.sweep(tmp_path / "row.yaml", ["auxiliary_languages=de"], [1], "test", ["evaluation.languages=[tr]"],
+                   output, Launch())
     assert (fits, [row["label"] for row in rows(output / "matrix.csv")]) == ([], ["finetune", "de"])
