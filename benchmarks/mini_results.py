@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from iglue_plugins import comparing
+from iglue_plugins.launching import Launch, run_all
 from iglue_plugins.recipes import load_recipe
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
 from iglue_plugins.reporting.plots import bar_chart
@@ -23,7 +24,7 @@ SEEDS = range(5)
 def rows(task: str, runs: Path, jobs: int) -> list[tuple[str, list[Path]]]:
     paths = comparing.expanded([ROOT / "recipes/mini" / task])
     recipes = [load_recipe(path, [f"seed={seed}", f"runs={runs}"]) for path in paths for seed in SEEDS]
-    folders = comparing.run_all(recipes, jobs)
+    folders = run_all(recipes, Launch(jobs=jobs))
     return [(path.stem, folders[i * len(SEEDS) : (i + 1) * len(SEEDS)]) for i, path in enumerate(paths)]
 
 

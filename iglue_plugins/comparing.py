@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
-from tqdm import tqdm
 
 from iglue_plugins import processes, published
 from iglue_plugins.errors import UserError
 from iglue_plugins.integrations.lmms_eval.results import read_results
-from iglue_plugins.progress import SILENT, bar
+from iglue_plugins.launching import Launch, run_all
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.reporting import exports, plots, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
@@ -37,7 +30,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def compare(
-    rows: Sequence[Path], seeds: Sequence[int], split: str, jobs: int, overrides: Sequence[str], output: Path,
+    rows: Sequence[Path], seeds: Sequence[int], split: str, launch: Launch, overrides: Sequence[str], output: Path,
     chosen: published.Choice | None = None, lmms_eval: Sequence[Path] = (),
 ) -> None:
     """A table with a row for each recipe (run with every seed), folder of recipes (all of them) or finished run.
@@ -65,7 +58,7 @@ def compare(
     check_targets(recipes)
     figures = published.select(tasks[0], split, chosen) if chosen else []
     evaluated = [read_results(path, tasks[0]) for path in lmms_eval]
-    folders = iter(run_all([recipe for of_row in recipes.values() for recipe in of_row], jobs))
+    folders = iter(run_all([recipe for of_row in recipes.values() for recipe in of_row], launch))
     for name, of_row in recipes.items():
         labelled[name] += [next(folders) for _ in of_row]
     comparison = with_published(build_comparison(list(labelled.items()), split), figures)
@@ -85,13 +78,18 @@ def check_targets(recipes: dict[str, list[Recipe]]) -> None:
 
 def report(comparison: Comparison, output: Path) -> None:
     """Print the table, and write it to the folder."""
-    console = Console()
-    (console if console.is_terminal else Console(width=LOG_WIDTH)).print(tables.ComparisonTable(comparison))
+    console().print(tables.ComparisonTable(comparison))
     for sentence in wording.describe(comparison):
         print(sentence)
     written = [*exports.write(comparison, output), output / "comparison.png"]
     plots.bar_chart(comparison, written[-1])
     print("written:", ", ".join(str(path) for path in written))
+
+
+def console() -> Console:
+    """As wide as the terminal, or wide enough for most tables where there is none."""
+    found = Console()
+    return found if found.is_terminal else Console(width=LOG_WIDTH)
 
 
 def expanded(rows: Sequence[Path]) -> list[Path]:
@@ -107,51 +105,3 @@ def expanded(rows: Sequence[Path]) -> list[Path]:
                             "recipes or the folder of a finished run")
         found += recipes
     return found
-
-
-def run_all(recipes: Sequence[Recipe], jobs: int) -> list[Path]:
-    """Run the recipes, `jobs` at a time; stages that several start from are run first, and once.
-
-    Raises:
-        UserError: of a run, or when one of the processes was killed.
-    """
-    jobs = min(jobs, len(recipes))
-    if jobs <= 1:
-        return [_run(recipe) for recipe in recipes]
-    context, needed = multiprocessing.get_context("spawn"), stages(recipes)
-    with ProcessPoolExecutor(jobs, context, _prepare_worker) as pool:
-        try:
-            for number, stage in enumerate(needed, start=1):
-                runs = [pool.submit(_run, recipe) for recipe in stage]
-                watched = bar(iterable=runs, unit="run", desc=f"stage {number} of {len(needed)}")
-                folders = [run.result() for run in watched]
-        except BrokenProcessPool as error:
-            raise UserError(f"one of {jobs} processes was killed, perhaps for want of memory, expected --jobs that "
-                            "fit; the same command resumes") from error
-        except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        except Exception:  # runs that have begun may end, so that nothing of them is lost
-            pool.shutdown(cancel_futures=True)
-            raise
-    return folders
-
-
-def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
-    """Lists of recipes to run one after the other: what the next list starts from, each once; last the recipes."""
-    previous = {repr(stage.to_dict()): stage for recipe in recipes if (stage := recipe.previous()) is not None}
-    return [*(stages(list(previous.values())) if previous else []), list(recipes)]
-
-
-def _prepare_worker() -> None:
-    """Leave Ctrl-C and bars to the parent, and give tqdm a lock that nobody misses when the parent ends the process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ[SILENT] = "1"
-    tqdm.set_lock(threading.RLock())
-
-
-def _run(recipe: Recipe) -> Path:
-    from iglue_plugins import harness
-
-    return harness.run(recipe).folder

@@ -40,8 +40,7 @@ def run(recipe: Recipe) -> Run:
     task, trainer = make_task(recipe), make_trainer(recipe)
     adapts = isinstance(trainer, LanguageAdapter)
     if adapts:  # what is not there is better missed now than after the stage before
-        for language in _targets(recipe):
-            trainer.check(task, language)
+        check_examples(recipe)
     start = starting_point(recipe)
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
     with _held(run):
@@ -55,6 +54,27 @@ def run(recipe: Recipe) -> Run:
         if processes.is_main() and (missing or not run.is_finished):
             run.write_record(record)
     return run
+
+
+def finished(recipe: Recipe) -> Run | None:
+    """The run that `run` would return as it is; None where something is left to do for it or for a stage before it."""
+    previous = recipe.previous()
+    if previous is not None and finished(previous) is None:
+        return None
+    task, start = make_task(recipe), starting_point(recipe)
+    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
+    return run if run.is_finished and not _missing(recipe, run, task, run.record()) else None
+
+
+def check_examples(recipe: Recipe) -> None:
+    """Raise a UserError where the task lacks the examples that the trainer takes, but for the source language's."""
+    task, trainer = make_task(recipe), make_trainer(recipe)
+    if isinstance(trainer, LanguageAdapter):
+        for language in _targets(recipe):
+            trainer.check(task, language)
+    elif trainer.trains_on == "auxiliary":
+        for language in recipe.auxiliary_languages:
+            task.load(task.training_splits["auxiliary"], language)
 
 
 def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] = ()) -> Run:

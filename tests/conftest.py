@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pytest
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from iglue_plugins import registry
@@ -123,3 +125,23 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     XUniterForVisionAndLanguage(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def write(tmp_path: Path, tiny_checkpoint: Path) -> Callable[..., Path]:
+    """Writes a recipe that takes a moment to run, with changes to it: <name>.yaml."""
+
+    def make(name: str, **changes: Any) -> Path:
+        recipe = {
+            "task": "mini/xvnli",
+            "model": {"name": "xuniter", "checkpoint": str(tiny_checkpoint)},
+            "trainer": {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_rate": 1e-2},
+            "start_from": "model",
+            "evaluation": {"splits": ["dev"], "languages": ["en", "tr", "de"]},
+            "runs": str(tmp_path / "runs"),
+        }
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(recipe | changes))
+        return path
+
+    return make

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, score
+from iglue_plugins.cli import checkpoint, data, lmms_eval, score, sweep
+from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
 from iglue_plugins.errors import UserError
 
 app = typer.Typer(
@@ -67,10 +68,10 @@ def evaluate(
 def compare(
     rows: Annotated[list[Path], typer.Argument(
         metavar="RECIPE_OR_FOLDER...", help="recipes, folders of recipes or finished runs; the first is the baseline")],
-    seeds: Annotated[str, typer.Option(help="comma-separated; each recipe is run with each seed")] = "0",
-    split: Annotated[str, typer.Option(help="the split to score")] = "test",
-    jobs: Annotated[int, typer.Option(min=1, help="runs at a time, a process each")] = 1,
-    override: Annotated[list[str] | None, typer.Option("--set", help="KEY.PATH=VALUE for every recipe")] = None,
+    seeds: Seeds = "0",
+    split: Split = "test",
+    jobs: Jobs = 1,
+    override: Settings = None,
     output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG")] = Path("comparison"),
     published: Annotated[bool, typer.Option("--published", help="add the figures of the IGLUE paper")] = False,
     published_models: Annotated[str | None, typer.Option(help="of these only, such as ctrl_xuniter,uc2")] = None,
@@ -78,16 +79,20 @@ def compare(
         help="such as zero_shot (the default), translate_test, few_shot")] = None,
     lmms_eval: Annotated[list[Path] | None, typer.Option(
         help="add a result file of lmms-eval (<date>_results.json); several times for several")] = None,
+    launcher: Launcher = "processes",
+    launch: JobParameters = None,
 ) -> None:
     """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG."""
     from iglue_plugins import comparing
+    from iglue_plugins.launching import Launch
     from iglue_plugins.published import Choice
 
     chosen = Choice.parse(published, published_models, published_settings)
-    comparing.compare(rows, comparing.parse_seeds(seeds), split, jobs, override or [], output, chosen,
-                      lmms_eval or [])
+    comparing.compare(rows, comparing.parse_seeds(seeds), split, Launch.parse(launcher, jobs, launch or []),
+                      override or [], output, chosen, lmms_eval or [])
 
 
+app.command()(sweep.sweep)
 app.command()(score.score)
 app.command("lmms-eval-tasks")(lmms_eval.lmms_eval_tasks)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
 from iglue_plugins.integrations.lmms_eval.results import METRIC, SPLIT, Evaluated
 from iglue_plugins.published import Figures, over_the_same
-from iglue_plugins.reporting.results import RunResult, check_comparable, check_one_row, read_result
+from iglue_plugins.reporting.results import RunResult, listed, read_rows, seeds_of
 
 
 @dataclass(frozen=True)
@@ -102,18 +102,11 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
     """Compare rows of finished runs; each row is a label and its run folders, one per seed.
 
     Raises:
-        UserError: no row or run, a label given twice, a run that is not evaluated on `split`, or runs that differ in
-            task, metric, source language, languages or examples; within a row, in more than the seed; between rows,
-            in the seeds.
+        UserError: as of read_rows, or no target language is left that no row trained on.
     """
-    _check_labels([label for label, _ in rows])
-    results = {label: _read_row(label, folders, split) for label, folders in rows}
-    first_label, first_row = next(iter(results.items()))
+    results = read_rows(rows, split)
+    first_row = next(iter(results.values()))
     first = first_row[0]
-    for label, row in results.items():
-        for result in row:
-            check_comparable(first, result, split)
-        _check_seeds(first_label, first_row, label, row)
     source, auxiliary, targets = _language_roles(first, [result for row in results.values() for result in row])
     return Comparison(
         task=first.record["task"],
@@ -122,10 +115,10 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
         source=source,
         auxiliary=auxiliary,
         targets=targets,
-        seeds=_seeds(first_row),
+        seeds=seeds_of(first_row),
         examples={language: len(ids) for language, ids in first.example_ids.items()},
         rows=tuple(
-            _build_row(label, row, targets, None if row is first_row else _difference(row, first_row, targets))
+            _build_row(label, row, targets, None if row is first_row else difference(row, first_row, targets))
             for label, row in results.items()
         ),
     )
@@ -165,8 +158,8 @@ def _lmms_eval_row(comparison: Comparison, row: Evaluated) -> LMMSEvalRow:
                         f"expected {METRIC} on '{SPLIT}', as {row.file} has")
     languages = {name: row.languages[name] for name in comparison.languages if name in row.languages}
     if not languages:
-        raise UserError(f"{row.file}: found {_listed(row.languages)}, expected some language of the runs: "
-                        f"{_listed(comparison.languages)}")
+        raise UserError(f"{row.file}: found {listed(row.languages)}, expected some language of the runs: "
+                        f"{listed(comparison.languages)}")
     for name in languages:
         if row.examples[name] != comparison.examples[name]:
             raise UserError(f"{row.file}: found {row.examples[name]} documents in '{name}', expected all "
@@ -180,40 +173,6 @@ def _mean_of_targets(comparison: Comparison, languages: dict[str, float]) -> flo
     return float(np.mean([languages[name] for name in comparison.targets])) if complete else None
 
 
-def _check_labels(labels: Sequence[str]) -> None:
-    if not labels:
-        raise UserError("a comparison needs at least one row of runs, and none was given")
-    if repeated := [label for label in labels if labels.count(label) > 1]:
-        raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
-
-
-def _read_row(label: str, folders: Sequence[Path], split: str) -> list[RunResult]:
-    """The runs of a row in the order of their seeds."""
-    results = sorted((read_result(folder, split) for folder in folders), key=lambda result: result.record["seed"])
-    if not results:
-        raise UserError(f"row '{label}' has no runs; give it one run folder per seed")
-    check_one_row(label, results)
-    return results
-
-
-def _seeds(row: Iterable[RunResult]) -> tuple[int, ...]:
-    return tuple(result.record["seed"] for result in row)
-
-
-def _check_seeds(first_label: str, first_row: list[RunResult], label: str, row: list[RunResult]) -> None:
-    wanted, found = _seeds(first_row), _seeds(row)
-    if unshared := sorted(set(wanted) ^ set(found)):
-        owner = next(result for result in (*first_row, *row) if result.record["seed"] == unshared[0])
-        raise UserError(
-            f"{owner.folder}: seed {unshared[0]} has no counterpart; row '{first_label}' has seeds "
-            f"{_listed(wanted)} and row '{label}' {_listed(found)}, and rows are compared seed by seed"
-        )
-
-
-def _listed(items: Iterable[object]) -> str:
-    return ", ".join(map(str, items))
-
-
 def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """The source, the auxiliary languages of all runs together, and the target languages."""
     source = first.record["source_language"]
@@ -222,8 +181,8 @@ def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str
     targets = tuple(language for language in first.metric if language != source and language not in trained_on)
     if not targets:
         raise UserError(
-            f"{first.folder}: no target language is left among {_listed(first.metric)}, since {source} is the source "
-            f"and the rows trained on {_listed(auxiliary) or 'no other'}; evaluate on at least one more language"
+            f"{first.folder}: no target language is left among {listed(first.metric)}, since {source} is the source "
+            f"and the rows trained on {listed(auxiliary) or 'no other'}; evaluate on at least one more language"
         )
     return source, auxiliary, targets
 
@@ -238,18 +197,19 @@ def _build_row(label: str, row: list[RunResult], targets: Sequence[str], differe
         steps=record["steps"],
         adapted=record.get("adaptation", {}).get("summary"),
         runs=tuple(str(result.folder) for result in row),
-        languages={language: _score([result.metric[language] for result in row]) for language in row[0].metric},
-        target_mean=_score([np.mean([result.metric[language] for language in targets]) for result in row]),
+        languages={language: over_seeds([result.metric[language] for result in row]) for language in row[0].metric},
+        target_mean=over_seeds([np.mean([result.metric[language] for language in targets]) for result in row]),
         difference=difference,
     )
 
 
-def _score(per_seed: Sequence[float]) -> Score:
+def over_seeds(per_seed: Sequence[float]) -> Score:
     std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
     return Score(float(np.mean(per_seed)), std, tuple(map(float, per_seed)))
 
 
-def _difference(row: list[RunResult], first_row: list[RunResult], targets: Sequence[str]) -> Interval:
+def difference(row: Sequence[RunResult], first_row: Sequence[RunResult], targets: Sequence[str]) -> Interval:
+    """The row's target mean minus the other's, seed by seed and example by example."""
     scores, first_scores = (
         [np.stack([result.scores[language] for result in results]) for language in targets]
         for results in (row, first_row)

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -53,12 +53,17 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
 
 def _csv(comparison: Comparison) -> str:
     rows = [_csv_row(comparison, row) for row in comparison.rows]
+    rows += [_others_csv_row(comparison, row) | {"published_by": SOURCE} for row in comparison.published]
+    rows += [_others_csv_row(comparison, row) | {"lmms_eval": row.file} for row in comparison.lmms_eval]
+    return csv_text(rows)
+
+
+def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """With the columns of the first row; what another lacks is empty."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    writer.writerows(_others_csv_row(comparison, row) | {"published_by": SOURCE} for row in comparison.published)
-    writer.writerows(_others_csv_row(comparison, row) | {"lmms_eval": row.file} for row in comparison.lmms_eval)
     return text.getvalue()
 
 
@@ -134,18 +139,25 @@ def _others_cells(
 
 
 def _markdown(comparison: Comparison) -> str:
-    def escape(text: str) -> str:
-        return text.translate(MARKDOWN_ESCAPES)
-
+    escape = escape_markdown
     header = [escape(name) for name in _header(comparison)]
-    rule = ["---", *["---:"] * (len(header) - 1)]
     body = [_cells(comparison, row, escape) for row in comparison.rows]
     for block in blocks(comparison):
         body += [[f"*{escape(block.heading)}*", *[""] * (len(header) - 1)],
                  *(_others_cells(comparison, row, escape) for row in block.rows)]
-    lines = [f"| {' | '.join(cells)} |" for cells in (header, rule, *body)]
-    listed = [f"- {escape(note)}" for note in notes(comparison)]
-    return "\n".join([f"**{escape(title(comparison))}**", "", *lines, "", *listed]) + "\n"
+    return markdown_text(title(comparison), [header, *body], notes(comparison))
+
+
+def escape_markdown(text: str) -> str:
+    return text.translate(MARKDOWN_ESCAPES)
+
+
+def markdown_text(heading: str, rows: Sequence[Sequence[str]], sentences: Sequence[str]) -> str:
+    """A table of escaped cells, the header first, between its heading and what is to be said of it."""
+    rule = ["---", *["---:"] * (len(rows[0]) - 1)]
+    lines = [f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:])]
+    listed = [f"- {escape_markdown(sentence)}" for sentence in sentences]
+    return "\n".join([f"**{escape_markdown(heading)}**", "", *lines, "", *listed]) + "\n"
 
 
 def _tex(comparison: Comparison) -> str:

@@ -116,7 +116,7 @@ def _draw_row(axes: Axes, comparison: Comparison, row: Row, index: int, layout: 
         hatch=HATCHES[index // len(COLOURS) % len(HATCHES)],
         edgecolor="white",
         linewidth=0.4,
-        label=_plain(row.label),
+        label=plain(row.label),
     )
     _write_mean(axes, row, bars)
 
@@ -135,7 +135,7 @@ def _draw_other(axes: Axes, comparison: Comparison, index: int, layout: Layout) 
         color="0.15",
         markeredgecolor="white",
         markeredgewidth=0.6,
-        label=_plain(f"{row.label} ({kind})"),
+        label=plain(f"{row.label} ({kind})"),
         zorder=3,
     )
 
@@ -180,10 +180,10 @@ def _legend_note(comparison: Comparison) -> str:
     if len(comparison.seeds) > 1:
         meanings.append(f"error bars: ± standard deviation over {len(comparison.seeds)} seeds")
     if len(comparison.rows) > 1:
-        meanings.append(f"{SIGNIFICANT} differs from {_plain(comparison.rows[0].label)} (95 % interval excludes 0)")
+        meanings.append(f"{SIGNIFICANT} differs from {plain(comparison.rows[0].label)} (95 % interval excludes 0)")
     return "; ".join(meanings)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text in which a dollar sign starts no formula."""
     return text.replace("$", r"\$")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,12 @@ class RunResult:
     scores: dict[str, NDArray[np.float64]]
 
 
-def read_result(folder: Path, split: str) -> RunResult:
-    """Read the record and the predictions of the finished run in `folder`.
+def read_result(folder: Path, split: str, languages: Sequence[str] | None = None) -> RunResult:
+    """Read the record and the predictions of the finished run in `folder`, in all or in some of its languages.
 
     Raises:
-        UserError: the run is not finished, or was not evaluated on `split`, or its predictions are not those that its
-            record sums up.
+        UserError: the run is not finished, or was not evaluated on `split` or on one of the languages, or its
+            predictions are not those that its record sums up.
     """
     run = Run(folder)
     record = run.record()
@@ -52,7 +52,10 @@ def read_result(folder: Path, split: str) -> RunResult:
     if split not in record["scores"]:
         raise UserError(f"{folder}: the run was not evaluated on split '{split}'{nearest(split, record['scores'])}")
     metric, example_ids, scores = {}, {}, {}
-    for language, recorded in record["scores"][split].items():
+    for language in languages or record["scores"][split]:
+        recorded = record["scores"][split].get(language)
+        if recorded is None:
+            raise UserError(f"{folder}: found no scores of {split}/{language}; evaluate the run on it")
         score_of = {line["id"]: float(line["score"]) for line in run.read_predictions(split, language)}
         ids = tuple(sorted(score_of))
         metric[language] = float(recorded[record["main_metric"]])
@@ -66,6 +69,64 @@ def read_result(folder: Path, split: str) -> RunResult:
                 f"{predicted:.2f} over {len(ids)} different ids; evaluate the run again"
             )
     return RunResult(Path(folder), record, metric, example_ids, scores)
+
+
+def read_rows(
+    rows: Sequence[tuple[str, Sequence[Path]]], split: str, languages: Sequence[str] | None = None
+) -> dict[str, list[RunResult]]:
+    """The runs of each row, in the order of their seeds; a row is a label and its run folders, one per seed.
+
+    languages: what to read of each run; None for all that it is evaluated on.
+
+    Raises:
+        UserError: no row or run, a label given twice, a run that is not evaluated on `split`, or runs that differ in
+            task, metric, source language, languages or examples; within a row, in more than the seed; between rows,
+            in the seeds.
+    """
+    _check_labels([label for label, _ in rows])
+    results = {label: _read_row(label, folders, split, languages) for label, folders in rows}
+    first_label, first_row = next(iter(results.items()))
+    for label, row in results.items():
+        for result in row:
+            check_comparable(first_row[0], result, split)
+        _check_seeds(first_label, first_row, label, row)
+    return results
+
+
+def seeds_of(row: Iterable[RunResult]) -> tuple[int, ...]:
+    return tuple(result.record["seed"] for result in row)
+
+
+def listed(items: Iterable[object]) -> str:
+    return ", ".join(map(str, items))
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    if not labels:
+        raise UserError("a comparison needs at least one row of runs, and none was given")
+    if repeated := [label for label in labels if labels.count(label) > 1]:
+        raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
+
+
+def _read_row(
+    label: str, folders: Sequence[Path], split: str, languages: Sequence[str] | None
+) -> list[RunResult]:
+    read = (read_result(folder, split, languages) for folder in folders)
+    results = sorted(read, key=lambda result: result.record["seed"])
+    if not results:
+        raise UserError(f"row '{label}' has no runs; give it one run folder per seed")
+    check_one_row(label, results)
+    return results
+
+
+def _check_seeds(first_label: str, first_row: list[RunResult], label: str, row: list[RunResult]) -> None:
+    wanted, found = seeds_of(first_row), seeds_of(row)
+    if unshared := sorted(set(wanted) ^ set(found)):
+        owner = next(result for result in (*first_row, *row) if result.record["seed"] == unshared[0])
+        raise UserError(
+            f"{owner.folder}: seed {unshared[0]} has no counterpart; row '{first_label}' has seeds "
+            f"{listed(wanted)} and row '{label}' {listed(found)}, and rows are compared seed by seed"
+        )
 
 
 def check_comparable(first: RunResult, other: RunResult, split: str) -> None:

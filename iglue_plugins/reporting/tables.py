@@ -15,11 +15,13 @@ from rich.text import Text
 
 from iglue_plugins.evaluation.significance import Interval
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Score
+from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.wording import (
     blocks,
     difference_text,
     figure_text,
     interval_text,
+    matrix_notes,
     mean_text,
     notes,
     role,
@@ -112,6 +114,50 @@ def _table(block: list[Column]) -> Table:
         for cells in zip(*of_columns):
             table.add_row(*cells)
     return table
+
+
+@dataclass(frozen=True)
+class MatrixTable:
+    """A row per setting, the baseline first: each language's mean, in brackets where it was trained on, and the means.
+
+    Printed by rich in as many blocks as the console's width asks for.
+    """
+
+    matrix: Matrix
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        labels = Column("", [Text(row.label) for row in self.matrix.all_rows])
+        yield Text(title(self.matrix), style="bold")
+        for block in in_blocks(matrix_groups(self.matrix), options.max_width - labels.width):
+            yield _table([labels, *block])
+        yield from (Text(note, style="dim") for note in matrix_notes(self.matrix))
+
+
+def matrix_groups(matrix: Matrix) -> list[list[Column]]:
+    """A group for each language; last the means and, where there is a baseline, the difference to it."""
+    rows = matrix.all_rows
+    groups = [[Column(f"{language}\n{'src' if language == matrix.source else ''}",
+                      [_cell_of(row, language) for row in rows], "dim" if language == matrix.source else "")]
+              for language in matrix.languages]
+    groups.append([Column("\nmean", [_one_line(row.unseen_mean) for row in rows], "bold")])
+    if matrix.common and matrix.means_differ:
+        groups[-1].append(Column("\ncommon", [_one_line(row.common_mean) for row in rows], "bold"))
+    if matrix.baseline is not None:
+        groups[-1].append(Column("\ndiff", [_one_line_difference(row.difference) for row in rows]))
+    return groups
+
+
+def _cell_of(row: MatrixRow, language: str) -> Text:
+    mean = mean_text(row.languages[language])
+    return Text(f"({mean})", style="dim") if language in row.trained_on else Text(mean)
+
+
+def _one_line(score: Score) -> Text:
+    return Text(mean_text(score)).append(f" {std_text(score)}" if score.std is not None else "", style="dim not bold")
+
+
+def _one_line_difference(interval: Interval | None) -> Text:
+    return Text(" ").join(_difference_cell(interval).split("\n"))
 
 
 def render_record(record: dict[str, Any], split: str) -> Group:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from iglue_plugins import published
 from iglue_plugins.evaluation.significance import RESAMPLES, Interval
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row, Score
+from iglue_plugins.reporting.matrix import Matrix
+from iglue_plugins.reporting.results import listed
 
 SIGNIFICANT = "*"
 PUBLISHED_HEADING = f"published by {published.SOURCE}"
@@ -52,8 +54,8 @@ def figure_text(figure: float | None) -> str:
     return "-" if figure is None else f"{figure:.1f}"
 
 
-def title(comparison: Comparison) -> str:
-    return f"{comparison.task}, {comparison.split} split: {comparison.metric} (%)"
+def title(table: Comparison | Matrix) -> str:
+    return f"{table.task}, {table.split} split: {table.metric} (%)"
 
 
 def role(comparison: Comparison, language: str) -> str:
@@ -65,47 +67,76 @@ def role(comparison: Comparison, language: str) -> str:
 
 def describe(comparison: Comparison) -> list[str]:
     """One sentence per row after the first: whether, and by how much, it differs from the first."""
-    return [_describe_row(comparison, row, row.difference) for row in comparison.rows if row.difference is not None]
+    first, targets = comparison.rows[0].label, comparison.targets
+    return [compared(row.label, first, row.difference, targets) for row in comparison.rows if row.difference]
 
 
 def notes(comparison: Comparison) -> list[str]:
     """What a reader must know to read the numbers: averages, seeds, intervals, and the labels behind each row."""
-    interval_notes = [_interval_note(comparison)] if len(comparison.rows) > 1 else []
+    interval_notes = [_interval_note(comparison.rows[0].label, comparison.seeds)] if len(comparison.rows) > 1 else []
     published_notes = [_published_note(comparison)] if comparison.published else []
     lmms_eval_notes = [_lmms_eval_note(comparison)] if comparison.lmms_eval else []
     return [_mean_note(comparison), _seeds_note(comparison), *interval_notes, *_training_notes(comparison.rows),
             *published_notes, *lmms_eval_notes]
 
 
-def _describe_row(comparison: Comparison, row: Row, interval: Interval) -> str:
-    first = comparison.rows[0].label
-    amount = f"{interval.difference:+z.1f} {interval_text(interval)} points over {_targets(comparison)}"
+def describe_matrix(matrix: Matrix) -> list[str]:
+    """Which row is best and by what mean, and how far it is from the baseline and from the second."""
+    if matrix.common:
+        mean = f"the mean over the {_targets(matrix.common)} that no row was trained on"
+    elif matrix.baseline is not None:
+        mean = f"the difference to {matrix.baseline.label} over the target languages that a row was not trained on"
+    else:
+        mean = "the mean over the target languages that a row was not trained on"
+    best = [f"best of {len(matrix.rows)} rows by {mean}: {matrix.best}"] if len(matrix.rows) > 1 else []
+    return [*best, *(compared(matrix.best, lead.other, lead.difference, lead.languages) for lead in matrix.leads)]
+
+
+def matrix_notes(matrix: Matrix) -> list[str]:
+    """What a reader must know to read the numbers of a matrix."""
+    found = [f"Languages in brackets are those that a row was trained on besides {matrix.source}; its mean is without "
+             "them." if any(row.trained_on for row in matrix.all_rows) else
+             f"The mean is over {_targets(matrix.targets)}, without source {matrix.source}."]
+    if matrix.common and matrix.means_differ:
+        found.append(f"common: the mean over the {_targets(matrix.common)} that no row was trained on "
+                     f"({listed(matrix.common)}).")
+    seeds = f"{len(matrix.seeds)} seeds ({listed(matrix.seeds)})"
+    found.append(f"Cells: mean over {seeds}." if len(matrix.seeds) > 1 else f"One seed ({matrix.seeds[0]}).")
+    if matrix.baseline is not None:
+        found.append(_interval_note(matrix.baseline.label, matrix.seeds))
+    if len(matrix.rows) > 1:
+        found.append("The best row is chosen and judged by the same scores, which flatters it.")
+    return found
+
+
+def compared(label: str, other: str, interval: Interval, languages: Sequence[str]) -> str:
+    """Whether, and by how much, a row differs from another over some target languages."""
+    amount = f"{interval.difference:+z.1f} {interval_text(interval)} points over {_targets(languages)}"
     if not interval.excludes_zero:
-        return f"no difference shown between {row.label} and {first}: {amount}"
-    verdict = f"beats {first} by" if interval.difference > 0 else f"is worse than {first}:"
-    return f"{row.label} {verdict} {amount}"
+        return f"no difference shown between {label} and {other}: {amount}"
+    verdict = f"beats {other} by" if interval.difference > 0 else f"is worse than {other}:"
+    return f"{label} {verdict} {amount}"
 
 
-def _targets(comparison: Comparison) -> str:
-    count = len(comparison.targets)
-    return f"{count} target language{'s' if count > 1 else ''}"
+def _targets(languages: Sequence[str]) -> str:
+    return f"{len(languages)} target language{'s' if len(languages) > 1 else ''}"
 
 
 def _mean_note(comparison: Comparison) -> str:
-    auxiliary = f" and auxiliary {_listed(comparison.auxiliary)}" if comparison.auxiliary else ""
-    return f"The mean is over {_targets(comparison)}, without source {comparison.source}{auxiliary}."
+    auxiliary = f" and auxiliary {listed(comparison.auxiliary)}" if comparison.auxiliary else ""
+    return f"The mean is over {_targets(comparison.targets)}, without source {comparison.source}{auxiliary}."
 
 
 def _seeds_note(comparison: Comparison) -> str:
     if len(comparison.seeds) == 1:
         return f"One seed ({comparison.seeds[0]}), so no standard deviations."
-    return f"Cells: mean ± standard deviation over {len(comparison.seeds)} seeds ({_listed(comparison.seeds)})."
+    return f"Cells: mean ± standard deviation over {len(comparison.seeds)} seeds ({listed(comparison.seeds)})."
 
 
-def _interval_note(comparison: Comparison) -> str:
-    drawn = "examples and seeds" if len(comparison.seeds) > 1 else "examples"
+def _interval_note(first: str, seeds: Sequence[int]) -> str:
+    drawn = "examples and seeds" if len(seeds) > 1 else "examples"
     return (
-        f"The difference is to {comparison.rows[0].label}, in points, with the 95 % interval of {RESAMPLES} paired "
+        f"The difference is to {first}, in points, with the 95 % interval of {RESAMPLES} paired "
         f"bootstrap resamples of {drawn}; {SIGNIFICANT} where it excludes 0 (each row on its own)."
     )
 
@@ -135,7 +166,7 @@ def _lmms_eval_note(comparison: Comparison) -> str:
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:
     """Labels and steps, and the auxiliary languages if not all rows trained on the same."""
     amounts = {row.label: f"{row.labels_per_step} labelled examples per step, {row.steps} steps" for row in rows}
-    languages = {row.label: _listed(row.training_languages) or "none" for row in rows}
+    languages = {row.label: listed(row.training_languages) or "none" for row in rows}
     found = []
     if _all_equal(amounts):
         found.append(f"Every row: {amounts[rows[0].label]}.")
@@ -156,8 +187,4 @@ def _all_equal(facts: dict[str, str]) -> bool:
 def _by_fact(facts: dict[str, str]) -> str:
     """'a, b: 64 labels; c: 32 labels' from one fact per label."""
     distinct = dict.fromkeys(facts.values())
-    return "; ".join(f"{_listed(label for label in facts if facts[label] == fact)}: {fact}" for fact in distinct)
-
-
-def _listed(items: Iterable[object]) -> str:
-    return ", ".join(map(str, items))
+    return "; ".join(f"{listed(label for label in facts if facts[label] == fact)}: {fact}" for fact in distinct)

@@ -1,0 +1,34 @@
+"""`iglue sweep`: one recipe with many settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
+
+
+def sweep(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="a recipe (.yaml)")],
+    over: Annotated[list[str] | None, typer.Option(
+        metavar="KEY=V1,V2,...", help="a key and its values, such as auxiliary_languages=tr,ru,tr+ru or "
+        "trainer.shots=1,5; several give every combination; default: each auxiliary language that has data")] = None,
+    seeds: Seeds = "0",
+    split: Split = "test",
+    jobs: Jobs = 1,
+    override: Settings = None,
+    output: Annotated[Path, typer.Option(help="folder for CSV, Markdown and PNG")] = Path("sweep"),
+    launcher: Launcher = "processes",
+    launch: JobParameters = None,
+) -> None:
+    """Run RECIPE with every combination of values; print and write the scores by language, and how they differ.
+
+    Without --over it sweeps the auxiliary languages. What is finished is not run again.
+    """
+    from iglue_plugins import comparing, sweeping
+    from iglue_plugins.launching import Launch
+
+    sweeping.sweep(recipe, over or [], comparing.parse_seeds(seeds), split, override or [], output,
+                   Launch.parse(launcher, jobs, launch or []))

@@ -1,0 +1,161 @@
+"""A matrix as a picture."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from iglue_plugins.reporting.matrix import Matrix, MatrixRow
+from iglue_plugins.reporting.plots import plain
+from iglue_plugins.reporting.wording import SIGNIFICANT, title
+from iglue_plugins.runs import write_atomic
+
+DIFFERENCES, SCORES = "RdBu", "viridis"  # both can be told apart by colour-blind readers
+GAP = 0.35  # cells, between source, targets and means
+INSET = 0.06  # of a frame in its cell
+MEAN_WIDTH = 1.3  # cells; they carry a star
+INCHES = 0.5, 0.34  # of a cell
+MARGINS = 2.2, 2.1  # inches, for labels, title and colour bar
+LABEL_INCHES = 0.075  # a letter
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a column stands (its left edge, in cells), and what it is of; no language for a mean over `of_common`."""
+
+    name: str
+    left: float
+    width: float
+    language: str | None = None
+    of_common: bool = False
+
+
+def heat_map(matrix: Matrix, path: Path) -> None:
+    """Draw a PNG: a row per setting, a column per language, and the row means at the side.
+
+    With a baseline, cells are differences to it in points, and its own scores stand above them; without one, cells are
+    scores. Cells of languages that a row was trained on are framed, and left out of its mean.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    columns = _columns(matrix)
+    right, rows = columns[-1].left + columns[-1].width, len(matrix.all_rows)
+    labels = LABEL_INCHES * max(len(row.label) for row in matrix.all_rows)
+    size = labels + MARGINS[0] + INCHES[0] * right, MARGINS[1] + INCHES[1] * rows
+    figure = Figure(figsize=(max(6.4, size[0]), size[1]), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours = _colours(matrix, columns)
+    for index, row in enumerate(matrix.all_rows):
+        for column in columns:
+            _draw_cell(axes, matrix, row, column, index, colours)
+    _label(axes, matrix, columns)
+    figure.suptitle(plain(title(matrix)), fontsize=11)
+    figure.colorbar(colours, ax=axes, fraction=0.03, pad=0.02).set_label(plain(_measure(matrix)), fontsize=9)
+    png = io.BytesIO()
+    figure.savefig(png, format="png")
+    write_atomic(Path(path), png.getvalue())
+
+
+def _columns(matrix: Matrix) -> list[Column]:
+    columns, left = [], 0.0
+    for language in matrix.languages:
+        columns.append(Column(language, left, 1.0, language))
+        left += 1.0 + (GAP if language == matrix.source else 0)
+    left += GAP
+    columns.append(Column("mean", left, MEAN_WIDTH))
+    if matrix.common and matrix.means_differ:
+        columns.append(Column("common", left + MEAN_WIDTH, MEAN_WIDTH, of_common=True))
+    return columns
+
+
+def _score(row: MatrixRow, column: Column) -> float:
+    if column.language is not None:
+        return row.languages[column.language].mean
+    return row.common_mean.mean if column.of_common else row.unseen_mean.mean
+
+
+def shown(matrix: Matrix, row: MatrixRow, column: Column) -> float:
+    """A cell's number: the difference to the baseline over the languages that the row's own number is over."""
+    if matrix.baseline is None or row is matrix.baseline:
+        return _score(row, column)
+    if column.language is None and not column.of_common:
+        return row.difference.difference
+    return _score(row, column) - _score(matrix.baseline, column)
+
+
+def _colours(matrix: Matrix, columns: Sequence[Column]) -> ScalarMappable:
+    """White is no difference; without a baseline the scale spans the scores."""
+    values = [shown(matrix, row, column) for row in matrix.rows for column in columns]
+    if matrix.baseline is None:
+        return ScalarMappable(Normalize(min(values), max(values)), colormaps[SCORES])
+    largest = max(0.1, *map(abs, values))
+    return ScalarMappable(Normalize(-largest, largest), colormaps[DIFFERENCES])
+
+
+def _draw_cell(
+    axes: Axes, matrix: Matrix, row: MatrixRow, column: Column, index: int, colours: ScalarMappable
+) -> None:
+    value, is_baseline = shown(matrix, row, column), row is matrix.baseline
+    colour = (1.0, 1.0, 1.0, 1.0) if is_baseline else colours.to_rgba(value)
+    ink = "white" if _luminance(colour) < 0.45 else "black"
+    axes.add_patch(Rectangle((column.left, index), column.width, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
+    if column.language in row.trained_on:
+        axes.add_patch(Rectangle((column.left + INSET, index + INSET), column.width - 2 * INSET, 1 - 2 * INSET,
+                                 fill=False, edgecolor=ink, linewidth=1.6))
+    text = f"{value:.1f}" if is_baseline or matrix.baseline is None else f"{value:+z.1f}"
+    significant = row.difference is not None and row.difference.excludes_zero
+    if column.name == "mean" and column.language is None and significant:
+        text += SIGNIFICANT
+    axes.text(column.left + column.width / 2, index + 0.5, text, ha="center", va="center", fontsize=8,
+              color=ink, fontstyle="italic" if is_baseline else "normal",
+              fontweight="bold" if column.language is None else "normal")
+
+
+def _luminance(colour: tuple[float, float, float, float]) -> float:
+    red, green, blue, _ = colour
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _label(axes: Axes, matrix: Matrix, columns: Sequence[Column]) -> None:
+    rows = matrix.all_rows
+    axes.set_xlim(0, columns[-1].left + columns[-1].width)
+    axes.set_ylim(len(rows), 0)
+    axes.set_xticks([column.left + column.width / 2 for column in columns], [column.name for column in columns])
+    axes.set_yticks([index + 0.5 for index in range(len(rows))], [plain(row.label) for row in rows])
+    for text, row in zip(axes.get_yticklabels(), rows):
+        text.set_fontstyle("italic" if row is matrix.baseline else "normal")
+    if len(matrix.keys) == 1:  # with several, the rows' labels name them
+        axes.set_ylabel(plain(matrix.keys[0]), fontsize=9)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0, labelsize=9)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(plain(_note(matrix)), fontsize=8)
+
+
+def _measure(matrix: Matrix) -> str:
+    return f"{matrix.metric} (%)" if matrix.baseline is None else f"difference to {matrix.baseline.label} (points)"
+
+
+def _note(matrix: Matrix) -> str:
+    """What frames, the first row and stars mean, where there are any."""
+    meanings = []
+    if any(row.trained_on for row in matrix.all_rows):
+        meanings.append("framed: trained on, and not in the row's mean")
+    if matrix.source in matrix.languages:
+        meanings.append(f"{matrix.source}: source, in no mean")
+    if matrix.baseline is not None:
+        meanings.append(f"{matrix.baseline.label}: its scores (%)")
+        meanings.append(f"{SIGNIFICANT} 95 % interval excludes 0")
+    return "; ".join(meanings)

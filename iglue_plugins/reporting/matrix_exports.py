@@ -1,0 +1,92 @@
+"""A matrix as files: for spreadsheets, programs and web pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from iglue_plugins.reporting.exports import csv_text, escape_markdown, markdown_text
+from iglue_plugins.reporting.matrix import Matrix, MatrixRow
+from iglue_plugins.reporting.wording import (
+    describe_matrix,
+    difference_text,
+    interval_text,
+    matrix_notes,
+    mean_text,
+    std_text,
+    title,
+)
+from iglue_plugins.runs import write_atomic
+
+
+def write(matrix: Matrix, folder: Path) -> list[Path]:
+    """Write matrix.csv, scores.csv and matrix.md into `folder`, each atomically, and return their paths.
+
+    The csv files are unrounded: in matrix.csv a row of the matrix is a line, in scores.csv each score of each seed.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    texts = {
+        "matrix.csv": csv_text([_row(matrix, row) for row in matrix.all_rows]),
+        "scores.csv": csv_text([line for row in matrix.all_rows for line in _scores(matrix, row)]),
+        "matrix.md": _markdown(matrix),
+    }
+    return [write_atomic(Path(folder) / name, text.encode()) for name, text in texts.items()]
+
+
+def _settings(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
+    return {"label": row.label, **{key: row.values.get(key) for key in matrix.keys}}
+
+
+def _row(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
+    """A value that does not exist (no common language, no difference) is empty."""
+    interval = row.difference
+    return {
+        **_settings(matrix, row),
+        "trained_on": " ".join(row.trained_on),
+        **{language: row.languages[language].mean for language in matrix.languages},
+        "mean_unseen": row.unseen_mean.mean,
+        "mean_unseen_std": row.unseen_mean.std,
+        "mean_common": row.common_mean and row.common_mean.mean,
+        "mean_common_std": row.common_mean and row.common_mean.std,
+        "difference": interval and interval.difference,
+        "difference_low": interval and interval.low,
+        "difference_high": interval and interval.high,
+    }
+
+
+def _scores(matrix: Matrix, row: MatrixRow) -> Iterator[dict[str, object]]:
+    """role: 'auxiliary' for a language that the row was trained on, 'source', or else 'target'."""
+    for index, (seed, run) in enumerate(zip(matrix.seeds, row.runs)):
+        for language in matrix.languages:
+            role = "source" if language == matrix.source else "auxiliary" if language in row.trained_on else "target"
+            yield {
+                **_settings(matrix, row),
+                "task": matrix.task,
+                "split": matrix.split,
+                "metric": matrix.metric,
+                "seed": seed,
+                "language": language,
+                "role": role,
+                "score": row.languages[language].per_seed[index],
+                "run": run,
+            }
+
+
+def _markdown(matrix: Matrix) -> str:
+    common = bool(matrix.common) and matrix.means_differ
+    named = [f"{language} (source)" if language == matrix.source else language for language in matrix.languages]
+    header = ["", *named, "mean", *(["common"] if common else []), *(["difference"] if matrix.baseline else [])]
+    body = []
+    for row in matrix.all_rows:
+        means = [mean_text(row.languages[language]) for language in matrix.languages]
+        cells = [f"({mean})" if language in row.trained_on else mean for language, mean in zip(matrix.languages, means)]
+        sides = [row.unseen_mean, *([row.common_mean] if common else [])]
+        cells += [f"{mean_text(score)} {std_text(score)}".strip() for score in sides]
+        if matrix.baseline is not None:
+            interval = row.difference
+            cells.append(f"{difference_text(interval)} {interval_text(interval)}" if interval else "")
+        body.append([escape_markdown(cell) for cell in (row.label, *cells)])
+    sentences = [*describe_matrix(matrix), *matrix_notes(matrix)]
+    return markdown_text(title(matrix), [[escape_markdown(name) for name in header], *body], sentences)
