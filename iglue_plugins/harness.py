@@ -245,7 +245,12 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
         has_own = (checkpoint / "tokenizer_config.json").is_file()  # a .bin of VOLTA's has none
         tokenizer = None if has_own else getattr(settings, "tokenizer", None)
         settings = settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": tokenizer})
-    return cls(settings).load()
+    try:
+        return cls(settings).load()
+    except UserError as error:
+        if checkpoint is None or not (checkpoint / TRAINING_NOTE).is_file():
+            raise
+        raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
 
 
 def _evaluate(
