@@ -20,10 +20,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from iglue_plugins import processes, registry
-from iglue_plugins.errors import UserError
+from iglue_plugins.errors import UserError, writing
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.records import Start, add_time, new_record, peak_memory
-from iglue_plugins.runs import Run, content_hash, fingerprint
+from iglue_plugins.runs import TRAINING_NOTE, Run, content_hash, fingerprint, sync, write_atomic
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.trainers.engine import threads_for
@@ -42,8 +42,9 @@ def run(recipe: Recipe) -> Run:
     if adapts:  # what is not there is better missed now than after the stage before
         check_examples(recipe)
     start = starting_point(recipe)
-    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
-    with _held(run):
+    identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint())
+    with _held(Run.open(*identity)):
+        run = Run.open(*identity)  # again, since another process may have finished one under another name
         record = run.record() or run.draft() or new_record(recipe, run, start, make_trainer(recipe), task)
         missing = _missing(recipe, run, task, record)
         if missing and adapts:
@@ -107,10 +108,13 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
 
 @contextmanager
 def _held(run: Run) -> Iterator[None]:
-    """The main process locks the run for all of its own."""
+    """The main process locks the run for all of its own, and clears up after one that was killed."""
     with run.lock() if processes.is_main() else nullcontext():
+        if processes.is_main():
+            run.sweep()
         processes.wait()
-        yield
+        with writing(run.folder, alone=False):
+            yield
         processes.wait()
 
 
@@ -189,7 +193,7 @@ def _trained_model(
     model, tokenizer = load_model(recipe, start.checkpoint)
     if processes.is_main():
         text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
-        run.recipe_path.write_text(text, encoding="utf-8")
+        write_atomic(run.recipe_path, text.encode())
         print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
     training = make_trainer(recipe).fit(
         model, tokenizer, task, source_language=recipe.source_language,
@@ -208,14 +212,15 @@ def _trained_model(
 def _save_model(
     run: Run, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, record: dict[str, Any]
 ) -> None:
-    """The model's folder is whole once it has its name."""
+    """The model's folder is whole once it has its name, and never lacks what is known of its training."""
     unfinished = run.folder / "model.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
-    run.write_draft(record)  # first, so that a model never lacks what is known of its training
+    run.write_draft(record, unfinished / TRAINING_NOTE)
+    sync(unfinished)
     unfinished.rename(run.model_dir)
-    shutil.rmtree(run.checkpoints_dir, ignore_errors=True)
+    run.sweep()
 
 
 def _targets(recipe: Recipe) -> list[str]:
@@ -229,7 +234,7 @@ def _adapt_and_evaluate(
     """A language at a time: adapt, evaluate on every split that lacks it, and let the model go."""
     missing = _missing(recipe, run, task, record)
     for language in dict.fromkeys(language for _, language in missing):
-        began, folder = time.monotonic(), run.folder / "adapted" / language
+        began, folder = time.monotonic(), run.adapted_dir / language
         load = partial(load_model, recipe, start.checkpoint)
         if language == recipe.source_language:
             torch.manual_seed(recipe.seed)
@@ -262,7 +267,12 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
         has_own = (checkpoint / "tokenizer_config.json").is_file()  # a .bin of VOLTA's has none
         tokenizer = None if has_own else getattr(settings, "tokenizer", None)
         settings = settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": tokenizer})
-    return cls(settings).load()
+    try:
+        return cls(settings).load()
+    except UserError as error:
+        if checkpoint is None or not (checkpoint / TRAINING_NOTE).is_file():
+            raise
+        raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
 
 
 def _evaluate(

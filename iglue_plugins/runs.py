@@ -6,18 +6,20 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.errors import UserError, writing
 from iglue_plugins.recipes import Recipe
 
 RECORD_FORMAT = 1
+TRAINING_NOTE = ".training.json"  # in a model's folder; hidden, so that it does not count as the model's content
 WEIGHTS_FORMAT = "0.1"  # the version (major.minor) since which equal recipes train equal weights
 
 
@@ -54,19 +56,17 @@ class Run:
 
     @classmethod
     def open(cls, runs_dir: str | Path, name: str, fingerprint: str) -> Run:
-        """The run with this fingerprint: a finished one under whatever name, or else <name>-<fingerprint>.
-
-        Raises:
-            UserError: the folder for runs cannot be written to.
-        """
+        """The run with this fingerprint: a finished one under whatever name, or else <name>-<fingerprint>."""
         own = cls(Path(runs_dir) / f"{name}-{fingerprint}")
         others = (cls(folder) for folder in sorted(Path(runs_dir).glob(f"*-{fingerprint}")))
         for run in (own, *others):
             if run.is_finished:
                 return run
-        with _writing(own.folder):
-            own.folder.mkdir(parents=True, exist_ok=True)
         return own
+
+    @property
+    def fingerprint(self) -> str:
+        return self.folder.name.rpartition("-")[2]
 
     @property
     def is_finished(self) -> bool:
@@ -89,6 +89,10 @@ class Run:
         return self.folder / "draft.json"
 
     @property
+    def adapted_dir(self) -> Path:
+        return self.folder / "adapted"
+
+    @property
     def recipe_path(self) -> Path:
         return self.folder / "recipe.yaml"
 
@@ -100,19 +104,42 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run against other processes; the operating system lets go when the process dies."""
-        lock = FileLock(self.folder / ".lock")
-        with _writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+        """Hold the runs of this fingerprint against other processes; the system lets go when the process dies.
+
+        Where nothing can be written, a finished run is not locked, since it can only be read.
+
+        Raises:
+            UserError: the folder for runs cannot be written to, and the run is not finished.
+        """
+        path = self.folder.with_name(f".{self.fingerprint}.lock")
+        with contextlib.ExitStack() as held:
             try:
-                lock.acquire(timeout=0)
+                held.enter_context(self._locked(path))
+                held.callback(path.unlink, missing_ok=True)  # while it is held; who waits for it sees that, and makes a new one
+            except UserError:
+                if not self.is_finished:
+                    raise
+            yield
+
+    def _locked(self, path: Path) -> AcquireReturnProxy:
+        with writing(self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return FileLock(path).acquire(timeout=0)
             except Timeout:
                 print(f"{self.folder}: waiting for another process on this run", file=sys.stderr, flush=True)
-                lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+                return FileLock(path).acquire()
+
+    def sweep(self) -> None:
+        """Remove what nobody reads any more, also what a process that was killed has left; for who holds the lock."""
+        with contextlib.suppress(OSError):  # a disk that is only read keeps it
+            for unfinished in self.folder.rglob(".*.tmp"):
+                unfinished.unlink()
+            if self.model_dir.is_dir():
+                shutil.rmtree(self.checkpoints_dir, ignore_errors=True)
+            if self.is_finished:
+                self.draft_path.unlink(missing_ok=True)
+                shutil.rmtree(self.adapted_dir, ignore_errors=True)
 
     def record(self) -> dict[str, Any] | None:
         """The record; None when the run has none.
@@ -125,15 +152,18 @@ class Run:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what makes the run finished, so last; the format is added, and the draft goes."""
         write_json_atomic(self.record_path, {**record, "format": RECORD_FORMAT})
-        self.draft_path.unlink(missing_ok=True)
+        self.sweep()
 
     def draft(self) -> dict[str, Any] | None:
-        """What an unfinished run has noted for its record; None when there is no such note. Raises as `record` does."""
-        return _read_record(self.draft_path)
+        """What an unfinished run has noted for its record, or else what is known of its model's training, or None.
 
-    def write_draft(self, record: Mapping[str, Any]) -> None:
+        Raises as `record` does.
+        """
+        return _read_record(self.draft_path) or _read_record(self.model_dir / TRAINING_NOTE)
+
+    def write_draft(self, record: Mapping[str, Any], path: Path | None = None) -> None:
         """Note a record in the making, so that an interruption loses nothing of it; the format is added."""
-        write_json_atomic(self.draft_path, {**record, "format": RECORD_FORMAT})
+        write_json_atomic(path or self.draft_path, {**record, "format": RECORD_FORMAT})
 
     def write_predictions(self, split: str, language: str, rows: Iterable[Mapping[str, Any]]) -> None:
         write_jsonl_atomic(self.predictions_path(split, language), rows)
@@ -153,9 +183,11 @@ class Run:
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}), expected a record") from error
+    except ValueError as error:
         raise UserError(f"{path}: found {error}, expected a record; delete it and run again") from error
     found = record.get("format") if isinstance(record, dict) else type(record).__name__
     if found != RECORD_FORMAT:
@@ -186,7 +218,7 @@ def write_atomic(path: Path, content: bytes) -> Path:
         UserError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("xb") as file:
@@ -198,12 +230,14 @@ def write_atomic(path: Path, content: bytes) -> Path:
             temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}), expected a folder to write in") from error
+def sync(folder: Path) -> None:
+    """Return when all of a folder is on the disk, so that a power cut takes nothing of it."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def content_hash(path: str | Path) -> str:

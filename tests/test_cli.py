@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -178,15 +179,18 @@ def test_runs_that_cannot_be_written(
         (b"task: mini/xvnli\ntrainer: [finetune\n", "{recipe}: line 3: found a YAML error"),
         (b"task: \xff\n", "found '{recipe}', expected a recipe that can be read: it is not UTF-8 text"),
         (b"- task\n", "{recipe}: found ['task'], expected a mapping"),
+        ("folder", "found '{recipe}', expected a recipe that can be read: Is a directory"),
         (None, "found '{recipe}', expected a recipe that can be read: No such file or directory"),
     ],
-    ids=["syntax", "not text", "a list", "missing"],
+    ids=["syntax", "not text", "a list", "a folder", "missing"],
 )
 def test_a_recipe_that_cannot_be_read(
-    content: bytes | None, named: str, iglue: Callable[..., Ended], tmp_path: Path
+    content: bytes | str | None, named: str, iglue: Callable[..., Ended], tmp_path: Path
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
-    if content is not None:
+    if content == "folder":
+        recipe.mkdir()
+    elif content is not None:
         recipe.write_bytes(content)
     assert iglue("run", recipe).sentence().startswith(named.format(recipe=recipe))
 
@@ -225,3 +229,27 @@ def test_an_interrupt_says_that_the_same_command_resumes(
     monkeypatch.setattr(harness, "run", interrupted)
     ended = iglue("run", write_recipe())
     assert (ended.code, ended.err) == (130, "iglue: interrupted; the same command resumes\n")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "in printing"])
+def test_output_that_nobody_reads_or_that_finds_no_room(unbuffered: str) -> None:
+    program = """
+import sys
+from iglue_plugins import cli
+cli.app.command("say")(lambda: print("said"))
+sys.argv = ["iglue", "say"]
+cli.main()
+"""
+    command = [sys.executable, "-c", program]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    options = {"cwd": Path(cli.__file__).parents[2], "env": environment, "text": True}
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, **options)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    if Path("/dev/full").exists():
+        with open("/dev/full", "w") as full:
+            ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, **options)
+        assert (ended.returncode, ended.stderr) == (2, "iglue: the output: cannot be written (No space left on device), "
+                                                       "expected a folder to write in, with room for it\n")

@@ -65,10 +65,10 @@ def test_earlier_stage_data_and_format_count(path: Path, monkeypatch: pytest.Mon
 # Folders
 
 
-def test_open_makes_the_folder(tmp_path: Path) -> None:
-    run = Run.open(tmp_path / "deep" / "runs", "english", "0123456789ab")
-    assert run.folder == tmp_path / "deep" / "runs" / "english-0123456789ab"
-    assert run.folder.is_dir()
+def test_open_names_the_folder(tmp_path: Path) -> None:
+    run = Run.open(tmp_path / "runs", "english", "0123456789ab")
+    assert (run.folder, run.fingerprint) == (tmp_path / "runs" / "english-0123456789ab", "0123456789ab")
+    assert not (tmp_path / "runs").exists()
     assert not run.is_finished
     assert run.record() is None
 
@@ -89,10 +89,11 @@ def test_open_prefers_its_own_name(tmp_path: Path) -> None:
     assert Run.open(tmp_path, "z", "0123456789ab").folder.name == "z-0123456789ab"
 
 
-def test_open_where_nothing_can_be_written(tmp_path: Path) -> None:
+def test_nothing_is_locked_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file in the way")
-    with pytest.raises(UserError, match="runs/x-ab: cannot be written .Not a directory., expected a folder"):
-        Run.open(tmp_path / "runs", "x", "ab")
+    with pytest.raises(UserError, match="runs/x-ab: cannot be written .File exists., expected a folder"):
+        with Run.open(tmp_path / "runs", "x", "ab").lock():
+            pass
 
 
 # Records and predictions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 
 from iglue_plugins.cli import checkpoint, data, lmms_eval, score, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
-from iglue_plugins.errors import UserError
+from iglue_plugins.errors import UserError, writing
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
@@ -116,10 +117,26 @@ def list_plugins() -> None:
             print(f"  {name} is broken: {reason}")
 
 
+def _flush() -> None:
+    """What cannot be written now must not be tried again by the interpreter at its end."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
+
+
 def main() -> None:
     """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
     try:
-        app()
+        with writing("the output", alone=False):
+            try:
+                app()
+            finally:
+                _flush()
+    except BrokenPipeError:  # who read the output has gone, as in `iglue list | head -1`
+        sys.exit(1)
     except UserError as error:
         print(f"iglue: {error}", file=sys.stderr)
         sys.exit(2)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.errors import UserError, writing
 
 
 @contextmanager
@@ -22,11 +22,10 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise UserError(f"{folder}: found something there, expected a new or empty folder")
     unfinished = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        unfinished.replace(folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}), expected a folder to write in") from error
+        with writing(folder):
+            unfinished.mkdir(parents=True)
+            yield unfinished
+            unfinished.replace(folder)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -67,15 +67,9 @@ def trim_checkpoint(source: str, folder: Path, texts: Texts, keep_tokens: int | 
         usage = count(texts, vocabulary, tokenizer)
         kept = usage.kept(vocabulary, keep_tokens)
         keep_rows(model, kept)
-        try:
-            model.save_pretrained(unfinished)
-            tokenizer.save_pretrained(unfinished)
-            (unfinished / "tokenizer.json").write_text(vocabulary.trimmed(kept), encoding="utf-8")
-        except OSError:
-            raise
-        except Exception as error:  # safetensors has its own for a full disk, tokenizers raises a bare Exception
-            raise UserError(f"{folder}: cannot be written ({first_line(error)}), expected a folder to write in"
-                            ) from error
+        model.save_pretrained(unfinished)
+        tokenizer.save_pretrained(unfinished)
+        (unfinished / "tokenizer.json").write_text(vocabulary.trimmed(kept), encoding="utf-8")
         trimmed = load_tokenizer(str(unfinished), model_type=model.config.model_type)
         check_vocabulary(trimmed, model.config, str(folder))
         changed = 0

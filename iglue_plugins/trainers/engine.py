@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainingArguments
@@ -22,6 +26,7 @@ from iglue_plugins import processes
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.errors import UserError
 from iglue_plugins.progress import bar
+from iglue_plugins.runs import content_hash, sync, write_atomic
 from iglue_plugins.trainers.sharing import WEIGHT, Share
 from iglue_plugins.trainers.validation import BestWeights, validation_interval
 
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     from iglue_plugins.trainers.base import TrainerSettings
 
 SMALL_MODEL = 20_000_000  # parameters; below it, threads cost more on a CPU than they bring
-FINISHED_CHECKPOINT = "finished"  # a file written last into a checkpoint, so that a half-written one is not resumed
+FINISHED_CHECKPOINT = ".finished"  # a file written last into a checkpoint: the hash of its content
 
 
 @contextmanager
@@ -43,6 +48,17 @@ def threads_for(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """TensorBoard's thread hands its error on to the main one, so it need not print it as well."""
+    hook = threading.excepthook
+    threading.excepthook = lambda failed: None if isinstance(failed.exc_value, OSError) else hook(failed)
+    try:
+        yield
+    finally:
+        threading.excepthook = hook
 
 
 class ObjectiveTrainer(transformers.Trainer):
@@ -122,13 +138,34 @@ class FinishedCheckpoints(TrainerCallback):
 
     def on_save(self, args, state, control, **_):
         processes.wait()
-        (Path(args.output_dir) / f"checkpoint-{state.global_step}" / FINISHED_CHECKPOINT).touch()
+        if processes.is_main():
+            mark_finished(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+
+
+def mark_finished(checkpoint: Path) -> None:
+    sync(checkpoint)
+    write_atomic(checkpoint / FINISHED_CHECKPOINT, content_hash(checkpoint).encode())
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that was written to its end."""
-    finished = [marker.parent for marker in folder.glob(f"checkpoint-*/{FINISHED_CHECKPOINT}")]
-    return max(finished, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    """The newest checkpoint that is as it was finished; those after it, half-written or damaged since, are removed.
+
+    For one process. transformers would count what is left there among the checkpoints that it keeps.
+    """
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+        marker = checkpoint / FINISHED_CHECKPOINT
+        if marker.is_file() and marker.read_text() == content_hash(checkpoint):
+            return checkpoint
+        print(f"{checkpoint}: half-written or damaged, so training resumes before it", file=sys.stderr)
+        shutil.rmtree(checkpoint)
+    return None
+
+
+def resumed_checkpoint(folder: Path) -> Path | None:
+    """The last checkpoint of all processes, which the main one looks for."""
+    found = [str(last_checkpoint(folder) or "")] if processes.is_main() else [""]
+    broadcast_object_list(found)
+    return Path(found[0]) if found[0] else None
 
 
 def arguments(
@@ -209,9 +246,8 @@ def train(
     trainer.remove_callback(transformers.PrinterCallback)
     if state.process_index:
         torch.manual_seed(seed + state.process_index)  # dropout of its own; transformers gives all the same seed
-    processes.wait()
-    checkpoint = last_checkpoint(folder / "checkpoints")
-    with threads_for(objective):
+    checkpoint = resumed_checkpoint(folder / "checkpoints")
+    with threads_for(objective), one_voice():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
         if best:

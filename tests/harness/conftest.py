@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import yaml
 
 from iglue_plugins import registry
 from iglue_plugins.recipes import Recipe, load_recipe
+from iglue_plugins.runs import Run
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.engine import Training
 
@@ -32,6 +35,29 @@ class TinyXVNLI(MiniXVNLI):
         "xvl_maml": {"steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2},
     }
 '''
+CHILD = """
+import os, signal, sys
+sys.stdout = sys.stderr = open(log, "w", buffering=1)
+sys.path.insert(0, tiny_task)
+import tiny_task
+
+def at_call(owner, name, call, signal_number):
+    original, calls = getattr(owner, name), iter(range(1, 1000))
+    def counted(*args, **kwargs):
+        if next(calls) == call:
+            os.kill(os.getpid(), signal_number)
+        return original(*args, **kwargs)
+    setattr(owner, name, counted)
+
+import iglue_plugins
+from iglue_plugins import cli, harness
+from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import Run
+from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.engine import FinishedCheckpoints
+from iglue_plugins.trainers.xvl_maml import MetaObjective
+from transformers import PreTrainedTokenizerBase
+"""
 MakeRecipe = Callable[..., Recipe]
 
 
@@ -78,3 +104,43 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Trainer, "fit", noted)
     return names
+
+
+@pytest.fixture
+def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess]]:
+    """Starts another process, which is a fork of one that has all the imports, on code; its output goes to a file."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["iglue_plugins.harness", "iglue_plugins.mini.tasks", "iglue_plugins.trainers"])
+    started = []
+
+    def run(code: str, log: str = "log") -> BaseProcess:
+        names = {"log": str(tmp_path / log), "tiny_task": str(tiny_task), "recipe": str(tmp_path / "recipe.yaml")}
+        started.append(context.Process(target=exec, args=(CHILD + code, names)))
+        started[-1].start()
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.join()
+
+
+@pytest.fixture
+def same_run() -> Callable[[Run, Run], None]:
+    """Asserts that two runs are the same to the bit, but for their timings and places."""
+
+    def check(found: Run, expected: Run) -> None:
+        assert found.folder.name == expected.folder.name
+        files = ("model.safetensors", "config.json", "tokenizer.json")
+        assert all((found.model_dir / file).read_bytes() == (expected.model_dir / file).read_bytes() for file in files)
+        for language in ("en", "tr"):
+            assert found.read_predictions("test", language) == expected.read_predictions("test", language)
+        records = [run.record() for run in (found, expected)]
+        assert records[0].pop("timings").keys() == records[1].pop("timings").keys()
+        for record in records:
+            record["recipe"].pop("runs")
+            (record["start_from"] or {}).pop("path", None)
+        assert records[0] == records[1]
+        assert {path.name for path in found.folder.iterdir()} == {path.name for path in expected.folder.iterdir()}
+
+    return check

@@ -53,7 +53,7 @@ def test_a_run_leaves_a_record_predictions_a_model_and_logs(recipe: MakeRecipe) 
 
     assert load_recipe(run.recipe_path) == made
     assert sorted(path.name for path in run.folder.iterdir()) == [
-        ".lock", "model", "predictions", "recipe.yaml", "record.json", "tensorboard"]
+        "model", "predictions", "recipe.yaml", "record.json", "tensorboard"]
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in run.model_dir.iterdir()}
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -14,49 +13,6 @@ import pytest
 from iglue_plugins import harness
 from iglue_plugins.recipes import Recipe
 from iglue_plugins.runs import Run
-
-CHILD = """
-import os, signal, sys
-sys.stdout = sys.stderr = open(log, "w", buffering=1)
-sys.path.insert(0, tiny_task)
-import tiny_task
-
-def at_call(owner, name, call, signal_number):
-    original, calls = getattr(owner, name), iter(range(1, 1000))
-    def counted(*args, **kwargs):
-        if next(calls) == call:
-            os.kill(os.getpid(), signal_number)
-        return original(*args, **kwargs)
-    setattr(owner, name, counted)
-
-import iglue_plugins
-from iglue_plugins import cli, harness
-from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run
-from iglue_plugins.trainers.base import Trainer
-from iglue_plugins.trainers.engine import FinishedCheckpoints
-from iglue_plugins.trainers.xvl_maml import MetaObjective
-from transformers import PreTrainedTokenizerBase
-"""
-
-
-@pytest.fixture
-def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess]]:
-    """Starts another process, which is a fork of one that has all the imports, on code; its output goes to a file."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["iglue_plugins.harness", "iglue_plugins.mini.tasks", "iglue_plugins.trainers"])
-    started = []
-
-    def run(code: str, log: str = "log") -> BaseProcess:
-        names = {"log": str(tmp_path / log), "tiny_task": str(tiny_task), "recipe": str(tmp_path / "recipe.yaml")}
-        started.append(context.Process(target=exec, args=(CHILD + code, names)))
-        started[-1].start()
-        return started[-1]
-
-    yield run
-    for process in started:
-        process.kill()
-        process.join()
 
 
 @pytest.fixture(scope="module")
@@ -78,20 +34,6 @@ def expected(xvl_maml: Recipe, uninterrupted: dict[str, Run], tmp_path_factory: 
     return uninterrupted["run"]
 
 
-def assert_same_run(found: Run, expected: Run) -> None:
-    assert found.folder.name == expected.folder.name
-    files = ("model.safetensors", "config.json", "tokenizer.json")
-    assert all((found.model_dir / file).read_bytes() == (expected.model_dir / file).read_bytes() for file in files)
-    for language in ("en", "tr"):
-        assert found.read_predictions("test", language) == expected.read_predictions("test", language)
-    records = [run.record() for run in (found, expected)]
-    assert records[0].pop("timings").keys() == records[1].pop("timings").keys()
-    for record in records:
-        record["recipe"].pop("runs")
-    assert records[0] == records[1]
-    assert {path.name for path in found.folder.iterdir()} == {path.name for path in expected.folder.iterdir()}
-
-
 @pytest.mark.parametrize(
     ("moment", "trains_again"),
     [
@@ -107,18 +49,19 @@ def assert_same_run(found: Run, expected: Run) -> None:
 )  # fmt: skip
 def test_a_killed_run_resumes_to_the_very_same_result(
     moment: str, trains_again: bool, xvl_maml: Recipe, expected: Run, start: Callable[..., BaseProcess],
-    fits: list[str], tmp_path: Path
+    fits: list[str], same_run: Callable[[Run, Run], None], tmp_path: Path
 ) -> None:
     killed = start(f"at_call({moment}, signal.SIGKILL)\nharness.run(load_recipe(recipe))")
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
     assert not Run(xvl_maml.runs / expected.folder.name).is_finished
-    assert_same_run(harness.run(xvl_maml), expected)
+    same_run(harness.run(xvl_maml), expected)
     assert fits == (["XVLMAML"] if trains_again else [])
 
 
 def test_an_interrupt_ends_with_130_and_one_line_and_the_run_resumes(
-    xvl_maml: Recipe, expected: Run, start: Callable[..., BaseProcess], tmp_path: Path
+    xvl_maml: Recipe, expected: Run, start: Callable[..., BaseProcess], same_run: Callable[[Run, Run], None],
+    tmp_path: Path
 ) -> None:
     interrupted = start("""
 at_call(MetaObjective, "forward", 5, signal.SIGINT)
@@ -131,7 +74,7 @@ cli.main()
         f"training recipe (seed 0): xvl_maml, {folder}\niglue: interrupted; the same command resumes\n")
     assert interrupted.exitcode == 130
     assert (folder / "checkpoints" / "checkpoint-4").is_dir()
-    assert_same_run(harness.run(xvl_maml), expected)
+    same_run(harness.run(xvl_maml), expected)
 
 
 def test_of_two_processes_on_one_run_one_trains_and_both_have_the_result(

@@ -87,10 +87,11 @@ def test_a_run_that_ended_before_its_model_was_saved_trains_no_more(
 
 def test_the_newest_finished_checkpoint_is_found_by_number(tmp_path: Path) -> None:
     assert engine.last_checkpoint(tmp_path) is None
-    for step, files in {900: ["finished"], 1000: ["finished"], 1100: ["model.safetensors"]}.items():
+    for step in (900, 1000, 1100):
         (tmp_path / f"checkpoint-{step}").mkdir()
-        for file in files:
-            (tmp_path / f"checkpoint-{step}" / file).touch()
+        (tmp_path / f"checkpoint-{step}" / "model.safetensors").write_text("weights")
+        if step < 1100:
+            engine.mark_finished(tmp_path / f"checkpoint-{step}")
     assert engine.last_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
 
 

@@ -1,0 +1,198 @@
+"""What a run survives of its disk: that it is full, only read, or damaged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from iglue_plugins import harness
+from iglue_plugins.errors import UserError
+from iglue_plugins.recipes import Recipe
+from iglue_plugins.runs import Run
+from iglue_plugins.trainers.engine import Progress
+
+MakeRecipe = Callable[..., Recipe]
+SameRun = Callable[[Run, Run], None]
+IGLUE = """
+import ctypes, io, json, resource, shutil
+from pathlib import Path
+from iglue_plugins.trainers import engine
+
+def mount(*mounts):
+    \"\"\"Mounts that this process alone sees, of (source, target, kind, flags, options) each.\"\"\"
+    libc, NEW_MOUNTS, PRIVATE_AND_BELOW = ctypes.CDLL(None), 0x00020000, 0x00044000
+    if sys.platform != "linux" or libc.unshare(NEW_MOUNTS) or any(
+            libc.mount(*each) for each in ((b"none", b"/", None, PRIVATE_AND_BELOW, None), *mounts)):
+        print(json.dumps("nothing can be mounted here"))
+        os._exit(0)
+
+def iglue(*arguments):
+    \"\"\"The exit code, and what it said on standard error.\"\"\"
+    said, sys.stdout, sys.stderr, sys.argv = sys.stderr, io.StringIO(), io.StringIO(), ["iglue", *map(str, arguments)]
+    try:
+        cli.main()
+    except SystemExit as ended:
+        return ended.code or 0, sys.stderr.getvalue().splitlines()
+    finally:
+        sys.stdout = sys.stderr = said
+
+ended, disk, place = [], Path(disk), disk.encode()
+"""
+FULL = """
+def limit(room):
+    with open(disk / "ballast", "wb") as file:
+        file.write(bytes(max(0, shutil.disk_usage(disk).free - room)))
+
+def lift():
+    (disk / "ballast").unlink()
+
+mount((b"tmpfs", place, b"tmpfs", 0, b"size=16m"))
+"""
+TOO_LARGE = """
+def limit(room):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+
+def lift():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+"""
+RUN_FULL = """
+from iglue_plugins.reporting import exports
+for owner, name, call, room in (
+    (harness, "write_atomic", 1, 0),
+    (engine.ObjectiveTrainer, "_save_checkpoint", 1, 200_000),
+    (engine.ObjectiveTrainer, "_save_checkpoint", 2, 400_000),
+    (PreTrainedTokenizerBase, "save_pretrained", 1, 20_000),
+    (Run, "write_predictions", 2, 0),
+    (Run, "write_record", 1, 0),
+    (exports, "write", 1, 0),
+):
+    original, calls, before = getattr(owner, name), iter(range(1, 1000)), []
+    def limited(*args, **kwargs):
+        if next(calls) == call:
+            limit(room)
+        return original(*args, **kwargs)
+    setattr(owner, name, limited)
+    ended.append(iglue("compare", recipe, "--output", disk / "comparison"))
+    setattr(owner, name, original)
+    lift()
+ended.append(iglue("compare", recipe, "--output", disk / "comparison"))
+shutil.copytree(disk, outside)
+print(json.dumps(ended))
+"""
+RUN_READ_ONLY = """
+BIND, AGAIN_READ_ONLY = 0x1000, 0x1021
+mount((place, place, None, BIND, None), (place, place, None, AGAIN_READ_ONLY, None))
+ended = [iglue("run", recipe), iglue("compare", recipe, "--output", outside), iglue("run", recipe, "seed=1"),
+         iglue("run", recipe, "evaluation.splits=[dev]")]
+print(json.dumps(ended))
+"""
+
+
+def told(log: Path) -> list:
+    found = json.loads(log.read_text().splitlines()[-1])
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.mark.parametrize(("system", "reason"), [(FULL, "No space left on device"), (TOO_LARGE, "File too large")],
+                         ids=["full", "too large"])
+def test_a_full_disk_ends_in_a_sentence_and_loses_nothing_finished(
+    system: str, reason: str, recipe: MakeRecipe, start: Callable[..., BaseProcess], same_run: SameRun, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    made = recipe({"trainer": "xvl_maml", "start_from": "model", "evaluation": {"languages": ["en", "tr", "de"]},
+                   "runs": str(disk / "runs")})
+    start(f"disk, outside = {str(disk)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{system}{RUN_FULL}").join(120)
+    *failed, finished = told(tmp_path / "log")
+    assert finished == [0, []]
+    expected = harness.run(made.model_copy(update={"runs": tmp_path / "expected"}))
+    run = f"{disk}/runs/{expected.folder.name}"
+    places = [f"{run}/recipe.yaml", run, run, run, f"{run}/predictions/test/tr.jsonl", f"{run}/record.json",
+              f"{disk}/comparison/comparison.csv"]
+    reasons = [reason, reason, "a file could not be written to its end", *[reason] * 4]
+    for (code, said), place, why in zip(failed, places, reasons, strict=True):
+        *before, sentence = said
+        assert code == 2
+        assert sentence == f"iglue: {place}: cannot be written ({why}), expected a folder to write in, with room for it"
+        assert all(line.startswith(("training recipe", f"{run}/checkpoints/checkpoint-")) for line in before), before
+    assert failed[3][1][1] == f"{run}/checkpoints/checkpoint-4: half-written or damaged, so training resumes before it"
+    assert (tmp_path / "outside" / "comparison" / "comparison.png").is_file()
+    same_run(Run(tmp_path / "outside" / "runs" / expected.folder.name), expected)
+
+
+def test_a_finished_run_is_read_where_nothing_can_be_written(
+    recipe: MakeRecipe, start: Callable[..., BaseProcess], tmp_path: Path
+) -> None:
+    made = recipe()
+    folder = harness.run(made).folder
+    start(f"disk, outside = {str(made.runs)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{RUN_READ_ONLY}").join(60)
+    run, compare, unfinished, other_split = told(tmp_path / "log")
+    assert run == compare == [0, []]
+    assert (tmp_path / "outside" / "comparison.csv").is_file()
+    ending = "cannot be written (Read-only file system), expected a folder to write in, with room for it"
+    assert unfinished[0] == other_split[0] == 2
+    assert unfinished[1][-1].startswith(f"iglue: {made.runs}/recipe-")
+    assert unfinished[1][-1].endswith(ending)
+    assert other_split[1] == [f"iglue: {folder}/predictions/dev/en.jsonl: {ending}"]
+    assert list(made.runs.iterdir()) == [folder]
+
+
+# Damage
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(("damaged", "first_step"), [([4], 2), ([2, 4], 0)], ids=["the last", "all"])
+def test_a_checkpoint_damaged_after_it_was_finished_is_not_resumed(
+    damaged: list[int], first_step: int, recipe: MakeRecipe, start: Callable[..., BaseProcess], same_run: SameRun,
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recipe({"trainer": "xvl_maml", "start_from": "model"})
+    start("at_call(MetaObjective, 'forward', 6, signal.SIGKILL)\nharness.run(load_recipe(recipe))").join(60)
+    (folder,) = made.runs.glob("recipe-*")
+    for step in damaged:
+        truncate(folder / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt")
+    steps, on_step_begin = [], Progress.on_step_begin
+    monkeypatch.setattr(Progress, "on_step_begin", lambda self, args, state, control, **kwargs: (
+        steps.append(state.global_step), on_step_begin(self, args, state, control, **kwargs)) and None)
+    capfd.readouterr()
+    found = harness.run(made)
+    said = capfd.readouterr().err.splitlines()
+    assert [line for line in said if "half-written" in line] == [
+        f"{folder}/checkpoints/checkpoint-{step}: half-written or damaged, so training resumes before it"
+        for step in reversed(damaged)]
+    assert steps[0] == first_step
+    same_run(found, harness.run(made.model_copy(update={"runs": tmp_path / "expected"})))
+
+
+def test_damaged_files_of_a_run_are_named(recipe: MakeRecipe, fits: list[str]) -> None:
+    run = harness.run(recipe({}, "evaluation.languages=[en]"))
+    for file in ("model.safetensors", "tokenizer.json", "config.json"):
+        whole = (run.model_dir / file).read_bytes()
+        truncate(run.model_dir / file)
+        with pytest.raises(UserError, match=f"{run.model_dir}.*; if it is damaged, delete {run.folder} and run again"):
+            harness.run(recipe({"evaluation": {"languages": ["en", "tr"]}}))
+        (run.model_dir / file).write_bytes(whole)
+    assert fits == ["Finetune"]
+
+
+def test_what_is_known_of_the_training_outlives_a_damaged_record(
+    recipe: MakeRecipe, same_run: SameRun, fits: list[str], tmp_path: Path
+) -> None:
+    trainer = {"name": "finetune", "steps": 3, "validate_every": 2, "batch_size": 8}
+    made, other = (recipe({"trainer": trainer, "runs": str(tmp_path / name)}) for name in ("damaged", "expected"))
+    run, expected = harness.run(made), harness.run(other)
+    truncate(run.record_path)
+    with pytest.raises(UserError, match=f"{run.record_path}: found .*, expected a record; delete it and run again"):
+        harness.run(made)
+    run.record_path.unlink()
+    same_run(harness.run(made), expected)
+    assert fits == ["Finetune", "Finetune"]
