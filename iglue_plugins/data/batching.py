@@ -67,8 +67,8 @@ class Batcher:
 
     @cached_property
     def region_counts(self) -> np.ndarray:
-        """How many regions each example's (first) image has, int64."""
-        return self.task.regions.gather(self.images[:, 0], self.layout)["region_mask"].sum(1).numpy()
+        """How many boxes each example's (first) image has, int64."""
+        return self.task.regions.box_counts(self.images[:, 0])
 
     def batch(self, examples: Sequence[int], rng: np.random.Generator | None = None) -> Batch:
         """The examples at these positions as one batch; rng draws what the task draws anew (wrong captions, say)."""

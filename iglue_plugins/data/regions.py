@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,6 +41,9 @@ class RegionStore(Protocol):
     def index(self, image_ids: Iterable[str]) -> np.ndarray:
         """Positions of the images in the store, int64; an image without features is a UserError that names it."""
 
+    def box_counts(self, positions: Sequence[int]) -> np.ndarray:
+        """How many boxes each of the images at `positions` has, int64; reads no features."""
+
     def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
         """Regions of the images at `positions`, padded to the largest number of regions among them, as `lay_out`."""
 
@@ -73,6 +77,17 @@ def normalised_locations(boxes: Tensor, sizes: Tensor, location_size: int) -> Te
     return torch.cat([corners, area] if location_size == 5 else [corners, extent, area], -1)
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """What torch does for one image is too little to share: threads cost more than they bring where others run too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class InMemoryRegions:
     """A region store held in memory, to which images can be added."""
 
@@ -102,6 +117,9 @@ class InMemoryRegions:
             return np.asarray([self._position[image_id] for image_id in image_ids], dtype=np.int64)
         except KeyError as error:
             raise UserError(f"image {error} has no region features among the {len(self._position)} stored") from None
+
+    def box_counts(self, positions: Sequence[int]) -> np.ndarray:
+        return self._mask[torch.as_tensor(np.asarray(positions))].sum(1).numpy()
 
     def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
         positions = torch.as_tensor(np.asarray(positions))

@@ -11,8 +11,7 @@ A store is a folder of three files:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +23,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from iglue_plugins.data.regions import RegionLayout, lay_out
+from iglue_plugins.data.regions import RegionLayout, lay_out, one_thread
 from iglue_plugins.errors import UserError
 
 FEATURES, INDEX, METADATA, UNFINISHED = "features.bin", "index.parquet", "store.json", "unfinished"
@@ -129,6 +128,10 @@ class MappedRegions:
             raise UserError(f"image '{image_id}' has no region features among the {len(self)} in {self.folder}"
                             ) from None
 
+    def box_counts(self, positions: Sequence[int]) -> np.ndarray:
+        """How many boxes each of the images at `positions` has, int64; reads no features."""
+        return self._counts[np.asarray(positions, dtype=np.int64)]
+
     def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
         """Regions of the images at `positions`, padded to the most among them, as `regions.lay_out`."""
         positions = np.asarray(positions, dtype=np.int64)
@@ -151,6 +154,9 @@ class MappedRegions:
     def digests(self) -> list[bytes]:
         """The digest that each image's features had at conversion."""
         return pq.read_table(self.folder / INDEX, columns=["digest"], use_threads=False)["digest"].to_pylist()
+
+
+Part = tuple[MappedRegions, np.ndarray, np.ndarray]  # a store, a batch's rows that come from it, their positions in it
 
 
 class RegionStores:
@@ -208,11 +214,18 @@ class RegionStores:
         position = self.store(name).position(image)
         return self._numbers[name] * self._STRIDE + position
 
+    def box_counts(self, positions: Sequence[int]) -> np.ndarray:
+        """How many boxes each of the images at `positions` has, int64; reads no features."""
+        return _box_counts(self._by_store(positions))
+
     def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
         """Regions of the images at `positions`, padded to the most among them, as `regions.lay_out`."""
+        return _gather(self._by_store(positions), layout)
+
+    def _by_store(self, positions: Sequence[int]) -> list[Part]:
         numbers, local = np.divmod(np.asarray(positions, dtype=np.int64), self._STRIDE)
         parts = [(number, np.flatnonzero(numbers == number)) for number in np.unique(numbers)]
-        return _gather([(self._stores[number], rows, local[rows]) for number, rows in parts], layout)
+        return [(self._stores[number], rows, local[rows]) for number, rows in parts]
 
 
 def _reopened(folder: Path, names: Sequence[str]) -> RegionStores:
@@ -222,12 +235,16 @@ def _reopened(folder: Path, names: Sequence[str]) -> RegionStores:
     return stores
 
 
-def _gather(parts: Sequence[tuple[MappedRegions, np.ndarray, np.ndarray]], layout: RegionLayout) -> dict[str, Tensor]:
-    """Regions of a batch's images; parts: a store, the rows of the batch that come from it, their positions in it."""
-    mean = int(layout.global_region)  # the row that stands before the boxes' rows, kept or not
+def _box_counts(parts: Sequence[Part]) -> np.ndarray:
     counts = np.empty(sum(len(rows) for _, rows, _ in parts), dtype=np.int64)
     for store, rows, positions in parts:
-        counts[rows] = store._counts[positions]
+        counts[rows] = store.box_counts(positions)
+    return counts
+
+
+def _gather(parts: Sequence[Part], layout: RegionLayout) -> dict[str, Tensor]:
+    mean = int(layout.global_region)  # the row that stands before the boxes' rows, kept or not
+    counts = _box_counts(parts)
     if layout.max_regions is not None:
         counts = np.minimum(counts, layout.max_regions - mean)
     mask = np.arange(counts.max()) < counts[:, None]
@@ -245,17 +262,6 @@ def _gather(parts: Sequence[tuple[MappedRegions, np.ndarray, np.ndarray]], layou
     if not mask.all():
         features[:, mean:][torch.from_numpy(~mask)] = 0
     return lay_out(features, torch.from_numpy(boxes), torch.from_numpy(sizes), torch.from_numpy(mask).long(), layout)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """What torch does for one image is too little to share: threads cost more than they bring where others run too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def read_metadata(folder: Path) -> Metadata:

@@ -21,6 +21,7 @@ from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.progress import bar
 
 T = TypeVar("T")
+TEXT = ("input_ids", "attention_mask")
 
 
 def on_device(batch: Batch, device: torch.device) -> Batch:
@@ -63,29 +64,31 @@ def match_all(model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batc
 
     images: int64 (images,), positions in the region store. A block of images is read once and meets all captions, the
     shortest first, as many at a time as make batch_size pairs: one, of its own length, where the images fill a batch.
-    But for the scores, memory does not grow with the number of pairs. Captions with the same text share their scores,
-    so that they tie.
+    Captions and images are embedded once where the model can do so ahead (`embed_ahead`); the pairs take nothing from
+    the host. But for the scores, memory does not grow with the number of pairs. Captions with the same text share their
+    scores, so that they tie.
     """
     model.eval()
     _, distinct, same = np.unique(batcher.dataset["text"][:], return_index=True, return_inverse=True)
     order = np.argsort(batcher.texts.lengths[distinct], kind="stable")
     columns = blocks(len(images), math.ceil(len(images) / math.ceil(len(images) / batch_size)))
     rows = share(blocks(len(order), max(1, batch_size // columns[0].stop)))
-    texts = [[part.to(model.device) for part in batcher.texts.pad(distinct[order[row]])] for row in rows]
+    embed = getattr(model, "embed_ahead", dict)
+    padded = (dict(zip(TEXT, batcher.texts.pad(distinct[order[row]]))) for row in rows)
+    texts = [embed(on_device(text, model.device)) for text in padded]
     scores = torch.zeros(len(order), len(images), device=model.device)
     with bar(total=len(columns) * len(rows), unit="batch") as progress:
         for column in columns:
-            regions = on_device(batcher.task.regions.gather(images[column], batcher.layout), model.device)
+            regions = embed(on_device(batcher.task.regions.gather(images[column], batcher.layout), model.device))
             for row, text in zip(rows, texts):
-                logits = model(**crossed(*text, regions))
+                logits = model(**crossed(text, regions))
                 scores[row, column] = logits.float().view(row.stop - row.start, column.stop - column.start)
                 progress.update()
     return gathered(scores).numpy()[np.argsort(order)[same]]
 
 
-def crossed(input_ids: Tensor, attention_mask: Tensor, regions: Batch) -> Batch:
+def crossed(texts: Batch, regions: Batch) -> Batch:
     """Every text with every image, text by text: T texts and I images as T * I rows. One text copies no regions."""
-    images = len(regions["region_mask"])
-    texts = {"input_ids": input_ids, "attention_mask": attention_mask}
+    images, count = len(regions["region_mask"]), len(texts["attention_mask"])
     rows = {key: value.repeat_interleave(images, 0) for key, value in texts.items()}
-    return rows | {key: value.expand(len(input_ids), *value.shape).flatten(0, 1) for key, value in regions.items()}
+    return rows | {key: value.expand(count, *value.shape).flatten(0, 1) for key, value in regions.items()}

@@ -8,7 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from iglue_plugins.errors import UserError, writing
+
+# What transformers and tokenizers raise of files that are not there, or hold something else than they should.
+FOUND_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError)
 
 
 @contextmanager

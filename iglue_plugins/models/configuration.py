@@ -21,6 +21,7 @@ SIZES = (
     "contrastive_size", "num_labels",
 )  # fmt: skip
 PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+POSITIVE = ("layer_norm_eps", "initializer_range")
 
 
 class UniterConfig(PretrainedConfig):
@@ -41,8 +42,8 @@ class UniterConfig(PretrainedConfig):
     `hidden_dropout_prob` also applies to the fused vector that a head reads.
 
     Raises:
-        ValueError: a size below 1, a probability outside [0, 1), an unknown choice, sizes that do not fit together, an
-            unknown head.
+        ValueError: a size below 1, a probability outside [0, 1), another number outside (0, 1), an unknown choice,
+            sizes that do not fit together, an unknown head.
     """
 
     vocab_size: int
@@ -81,12 +82,16 @@ class UniterConfig(PretrainedConfig):
     def _check_values(self) -> None:
         for name in SIZES:
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} is {value!r}; expected a whole number of at least 1")
         for name in PROBABILITIES:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise ValueError(f"{name} is {value!r}; expected a probability of at least 0 and below 1")
+        for name in POSITIVE:
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value < 1:
+                raise ValueError(f"{name} is {value!r}; expected a number above 0 and below 1")
         for name, choices in CHOICES.items():
             value = getattr(self, name)
             if value not in choices:

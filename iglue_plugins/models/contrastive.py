@@ -8,6 +8,9 @@ from torch.nn import functional as F
 from iglue_plugins.models.configuration import UniterConfig
 
 
+CONTRASTIVE = "contrastive."  # what the names of its weights begin with in a model
+
+
 class ContrastiveProjections(nn.Module):
     """Two separate linear maps without activation, one for texts and one for images."""
 

@@ -73,9 +73,9 @@ class TextEmbeddings(nn.Module):
         return self.dropout(self.norm(words + self.token_type_embeddings.weight[0]))
 
     def position_ids(self, attention_mask: Tensor) -> Tensor:
-        """(N, T) int64 of a mask (N, T), not of the ids, which may be renumbered to rows of a smaller matrix."""
+        """(N, T) or (1, T) int64 of a mask (N, T), not of the ids, which may be renumbered to rows of a smaller matrix."""
         if self.config.position_ids == "bert":
-            return torch.arange(attention_mask.shape[1], device=attention_mask.device).expand_as(attention_mask)
+            return torch.arange(attention_mask.shape[1], device=attention_mask.device)[None]
         return attention_mask.cumsum(1) * attention_mask + self.config.pad_token_id
 
 
@@ -182,38 +182,40 @@ class UniterEncoder(UniterPreTrainedModel):
         region_locations: Tensor | None = None,
         region_mask: Tensor | None = None,
         last_layer: LastLayer = "all",
+        text_embedded: Tensor | None = None,
+        regions_embedded: Tensor | None = None,
     ) -> EncoderOutput:
         """Encode [text; regions]; leave out `input_ids` or `region_features` for a pass over the other alone.
 
         input_ids (N, T) int64, attention_mask (N, T) int64 (1 = token; default: ids other than padding),
         region_features (N, R, D) float, region_locations (N, R, 5 or 7) float, region_mask (N, R) int64 (default: all
         1). last_layer: 'all'; 'pooled': no hidden states, and of the last layer only what the pooled vectors take;
-        'text': text_pooled alone.
+        'text': text_pooled alone. text_embedded (N, T, H) and regions_embedded (N, R, H), as `embed` gives them, stand
+        for the ids and for the features with their locations; their masks go with them.
 
         Raises:
             ValueError: neither text nor regions, or features without locations.
             UserError: texts that are too long, or regions of another width than the model's.
         """
-        parts, masks = [], []
         if input_ids is not None:
             if attention_mask is None:
                 attention_mask = input_ids.ne(self.config.pad_token_id).long()
-            parts.append(self.text_embeddings(input_ids, attention_mask))
-            masks.append(attention_mask)
+            text_embedded = self.text_embeddings(input_ids, attention_mask)
         if region_features is not None:
             if region_locations is None:
                 raise ValueError("region_locations is None; expected one location for each row of region_features")
             if region_mask is None:
                 region_mask = torch.ones_like(region_features[..., 0], dtype=torch.long)
-            parts.append(self.region_embeddings(region_features, region_locations, self._region_type()))
-            masks.append(region_mask)
-        if not parts:
+            regions_embedded = self.embed_regions(region_features, region_locations)
+        present = [(part, mask) for part, mask in ((text_embedded, attention_mask), (regions_embedded, region_mask))
+                   if part is not None]
+        if not present:
             raise ValueError("input_ids and region_features are both None; expected at least one of them")
-        text_length = 0 if input_ids is None else input_ids.shape[1]
-        rows = self._rows(last_layer, text_length, region_features is not None)
-        hidden = self.encode(torch.cat(parts, 1), torch.cat(masks, 1), rows)
+        text_length = 0 if text_embedded is None else text_embedded.shape[1]
+        rows = self._rows(last_layer, text_length, regions_embedded is not None)
+        hidden = self.encode(*(torch.cat(parts, 1) for parts in zip(*present)), rows)
         text, regions = hidden.tensor_split([text_length if rows is None else min(text_length, 1)], 1)
-        has_regions = region_features is not None and last_layer != "text"
+        has_regions = regions_embedded is not None and last_layer != "text"
         return EncoderOutput(
             text_hidden=text if text_length and last_layer == "all" else None,
             region_hidden=regions if has_regions and last_layer == "all" else None,
@@ -221,9 +223,14 @@ class UniterEncoder(UniterPreTrainedModel):
             region_pooled=self._pool_regions(regions, region_mask) if has_regions else None,
         )
 
+    def embed_regions(self, region_features: Tensor, region_locations: Tensor) -> Tensor:
+        """(N, R, D) features and (N, R, 5 or 7) locations -> (N, R, H), what the layers read of them."""
+        return self.region_embeddings(region_features, region_locations, self._region_type())
+
     def encode(self, hidden: Tensor, mask: Tensor, rows: slice | None = None) -> Tensor:
         """Run the layers on embeddings (N, L, H) under a mask (N, L) of 0 and 1; the last one at `rows` of L only."""
-        additive = ((1.0 - mask.to(hidden.dtype)) * MASKED_SCORE)[:, None, None, :]
+        additive = torch.zeros(mask.shape, device=mask.device, dtype=attention_dtype(hidden))
+        additive = additive.masked_fill_(mask == 0, MASKED_SCORE)[:, None, None]
         for layer in self.layers[:-1]:
             hidden = self._run(layer, hidden, additive)
         return self._run(self.layers[-1], hidden, additive, rows)
@@ -254,6 +261,12 @@ class UniterEncoder(UniterPreTrainedModel):
             return F.relu(self.region_pooler(regions[:, 0]))
         weights = mask.to(regions.dtype).unsqueeze(-1)
         return (regions * weights).sum(1) / weights.sum(1).clamp(min=1)
+
+
+def attention_dtype(hidden: Tensor) -> torch.dtype:
+    """Of queries, keys and mask: the hidden states', or what autocast computes in."""
+    device = hidden.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
 
 
 def run_layer(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from iglue_plugins.models.configuration import UniterConfig
@@ -43,6 +45,14 @@ def build_head(config: UniterConfig) -> nn.Module | None:
     if config.head == "answers":
         return TwoLayerHead(config.pooler_size, config)
     return nn.Linear(config.pooler_size, config.num_labels)
+
+
+def logits_of(head: nn.Module, fused: Tensor) -> Tensor:
+    """What `head` makes of fused vectors; in float32 for weights in bfloat16, whose 8 bits would make scores tie."""
+    weights = dict(head.named_parameters())
+    if {weight.dtype for weight in weights.values()} != {torch.bfloat16}:
+        return head(fused)
+    return functional_call(head, {name: weight.float() for name, weight in weights.items()}, fused.float())
 
 
 class MaskedWordHead(nn.Module):

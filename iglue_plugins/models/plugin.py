@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.models.checkpoints import first_line
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.text_weights import load_text_weights, text_sizes
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import (
@@ -77,7 +78,9 @@ class Uniter:
                 or fit, or a tokeniser of another vocabulary than the model's.
         """
         self._check_settings()
-        tokenizer, model = self._load_tokenizer(), self._load_model()
+        config = None if self._is_volta else self._load_config()  # first: it says most clearly that nothing is there
+        tokenizer = self._load_tokenizer()
+        model = self._load_volta() if config is None else self._load_model(config)
         check_vocabulary(tokenizer, model.config, self.settings.tokenizer or self.settings.checkpoint)
         if self.settings.gradient_checkpointing:
             model.activation_checkpointing_enable()
@@ -96,6 +99,8 @@ class Uniter:
             if source.startswith((".", "/", "~")) or source.count("/") > 1:
                 raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a "
                                 "hub id")
+        if self._is_volta and not Path(self.settings.checkpoint).is_file():
+            raise UserError(f"model.checkpoint: found no file '{self.settings.checkpoint}', expected weights of VOLTA's")
         for key in self.settings.config:
             if key not in CONFIGURABLE:
                 raise UserError(f"the model's config has an unknown key {key!r}{nearest(key, CONFIGURABLE)}")
@@ -109,27 +114,33 @@ class Uniter:
             source, revision = self.settings.checkpoint or self.settings.text_weights, self.settings.revision
         return load_tokenizer(source, revision, model_type=self.model_class.config_class.model_type)
 
-    def _load_model(self) -> UniterForVisionAndLanguage:
-        if self._is_volta:
-            return self._load_volta()
-        try:
-            config = self._load_config()
-        except (ValueError, TypeError) as error:
-            raise UserError(f"the model's config does not fit: {first_line(error)}") from error
+    def _load_model(self, config: UniterConfig) -> UniterForVisionAndLanguage:
         if self.settings.checkpoint is None:
             model = self.model_class(config)
             if self.settings.text_weights:
                 load_text_weights(model, self.settings.text_weights, self.settings.revision)
             return model
         try:
-            return self.model_class.from_pretrained(
-                self.settings.checkpoint, revision=self.settings.revision, config=config, use_safetensors=True
-            )
-        except (OSError, RuntimeError, SafetensorError) as error:
+            model, found = self.model_class.from_pretrained(
+                self.settings.checkpoint, revision=self.settings.revision, config=config, use_safetensors=True,
+                output_loading_info=True, ignore_mismatched_sizes=True)
+        except FOUND_DAMAGED as error:
             raise UserError(
-                f"no {config.model_type} weights that fit its configuration can be loaded from "
-                f"{self.settings.checkpoint!r}; expected model.safetensors: {first_line(error)}"
+                f"no {config.model_type} weights can be loaded from {self.settings.checkpoint!r}; expected "
+                f"model.safetensors: {first_line(error)}"
             ) from error
+        self._check_weights(found)
+        return model
+
+    def _check_weights(self, found: dict[str, Any]) -> None:
+        """Contrastive projections may be missing, as from VOLTA's models; a run draws them by its seed."""
+        problems = [f"lacks {name}" for name in sorted(found["missing_keys"]) if not name.startswith(CONTRASTIVE)]
+        problems += [f"has {name} of shape {tuple(own)} where {tuple(expected)} is expected"
+                     for name, own, expected in sorted(found["mismatched_keys"])]
+        problems += [f"has {name}, which no part of the model takes" for name in sorted(found["unexpected_keys"])]
+        if problems:
+            raise UserError(f"{self.settings.checkpoint}: its weights do not fit its configuration: it "
+                            f"{'; '.join(problems)}")
 
     def _load_volta(self) -> UniterForVisionAndLanguage:
         weights = Path(self.settings.checkpoint)
@@ -149,16 +160,22 @@ class Uniter:
         if self.settings.checkpoint is None:
             text_weights, revision = self.settings.text_weights, self.settings.revision
             sizes = text_sizes(text_weights, revision) if text_weights else {}
-            return config_class(**sizes | self.settings.config)
+            return self._checked(config_class.from_dict, sizes | self.settings.config)
         try:
             stored, _ = config_class.get_config_dict(self.settings.checkpoint, revision=self.settings.revision)
-        except OSError as error:
+        except FOUND_DAMAGED as error:
             raise UserError(
                 f"no model can be loaded from {self.settings.checkpoint!r}; expected a folder that holds config.json "
                 f"and model.safetensors, or a hub id: {first_line(error)}"
             ) from error
-        self._check_type(stored.get("model_type"))
-        return config_class.from_dict(stored | self.settings.config)
+        self._check_type(stored.get("model_type") if isinstance(stored, dict) else None)
+        return self._checked(config_class.from_dict, stored | self.settings.config)
+
+    def _checked(self, make: Callable[..., UniterConfig], settings: dict[str, Any]) -> UniterConfig:
+        try:
+            return make(settings)
+        except FOUND_DAMAGED as error:
+            raise UserError(f"the model's config does not fit: {first_line(error)}") from error
 
     def _check_type(self, found: str | None) -> None:
         expected = self.model_class.config_class.model_type

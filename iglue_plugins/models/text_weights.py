@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from iglue_plugins.errors import UserError
-from iglue_plugins.models.checkpoints import first_line
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import volta_names
 from iglue_plugins.models.volta.reading import joined
@@ -66,7 +65,7 @@ def _load(
 ) -> PretrainedConfig | PreTrainedModel:
     try:
         return auto.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except FOUND_DAMAGED as error:
         raise UserError(f"model.text_weights: no text model can be loaded from {source!r}, expected a folder or hub id "
                         f"in the format of transformers ({first_line(error)})") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from iglue_plugins.errors import UserError
-from iglue_plugins.models.checkpoints import first_line
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.configuration import UniterConfig
 
 TEXT_MODELS = {  # whose vocabulary, and text-only weights, a model builds on
@@ -30,7 +30,7 @@ def load_tokenizer(source: str | None, revision: str | None = None, *, model_typ
         )
     try:
         return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except FOUND_DAMAGED as error:
         raise UserError(
             f"model.tokenizer: no tokeniser can be loaded from {source!r}, expected a folder that holds "
             f"tokenizer.json, or a hub id ({first_line(error)}); {model_type} reads the vocabulary of {text_model} "

@@ -13,7 +13,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
 from iglue_plugins.errors import UserError
-from iglue_plugins.models.checkpoints import first_line, new_folder
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line, new_folder
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
 from iglue_plugins.models.vocabulary import Vocabulary
@@ -91,7 +91,7 @@ def load_model(source: str) -> tuple[UniterForVisionAndLanguage, PreTrainedToken
         source = str(Path(source) / "model")
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except FOUND_DAMAGED as error:
         raise UserError(f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
                         "with config.json and model.safetensors, or a hub id") from error
     if config.model_type not in MODELS:

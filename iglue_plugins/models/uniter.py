@@ -15,7 +15,7 @@ from iglue_plugins.models.configuration import (
 )
 from iglue_plugins.models.contrastive import ContrastiveProjections
 from iglue_plugins.models.encoder import UniterEncoder, UniterPreTrainedModel
-from iglue_plugins.models.heads import build_head
+from iglue_plugins.models.heads import build_head, logits_of
 
 
 class UniterForVisionAndLanguage(UniterPreTrainedModel):
@@ -35,14 +35,18 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
 
     def forward(
         self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        region_features: Tensor,
-        region_locations: Tensor,
-        region_mask: Tensor,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        region_features: Tensor | None = None,
+        region_locations: Tensor | None = None,
+        region_mask: Tensor | None = None,
+        text_embedded: Tensor | None = None,
+        regions_embedded: Tensor | None = None,
         **ignored: object,
     ) -> Tensor:
         """Logits of a batch: (N, C) for classifier and answers, (N / 2, C) for paired, (N, 1) for matching.
+
+        They are float32 for a model in bfloat16 too. The batch is the data's own, or one whose texts or regions `embed_ahead` has been through.
 
         Raises:
             ValueError: the model has no head.
@@ -51,12 +55,27 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         if self.head is None:
             raise ValueError("the model has no head; choose one by set_head(kind, num_labels)")
         inputs = (input_ids, attention_mask, region_features, region_locations, region_mask)
+        embedded = {"text_embedded": text_embedded, "regions_embedded": regions_embedded}
         if self.config.fusion == "text":
-            fused = self.encoder(*inputs, last_layer="text").text_pooled
+            fused = self.encoder(*inputs, last_layer="text", **embedded).text_pooled
         else:
-            encoded = self.encoder(*inputs, last_layer="pooled")
+            encoded = self.encoder(*inputs, last_layer="pooled", **embedded)
             fused = encoded.text_pooled * encoded.region_pooled
-        return self.head(self.dropout(fused))
+        return logits_of(self.head, self.dropout(fused))
+
+    def embed_ahead(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Texts, images or both as the layers read them, for a forward that is to see each in many pairs.
+
+        Ids (with their mask) become text_embedded (N, T, H), features with locations regions_embedded (N, R, H);
+        masks and whatever else the batch has stay.
+        """
+        rest = dict(batch)
+        if "input_ids" in rest:
+            rest["text_embedded"] = self.encoder.text_embeddings(rest.pop("input_ids"), rest["attention_mask"])
+        if "region_features" in rest:
+            regions = rest.pop("region_features"), rest.pop("region_locations")
+            rest["regions_embedded"] = self.encoder.embed_regions(*regions)
+        return rest
 
     def embed_pairs(
         self,

@@ -148,7 +148,8 @@ def test_free_rows_pair_any_text_with_any_image(nli: Batcher) -> None:
     assert "labels" not in batch
 
 
-def test_region_counts(retrieval: Batcher) -> None:
+def test_region_counts_take_no_features(retrieval: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(type(retrieval.task.regions), "gather")
     assert retrieval.region_counts.tolist() == [1, 2, 1, 3]
 
 

@@ -49,7 +49,7 @@ def batcher_and_model(
     config = XUniterConfig.from_pretrained(checkpoint, initializer_range=0.5, head=head, num_labels=num_labels)
     torch.manual_seed(1)
     model = XUniterForVisionAndLanguage(config)
-    model.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True)
+    model.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["region_mask"])), with_kwargs=True)
     return Batcher(task.load("test", "ta"), task, AutoTokenizer.from_pretrained(checkpoint)), model
 
 

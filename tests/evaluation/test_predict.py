@@ -15,7 +15,7 @@ from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.evaluation.predict import blocks, classify, crossed, match_all, on_device
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVNLI
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.models import UniterForVisionAndLanguage, XUniterConfig, XUniterForVisionAndLanguage
 
 HEADS = {MiniXVNLI: ("classifier", 3), MiniMaRVL: ("paired", 2), MiniXFlickrCO: ("matching", 1)}
 
@@ -97,7 +97,7 @@ def test_regions_are_read_once_and_no_batch_is_larger_than_asked_for(
         return gather(positions, layout)
 
     monkeypatch.setattr(batcher.task.regions, "gather", recording)
-    model.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True)
+    model.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["region_mask"])), with_kwargs=True)
     match_all(model, batcher, batcher.images[:5, 0], batch_size)
     assert found == reads
     assert max(rows) <= batch_size and sum(rows) == 11 * 5
@@ -118,12 +118,40 @@ def test_captions_with_the_same_text_tie(
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
+def test_bfloat16_converts_what_is_read_and_nothing_for_a_pair(
+    batcher: Batcher, model: XUniterForVisionAndLanguage
+) -> None:
+    """However many captions an image meets; scores are as near as bfloat16 is, and tie no more than in float32."""
+    images, expected = batcher.images[:4, 0], match_all(model, batcher, batcher.images[:4, 0], 4)
+    model.to(torch.bfloat16)
+    few = Batcher(batcher.dataset.select([0, 1]), batcher.task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+    for captions in (few, batcher):
+        with torch.profiler.profile(record_shapes=True) as profile:
+            scores = match_all(model, captions, images, batch_size=4)
+        converted = [event.input_shapes[0] for event in profile.events() if event.name == "aten::_to_copy"]
+        of_regions = [shape for shape in converted if len(shape) == 3 and shape[2] > 1]
+        assert of_regions == [[4, 4, 64], [4, 4, 5]], "features and locations, once"
+    assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.99
+    assert len(np.unique(scores)) == len(np.unique(expected)), "bfloat16 has too few numbers to tell pairs apart"
+
+
+@pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
+def test_a_model_that_cannot_embed_ahead_gives_the_same_scores(
+    batcher: Batcher, model: XUniterForVisionAndLanguage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = match_all(model, batcher, batcher.images[:4, 0], 8)
+    monkeypatch.delattr(UniterForVisionAndLanguage, "embed_ahead")
+    np.testing.assert_allclose(match_all(model, batcher, batcher.images[:4, 0], 8), expected, atol=1e-5)
+
+
 def test_one_text_meets_a_block_of_images_without_a_copy_of_their_regions() -> None:
     regions = {"region_features": torch.rand(4, 3, 2), "region_mask": torch.ones(4, 3)}
     ids = torch.arange(6).view(2, 3)
-    one = crossed(ids[:1], torch.ones(1, 3), regions)
+    texts = {"input_ids": ids, "attention_mask": torch.ones(2, 3)}
+    one = crossed({key: value[:1] for key, value in texts.items()}, regions)
     assert one["region_features"].data_ptr() == regions["region_features"].data_ptr()
-    both = crossed(ids, torch.ones(2, 3), regions)
+    both = crossed(texts, regions)
     assert both["input_ids"].tolist() == 4 * [[0, 1, 2]] + 4 * [[3, 4, 5]]
     assert torch.equal(both["region_features"], torch.cat([regions["region_features"]] * 2))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from iglue_plugins.errors import UserError
 from iglue_plugins.models import UniterForVisionAndLanguage
 
 INPUTS = ("input_ids", "attention_mask", "region_features", "region_locations", "region_mask")
+COPIES = ("aten::copy_", "aten::contiguous", "aten::clone", "aten::_to_copy")
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]
 
@@ -99,7 +101,7 @@ def test_regions_are_told_from_tokens(member: UniterForVisionAndLanguage, make_b
 def test_position_ids(make_model: Callable, kind: str, shifted: bool) -> None:
     embeddings = make_model(kind).encoder.text_embeddings
     mask = torch.tensor([[1, 1, 1, 0], [1, 1, 0, 0]])
-    expected = [[2, 3, 4, 1], [2, 3, 1, 1]] if shifted else [[0, 1, 2, 3], [0, 1, 2, 3]]
+    expected = [[2, 3, 4, 1], [2, 3, 1, 1]] if shifted else [[0, 1, 2, 3]]
     assert embeddings.position_ids(mask).tolist() == expected
 
 
@@ -180,6 +182,36 @@ def test_renumbered_words_give_the_same_output_and_gradient(
     torch.testing.assert_close(gathered, full[kept], **TOLERANCE)
     assert full.abs().sum() == pytest.approx(full[kept].abs().sum().item())
     assert not full[member.config.pad_token_id].any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_forward_copies_nothing_but_biases(make_model: Callable, make_batch: MakeBatch, dtype: torch.dtype) -> None:
+    """Twelve layers on a padded batch: a CPU's linear layer begins with a copy of its bias; features are converted."""
+    for kind in ("xuniter", "uc2", "muniter"):
+        model = make_model(kind, num_hidden_layers=12).to(dtype)
+        batch, linears = make_batch(model), []
+        for module in model.modules():
+            if isinstance(module, torch.nn.Linear):
+                module.register_forward_hook(lambda *_: linears.append(1))
+        with torch.inference_mode(), torch.profiler.profile() as profile:
+            model(**batch)
+        copies = [event.name for event in profile.events() if event.name in COPIES]
+        converted = 0 if dtype == torch.float32 else 2 + 3  # the regions; the head's weights and what it reads
+        assert copies.count("aten::_to_copy") == converted, f"{kind}: {Counter(copies)}"
+        assert len(copies) <= len(linears) + 2 * converted  # each conversion is a copy_ too
+        assert len(linears) <= 53
+
+
+def test_embedded_ahead_is_the_same(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
+    batch = make_batch(member)
+    expected = member(**batch)
+    ahead = member.embed_ahead(batch)
+    assert set(ahead) == {"text_embedded", "attention_mask", "regions_embedded", "region_mask", "labels"}
+    torch.testing.assert_close(member(**ahead), expected, rtol=0, atol=0)
+    text = member.embed_ahead({name: batch[name] for name in INPUTS[:2]})
+    assert set(text) == {"text_embedded", "attention_mask"}
+    regions = {name: batch[name] for name in INPUTS[2:]}
+    torch.testing.assert_close(member(**text, **regions), expected, rtol=0, atol=0)
 
 
 def test_missing_inputs(model: UniterForVisionAndLanguage, batch: dict[str, Tensor]) -> None:

@@ -7,6 +7,7 @@ import huggingface_hub
 import pytest
 import torch
 from pydantic import ValidationError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
@@ -111,13 +112,19 @@ def test_what_cannot_be_loaded(checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'.*empty' holds a model of type None; expected 'xuniter'$"):
         load(checkpoint=str(tmp_path / "empty"), tokenizer=str(checkpoint))
     (checkpoint / "model.safetensors").unlink()
-    with pytest.raises(UserError, match=r"no xuniter weights .* expected model.safetensors"):
+    with pytest.raises(UserError, match=r"no xuniter weights can be .* expected model.safetensors"):
         load(checkpoint=str(checkpoint))
     (checkpoint / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="holds a model of type 'bert'; expected 'xuniter'$"):
         load(checkpoint=str(checkpoint))
-    with pytest.raises(UserError, match="found no .*config.json, expected VOLTA's configuration of absent.bin there"):
-        load(checkpoint=str(tmp_path / "absent.bin"), tokenizer=str(checkpoint))
+    with pytest.raises(UserError, match="model.checkpoint: found no file '.*absent.bin', expected weights of VOLTA's"):
+        load(checkpoint=str(tmp_path / "absent.bin"))
+    (tmp_path / "alone.bin").touch()
+    with pytest.raises(UserError, match="found no .*config.json, expected VOLTA's configuration of alone.bin there"):
+        load(checkpoint=str(tmp_path / "alone.bin"), tokenizer=str(checkpoint))
+    (checkpoint / "config.json").write_text("[]")
+    with pytest.raises(UserError, match="holds a model of type None; expected 'xuniter'"):
+        load(checkpoint=str(checkpoint))
 
 
 @pytest.mark.parametrize(("plugin", "vocabulary"), [
@@ -151,8 +158,22 @@ def test_config_that_does_not_fit(checkpoint: Path, sizes: dict[str, int | float
         load(tokenizer=str(checkpoint), config={"hiden_size": 8})
     with pytest.raises(UserError, match="the model's config does not fit: hidden_size is 15; expected a multiple"):
         load(tokenizer=str(checkpoint), config=sizes | {"hidden_size": 15})
-    with pytest.raises(UserError, match="no xuniter weights that fit its configuration"):
-        load(checkpoint=str(checkpoint), config={"hidden_size": 32})
+    with pytest.raises(UserError, match=r"has head.bias of shape \(3,\) where \(4,\) is expected; has head.weight of shape"):
+        load(checkpoint=str(checkpoint), config={"num_labels": 4})
+
+
+def test_all_weights_of_a_checkpoint_that_do_not_fit_are_listed(checkpoint: Path) -> None:
+    path = checkpoint / "model.safetensors"
+    weights = load_file(path)
+    for name in ("encoder.layers.1.output.bias", "contrastive.text.bias"):
+        del weights[name]
+    weights |= {"encoder.odd": torch.zeros(1), "head.bias": torch.zeros(2)}
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(UserError) as caught:
+        load(checkpoint=str(checkpoint))
+    assert str(caught.value) == f"{checkpoint}: its weights do not fit its configuration: it " + "; ".join([
+        "lacks encoder.layers.1.output.bias", "has head.bias of shape (2,) where (3,) is expected",
+        "has encoder.odd, which no part of the model takes"])
 
 
 def test_one_source_of_weights(checkpoint: Path) -> None:

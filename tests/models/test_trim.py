@@ -225,7 +225,7 @@ def test_checkpoints_that_cannot_be_trimmed(tiny_checkpoint: Path, tmp_path: Pat
     assert f"{tmp_path}/none: found no run and no checkpoint of ours" in sentence(tmp_path / "none")
     broken = shutil.copytree(tiny_checkpoint, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"cut short")
-    assert "no xuniter weights that fit its configuration can be loaded" in sentence(broken)
+    assert "no xuniter weights can be loaded" in sentence(broken)
     (broken / "tokenizer.json").unlink()
     assert "model.tokenizer: no tokeniser can be loaded" in sentence(broken)
     (broken / "config.json").write_text('{"model_type": "bert"}')

@@ -11,7 +11,8 @@ from iglue_plugins.data import stores
 from iglue_plugins.data.conversion.images import Image, Source
 from iglue_plugins.data.conversion.sources import open_source
 from iglue_plugins.data.conversion.writing import Settings, StoreWriter, check_settings, claimed
-from iglue_plugins.data.stores import DTypeName, Metadata, SourceIdentity, one_thread, read_metadata
+from iglue_plugins.data.regions import one_thread
+from iglue_plugins.data.stores import DTypeName, Metadata, SourceIdentity, read_metadata
 from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.progress import bar
 

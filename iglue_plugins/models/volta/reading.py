@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.models.checkpoints import new_folder
 from iglue_plugins.models.configuration import HeadKind, UniterConfig
+from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import HEADS, PRETRAINING_HEADS, Names, volta_names
@@ -63,8 +65,8 @@ def import_checkpoint(
     config, weights = read_volta(config_path, weights_path, task)
     model = MODELS[config.model_type].from_pretrained(None, config=config, state_dict=weights)
     beside = weights_path.parent / TOKENIZER_FOLDER
-    source = tokenizer or (str(beside) if beside.is_dir() else None)
-    loaded = load_tokenizer(source, model_type=config.model_type) if source else None
+    source = str(beside) if tokenizer is None and beside.is_dir() else tokenizer
+    loaded = None if source is None else load_tokenizer(source, model_type=config.model_type)
     if loaded is not None:
         check_vocabulary(loaded, config, source)
     with new_folder(folder) as unfinished:
@@ -83,24 +85,30 @@ def read_volta(config_path: Path, weights_path: Path, task: str | None) -> tuple
         config.classifier_hidden_size = hidden_size or config.classifier_hidden_size
     contrastive = read_contrastive(weights_path.parent / CONTRASTIVE_FILE, config)
     if contrastive:
-        config.contrastive_size = len(contrastive["contrastive.text.weight"])
-    with torch.device("meta"):
-        shapes = {name: value.shape for name, value in MODELS[config.model_type](config).state_dict().items()}
-    shapes = {name: shape for name, shape in shapes.items() if not name.startswith("contrastive.")}
+        config.contrastive_size = len(contrastive[f"{CONTRASTIVE}text.weight"])
+    shapes = weight_shapes(config)
     names = volta_names(shapes, config, task)
     check_weights(found, shapes, names, task, weights_path)
     return config, {name: joined(found, parts) for name, parts in names.items()} | contrastive
 
 
+def weight_shapes(config: UniterConfig) -> dict[str, torch.Size]:
+    """The names and shapes of a model's weights, the contrastive projections left out."""
+    with torch.device("meta"):
+        weights = MODELS[config.model_type](config).state_dict()
+    return {name: value.shape for name, value in weights.items() if not name.startswith(CONTRASTIVE)}
+
+
 def read_weights(path: Path) -> Weights:
     """The weights in `path`, without the prefix that DataParallel gives; nothing in the file is executed."""
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # PyTorch's, of what it then refuses
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or 'cut off'}), expected PyTorch weights") from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to say
         code = re.search(r"\bGLOBAL ([\w.]+)", str(error))
-        reason = f"{code[1]}, which is code" if code else "a file that is cut off or damaged"
+        reason = f"{code[1]}, which is code" if code else "a file that is cut off or damaged, or of another kind"
         raise UserError(f"{path}: found {reason}, expected PyTorch weights and nothing else") from error
     if not isinstance(found, Mapping):
         raise UserError(f"{path}: found a {type(found).__name__}, expected a state dict: names and their tensors")
@@ -117,7 +125,8 @@ def choose_head(weights: Weights, task: str | None, path: Path) -> str | None:
     if task == NO_HEAD or (task is None and not heads):
         return None
     if task is None and len(heads) > 1:
-        raise UserError(f"{path}: found the heads {', '.join(heads)}, expected the task to be named, or '{NO_HEAD}'")
+        raise UserError(f"{path}: found the heads {', '.join(heads)}, expected the task to be named "
+                        f"(by --task of `iglue checkpoint import`), or '{NO_HEAD}'")
     chosen = heads[0] if task is None else f"TASK{task.removeprefix('TASK')}"
     if chosen not in heads:
         raise UserError(f"{path}: found no head {chosen}{nearest(chosen, heads)}")
@@ -143,13 +152,14 @@ def read_contrastive(path: Path, config: UniterConfig) -> Weights:
         found = load_file(path)
     except SafetensorError as error:
         raise UserError(f"{path}: found {error}, expected contrastive projections") from error
-    size = found["text.bias"].numel() if "text.bias" in found else config.contrastive_size
+    size = found["text.bias"].numel() if "text.bias" in found else 0
+    size = size or config.contrastive_size
     expected = {"text.weight": (size, config.pooler_size), "text.bias": (size,),
                 "image.weight": (size, config.region_pooled_size), "image.bias": (size,)}  # fmt: skip
     shapes = {name: tuple(value.shape) for name, value in found.items()}
     if shapes != expected:
         raise UserError(f"{path}: found {shapes}, expected projections of the shapes {expected}")
-    return {f"contrastive.{name}": value for name, value in found.items()}
+    return {f"{CONTRASTIVE}{name}": value for name, value in found.items()}
 
 
 def check_weights(
@@ -180,6 +190,8 @@ def _problems_of(names: Names, found: Weights, expected: tuple[int, ...]) -> lis
         return [f"lacks {names[0]}"]
     problems = [f"has {name} of shape {tuple(found[name].shape)} where {expected} is expected"
                 for name in present if tuple(found[name].shape) != expected]  # fmt: skip
+    problems += [f"has {name} with what is no finite number" for name in present
+                 if not (found[name].is_floating_point() and found[name].isfinite().all())]  # fmt: skip
     if not problems and len(present) == 2 and not torch.equal(*(found[name] for name in present)):
         problems = [f"has {present[0]} and {present[1]} with other values where they are one weight"]
     return problems

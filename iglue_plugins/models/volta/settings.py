@@ -78,13 +78,15 @@ def read_config(path: Path) -> UniterConfig:
         if key not in KNOWN:
             raise UserError(f"{path}: found the key {key!r}, which VOLTA's UNITERs do not have{nearest(key, KNOWN)}")
     try:
-        return family(
+        config = family(
             num_hidden_layers=_check_sublayers(settings, path),
             global_region=settings["add_global_imgfeat"] == "first",
             **{ours: settings[theirs] for theirs, ours in SAME.items()},
         )
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
+    _check_region_sizes(settings, path)
+    return config
 
 
 def _check_architecture(settings: dict[str, Any], path: Path) -> type[UniterConfig]:
@@ -96,20 +98,29 @@ def _check_architecture(settings: dict[str, Any], path: Path) -> type[UniterConf
         "fusion_method": ["mul", "text"], "num_locs": [5, 7], "add_global_imgfeat": ["first", None],
         "hidden_act": ["gelu"], "fusion_act": ["relu"], "fixed_layers": [[]], "fixed_embs": [None],
     }  # fmt: skip
-    for key in ("hidden_size", "num_attention_heads", "intermediate_size"):
-        alternatives[f"v_{key}"] = [settings[key]]
-    if settings["fusion_method"] == "mul":
-        alternatives["v_pooler_size"] = [settings["pooler_size"]]
     for key, choices in alternatives.items():
         _expect(key, settings[key], choices, path)
     return FAMILY[embeddings, model]
 
 
+def _check_region_sizes(settings: dict[str, Any], path: Path) -> None:
+    """The layers are the text's and the regions' both."""
+    for key in ("hidden_size", "num_attention_heads", "intermediate_size"):
+        _expect(f"v_{key}", settings[f"v_{key}"], [settings[key]], path)
+    if settings["fusion_method"] == "mul":
+        _expect("v_pooler_size", settings["v_pooler_size"], [settings["pooler_size"]], path)
+
+
 def _check_sublayers(settings: dict[str, Any], path: Path) -> int:
     """The number of layers, each an attention and a feed-forward sublayer that text and regions share."""
-    count = len(settings.get("tt_attn_sublayers") or [])
+    first = settings.get("tt_attn_sublayers")
+    if not isinstance(first, list) or not first:
+        raise UserError(f"{path}: found tt_attn_sublayers {first!r}, expected a list such as [0, 2, 4], a number for each "
+                        "layer")
+    count = len(first)
     for key, sublayers in _sublayers(count).items():
-        if sorted(settings.get(key) or []) != sublayers:
+        found = settings.get(key)
+        if not isinstance(found, list) or sorted(found, key=str) != sorted(sublayers, key=str):
             raise UserError(
                 f"{path}: found {key} {settings.get(key)}, expected {sublayers}: attention and feed-forward by turns, "
                 "over text and regions in all"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -12,16 +13,16 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from iglue_plugins.errors import UserError
-from iglue_plugins.models.checkpoints import first_line, new_folder
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line, new_folder
 from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.tokenizer import load_tokenizer
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.models.volta.names import Names, volta_names
-from iglue_plugins.models.volta.reading import CONTRASTIVE_FILE, TOKENIZER_FOLDER
+from iglue_plugins.models.volta.reading import CONTRASTIVE_FILE, TOKENIZER_FOLDER, weight_shapes
 from iglue_plugins.models.volta.settings import to_settings
 
 TASKS = {"classifier": "TASK19", "answers": "TASK15", "paired": "TASK12", "matching": "TASK8"}  # IGLUE's, by head
-CONTRASTIVE = "contrastive."
 
 
 def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> str | None:
@@ -35,7 +36,8 @@ def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> st
         UserError: there is no model of ours in `source`, VOLTA has no such model, or `folder` has something in it.
     """
     source = source / "model" if (source / "model" / "config.json").is_file() else source
-    config, weights = _load_config(source), _load_weights(source)
+    config = _load_config(source)
+    weights = _load_weights(source, config)
     contrastive = {name.removeprefix(CONTRASTIVE): weights.pop(name) for name in list(weights)
                    if name.startswith(CONTRASTIVE)}  # fmt: skip
     task = _head_name(config, task, source)
@@ -65,9 +67,12 @@ def _split(weight: Tensor, parts: list[Names]) -> dict[str, Tensor]:
 
 
 def _load_config(source: Path) -> UniterConfig:
+    if not (source / "config.json").is_file():
+        raise UserError(f"{source}: found no run and no checkpoint of ours, expected a folder with config.json and "
+                        "model.safetensors")
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except FOUND_DAMAGED as error:
         raise UserError(f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
                         "with config.json and model.safetensors") from error
     if not isinstance(config, UniterConfig):
@@ -75,12 +80,18 @@ def _load_config(source: Path) -> UniterConfig:
     return config
 
 
-def _load_weights(source: Path) -> dict[str, Tensor]:
+def _load_weights(source: Path, config: UniterConfig) -> dict[str, Tensor]:
     path = source / "model.safetensors"
     try:
-        return load_file(path)
+        weights = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: cannot be read ({first_line(error)}), expected the model's weights") from error
+    expected = {name: tuple(shape) for name, shape in weight_shapes(config).items()}
+    found = {name: tuple(value.shape) for name, value in weights.items() if not name.startswith(CONTRASTIVE)}
+    if differing := sorted({name for name, _ in found.items() ^ expected.items()}):
+        raise UserError(f"{path}: found weights that config.json does not describe, or of another shape, or none where "
+                        f"it does: {', '.join(differing)}; expected both to be of one model")
+    return weights
 
 
 def _head_name(config: UniterConfig, task: str | None, source: Path) -> str | None:
@@ -88,4 +99,7 @@ def _head_name(config: UniterConfig, task: str | None, source: Path) -> str | No
         if task is not None:
             raise UserError(f"{source}: found no head, expected one for {task}")
         return None
-    return TASKS[config.head] if task is None else f"TASK{task.removeprefix('TASK')}"
+    number = TASKS[config.head] if task is None else task
+    if not re.fullmatch(r"(TASK)?[0-9]+", number):
+        raise UserError(f"--task: found {task!r}, expected the number of a task of VOLTA's, such as TASK19 or 19")
+    return f"TASK{number.removeprefix('TASK')}"

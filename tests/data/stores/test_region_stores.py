@@ -35,6 +35,9 @@ def test_a_batch_from_several_stores(layout: RegionLayout, folder: Path) -> None
     stores = RegionStores(folder)
     names = ["marvl-id/39-n-1", "flickr30k/1", "marvl-id/39-n-3", "flickr30k/0", "marvl-id/39-n-1"]
     batch = stores.gather(stores.index(names), layout)
+    boxes = [len(stores.store(name).boxes(stores.store(name).position(image)))
+             for name, image in (id_.split("/") for id_ in names)]
+    assert stores.box_counts(stores.index(names)).tolist() == boxes and len(set(boxes)) > 1
     for row, name in enumerate(names):
         alone = stores.gather(stores.index([name]), layout)
         kept = alone["region_mask"].shape[1]

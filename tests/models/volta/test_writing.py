@@ -92,12 +92,36 @@ def test_what_cannot_be_exported(model: UniterForVisionAndLanguage, tmp_path: Pa
     with pytest.raises(UserError, match="bert: found a model of type 'bert', expected one of xuniter, uc2, muniter"):
         export_checkpoint(tmp_path / "bert", tmp_path / "out")
     model.save_pretrained(tmp_path / "ours")
+    for task in ("nli", "", "TASK"):
+        with pytest.raises(UserError, match=f"--task: found '{task}', expected the number of a task of VOLTA's"):
+            export_checkpoint(tmp_path / "ours", tmp_path / "out", task)
     whole = (tmp_path / "ours" / "model.safetensors").read_bytes()
     (tmp_path / "ours" / "model.safetensors").write_bytes(whole[:100])
     with pytest.raises(UserError, match="model.safetensors: cannot be read .* expected the model's weights"):
         export_checkpoint(tmp_path / "ours", tmp_path / "out")
     (tmp_path / "ours" / "model.safetensors").unlink()
     with pytest.raises(UserError, match="model.safetensors: cannot be read"):
+        export_checkpoint(tmp_path / "ours", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_hidden_layers": 1}, r"config.json does not describe.*: encoder.layers.1.attention_norm.bias, .*; expected"),
+        ({"num_hidden_layers": 3}, "or none where it does: encoder.layers.2.attention_norm.bias, "),
+        ({"pooler_size": 9}, "or of another shape.*: encoder.region_pooler.bias, .*head.weight; expected both"),
+        ({"head": "answers"}, "head.0.bias, .*, head.weight; expected both to be of one model"),
+        ({"id2label": 3}, "ours: found no run and no checkpoint of ours"),
+    ],
+)
+def test_weights_of_another_configuration(
+    model: UniterForVisionAndLanguage, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    model.save_pretrained(tmp_path / "ours")
+    config = tmp_path / "ours" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    with pytest.raises(UserError, match=message):
         export_checkpoint(tmp_path / "ours", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

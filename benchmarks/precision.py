@@ -1,0 +1,67 @@
+"""How far evaluation in bfloat16 is from float32 on trained weights: logits, predictions and scores of a finished run.
+
+    iglue run recipes/mini/xvnli/finetune.yaml
+    python benchmarks/precision.py runs/finetune-0123456789ab --languages en,de,ta
+
+Each split and language is evaluated twice by the task's own evaluation, as `evaluation.precision` does it. 'equal' counts
+the examples with the same prediction, in retrieval the same best image. A processor without bfloat16 instructions emulates
+them: slow, but the figures are the same up to the order of sums.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins import harness, processes
+from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import Run
+from iglue_plugins.tasks.base import Task
+
+
+def evaluate(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, split: str, language: str
+) -> tuple[Tensor, list[str], float]:
+    """Every logit in the order of scoring, float32; each example's (best) prediction; the main metric in percent."""
+    logits: list[Tensor] = []
+    hook = model.register_forward_hook(lambda _, args, output: logits.append(output.float().flatten().cpu()))
+    rows, scores = task.evaluate(model, tokenizer, split, language)
+    hook.remove()
+    return torch.cat(logits), [best(row["prediction"]) for row in rows], scores[task.main_metric]
+
+
+def best(prediction: Any) -> str:
+    return prediction[0] if isinstance(prediction, list) else prediction
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="the folder of a finished run")
+    parser.add_argument("--split", default="test")
+    parser.add_argument("--languages", default="en", help="comma-separated")
+    options = parser.parse_args()
+    harness.quiet_libraries()
+    device, run = processes.join().device, Run(options.run)
+    recipe = load_recipe(run.recipe_path)
+    task = harness.make_task(recipe)
+    model, tokenizer = harness.load_model(recipe, run.model_dir)
+    models = [copy.deepcopy(model).to(device, dtype) for dtype in (torch.float32, torch.bfloat16)]
+    print(f"{recipe.task.name}, {options.split} split, {device.type}")
+    print("language examples  logits' deviation  difference largest  mean    equal    float32 bfloat16  points")
+    for language in options.languages.split(","):
+        (exact, expected, score), (rounded, found, low) = (
+            evaluate(own, tokenizer, task, options.split, language) for own in models)
+        difference = (exact - rounded).abs()
+        equal = sum(one == other for one, other in zip(expected, found, strict=True)) / len(expected)
+        print(f"{language:8} {len(expected):8}  {exact.std():17.2f}  {difference.max():18.3f}  {difference.mean():.4f}  "
+              f"{equal:6.2%}  {score:8.2f} {low:8.2f}  {low - score:+6.2f}")
+
+
+if __name__ == "__main__":
+    main()
