@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -11,6 +13,16 @@ class UserError(Exception):
 
     The command line prints it without a traceback and ends with exit code 2.
     """
+
+
+@contextmanager
+def ends_with_a_sentence() -> Iterator[None]:
+    """With a UserError within, the process prints its sentence on stderr and ends with exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"iglue: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:

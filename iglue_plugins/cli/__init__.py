@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from iglue_plugins.cli import checkpoint, data, lmms_eval, score
-from iglue_plugins.errors import UserError
+from iglue_plugins.errors import ends_with_a_sentence
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
@@ -114,10 +114,8 @@ def list_plugins() -> None:
 def main() -> None:
     """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
     try:
-        app()
-    except UserError as error:
-        print(f"iglue: {error}", file=sys.stderr)
-        sys.exit(2)
+        with ends_with_a_sentence():
+            app()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             print("iglue: interrupted; the same command resumes", file=sys.stderr)
