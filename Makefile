@@ -29,7 +29,7 @@ test-lmms-eval: .venv-lmms-eval/installed
 	awk -F== '!seen[$$1]++' constraints-lmms-eval.txt constraints.txt > $(@D)/constraints.txt
 	@if $(LMMS_EVAL_PIP) download --quiet --timeout 15 --retries 1 --no-deps --dest $(@D) $(LMMS_EVAL); then \
 	$(LMMS_EVAL_PIP) install --quiet --no-compile --no-build-isolation --constraint $(@D)/constraints.txt --editable . $(LMMS_EVAL_NEEDS) && \
-	$(LMMS_EVAL_PIP) install --quiet --no-compile --no-deps $(@D)/lmms_eval-*.whl && touch $@ || \
+	$(LMMS_EVAL_PIP) install --quiet --no-deps $(@D)/lmms_eval-*.whl && touch $@ || \
 	{ echo "$(@D): NOT FINISHED, for the reason that pip gives above; the next call makes it anew" >&2; exit 1; }; fi
 
 .venv-test/installed: EXTRAS := [test]
