@@ -4,6 +4,7 @@ EXTRAS :=
 
 LMMS_EVAL := lmms-eval==0.7.3
 LMMS_EVAL_NEEDS := evaluate loguru pytablewriter pytz sacrebleu tenacity
+LMMS_EVAL_PIP = $(@D)/bin/python -m pip
 
 .PHONY: demo test test-lmms-eval
 
@@ -15,17 +16,21 @@ test: .venv-test/installed
 
 test-lmms-eval: .venv-lmms-eval/installed
 	@if [ -e $< ]; then .venv-lmms-eval/bin/python -m pytest tests/integrations/lmms_eval/test_command_line.py; \
-	else echo "test-lmms-eval: SKIPPED, $(LMMS_EVAL) cannot be downloaded"; fi
+	else echo "test-lmms-eval: SKIPPED, $(LMMS_EVAL) cannot be downloaded; is the package index within reach?"; fi
 
-# lmms-eval itself requires CUDA's torchvision, wandb and forty more; for tasks without video or metrics of their own,
-# what it needs is in LMMS_EVAL_NEEDS. Where a pin of constraints.txt does not fit, constraints-lmms-eval.txt has another.
-.venv-lmms-eval/installed: setup.cfg constraints.txt constraints-lmms-eval.txt
+# An environment of its own on top of the packages of .venv-test, which stays as it is. lmms-eval itself requires CUDA's
+# torchvision, wandb and forty more; for tasks without video or metrics of their own, what it needs is in LMMS_EVAL_NEEDS.
+# Where a pin of constraints.txt does not fit, constraints-lmms-eval.txt has another.
+.venv-lmms-eval/installed: constraints-lmms-eval.txt .venv-test/installed
 	rm -rf $(@D)
-	$(PYTHON) -m venv $(@D)
+	.venv-test/bin/python -m venv --without-pip $(@D)
+	SITE='import sysconfig; print(sysconfig.get_path("purelib"))'; SHARED=$$(.venv-test/bin/python -c "$$SITE"); \
+	echo "import site; site.addsitedir('$$SHARED')" > "$$($(@D)/bin/python -c "$$SITE")/test.pth"
 	awk -F== '!seen[$$1]++' constraints-lmms-eval.txt constraints.txt > $(@D)/constraints.txt
-	if $(@D)/bin/python -m pip download --quiet --timeout 15 --retries 1 --no-deps --dest $(@D) $(LMMS_EVAL); then \
-	$(@D)/bin/python -m pip install --quiet --constraint $(@D)/constraints.txt --editable '.[test]' $(LMMS_EVAL_NEEDS) && \
-	$(@D)/bin/python -m pip install --quiet --no-deps $(@D)/lmms_eval-*.whl && touch $@; fi
+	@if $(LMMS_EVAL_PIP) download --quiet --timeout 15 --retries 1 --no-deps --dest $(@D) $(LMMS_EVAL); then \
+	$(LMMS_EVAL_PIP) install --quiet --no-compile --no-build-isolation --constraint $(@D)/constraints.txt --editable . $(LMMS_EVAL_NEEDS) && \
+	$(LMMS_EVAL_PIP) install --quiet --no-deps $(@D)/lmms_eval-*.whl && touch $@ || \
+	{ echo "$(@D): NOT FINISHED, for the reason that pip gives above; the next call makes it anew" >&2; exit 1; }; fi
 
 .venv-test/installed: EXTRAS := [test]
 

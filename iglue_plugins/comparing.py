@@ -9,7 +9,7 @@ from rich.console import Console
 
 from iglue_plugins import processes, published
 from iglue_plugins.errors import UserError
-from iglue_plugins.integrations.lmms_eval.results import read_results
+from iglue_plugins.integrations.lmms_eval.results import RESULTS, read_results
 from iglue_plugins.launching import Launch, run_all
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.reporting import exports, plots, tables, wording
@@ -99,6 +99,8 @@ def expanded(rows: Sequence[Path]) -> list[Path]:
         if Run(path).is_finished or path.suffix in (".yaml", ".yml"):
             found.append(path)
             continue
+        if path.name.endswith(RESULTS):
+            raise UserError(f"{path}: found a result file of lmms-eval as a row, expected --lmms-eval before each")
         recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
         if not recipes:
             raise UserError(f"{path}: found neither a record.json nor recipes, expected a recipe (.yaml), a folder of "

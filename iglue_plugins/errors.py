@@ -6,6 +6,7 @@ import difflib
 import errno
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,16 @@ class UserError(Exception):
 
     The command line prints it without a traceback and ends with exit code 2.
     """
+
+
+@contextmanager
+def ends_with_a_sentence() -> Iterator[None]:
+    """With a UserError within, the process prints its sentence on stderr and ends with exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"iglue: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import typer
 
 from iglue_plugins.cli import checkpoint, data, lmms_eval, score, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
-from iglue_plugins.errors import UserError, writing
+from iglue_plugins.errors import ends_with_a_sentence, writing
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
@@ -130,16 +130,13 @@ def _flush() -> None:
 def main() -> None:
     """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
     try:
-        with writing("the output", alone=False):
+        with ends_with_a_sentence(), writing("the output", alone=False):
             try:
                 app()
             finally:
                 _flush()
     except BrokenPipeError:  # who read the output has gone, as in `iglue list | head -1`
         sys.exit(1)
-    except UserError as error:
-        print(f"iglue: {error}", file=sys.stderr)
-        sys.exit(2)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
             print("iglue: interrupted; the same command resumes", file=sys.stderr)

@@ -94,3 +94,12 @@ def test_results_of_another_task_are_refused_before_anything_runs(
     sentence = iglue("compare", recipe, "--lmms-eval", file, "--output", tmp_path / "out").sentence()
     assert sentence == f"{file}: found xvnli, expected results of task mini/xvnli, as the rows compared are of"
     assert not (tmp_path / "out").exists()
+
+
+def test_result_files_without_the_option_are_no_rows(
+    iglue: Any, run: Path, put_results: Callable[..., Path], tmp_path: Path
+) -> None:
+    """A shell's * gives several files after one --lmms-eval."""
+    files = [put_results(name, {"ar": 1.0}) for name in ("one", "two")]
+    sentence = iglue("compare", run, "--lmms-eval", *files, "--output", tmp_path / "out").sentence()
+    assert sentence == f"{files[1]}: found a result file of lmms-eval as a row, expected --lmms-eval before each"

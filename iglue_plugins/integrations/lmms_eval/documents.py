@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError
+from iglue_plugins.errors import UserError, ends_with_a_sentence
 from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS
 from iglue_plugins.tasks.base import Task
 
@@ -28,11 +28,12 @@ def prompt(document: Document, options: Mapping[str, Any]) -> str:
     return QUESTIONS[document["task"]].ask(document["text"], options.get("labels", ()))
 
 
+@ends_with_a_sentence()  # lmms-eval would log an Exception, and end with exit code 0
 def pictures(document: Document, options: Mapping[str, Any]) -> list[Image.Image]:
     """The images, RGB: from the folder that the tasks were made with, or else the task's own.
 
     Raises:
-        UserError: there is no such picture.
+        SystemExit: there is no such picture.
     """
     folder = options.get("images")
     if folder is not None:

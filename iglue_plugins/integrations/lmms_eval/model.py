@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 import torch
 from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
+from lmms_eval.utils import simple_parse_args_string
 
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.errors import UserError, ends_with_a_sentence, nearest
 from iglue_plugins.integrations.lmms_eval.predicting import Predictor
 from iglue_plugins.progress import bar
 
@@ -21,8 +22,24 @@ ARGUMENTS = ("pretrained", "data_root", "batch_size", "device")
 class IGLUE(lmms):
     """Answers the documents of generated tasks by their ids of images; prompts and pictures are not looked at.
 
-    model_args: pretrained (a run's folder, or a checkpoint's), data_root (default: the recipe's, or IGLUE_HOME).
+    model_args: pretrained (a run's folder, or a checkpoint's), data_root (default: the recipe's, or IGLUE_HOME),
+    batch_size and device. lmms-eval would log an Exception and end with exit code 0; what it calls ends the process
+    with one sentence and 2.
     """
+
+    @classmethod
+    @ends_with_a_sentence()
+    def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> IGLUE:
+        """The model; what model_args say goes before additional_config, which has lmms-eval's own options.
+
+        Raises:
+            SystemExit: model_args are no list of name=value, or as `__init__` has.
+        """
+        try:
+            arguments = simple_parse_args_string(arg_string)
+        except ValueError:
+            raise UserError(f"model_args: found '{arg_string}', expected name=value, separated by commas") from None
+        return cls(**((additional_config or {}) | arguments))
 
     def __init__(
         self, pretrained: str | None = None, data_root: str | None = None, batch_size: int | str | None = None,
@@ -32,7 +49,7 @@ class IGLUE(lmms):
 
         Raises:
             UserError: an unknown or missing argument, several processes, a batch size that is no number, no such run,
-                checkpoint or data_root.
+                checkpoint, data_root or device.
         """
         super().__init__()
         for name in unknown:
@@ -42,13 +59,15 @@ class IGLUE(lmms):
         if (count := int(os.environ.get("WORLD_SIZE", 1))) > 1:
             raise UserError(f"WORLD_SIZE: found {count} processes, expected one for the model iglue")
         default = "cuda" if torch.cuda.is_available() else "cpu"
-        self.predictor = Predictor(str(pretrained), data_root, _batch_size(batch_size), device or default)
+        root = None if data_root is None else str(data_root)
+        self.predictor = Predictor(str(pretrained), root, _batch_size(batch_size), device or default)
 
+    @ends_with_a_sentence()
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """The predicted label of each request's document; those of a task and language share batches.
 
         Raises:
-            UserError: a document of another harness's task, or as `Predictor.batcher` has.
+            SystemExit: a document of another harness's task, or as `Predictor.batcher` has.
         """
         documents = [self._document(request) for request in requests]
         places: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -69,9 +88,11 @@ class IGLUE(lmms):
                             "iglue")
         return self.task_dict[task][split][number]
 
+    @ends_with_a_sentence()
     def loglikelihood(self, requests: Sequence[Instance]) -> NoReturn:
         raise UserError("the model iglue was asked for likelihoods, expected generate_until, as the generated tasks do")
 
+    @ends_with_a_sentence()
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> NoReturn:
         raise UserError("the model iglue was asked for several rounds, expected generate_until, as the generated tasks "
                         "do")

@@ -40,16 +40,21 @@ class Predictor:
         """pretrained: the folder of a run, or a checkpoint's. data_root, batch_size: instead of the recipe's.
 
         Raises:
-            UserError: there is no such run, checkpoint or data_root.
+            UserError: there is no such run, checkpoint, data_root or device.
         """
         quiet_libraries()
-        if data_root is not None and not Path(data_root).is_dir():
+        if data_root is not None and not (str(data_root) and Path(data_root).is_dir()):
             raise UserError(f"data_root: found no folder '{data_root}', expected the one with IGLUE's data")
         self.path, self.data_root = Path(pretrained), data_root
-        run = Run(self.path) if Run(self.path).is_finished else Run(self.path.parent)
+        above = Run(self.path.parent)
+        run = above if above.model_dir == self.path else Run(self.path)
         self.recipe = load_recipe(run.recipe_path) if run.is_finished else None
         model, self.tokenizer = _load(self.path, run, self.recipe)
-        self.model = model.to(device)
+        try:
+            self.model = model.to(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"device: found '{device}', expected one that torch has here ({reason})") from error
         self.batch_size = batch_size or (self.recipe.evaluation.batch_size if self.recipe else DEFAULT_BATCH_SIZE)
 
     def batcher(self, name: str, language: str, documents: Sequence[Document]) -> Batcher:

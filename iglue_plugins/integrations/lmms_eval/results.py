@@ -12,6 +12,7 @@ from iglue_plugins.errors import UserError
 
 METRIC = "accuracy"
 SPLIT = "test"
+RESULTS = "_results.json"  # how lmms-eval's result files end
 KEYS = ("results", "configs", "n-samples", "config")
 
 
@@ -46,11 +47,26 @@ def read_results(path: Path, task: str) -> Evaluated:
             others = ", ".join(sorted({facts["iglue_task"] for facts in own.values()})) or "no task of iglue's"
             raise UserError(f"{path}: found {others}, expected results of task {task}, as the rows compared are of")
         return Evaluated(
-            path, content["config"]["model"], content.get("model_name") or "",
-            {language: 100 * content["results"][name][f"{METRIC},none"] for language, name in found.items()},
+            path, _text(content["config"]["model"]), _text(content.get("model_name") or ""),
+            {_text(language): _percent(content["results"][name]) for language, name in found.items()},
             {language: content["n-samples"][name]["effective"] for language, name in found.items()})
-    except (KeyError, TypeError, AttributeError) as error:
+    except KeyError as error:
         raise UserError(f"{path}: found no {error}, expected a <date>_results.json of lmms-eval") from error
+    except (TypeError, AttributeError) as error:
+        raise UserError(f"{path}: is damaged ({error}), expected a <date>_results.json of lmms-eval") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} where a name belongs")
+    return value
+
+
+def _percent(result: Mapping[str, Any]) -> float:
+    share = result[f"{METRIC},none"]
+    if not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise TypeError(f"{METRIC} {share!r}")
+    return 100 * share
 
 
 def _content(path: Path) -> Mapping[str, Any]:

@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import yaml
 
 from iglue_plugins.errors import UserError
 from iglue_plugins.integrations.lmms_eval.documents import make_task
@@ -22,58 +24,101 @@ from iglue_plugins.integrations.lmms_eval.results import read_results
 from iglue_plugins.runs import Run
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
+OURS = ("xvnli", "xgqa", "marvl")
+GENERATIVE = ("standin_simple", "standin_chat")
 pytestmark = pytest.mark.skipif(
     find_spec("lmms_eval") is None, reason="lmms-eval is not installed here; make test-lmms-eval has it")
 
 
 class Ended(NamedTuple):
-    """What was written: the results, and each task's samples in the order of its documents."""
-
+    status: int
     text: str
-    results: Path | None
+
+
+class Written(NamedTuple):
+    """The results, and each task's samples in the order of its documents."""
+
+    results: Path
     samples: dict[str, list[dict[str, Any]]]
 
 
-@pytest.fixture
-def lmms_eval(mini_tasks: Path, tmp_path: Path) -> Callable[..., Ended]:
+@pytest.fixture(scope="module")
+def lmms_eval(mini_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
     """Calls it in a process of its own, where there is no network; the generative models are at hand."""
-    site = tmp_path / "site"
-    (site / "standin-0.dist-info").mkdir(parents=True)
-    (site / "standin-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: standin\nVersion: 0\n")
-    (site / "standin-0.dist-info" / "entry_points.txt").write_text("[lmms_eval.models]\nstandin = standin:MANIFEST\n")
-    shutil.copy(Path(__file__).with_name("standin.py"), site)
+    home = tmp_path_factory.mktemp("home")
+    (home / "standin-0.dist-info").mkdir(parents=True)
+    (home / "standin-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: standin\nVersion: 0\n")
+    (home / "standin-0.dist-info" / "entry_points.txt").write_text("[lmms_eval.models]\nstandin = standin:MANIFEST\n")
+    shutil.copy(Path(__file__).with_name("standin.py"), home)
 
-    def call(model: str, tasks: str, **arguments: str) -> Ended:
-        given = {"model": model, "tasks": tasks, "include_path": mini_tasks, "output_path": tmp_path / "out"}
-        given |= arguments
+    def call(**arguments: object) -> Ended:
+        given = {"include_path": mini_tasks, **arguments}
         command = [str(part) for name, value in given.items() for part in (f"--{name}", value)]
-        environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(site), "HF_HOME": str(tmp_path / "hf")}
+        environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(home), "HF_HOME": str(home / "hf")}
         ended = subprocess.run([sys.executable, "-m", "lmms_eval", *command, "--log_samples"], env=environment,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        found = {path.stem.partition("_samples_")[2]: list(map(json.loads, path.read_bytes().splitlines()))
-                 for path in (tmp_path / "out").rglob("*_samples_*.jsonl")}
-        return Ended(ended.stdout, next((tmp_path / "out").rglob("*_results.json"), None), found)
+        return Ended(ended.returncode, ended.stdout)
 
     return call
 
 
-@pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl"])
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.fixture(scope="module")
+def ended(run_of: Callable[..., Run], lmms_eval: Callable[..., Ended], out: Path) -> dict[str, Ended]:
+    """All that is evaluated, each below `out` by its name.
+
+    Starting lmms-eval takes longer than what it does here, so that only our first model and the mistake have a process of
+    their own, while the others share one through a file with their arguments.
+    """
+    of = {"xvnli": {"tasks": "mini_xvnli,mini_xvnli_en"}, "mistake": {"tasks": "mini_marvl_sw,mini_xvnli_sw"},
+          "xgqa": {"tasks": "mini_xgqa,mini_xgqa_en"}, "marvl": {"tasks": "mini_marvl,mini_marvl_en"}}
+    for name, arguments in of.items():
+        folder = run_of("marvl" if name == "mistake" else name).folder
+        arguments |= {"model": "iglue", "model_args": f"pretrained={folder},device=cpu,batch_size=256"}
+    for name in GENERATIVE:
+        of[name] = {"model": name, "tasks": "mini_xvnli,mini_xgqa_ja,mini_marvl_ta", "limit": 60}
+    for name, arguments in of.items():
+        arguments["output_path"] = str(out / name)
+    alone = {name: of.pop(name) for name in ("xvnli", "mistake")}
+    (out / "others.yaml").write_text(yaml.safe_dump(list(of.values())))
+    calls = {"others": {"config": out / "others.yaml"}} | alone
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(calls, pool.map(lambda arguments: lmms_eval(**arguments), calls.values())))
+
+
+@pytest.fixture(scope="module")
+def evaluated(ended: dict[str, Ended], out: Path) -> Callable[[str], Written]:
+    """What was written under a name."""
+
+    def written(name: str) -> Written:
+        results = list((out / name).rglob("*_results.json"))
+        assert len(results) == 1, ended.get(name, ended["others"]).text
+        samples = {path.stem.partition("_samples_")[2]: list(map(json.loads, path.read_bytes().splitlines()))
+                   for path in (out / name).rglob("*_samples_*.jsonl")}
+        return Written(results[0], samples)
+
+    return written
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_our_model_scores_as_by_iglue_evaluate(
-    name: str, run_of: Callable[..., Run], lmms_eval: Callable[..., Ended]
+    name: str, run_of: Callable[..., Run], evaluated: Callable[[str], Written]
 ) -> None:
-    languages = make_task(f"mini/{name}", {}).languages
+    found, languages = evaluated(name), make_task(f"mini/{name}", {}).languages
     run = run_of(name, *languages)
-    ended = lmms_eval("iglue", f"mini_{name},mini_{name}_en", model_args=f"pretrained={run.folder}")
-    assert ended.results, ended.text
     for language in languages:
-        samples = ended.samples[f"mini_{name}_{language}"]
+        samples = found.samples[f"mini_{name}_{language}"]
         assert [sample["doc_id"] for sample in samples] == list(range(400))
         expected = run.read_predictions("test", language)
         assert [(sample["filtered_resps"], sample["target"], sample["accuracy"]) for sample in samples] == [
             (row["prediction"], row["label"], row["score"]) for row in expected]
     scores = {language: run.record()["scores"]["test"][language]["accuracy"] for language in languages}
-    assert read_results(ended.results, f"mini/{name}").languages == pytest.approx(scores)
-    mean = json.loads(ended.results.read_text())["groups"][f"mini_{name}"]["accuracy,none"]
+    assert read_results(found.results, f"mini/{name}").languages == pytest.approx(scores)
+    mean = json.loads(found.results.read_text())["groups"][f"mini_{name}"]["accuracy,none"]
     assert 100 * mean == pytest.approx(np.mean([scores[language] for language in languages if language != "en"]))
 
 
@@ -84,67 +129,95 @@ MEANT = {
 }
 
 
-@pytest.mark.parametrize("model", ["standin_simple", "standin_chat"])
-def test_a_generative_model_is_asked_and_read(model: str, lmms_eval: Callable[..., Ended]) -> None:
-    ended = lmms_eval(model, "mini_xvnli,mini_xgqa_ja,mini_marvl_ta", limit="60")
-    assert ended.results, ended.text
+@pytest.mark.parametrize("model", GENERATIVE)
+def test_a_generative_model_is_asked_and_read(model: str, evaluated: Callable[[str], Written]) -> None:
+    written = evaluated(model)
     for name, language in (("xvnli", "zh"), ("xgqa", "ja"), ("marvl", "ta")):
         task = make_task(f"mini/{name}", {})
         examples = task.load("test", language).select(range(60))
-        for sample, example in zip(ended.samples[f"mini_{name}_{language}"], examples, strict=True):
+        for sample, example in zip(written.samples[f"mini_{name}_{language}"], examples, strict=True):
             assert example["text"] in sample["input"]
             colours = [task.picture(image).resize((1, 1)).getpixel((0, 0))[0] for image in example["image_ids"]]
             meant = MEANT[task.name][(sum(colours) + len(sample["input"])) % 4]
             assert sample["accuracy"] == (meant == example["label"])
-    found = read_results(ended.results, "mini/xvnli")
+    found = read_results(written.results, "mini/xvnli")
     assert found.label == model and "en" not in found.languages and len(found.languages) == 14
     assert set(found.examples.values()) == {60}
     assert 0 < min(found.languages.values()) < max(found.languages.values()) < 100
-    mean = json.loads(ended.results.read_text())["groups"]["mini_xvnli"]["accuracy,none"]
+    mean = json.loads(written.results.read_text())["groups"]["mini_xvnli"]["accuracy,none"]
     assert 100 * mean == pytest.approx(np.mean(list(found.languages.values())))
 
 
-def test_a_model_of_another_task_ends_with_a_sentence(
-    run_of: Callable[..., Run], lmms_eval: Callable[..., Ended]
+def test_a_mistake_ends_with_a_sentence(
+    run_of: Callable[..., Run], ended: dict[str, Ended], out: Path
 ) -> None:
-    run = run_of("marvl", "sw")
-    ended = lmms_eval("iglue", "mini_marvl_sw,mini_xvnli_sw", model_args=f"pretrained={run.folder}")
-    assert ended.results is None
-    assert (f"Error during evaluation: {run.folder}: found a model of task mini/marvl, expected one of mini/xvnli, as "
-            "the documents are") in ended.text
+    status, text = ended["mistake"]
+    assert status == 2
+    assert text.splitlines()[-1] == (f"iglue: {run_of('marvl').folder}: found a model of task mini/marvl, expected one of "
+                                     "mini/xvnli, as the documents are")
+    assert "Traceback" not in text and not (out / "mistake").exists()
+    assert (ended["xvnli"].status, ended["others"].status) == (0, 0)
 
 
 def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
     from iglue_plugins.integrations.lmms_eval.model import IGLUE
 
-    folder = str(run_of("marvl", "sw").folder)
+    folder = str(run_of("marvl").folder)
     for batch_size, expected in ((None, 256), (1, 256), ("1", 256), ("auto", 256), ("auto:4", 256), ("8", 8)):
         model = IGLUE.create_from_arg_string(f"pretrained={folder}", {"batch_size": batch_size, "device": "cpu"})
         assert model.predictor.batch_size == expected
+    model = IGLUE.create_from_arg_string(f"pretrained={folder},batch_size=8,device=cpu",
+                                         {"batch_size": 1, "max_batch_size": None, "device": "cuda:99"})
+    assert (model.predictor.batch_size, model.predictor.model.device.type) == (8, "cpu")
     with pytest.raises(UserError, match="^model_args: found no pretrained, expected the folder of a finished run or"):
         IGLUE()
     with pytest.raises(UserError, match="^model_args: found 'dataroot', .*; did you mean 'data_root'\\?$"):
         IGLUE(pretrained=folder, dataroot="x")
-    with pytest.raises(UserError, match="^batch_size: found 'many', expected a whole number above 0, or auto$"):
-        IGLUE(pretrained=folder, batch_size="many")
+    for batch_size in ("many", 0, "-4", 2.5):
+        with pytest.raises(UserError, match=f"^batch_size: found '{batch_size}', expected a whole number above 0, or"):
+            IGLUE(pretrained=folder, batch_size=batch_size)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="^WORLD_SIZE: found 2 processes, expected one for the model iglue$"):
         IGLUE(pretrained=folder)
 
 
-def test_only_generated_tasks_are_answered(run_of: Callable[..., Run]) -> None:
+@pytest.mark.parametrize(
+    ("model_args", "sentence"),
+    [
+        ("runs", "model_args: found 'runs', expected name=value, separated by commas"),
+        ("pretrained=no/such", "pretrained: found 'no/such', expected the folder of a finished run, or of a checkpoint"),
+        ("pretrained=no/such,data_root=1", "data_root: found no folder '1', expected the one with IGLUE's data"),
+    ],
+)
+def test_wrong_arguments_end_the_process(
+    model_args: str, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from iglue_plugins.integrations.lmms_eval.model import IGLUE
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        IGLUE.create_from_arg_string(model_args, {"batch_size": 1})
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"iglue: {sentence}")
+
+
+def test_only_generated_tasks_are_answered(run_of: Callable[..., Run], capsys: pytest.CaptureFixture[str]) -> None:
     from lmms_eval.api.instance import Instance
 
     from iglue_plugins.integrations.lmms_eval.model import IGLUE
 
-    model = IGLUE(pretrained=str(run_of("marvl", "sw").folder))
+    model = IGLUE(pretrained=str(run_of("marvl").folder))
     metadata = {"task": "gqa", "doc_id": 0, "repeats": 1}
     request = Instance("generate_until", ("", {}, None, 0, "gqa", "test"), 0, metadata)
-    with pytest.raises(UserError, match="^task gqa: found no task that `iglue lmms-eval-tasks` made, expected one for"):
-        model.generate_until([request])
-    for method in (model.loglikelihood, model.generate_until_multi_round):
-        with pytest.raises(UserError, match="expected generate_until, as the generated tasks do"):
+    capsys.readouterr()
+    for method, sentence in (
+        (model.generate_until, "task gqa: found no task that `iglue lmms-eval-tasks` made, expected one for the model"),
+        (model.loglikelihood, "the model iglue was asked for likelihoods, expected generate_until, as the generated"),
+        (model.generate_until_multi_round, "the model iglue was asked for several rounds, expected generate_until"),
+    ):
+        with pytest.raises(SystemExit):
             method([request])
+        assert capsys.readouterr().err.startswith(f"iglue: {sentence}")
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the annotations of the IGLUE repository are not at hand")

@@ -60,9 +60,17 @@ def test_what_is_no_run_and_no_checkpoint(run_of: Callable[..., Run], tmp_path: 
     with pytest.raises(UserError, match="config.json: found model_type 'bert', expected one of xuniter, uc2, muniter$"):
         Predictor(tmp_path)
     run = shutil.copytree(run_of("marvl", "sw").folder, tmp_path / "run")
+    with pytest.raises(UserError, match=f"^pretrained: found '{run / 'modle'}', expected the folder of a finished run, or"):
+        Predictor(run / "modle")
     shutil.rmtree(run / "model")
     with pytest.raises(UserError, match="run: found no model, expected a run that keeps one"):
         Predictor(run)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_here(device: str, run_of: Callable[..., Run]) -> None:
+    with pytest.raises(UserError, match=f"^device: found '{device}', expected one that torch has here \\(.+\\)$"):
+        Predictor(run_of("marvl", "sw").folder, device=device)
 
 
 @pytest.fixture
@@ -106,5 +114,7 @@ def test_data_root(data_root: Path, xvnli: Path, tmp_path: Path) -> None:
         Predictor(xvnli).batcher("xvnli", "en", rows)
     with pytest.raises(UserError, match="^data_root: found no folder 'no/such', expected the one with"):
         Predictor(xvnli, "no/such")
+    with pytest.raises(UserError, match="^data_root: found no folder '', expected the one with"):
+        Predictor(xvnli, "")
     with pytest.raises(UserError, match="^data_root: found '.*', but task mini/xvnli brings its own data$"):
         Predictor(xvnli, data_root).batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")[:2])

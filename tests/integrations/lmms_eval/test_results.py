@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +62,26 @@ def test_what_is_no_such_file(file: Path, content: str | None, sentence: str) ->
     file.write_text(content) if content else file.unlink()
     with pytest.raises(UserError, match=f"^{re.escape(str(file))}: {sentence}"):
         read_results(file, "mini/xvnli")
+
+
+def places(content: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every key and index, with those that lead to it."""
+    for key in content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ():
+        yield (*above, key)
+        yield from places(content[key], (*above, key))
+
+
+@pytest.mark.parametrize("damage", [None, "N/A", [], {}, float("nan"), -1, 1e9], ids=str)
+def test_damage_is_a_sentence_or_does_not_matter(file: Path, damage: Any) -> None:
+    for place in places(CONTENT):
+        content = json.loads(json.dumps(CONTENT))
+        reduce(getitem, place[:-1], content)[place[-1]] = damage
+        file.write_text(json.dumps(content))
+        with contextlib.suppress(UserError):
+            found = read_results(file, "mini/xvnli")
+            assert set(found.languages.values()) <= {12.5, 37.5}, place
+            assert found.languages.keys() <= {"ar", "tr", "N/A"}, place
+            assert found.label in ("some_vl Some-VL-2B", "some_vl", "N/A Some-VL-2B", "some_vl A"), place
 
 
 def test_results_of_another_task(file: Path) -> None:
