@@ -12,7 +12,7 @@ demo: .venv-demo/installed
 	.venv-demo/bin/iglue compare $(COMPARED:%=recipes/mini/xvnli/%.yaml) --seeds 0,1,2,3,4 --jobs 2 --output comparison
 
 test: .venv-test/installed
-	.venv-test/bin/python -m pytest
+	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 test-lmms-eval: .venv-lmms-eval/installed
 	@if [ -e $< ]; then .venv-lmms-eval/bin/python -m pytest tests/integrations/lmms_eval/test_command_line.py; \

@@ -1,8 +1,9 @@
-"""Every recipe of recipes/mini/<task> with five seeds: writes docs/results/<task>.md and .png.
+"""Every recipe of a folder with five seeds: writes docs/results/<folder>.md and .png.
 
-    python benchmarks/mini_results.py xvnli marvl --jobs 2
+    python benchmarks/mini_results.py mini/xvnli mini/marvl --jobs 2
+    python benchmarks/mini_results.py ablations/xvl_maml ablations/test_time --against no_inner_step --jobs 2
 
-A row says how far a trainer is from the English baseline and how far it is from XVL-MAML, with 95 % intervals.
+A row says how far it is from the English baseline and how far from another row, XVL-MAML's by default, with 95 % intervals.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from iglue_plugins.reporting.wording import difference_text, interval_text, mean
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(5)
+MOST_BARS = 12  # a language, that can be told apart
 
 
-def rows(task: str, runs: Path, jobs: int) -> list[tuple[str, list[Path]]]:
-    paths = comparing.expanded([ROOT / "recipes/mini" / task])
+def rows(folder: str, runs: Path, jobs: int) -> list[tuple[str, list[Path]]]:
+    paths = comparing.expanded([ROOT / "recipes" / folder])
     recipes = [load_recipe(path, [f"seed={seed}", f"runs={runs}"]) for path in paths for seed in SEEDS]
     folders = run_all(recipes, Launch(jobs=jobs))
     return [(path.stem, folders[i * len(SEEDS) : (i + 1) * len(SEEDS)]) for i, path in enumerate(paths)]
@@ -32,11 +34,11 @@ def against(labelled: list[tuple[str, list[Path]]], first: str) -> Comparison:
     return build_comparison(sorted(labelled, key=lambda row: row[0] != first))
 
 
-def table(labelled: list[tuple[str, list[Path]]]) -> list[str]:
-    to_finetune, to_xvl_maml = against(labelled, "finetune"), against(labelled, "xvl_maml")
-    other = {row.label: row.difference for row in to_xvl_maml.rows}
+def table(to_finetune: Comparison, to_second: Comparison) -> list[str]:
+    second = to_second.rows[0].label
+    other = {row.label: row.difference for row in to_second.rows}
     auxiliary = to_finetune.auxiliary[0]
-    headers = ("", to_finetune.source, auxiliary, f"{len(to_finetune.targets)} targets", "to finetune", "to xvl_maml")
+    headers = ("", to_finetune.source, auxiliary, f"{len(to_finetune.targets)} targets", "to finetune", f"to {second}")
     lines = [f"| {' | '.join(headers)} |", "|---|---:|---:|---:|---:|---:|"]
     for row in to_finetune.rows:
         scores = (row.languages[to_finetune.source], row.languages[auxiliary], row.target_mean)
@@ -49,17 +51,20 @@ def table(labelled: list[tuple[str, list[Path]]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tasks", nargs="+", choices=["xvnli", "xgqa", "marvl", "xflickrco"])
+    parser.add_argument("folders", nargs="+", help="below recipes/")
+    parser.add_argument("--against", default="xvl_maml", help="the second row that all are compared with")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
-    for task in arguments.tasks:
-        labelled = rows(task, arguments.runs, arguments.jobs)
+    for folder in arguments.folders:
+        labelled, name = rows(folder, arguments.runs, arguments.jobs), folder.removeprefix("mini/").replace("/", "_")
         comparison = against(labelled, "finetune")
-        text = "\n".join([f"# {title(comparison)}", "", *table(labelled), "", f"![Scores by language]({task}.png)", ""])
-        (ROOT / "docs/results" / f"{task}.md").write_text(text, encoding="utf-8")
-        bar_chart(comparison, ROOT / "docs/results" / f"{task}.png")
-        print(text)
+        lines = [f"# {title(comparison)}", "", *table(comparison, against(labelled, arguments.against)), ""]
+        if len(comparison.rows) <= MOST_BARS:
+            bar_chart(comparison, ROOT / "docs/results" / f"{name}.png")
+            lines += [f"![Scores by language]({name}.png)", ""]
+        (ROOT / "docs/results" / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
+        print("\n".join(lines))
 
 
 if __name__ == "__main__":

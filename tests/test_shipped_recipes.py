@@ -17,6 +17,7 @@ from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
 from iglue_plugins.recipes import load_recipe
 from iglue_plugins.runs import Run
+from iglue_plugins.trainers.base import Trainer
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml")
@@ -50,8 +51,11 @@ def test_a_recipe_resolves(path: str) -> None:
 def test_a_recipes_settings_suit_its_task(path: str) -> None:
     recipe = load_recipe(path)
     config = XUniterConfig(**load_recipe("recipes/mini/pretrain.yaml").model.settings["config"])
-    task, model = harness.make_task(recipe), XUniterForVisionAndLanguage(config)
-    objective = harness.make_trainer(recipe).objective(model, task)
+    task, trainer, model = harness.make_task(recipe), harness.make_trainer(recipe), XUniterForVisionAndLanguage(config)
+    if not isinstance(trainer, Trainer):  # it adapts without training
+        trainer.check(task, recipe.evaluation.languages[1])
+        return
+    objective = trainer.objective(model, task)
     assert sum(parameter.numel() for parameter in objective.parameters()) > 0
 
 
@@ -83,6 +87,30 @@ def test_controls_see_as_many_labels_a_step_as_the_method(task: str) -> None:
     expected = steps_and_labels("xvl_maml")
     for control in ("auxiliary_finetune", "contrastive", "finetune_longer", "x_maml", "xvl_maml_inner_lr_0"):
         assert steps_and_labels(control) == expected, control
+
+
+@pytest.mark.parametrize(("row", "changed"), [
+    ("first_order", {"first_order"}), ("heads_only", {"adapt"}), ("joint_pass", {"joint_pass"}),
+    ("learned_rates", {"learned_rates"}), ("no_inner_step", {"inner_lr"}), ("three_inner_steps", {"inner_steps"}),
+    ("unsupervised", {"supervised", "outer_loss"}),
+    ("maml", {"inner_loss", "outer_loss", "support_size", "query_size"}),
+])
+def test_a_row_of_the_ablation_changes_one_thing(row: str, changed: set[str]) -> None:
+    method, varied = (load_recipe(f"recipes/ablations/xvl_maml/{name}.yaml").to_dict() for name in ("xvl_maml", row))
+    assert {key for key in method if method[key] != varied[key]} == {"name", "trainer"}
+    assert {key for key in method["trainer"] if method["trainer"][key] != varied["trainer"][key]} == changed
+
+
+@pytest.mark.parametrize("suffix", ["one_step", "ten_small_steps", "few_shot"])
+def test_adapted_rows_start_from_the_row_of_their_name(suffix: str) -> None:
+    folder = ROOT / "recipes/ablations/test_time"
+    adapted = list(folder.glob(f"*_{suffix}.yaml"))
+    assert len(adapted) == (3 if suffix == "few_shot" else 6)
+    for path in adapted:
+        recipe, before = load_recipe(path), load_recipe(folder / path.name.replace(f"_{suffix}", ""))
+        assert recipe.previous() == before
+        expected = load_recipe(folder / f"finetune_{suffix}.yaml")
+        assert recipe.trainer == expected.trainer
 
 
 def test_pre_training_fits_the_tokeniser_and_the_features() -> None:
