@@ -1,14 +1,16 @@
-"""Examples a second in training, pairs a second in retrieval, and what share of the device's peak both reach.
+r"""Examples a second in training, pairs a second in retrieval, and what share of the device's peak both reach.
 
     python benchmarks/accelerator.py                       # xUNITER at base size in bfloat16 on a GPU; minutes
     python benchmarks/accelerator.py --peak-tflops 989     # and the share of the peak that the maker states
-    python benchmarks/accelerator.py --device cpu --dtype float32 --layers 2 --hidden 128 --batch 8 --captions 8 --images 32
+    python benchmarks/accelerator.py --device cpu --dtype float32 --layers 2 --hidden 128 --words 1000 \
+        --batch 8 --steps 8 --captions 8 --images 32 --seconds 0.5
 
 Training is of XVNLI's shape: texts of 8 to 20 tokens (14 on average) padded to the batch's longest, 36 regions and the
-global one, batches of 128. 'step' is forward, backward, clipping and fused AdamW on a batch that is on the device; 'finetune'
-is the trainer of that name as a recipe runs it, with batches from a region store (float16, in the page cache) and what the
-loop adds. Retrieval is match_all, by which xFlickr&Co is evaluated, over captions of 10 to 30 tokens and images from the
-store. Operations are counted by torch.utils.flop_counter; the measured peak is that of one large matrix product.
+global one, batches of 128. 'step' is forward, backward, clipping and fused AdamW on a batch that is on the device;
+'finetune' is the trainer of that name as a recipe runs it, with batches from a region store (float16, in the page cache)
+and what the loop adds. Retrieval is match_all, by which xFlickr&Co is evaluated, over captions of 10 to 30 tokens and
+images from the store. Operations are counted by torch.utils.flop_counter; the measured peak is that of one large matrix
+product.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,25 +44,25 @@ from iglue_plugins.tasks.xvnli import XVNLI
 from iglue_plugins.trainers.finetune import Finetune
 
 XVNLI_EXAMPLES, RETRIEVAL_PAIRS = 541_000, 4_000_000  # an epoch; 2,000 captions with 2,000 images
-STORED, FIRST_WORD, WORDS = 512, 5, 250_002
+STORED, FIRST_WORD = 512, 5
 
 
 class Random(Task):
-    """Examples of random words on the stored images; notes when each loss was computed."""
+    """Examples of random words on the stored images."""
 
     name = "random"
     regions = None
-    words: tuple[int, int]  # fewest and most of a text, without the two special tokens
+    lengths: tuple[int, int]  # fewest and most words of a text, without the two special tokens
 
-    def __init__(self, store: MappedRegions, examples: int, images: int = STORED) -> None:
+    def __init__(self, store: MappedRegions, examples: int, words: int) -> None:
         super().__init__()
         rng = np.random.default_rng(0)
         self.regions = store
-        self.losses: list[float] = []
-        texts = [rng.integers(FIRST_WORD, WORDS, rng.integers(self.words[0], self.words[1] + 1)) for _ in range(examples)]
+        texts = [rng.integers(FIRST_WORD, words, rng.integers(self.lengths[0], self.lengths[1] + 1))
+                 for _ in range(examples)]
         self._columns = {
             "id": [str(i) for i in range(examples)], "text": [" ".join(map(str, words)) for words in texts],
-            "image_ids": [[str(i % images)] for i in range(examples)],
+            "image_ids": [[str(i % STORED)] for i in range(examples)],
             "label": [self.labels[i % len(self.labels)] for i in range(examples)]}
 
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
@@ -68,17 +71,25 @@ class Random(Task):
     def fingerprint(self) -> str:
         return ""
 
+
+class RandomXVNLI(Random, XVNLI):
+    lengths = 6, 18
+
+
+class ClockedXVNLI(RandomXVNLI):
+    """Notes when each loss was computed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.losses: list[float] = []
+
     def loss(self, logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         self.losses.append(time.perf_counter())
         return super().loss(logits, batch)
 
 
-class RandomXVNLI(Random, XVNLI):
-    words = 6, 18
-
-
 class RandomXFlickrCO(Random, XFlickrCO):
-    words = 8, 28
+    lengths = 8, 28
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,8 @@ class Bench:
         shares = f"{operations * rate / peak:6.1%} of the measured peak"
         if self.nominal:
             shares += f", {operations * rate / (self.nominal * 1e12):.1%} of the nominal one"
-        print(f"{name:20} {rate:10,.1f} {what}/s  {job:,} in {job / rate:,.1f} s  {operations * rate / 1e12:8.3f} TFLOP/s "
-              f"{shares}", flush=True)
+        print(f"{name:20} {rate:10,.1f} {what}/s  {job:,} in {job / rate:,.1f} s  "
+              f"{operations * rate / 1e12:8.3f} TFLOP/s {shares}", flush=True)
 
 
 def counted(run: Callable[[], object]) -> int:
@@ -119,12 +130,15 @@ def counted(run: Callable[[], object]) -> int:
 def make_model(options: argparse.Namespace, head: str, num_labels: int) -> XUniterForVisionAndLanguage:
     torch.manual_seed(0)
     config = XUniterConfig(
-        hidden_size=options.hidden, num_hidden_layers=options.layers, num_attention_heads=max(1, options.hidden // 64),
-        intermediate_size=4 * options.hidden, head=head, num_labels=num_labels)
+        vocab_size=options.words, hidden_size=options.hidden, num_hidden_layers=options.layers,
+        num_attention_heads=max(1, options.hidden // 64), intermediate_size=4 * options.hidden, head=head,
+        num_labels=num_labels)
     return XUniterForVisionAndLanguage(config).to(options.device)
 
 
-def make_step(model: XUniterForVisionAndLanguage, task: Task, options: argparse.Namespace) -> tuple[nn.Module, Callable]:
+def make_step(
+    model: XUniterForVisionAndLanguage, task: Task, options: argparse.Namespace
+) -> tuple[nn.Module, Callable[[], None]]:
     """The objective of fine-tuning, and a step of it on one batch."""
     objective = Finetune(Finetune.Settings()).objective(model.train(), task)
     batcher = Batcher(task.load("train", "en"), task, WordNumbers(), task.region_layout(model.config))
@@ -144,19 +158,18 @@ def make_step(model: XUniterForVisionAndLanguage, task: Task, options: argparse.
     return objective, step
 
 
-def by_the_trainer(task: Random, options: argparse.Namespace, folder: Path) -> float:
+def by_the_trainer(task: ClockedXVNLI, options: argparse.Namespace, folder: Path) -> float:
     """Examples a second of `finetune`, its first steps left out."""
     settings = Finetune.Settings(
         steps=options.steps, batch_size=options.batch, precision=str(options.dtype).removeprefix("torch."),
         save_every=10 * options.steps)
-    task.losses.clear()
     Finetune(settings).fit(make_model(options, "classifier", 3), WordNumbers(), task, folder=folder)
     first = options.steps // 4
     return options.batch * (options.steps - 1 - first) / (task.losses[-1] - task.losses[first])
 
 
 def training(bench: Bench, store: MappedRegions, options: argparse.Namespace, peak: float, folder: Path) -> None:
-    task = RandomXVNLI(store, 8 * options.batch)
+    task = RandomXVNLI(store, options.batch, options.words)
     objective, step = make_step(make_model(options, "classifier", 3), task, options)
     operations = counted(step) / options.batch
     for name in ("step", "step, compiled") if options.compile else ("step",):
@@ -164,12 +177,12 @@ def training(bench: Bench, store: MappedRegions, options: argparse.Namespace, pe
             objective.compile()
         bench.report(name, options.batch / bench.time(step), "examples", XVNLI_EXAMPLES, operations, peak)
     if bench.device.type == processes.join().device.type:  # the engine chooses for itself
-        rate = by_the_trainer(task, options, folder)
+        rate = by_the_trainer(ClockedXVNLI(store, 8 * options.batch, options.words), options, folder)
         bench.report("finetune", rate, "examples", XVNLI_EXAMPLES, operations, peak)
 
 
 def retrieval(bench: Bench, store: MappedRegions, options: argparse.Namespace, peak: float) -> None:
-    task = RandomXFlickrCO(store, options.captions)
+    task = RandomXFlickrCO(store, options.captions, options.words)
     model = make_model(options, "matching", 1).eval().requires_grad_(False).to(options.dtype)
     batcher = Batcher(task.load("test", "en"), task, WordNumbers(), task.region_layout(model.config))
     images = np.arange(options.images) % STORED
@@ -193,7 +206,8 @@ def main() -> None:
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seconds", type=float, default=5.0, help="at least so long for each figure")
     for name, default, meaning in (
-        ("layers", 12, None), ("hidden", 768, None), ("batch", 128, "examples of training"),
+        ("layers", 12, None), ("hidden", 768, None), ("words", 250_002, "of the vocabulary"),
+        ("batch", 128, "examples of training"),
         ("steps", 80, "of the trainer"), ("captions", 200, None), ("images", 2000, None),
         ("block", 256, "pairs at once, evaluation.batch_size"),
     ):
@@ -203,10 +217,12 @@ def main() -> None:
         parser.error("--device: found no GPU, expected one, or --device cpu with smaller sizes")
     harness.quiet_libraries()
     bench = Bench(options.device, options.seconds, options.peak_tflops)
-    device = torch.cuda.get_device_name() if options.device.type == "cuda" else f"CPU, {torch.get_num_threads()} thread(s)"
+    device = f"CPU, {torch.get_num_threads()} thread(s)"
+    if options.device.type == "cuda":
+        device = torch.cuda.get_device_name(options.device)
     peak = bench.peak(options.dtype)
-    print(f"{device}, torch {torch.__version__}, {options.layers} layers of {options.hidden}, {options.dtype}; a matrix "
-          f"product has {peak / 1e12:.3f} TFLOP/s", flush=True)
+    print(f"{device}, torch {torch.__version__}, {options.layers} layers of {options.hidden}, {options.dtype}; "
+          f"a matrix product has {peak / 1e12:.3f} TFLOP/s", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         write_lmdb(Path(folder) / "lmdb", STORED)
         convert([Path(folder) / "lmdb"], Path(folder) / "store")

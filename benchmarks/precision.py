@@ -3,8 +3,8 @@
     iglue run recipes/mini/xvnli/finetune.yaml
     python benchmarks/precision.py runs/finetune-0123456789ab --languages en,de,ta
 
-Each split and language is evaluated twice by the task's own evaluation, as `evaluation.precision` does it. 'equal' counts
-the examples with the same prediction, in retrieval the same best image. A processor without bfloat16 instructions emulates
+Each language is evaluated twice by the task's own evaluation, as `evaluation.precision` does it. 'equal' counts the
+examples with the same prediction, in retrieval the same best image. A processor without bfloat16 instructions emulates
 them: slow, but the figures are the same up to the order of sums.
 """
 
@@ -59,8 +59,8 @@ def main() -> None:
             evaluate(own, tokenizer, task, options.split, language) for own in models)
         difference = (exact - rounded).abs()
         equal = sum(one == other for one, other in zip(expected, found, strict=True)) / len(expected)
-        print(f"{language:8} {len(expected):8}  {exact.std():17.2f}  {difference.max():18.3f}  {difference.mean():.4f}  "
-              f"{equal:6.2%}  {score:8.2f} {low:8.2f}  {low - score:+6.2f}")
+        print(f"{language:8} {len(expected):8}  {exact.std():17.2f}  {difference.max():18.3f}  "
+              f"{difference.mean():.4f}  {equal:6.2%}  {score:8.2f} {low:8.2f}  {low - score:+6.2f}")
 
 
 if __name__ == "__main__":

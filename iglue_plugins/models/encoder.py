@@ -73,7 +73,7 @@ class TextEmbeddings(nn.Module):
         return self.dropout(self.norm(words + self.token_type_embeddings.weight[0]))
 
     def position_ids(self, attention_mask: Tensor) -> Tensor:
-        """(N, T) or (1, T) int64 of a mask (N, T), not of the ids, which may be renumbered to rows of a smaller matrix."""
+        """(N, T) or (1, T) int64 of a mask (N, T), not of the ids: they may be renumbered to a smaller matrix's rows."""
         if self.config.position_ids == "bert":
             return torch.arange(attention_mask.shape[1], device=attention_mask.device)[None]
         return attention_mask.cumsum(1) * attention_mask + self.config.pad_token_id

@@ -100,7 +100,7 @@ class Uniter:
                 raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a "
                                 "hub id")
         if self._is_volta and not Path(self.settings.checkpoint).is_file():
-            raise UserError(f"model.checkpoint: found no file '{self.settings.checkpoint}', expected weights of VOLTA's")
+            raise UserError(f"model.checkpoint: found no file '{self.settings.checkpoint}', expected VOLTA's weights")
         for key in self.settings.config:
             if key not in CONFIGURABLE:
                 raise UserError(f"the model's config has an unknown key {key!r}{nearest(key, CONFIGURABLE)}")

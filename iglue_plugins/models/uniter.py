@@ -46,7 +46,8 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
     ) -> Tensor:
         """Logits of a batch: (N, C) for classifier and answers, (N / 2, C) for paired, (N, 1) for matching.
 
-        They are float32 for a model in bfloat16 too. The batch is the data's own, or one whose texts or regions `embed_ahead` has been through.
+        They are float32 for a model in bfloat16 too. The batch is the data's own, or one whose texts or regions
+        `embed_ahead` has been through.
 
         Raises:
             ValueError: the model has no head.

@@ -23,8 +23,8 @@ ATTENTION = "encoder.layers.0.query_key_value.weight"
 @pytest.fixture
 def episodes(batchers: dict[str, Batcher], doubled: Callable[[Batch], Batch]) -> list[dict]:
     rows = np.arange(7)
-    return [{"language": language, "support": doubled(batcher.batch(rows[:4])), "query": doubled(batcher.batch(rows[4:]))}
-            for language, batcher in batchers.items()]
+    return [{"language": language, "support": doubled(batcher.batch(rows[:4])),
+             "query": doubled(batcher.batch(rows[4:]))} for language, batcher in batchers.items()]
 
 
 def meta_gradient(

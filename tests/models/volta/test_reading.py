@@ -132,7 +132,7 @@ def test_a_bare_pickle_is_refused_in_silence(save: Save, weights: Weights, tmp_p
     """PyTorch warns of the protocol that Python writes by default."""
     config, path = save(weights)
     path.write_bytes(pickle.dumps(RunsCode()))
-    with pytest.raises(UserError, match="pytorch_model.bin: found a file that is cut off or damaged, or of another kind"):
+    with pytest.raises(UserError, match="pytorch_model.bin: found a file that is cut off .* or of another kind"):
         from_volta(config, path)
 
 
