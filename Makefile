@@ -19,8 +19,8 @@ test-lmms-eval: .venv-lmms-eval/installed
 	else echo "test-lmms-eval: SKIPPED, $(LMMS_EVAL) cannot be downloaded; is the package index within reach?"; fi
 
 # An environment of its own on top of the packages of .venv-test, which stays as it is. lmms-eval itself requires CUDA's
-# torchvision, wandb and forty more; for tasks without video or metrics of their own, what it needs is in LMMS_EVAL_NEEDS.
-# Where a pin of constraints.txt does not fit, constraints-lmms-eval.txt has another.
+# torchvision, wandb and forty more; what it needs for tasks without video or metrics of their own is in
+# LMMS_EVAL_NEEDS. Where a pin of constraints.txt does not fit, constraints-lmms-eval.txt has another.
 .venv-lmms-eval/installed: constraints-lmms-eval.txt .venv-test/installed
 	rm -rf $(@D)
 	.venv-test/bin/python -m venv --without-pip $(@D)
@@ -28,7 +28,8 @@ test-lmms-eval: .venv-lmms-eval/installed
 	echo "import site; site.addsitedir('$$SHARED')" > "$$($(@D)/bin/python -c "$$SITE")/test.pth"
 	awk -F== '!seen[$$1]++' constraints-lmms-eval.txt constraints.txt > $(@D)/constraints.txt
 	@if $(LMMS_EVAL_PIP) download --quiet --timeout 15 --retries 1 --no-deps --dest $(@D) $(LMMS_EVAL); then \
-	$(LMMS_EVAL_PIP) install --quiet --no-compile --no-build-isolation --constraint $(@D)/constraints.txt --editable . $(LMMS_EVAL_NEEDS) && \
+	$(LMMS_EVAL_PIP) install --quiet --no-build-isolation --constraint $(@D)/constraints.txt \
+	--editable . $(LMMS_EVAL_NEEDS) && \
 	$(LMMS_EVAL_PIP) install --quiet --no-deps $(@D)/lmms_eval-*.whl && touch $@ || \
 	{ echo "$(@D): NOT FINISHED, for the reason that pip gives above; the next call makes it anew" >&2; exit 1; }; fi
 

@@ -142,7 +142,8 @@ def test_pictures_are_given_where_there_are_any(
     neutral, entailment = rows(folder, "xvnli_ar")
     (picture,) = documents.pictures(neutral, options)
     assert (picture.size, picture.mode) == ((3, 5), "RGB")
-    ended(lambda: documents.pictures(entailment, options), r".*entailment.jpg: cannot be read \(.*\), expected a picture")
+    ended(lambda: documents.pictures(entailment, options),
+          r".*entailment.jpg: cannot be read \(.*\), expected a picture")
     ended(lambda: documents.pictures(neutral | {"image_ids": ["flickr30k/other"]}, options),
           ".*images/flickr30k/other: found no such picture, expected one that ends in .jpg, .*")
 

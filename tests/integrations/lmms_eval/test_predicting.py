@@ -60,7 +60,7 @@ def test_what_is_no_run_and_no_checkpoint(run_of: Callable[..., Run], tmp_path: 
     with pytest.raises(UserError, match="config.json: found model_type 'bert', expected one of xuniter, uc2, muniter$"):
         Predictor(tmp_path)
     run = shutil.copytree(run_of("marvl", "sw").folder, tmp_path / "run")
-    with pytest.raises(UserError, match=f"^pretrained: found '{run / 'modle'}', expected the folder of a finished run, or"):
+    with pytest.raises(UserError, match=f"^pretrained: found '{run / 'modle'}', expected the folder of a finished"):
         Predictor(run / "modle")
     shutil.rmtree(run / "model")
     with pytest.raises(UserError, match="run: found no model, expected a run that keeps one"):
