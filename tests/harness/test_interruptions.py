@@ -101,7 +101,8 @@ pathlib.Path(log).with_suffix(".json").write_text(json.dumps(record))
         process.join(120)
         assert process.exitcode == 0, [path.read_text() for path in tmp_path.glob("log*")]
     said = [line for number in range(2) for line in (tmp_path / f"log{number}").read_text().splitlines()]
-    assert sorted(line.split()[1] for line in said if line.startswith("training")) in (["finetune", "first"], ["finetune", "second"])
+    trained = sorted(line.split()[1] for line in said if line.startswith("training"))
+    assert trained in (["finetune", "first"], ["finetune", "second"])
     assert any("waiting for another process on this run" in line for line in said)
     records = [json.loads((tmp_path / f"log{number}.json").read_text()) for number in range(2)]
     assert records[0] == records[1]

@@ -128,7 +128,7 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
     recipe: MakeRecipe, without_dropout: dict[str, Any], start: Callable[..., BaseProcess],
     start_two: Callable[..., list[BaseProcess]], tmp_path: Path
 ) -> None:
-    """Also where the items of a step do not divide evenly. The steps are so small that all start at the same weights."""
+    """Also where a step's items do not divide evenly. Steps are so small that all of them start at the same weights."""
     made = {}
     for name, trainer in GRADIENTS.items():
         trainer = trainer | {"clip_norm": 0, "learning_rate": 1e-12}
@@ -137,7 +137,9 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
     made[name].runs.rename(tmp_path / "two")
     start(NOTE_GRADIENTS + RUN_ALL).join(60)
     for name, own in made.items():
-        for step, by_hand in enumerate(gradients_by_hand(own)):
+        expected = gradients_by_hand(own)
+        assert len(expected) == 2
+        for step, by_hand in enumerate(expected):
             for process in ("alone", 0, 1):
                 found = torch.load(tmp_path / f"{name}-{step}-{process}.pt")
                 assert relative_difference(found, by_hand) < 1e-6, (name, step, process)
@@ -168,7 +170,8 @@ def relative_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -
     """Of whole gradients, by their norms; a weight that is not there has none."""
     zero = torch.zeros(())
     off = [found.get(name, zero).double() - expected.get(name, zero) for name in found | expected]
-    return (sum(each.norm() ** 2 for each in off) / sum(each.double().norm() ** 2 for each in expected.values())).sqrt().item()
+    squares = [sum(each.double().norm() ** 2 for each in gradient) for gradient in (off, expected.values())]
+    return (squares[0] / squares[1]).sqrt().item()
 
 
 @pytest.mark.parametrize("first", [2, 1])
