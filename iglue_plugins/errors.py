@@ -50,7 +50,7 @@ def writing(path: object, alone: bool = True) -> Iterator[None]:
 
 
 def disk_trouble(error: Exception) -> str | None:
-    """What is wrong with the disk, if that is what an error says; libraries in Rust and PyTorch say it in their words."""
+    """What is wrong with the disk, if an error says that; libraries in Rust, and PyTorch, say it in their own words."""
     in_rust = re.search(r"\(os error (\d+)\)", str(error))
     number = int(in_rust[1]) if in_rust else getattr(error, "errno", None)
     if number in DISK_TROUBLE:

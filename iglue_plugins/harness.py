@@ -23,7 +23,16 @@ from iglue_plugins import processes, registry
 from iglue_plugins.errors import UserError, writing
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.records import Start, add_time, new_record, peak_memory
-from iglue_plugins.runs import TRAINING_NOTE, Run, content_hash, fingerprint, sync, write_atomic
+from iglue_plugins.runs import (
+    RECORD_FORMAT,
+    TRAINING_NOTE,
+    Run,
+    content_hash,
+    fingerprint,
+    sync,
+    write_atomic,
+    write_json_atomic,
+)
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.trainers.engine import threads_for
@@ -45,7 +54,7 @@ def run(recipe: Recipe) -> Run:
     identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint())
     with _held(Run.open(*identity)):
         run = Run.open(*identity)  # again, since another process may have finished one under another name
-        record = run.record() or run.draft() or new_record(recipe, run, start, make_trainer(recipe), task)
+        record = run.known() or new_record(recipe, run, start, make_trainer(recipe), task)
         missing = _missing(recipe, run, task, record)
         if missing and adapts:
             _adapt_and_evaluate(recipe, run, task, trainer, start, record)
@@ -97,7 +106,7 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
         f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values])
     task = make_task(recipe)
     with _held(run):
-        record = run.record()
+        record = run.known()
         if missing := _missing(recipe, run, task, record):
             model, tokenizer = load_model(recipe, run.model_dir)
             _evaluate(recipe, run, task, model, tokenizer, record, missing)
@@ -217,7 +226,7 @@ def _save_model(
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
-    run.write_draft(record, unfinished / TRAINING_NOTE)
+    write_json_atomic(unfinished / TRAINING_NOTE, {**record, "format": RECORD_FORMAT})
     sync(unfinished)
     unfinished.rename(run.model_dir)
     run.sweep()

@@ -115,7 +115,7 @@ class Run:
         with contextlib.ExitStack() as held:
             try:
                 held.enter_context(self._locked(path))
-                held.callback(path.unlink, missing_ok=True)  # while it is held; who waits for it sees that, and makes a new one
+                held.callback(path.unlink, missing_ok=True)  # while it is held: who waits then takes a new one
             except UserError:
                 if not self.is_finished:
                     raise
@@ -132,14 +132,13 @@ class Run:
 
     def sweep(self) -> None:
         """Remove what nobody reads any more, also what a process that was killed has left; for who holds the lock."""
-        with contextlib.suppress(OSError):  # a disk that is only read keeps it
+        with contextlib.suppress(OSError):  # there is nothing of it, or the disk can only be read
             for unfinished in self.folder.rglob(".*.tmp"):
                 unfinished.unlink()
             if self.model_dir.is_dir():
                 shutil.rmtree(self.checkpoints_dir, ignore_errors=True)
-            if self.is_finished:
-                self.draft_path.unlink(missing_ok=True)
-                shutil.rmtree(self.adapted_dir, ignore_errors=True)
+            if self.draft_path.read_bytes() == self.record_path.read_bytes():
+                self.draft_path.unlink()
 
     def record(self) -> dict[str, Any] | None:
         """The record; None when the run has none.
@@ -152,18 +151,20 @@ class Run:
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write what makes the run finished, so last; the format is added, and the draft goes."""
         write_json_atomic(self.record_path, {**record, "format": RECORD_FORMAT})
-        self.sweep()
+        self.draft_path.unlink(missing_ok=True)
+        shutil.rmtree(self.adapted_dir, ignore_errors=True)
 
-    def draft(self) -> dict[str, Any] | None:
-        """What an unfinished run has noted for its record, or else what is known of its model's training, or None.
+    def known(self) -> dict[str, Any] | None:
+        """The newest of the run's notes: a record in the making, the record, what its model's training left; or None.
 
         Raises as `record` does.
         """
-        return _read_record(self.draft_path) or _read_record(self.model_dir / TRAINING_NOTE)
+        paths = self.draft_path, self.record_path, self.model_dir / TRAINING_NOTE
+        return next((found for path in paths if (found := _read_record(path))), None)
 
-    def write_draft(self, record: Mapping[str, Any], path: Path | None = None) -> None:
+    def write_draft(self, record: Mapping[str, Any]) -> None:
         """Note a record in the making, so that an interruption loses nothing of it; the format is added."""
-        write_json_atomic(path or self.draft_path, {**record, "format": RECORD_FORMAT})
+        write_json_atomic(self.draft_path, {**record, "format": RECORD_FORMAT})
 
     def write_predictions(self, split: str, language: str, rows: Iterable[Mapping[str, Any]]) -> None:
         write_jsonl_atomic(self.predictions_path(split, language), rows)

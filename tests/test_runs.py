@@ -107,12 +107,33 @@ def test_record_comes_back_with_its_format(tmp_path: Path) -> None:
 
 def test_a_draft_is_no_finished_run_and_goes_when_the_record_is_written(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    assert run.draft() is None
+    assert run.known() is None
     run.write_draft({"name": "x", "scores": {}})
-    assert run.draft() == {"name": "x", "scores": {}, "format": 1}
+    assert run.known() == {"name": "x", "scores": {}, "format": 1}
     assert not run.is_finished
     run.write_record({"name": "x"})
-    assert run.draft() is None
+    assert run.known() == run.record() == {"name": "x", "format": 1}
+    assert list(tmp_path.iterdir()) == [run.record_path]
+
+
+def test_a_draft_of_a_finished_run_is_newer_than_its_record(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_record({"scores": {"en": 1}})
+    run.write_draft({"scores": {"en": 1, "tr": 2}})
+    run.sweep()
+    assert run.known()["scores"] == {"en": 1, "tr": 2}
+
+
+def test_sweep_removes_what_a_killed_process_left(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_record({"scores": {}})
+    run.write_draft({"scores": {}})
+    run.model_dir.mkdir()
+    for left in (run.checkpoints_dir / "checkpoint-2", run.predictions_dir("test")):
+        left.mkdir(parents=True)
+        (left / ".en.jsonl.0123.tmp").touch()
+    run.sweep()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["model", "predictions", "record.json", "test"]
 
 
 @pytest.mark.parametrize("text", ["", '{"format": 1, "na', "[1]", "{}", '{"format": 2}', "\udcff"])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 from transformers import TrainerCallback
@@ -36,7 +38,8 @@ class BestWeights(TrainerCallback):
     def __init__(self, objective: nn.Module, validate: Callable[[], float], every: int, folder: Path) -> None:
         self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
         self._note = folder / "validation.json"
-        self.found = json.loads(self._note.read_text()) if self._note.is_file() else None
+        with self._undamaged():
+            self.found = json.loads(self._note.read_text()) if self._note.is_file() else None
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step % self._every and state.global_step != state.max_steps:
@@ -56,7 +59,17 @@ class BestWeights(TrainerCallback):
     def restore(self) -> None:
         """Give the objective the best weights."""
         processes.wait()
-        self._objective.load_state_dict(load_file(self._weights(self.found["step"])), strict=False)
+        with self._undamaged():
+            weights = load_file(self._weights(self.found["step"]))
+        self._objective.load_state_dict(weights, strict=False)
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"{self._folder}: found {error}, expected the best weights so far; delete "
+                            f"{self._folder.parent} and run again") from error
 
     def _weights(self, step: int) -> Path:
         return self._folder / f"step-{step}.safetensors"

@@ -37,6 +37,7 @@ class TinyXVNLI(MiniXVNLI):
 '''
 CHILD = """
 import os, signal, sys
+from pathlib import Path
 sys.stdout = sys.stderr = open(log, "w", buffering=1)
 sys.path.insert(0, tiny_task)
 import tiny_task

@@ -90,7 +90,7 @@ def test_a_run_killed_twenty_times_ends_with_the_very_same_weights_and_scores(
     trainer = {"name": "xvl_maml", "steps": 12, "support_size": 4, "query_size": 4, "inner_lr": 0.05, **loop}
     made = recipe({"trainer": trainer, "start_from": "english.yaml"})
     names = {"seeds": list(SEEDS), "longest": LONGEST_LIFE, "phases": PHASES, "runs": str(made.runs)}
-    start("".join(f"{name} = {value!r}\n" for name, value in names.items()) + LIVES).join(200)
+    start("".join(f"{name} = {value!r}\n" for name, value in names.items()) + LIVES).join(300)
     *said, signals = (tmp_path / "log").read_text().splitlines()
     assert json.loads(signals) == [-9] * len(SEEDS), said
     assert {f"killed in {phase}" for phase in PHASES} <= set(said), "choose other seeds"

@@ -1,23 +1,29 @@
-"""Runs in several processes: the weights and predictions of one, first and second order, with an uneven last step."""
+"""Runs in several processes: the gradients, weights and predictions of one, first and second order."""
 
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from iglue_plugins import harness, processes
 from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe
 from iglue_plugins.runs import Run
+from iglue_plugins.trainers.base import TrainingData
 
+MakeRecipe = Callable[..., Recipe]
 EPISODES = {"name": "xvl_maml", "steps": 3, "support_size": 4, "query_size": 4, "accumulation": 2, "inner_lr": 0.1}
 TRAINERS = {
     "finetune": {"name": "finetune", "epochs": 1, "batch_size": 5, "accumulation": 4, "validate_every": 1},
@@ -26,24 +32,65 @@ TRAINERS = {
     "few_shot": {"name": "few_shot", "shots": 7, "epochs": 1, "batch_size": 2, "accumulation": 2,
                  "learning_rates": [1e-2]},
 }
+GRADIENTS = {
+    "finetune": {"name": "finetune", "epochs": 1, "batch_size": 5, "accumulation": 4},  # 7 batches, the last of 2
+    "second_order": EPISODES | {"steps": 2, "accumulation": 3},
+    "first_order": EPISODES | {"steps": 2, "accumulation": 3, "first_order": True},
+}
+RUN_ALL = """
+for path in sorted(Path(recipe).parent.glob("*.yaml")):
+    harness.run(load_recipe(path))
+"""
+NOTE_GRADIENTS = """
+import torch
+from iglue_plugins.trainers import engine
+
+def note(self, args, state, control, model=None, **_):
+    run, rank = Path(args.output_dir).parent.name, os.environ.get("RANK", "alone")
+    found = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+    torch.save(found, Path(log).with_name(f"{run.partition('-')[0]}-{state.global_step}-{rank}.pt"))
+
+engine.Progress.on_pre_optimizer_step = note
+"""
+NOTE_STEPS = """
+from iglue_plugins.trainers import engine
+
+begins = engine.Progress.on_step_begin
+engine.Progress.on_step_begin = lambda self, args, state, control, **_: (
+    print("step", state.global_step), begins(self, args, state, control)) and None
+"""
 LAUNCHED = """
 import sys
 sys.path.insert(0, {tiny_task!r})
 import tiny_task
 from iglue_plugins import harness
 from iglue_plugins.recipes import load_recipe
-for path in sys.argv[1:]:
-    harness.run(load_recipe(path))
+harness.run(load_recipe(sys.argv[1]))
 """
+LAUNCHERS = {
+    "torchrun": ("torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+    "accelerate": ("accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
+                   "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"),
+}
 
 
-def launch(tmp_path: Path, tiny_task: Path, recipes: list[str], count: int) -> subprocess.CompletedProcess[str]:
-    script = tmp_path / "launched.py"
-    script.write_text(LAUNCHED.format(tiny_task=str(tiny_task)))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}", str(script)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
-    return subprocess.run([*command, *recipes], env=environment, cwd=tmp_path, capture_output=True, text=True,
-                          timeout=300)
+@pytest.fixture
+def start_two(start: Callable[..., BaseProcess]) -> Callable[..., list[BaseProcess]]:
+    """Starts two processes that join each other over gloo, as a launcher would."""
+
+    def run(code: str) -> list[BaseProcess]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+        joined = [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+        return [start(f"os.environ |= {environment}\n{code}", f"log{rank}") for rank, environment in enumerate(joined)]
+
+    return run
+
+
+def succeed(started: list[BaseProcess], tmp_path: Path) -> None:
+    for process in started:
+        process.join(120)
+        assert process.exitcode == 0, [path.read_text() for path in tmp_path.glob("log*")]
 
 
 @pytest.fixture
@@ -53,40 +100,127 @@ def without_dropout(tmp_path: Path, tiny_checkpoint: Path) -> dict[str, Any]:
     return {"name": "xuniter", "checkpoint": str(tiny_checkpoint), "config": config}
 
 
-def made(recipe: Callable[..., Recipe], model: dict[str, Any], runs: Path) -> dict[str, Recipe]:
-    return {name: recipe({"trainer": trainer, "start_from": "model", "model": model, "runs": str(runs)}, file=name)
-            for name, trainer in TRAINERS.items()}
+def same_weights(found: Run, expected: Run) -> None:
+    assert found.folder.name == expected.folder.name
+    assert found.record()["steps"] == expected.record()["steps"]
+    for language in ("en", "tr"):
+        assert found.read_predictions("test", language) == expected.read_predictions("test", language)
+    if found.model_dir.is_dir():
+        weights = load_file(expected.model_dir / "model.safetensors")
+        for key, value in load_file(found.model_dir / "model.safetensors").items():
+            torch.testing.assert_close(value, weights[key], rtol=1e-4, atol=2e-6, msg=lambda text, key=key: key + text)
 
 
 def test_two_processes_train_and_score_as_one(
-    recipe: Callable[..., Recipe], without_dropout: dict[str, Any], tiny_task: Path, tmp_path: Path
+    recipe: MakeRecipe, without_dropout: dict[str, Any], start_two: Callable[..., list[BaseProcess]], tmp_path: Path
 ) -> None:
-    two = made(recipe, without_dropout, tmp_path / "two")
-    ended = launch(tmp_path, tiny_task, [str(tmp_path / f"{name}.yaml") for name in two], count=2)
+    made = {name: recipe({"trainer": trainer, "start_from": "model", "model": without_dropout}, file=name)
+            for name, trainer in TRAINERS.items()}
+    succeed(start_two(RUN_ALL), tmp_path)
+    said = [(tmp_path / f"log{rank}").read_text() for rank in range(2)]
+    assert (said[0].count("training second_order"), said[1]) == (1, "")
+    for name, own in made.items():
+        (folder,) = own.runs.glob(f"{name}-*")
+        same_weights(Run(folder), harness.run(own.model_copy(update={"runs": tmp_path / "one"})))
+
+
+def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
+    recipe: MakeRecipe, without_dropout: dict[str, Any], start: Callable[..., BaseProcess],
+    start_two: Callable[..., list[BaseProcess]], tmp_path: Path
+) -> None:
+    """Also where a step's items do not divide evenly. Steps are so small that all of them start at the same weights."""
+    made = {}
+    for name, trainer in GRADIENTS.items():
+        trainer = trainer | {"clip_norm": 0, "learning_rate": 1e-12}
+        made[name] = recipe({"trainer": trainer, "start_from": "model", "model": without_dropout}, file=name)
+    succeed(start_two(NOTE_GRADIENTS + RUN_ALL), tmp_path)
+    made[name].runs.rename(tmp_path / "two")
+    start(NOTE_GRADIENTS + RUN_ALL).join(60)
+    for name, own in made.items():
+        expected = gradients_by_hand(own)
+        assert len(expected) == 2
+        for step, by_hand in enumerate(expected):
+            for process in ("alone", 0, 1):
+                found = torch.load(tmp_path / f"{name}-{step}-{process}.pt")
+                assert relative_difference(found, by_hand) < 1e-6, (name, step, process)
+
+
+def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
+    """Of each step: the mean over its items of a loss's gradient."""
+    task, trainer = harness.make_task(recipe), harness.make_trainer(recipe)
+    torch.manual_seed(recipe.seed)
+    model, tokenizer = harness.load_model(recipe, None)
+    torch.manual_seed(recipe.seed)
+    model.set_head(task.head, task.num_labels)
+    objective = trainer.objective(model.train(), task)
+    steps = trainer.steps(TrainingData(task, tokenizer, "en", tuple(recipe.auxiliary_languages), recipe.seed,
+                                       layout=task.region_layout(model.config)))
+    found, accumulation = [], trainer.settings.accumulation
+    for first in range(0, len(steps), accumulation):
+        items = range(first, min(first + accumulation, len(steps)))
+        objective.zero_grad()
+        for item in items:
+            (objective(**steps[item])["loss"] / len(items)).backward()
+        found.append({name: weight.grad.clone() for name, weight in objective.named_parameters()
+                      if weight.grad is not None})
+    return found
+
+
+def relative_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
+    """Of whole gradients, by their norms; a weight that is not there has none."""
+    zero = torch.zeros(())
+    off = [found.get(name, zero).double() - expected.get(name, zero) for name in found | expected]
+    squares = [sum(each.double().norm() ** 2 for each in gradient) for gradient in (off, expected.values())]
+    return (squares[0] / squares[1]).sqrt().item()
+
+
+@pytest.mark.parametrize("first", [2, 1])
+def test_a_run_is_resumed_by_another_number_of_processes(
+    first: int, recipe: MakeRecipe, without_dropout: dict[str, Any], start: Callable[..., BaseProcess],
+    start_two: Callable[..., list[BaseProcess]], tmp_path: Path
+) -> None:
+    changes = {"trainer": EPISODES | {"steps": 4, "save_every": 1}, "start_from": "model", "model": without_dropout}
+    made = recipe(changes)
+    third_step = {1: 5, 2: 3}[first]  # of two episodes
+    code = f"at_call(MetaObjective, 'forward', {third_step}, signal.SIGKILL)\nharness.run(load_recipe(recipe))"
+    for process in start_two(code) if first == 2 else [start(code)]:
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+    code = f"{NOTE_STEPS}harness.run(load_recipe(recipe))"
+    succeed([start(code, "log0")] if first == 2 else start_two(code), tmp_path)
+    said = (tmp_path / "log0").read_text().splitlines()
+    assert [line for line in said if line.startswith("step")] == ["step 2", "step 3"], said
+    (folder,) = made.runs.glob("recipe-*")
+    same_weights(Run(folder), harness.run(made.model_copy(update={"runs": tmp_path / "expected"})))
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_a_launcher_starts_a_run(
+    launcher: str, recipe: MakeRecipe, without_dropout: dict[str, Any], tiny_task: Path, tmp_path: Path
+) -> None:
+    made = recipe({"trainer": EPISODES, "start_from": "model", "model": without_dropout})
+    script = tmp_path / "launched.py"
+    script.write_text(LAUNCHED.format(tiny_task=str(tiny_task)))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+    ended = subprocess.run(
+        [sys.executable, "-m", *LAUNCHERS[launcher], str(script), str(tmp_path / "recipe.yaml")], env=environment,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.count("training second_order") == 1
-    for name, one in made(recipe, without_dropout, tmp_path / "one").items():
-        alone = harness.run(one)
-        (folder,) = (tmp_path / "two").glob(f"{name}-*")
-        together = Run(folder)
-        assert together.folder.name == alone.folder.name
-        assert alone.record()["steps"] == together.record()["steps"]
-        for language in ("en", "tr"):
-            assert together.read_predictions("test", language) == alone.read_predictions("test", language)
-        if name == "few_shot":
-            continue
-        expected = load_file(alone.model_dir / "model.safetensors")
-        for key, value in load_file(together.model_dir / "model.safetensors").items():
-            torch.testing.assert_close(value, expected[key], rtol=1e-4, atol=2e-6, msg=lambda text, key=key: key + text)
+    assert ended.stderr.count("training recipe") == 1
+    (folder,) = made.runs.glob("recipe-*")
+    same_weights(Run(folder), harness.run(made.model_copy(update={"runs": tmp_path / "one"})))
 
 
 def test_processes_that_cannot_share_a_step_are_told_so(
-    recipe: Callable[..., Recipe], tiny_task: Path, tmp_path: Path
+    recipe: MakeRecipe, start_two: Callable[..., list[BaseProcess]], tmp_path: Path
 ) -> None:
     recipe()
-    ended = launch(tmp_path, tiny_task, [str(tmp_path / "recipe.yaml")], count=2)
-    assert ended.returncode != 0
-    assert "trainer.accumulation: found 1 for 2 processes, expected at least 2" in ended.stderr
+    both = start_two("sys.argv = ['iglue', 'run', recipe]\ncli.main()")
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [2, 2]
+    sentence = "iglue: trainer.accumulation: found 1 for 2 processes, expected at least 2"
+    assert sentence in (tmp_path / "log0").read_text()
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])

@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from iglue_plugins.errors import UserError
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.validation import BestWeights
 from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
 
 Weights = dict[str, Tensor]
@@ -93,6 +95,22 @@ def test_the_newest_finished_checkpoint_is_found_by_number(tmp_path: Path) -> No
         if step < 1100:
             engine.mark_finished(tmp_path / f"checkpoint-{step}")
     assert engine.last_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
+
+
+def test_damaged_best_weights_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints" / "best"
+    best = BestWeights(torch.nn.Linear(2, 2), lambda: 1.0, 1, folder)
+    best.found = {"step": 1, "score": 1.0}
+    best._keep(1)
+    sentence = f"{folder}: found .*, expected the best weights so far; delete {tmp_path}/checkpoints and run again"
+    for file, act in (("step-1.safetensors", best.restore),
+                      ("validation.json", lambda: BestWeights(torch.nn.Linear(2, 2), lambda: 1.0, 1, folder))):
+        act()
+        whole = (folder / file).read_bytes()
+        (folder / file).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(UserError, match=sentence):
+            act()
+        (folder / file).write_bytes(whole)
 
 
 # What does not change the weights
