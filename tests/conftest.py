@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     import datasets
 
     datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def what_is_imported_is_no_garbage() -> None:
+    """transformers collects garbage in every training, and would look through all of torch each time."""
+    import transformers.trainer  # noqa: F401
+
+    import iglue_plugins.harness  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
 
 
 class Strict(BaseModel):

@@ -124,7 +124,7 @@ class MiniXGQA(MiniTask, XGQA):
 
     default_pairs = "caption"
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         return ("no", "yes", *(concept.names["en"] for concept in world.vocabulary().concepts))
 
