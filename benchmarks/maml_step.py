@@ -31,14 +31,11 @@ CONTENDERS = {  # name: needs this package
     "fine-tuning": None, "functional_call": None, "higher": "higher", "torchopt": "torchopt", "xvl_maml": None}
 
 
-def build(layers: int) -> tuple:
-    """A BatchLoss over a model, and two batches."""
-    import torch
+def random_task():
+    """A task without examples: a head of three labels."""
     from datasets import Dataset
 
-    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
     from iglue_plugins.tasks.xvnli import XVNLI
-    from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
 
     class RandomXVNLI(XVNLI):
         name = "random"
@@ -50,21 +47,34 @@ def build(layers: int) -> tuple:
         def fingerprint(self) -> str:
             return ""
 
-    def batch(seed: int) -> dict[str, torch.Tensor]:
-        draw = torch.Generator().manual_seed(seed)
-        return {
-            "input_ids": torch.randint(5, 250002, (EXAMPLES, TOKENS), generator=draw),
-            "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
-            "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
-            "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
-            "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
-            "labels": torch.randint(3, (EXAMPLES,), generator=draw),
-        }
+    return RandomXVNLI()
+
+
+def random_batch(seed: int, words: int = 250_002) -> dict:
+    import torch
+
+    draw = torch.Generator().manual_seed(seed)
+    return {
+        "input_ids": torch.randint(5, words, (EXAMPLES, TOKENS), generator=draw),
+        "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
+        "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
+        "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
+        "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
+        "labels": torch.randint(3, (EXAMPLES,), generator=draw),
+    }
+
+
+def build(layers: int) -> tuple:
+    """A BatchLoss over a model, and two batches."""
+    import torch
+
+    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+    from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
 
     torch.manual_seed(0)
     config = XUniterConfig(head="classifier", num_labels=3, num_hidden_layers=layers)
     model = XUniterForVisionAndLanguage(config).train()
-    return BatchLoss(model, RandomXVNLI(), ContrastiveSettings(pairs="all")), batch(1), batch(2)
+    return BatchLoss(model, random_task(), ContrastiveSettings(pairs="all")), random_batch(1), random_batch(2)
 
 
 def make_step(contender: str, losses, support: dict, query: dict, options: argparse.Namespace) -> Callable[[], None]:

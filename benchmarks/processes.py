@@ -7,8 +7,8 @@
 20 tokens and 37 regions, a contrastive inner loss and a task loss outside. One process takes all episodes of a step, two take
 two each, through the same engine as every run, optimiser included. Rounds of one and two processes alternate; steps a second
 are from the median of all steps but each round's first. 'CPU' are the seconds that the first process computes for a step, in
-which neither other programs nor waiting for the other process count. The difference is of the first step's gradient: of the element that
-is furthest off, as a share of the largest element, and of the whole, by norms.
+which neither other programs nor waiting for the other process count. The difference is of the first step's gradient: of the
+element that is furthest off, as a share of the largest element, and of the whole, by norms.
 """
 
 from __future__ import annotations
@@ -23,43 +23,22 @@ import sys
 import tempfile
 from pathlib import Path
 
-LAYERS, WIDTH, WORDS, TOKENS, REGIONS, EXAMPLES, EPISODES = 4, 256, 20_002, 20, 37, 8, 4
+LAYERS, WIDTH, WORDS, EPISODES = 4, 256, 20_002, 4
 
 
 def build(order: int) -> tuple:
     """A meta-objective and a function that gives the i-th episode."""
     import torch
-    from datasets import Dataset
+    from maml_step import random_batch, random_task
 
     from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
-    from iglue_plugins.tasks.xvnli import XVNLI
     from iglue_plugins.trainers.meta_objective import MetaObjective
     from iglue_plugins.trainers.objectives import BatchLoss
     from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
 
-    class RandomXVNLI(XVNLI):
-        name = "random"
-        regions = None
-
-        def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-            raise NotImplementedError
-
-        def fingerprint(self) -> str:
-            return ""
-
-    def batch(seed: int) -> dict[str, torch.Tensor]:
-        draw = torch.Generator().manual_seed(seed)
-        return {
-            "input_ids": torch.randint(5, WORDS, (EXAMPLES, TOKENS), generator=draw),
-            "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
-            "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
-            "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
-            "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
-            "labels": torch.randint(3, (EXAMPLES,), generator=draw),
-        }
-
     def episode(i: int) -> dict[str, list]:
-        return {"episodes": [{"language": "tr", "support": batch(2 * i), "query": batch(2 * i + 1)}]}
+        support, query = random_batch(2 * i, WORDS), random_batch(2 * i + 1, WORDS)
+        return {"episodes": [{"language": "tr", "support": support, "query": query}]}
 
     torch.manual_seed(0)
     model = XUniterForVisionAndLanguage(XUniterConfig(
@@ -68,7 +47,7 @@ def build(order: int) -> tuple:
     settings = XVLMAMLSettings(
         pairs="all", outer_loss="task", first_order=order == 1, inner_lr=1e-2, accumulation=EPISODES, clip_norm=0,
         precision="float32", log_every=1000, save_every=1000)
-    return MetaObjective(BatchLoss(model.train(), RandomXVNLI(), settings), settings), episode, settings
+    return MetaObjective(BatchLoss(model.train(), random_task(), settings), settings), episode, settings
 
 
 def work(options: argparse.Namespace) -> None:
@@ -115,8 +94,8 @@ def launch(order: int, count: int, steps: int, folder: Path) -> tuple[list[list[
     if count == 1:
         del environment["WORLD_SIZE"]
     command = [sys.executable, __file__, "--work", str(folder), "--order", str(order), "--steps", str(steps)]
-    started = [subprocess.Popen(command, env=environment | ({"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {}))
-               for rank in range(count)]
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)] if count > 1 else [{}]
+    started = [subprocess.Popen(command, env=environment | rank) for rank in ranks]
     if any([process.wait() for process in started]):
         raise SystemExit("a process failed")
     return json.loads((folder / "seconds").read_text()), torch.load(folder / "gradient.pt")
@@ -152,7 +131,8 @@ def main() -> None:
         medians = {count: [statistics.median(kind) for kind in zip(*found)] for count, found in seconds.items()}
         for count, (wall, cpu) in medians.items():
             element, norm = differences(gradients[count], gradients[1])
-            print(f"{order:5} {count:9} {1 / wall:8.2f} {medians[1][0] / wall:6.2f} {cpu:6.2f} {element:9.1e} {norm:9.1e}", flush=True)
+            print(f"{order:5} {count:9} {1 / wall:8.2f} {medians[1][0] / wall:6.2f} {cpu:6.2f} {element:9.1e} {norm:9.1e}",
+                  flush=True)
 
 
 if __name__ == "__main__":
