@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from iglue_plugins import registry
+from iglue_plugins import harness, registry
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.runs import Run
 from iglue_plugins.trainers.base import Trainer
@@ -71,6 +71,7 @@ def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.syspath_prepend(folder)
         importlib.import_module("tiny_task")
         yield folder
+    harness._task.cache_clear()
     del sys.modules["tiny_task"], registry.tasks._classes["tiny/xvnli"], registry.tasks._origins["tiny/xvnli"]
 
 
