@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -74,15 +74,26 @@ LAUNCHERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Here as in what is started, since sums of several threads are rounded otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def start_two(start: Callable[..., BaseProcess]) -> Callable[..., list[BaseProcess]]:
     """Starts two processes that join each other over gloo, as a launcher would."""
 
     def run(code: str) -> list[BaseProcess]:
         with socket.create_server(("127.0.0.1", 0)) as free:
-            common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+            common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2",
+                      "OMP_NUM_THREADS": "1"}
         joined = [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-        return [start(f"os.environ |= {environment}\n{code}", f"log{rank}") for rank, environment in enumerate(joined)]
+        return [start(f"import torch\ntorch.set_num_threads(1)\nos.environ |= {environment}\n{code}", f"log{rank}")
+                for rank, environment in enumerate(joined)]
 
     return run
 
