@@ -32,8 +32,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def what_is_imported_is_no_garbage() -> None:
     """transformers collects garbage in every training, and would look through all of torch each time."""
-    import transformers.trainer  # noqa: F401
-
     import iglue_plugins.harness  # noqa: F401
 
     gc.collect()
