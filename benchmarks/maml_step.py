@@ -169,7 +169,7 @@ def in_process(contender: str, order: int, inner_steps: int, storage: str, optio
                for_memory: bool) -> dict:
     command = [sys.executable, __file__, "--measure", contender, "--order", str(order), "--inner-steps",
                str(inner_steps), "--storage", storage, "--layers", str(options.layers), "--repeats",
-               str(1 if for_memory else options.repeats)]
+               str(0 if for_memory else options.repeats)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     if for_memory and not options.default_allocator:
         environment["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
@@ -178,27 +178,28 @@ def in_process(contender: str, order: int, inner_steps: int, storage: str, optio
 
 
 def compare(rows: list[tuple[str, int, int, str]], options: argparse.Namespace) -> None:
-    """A table of (contender, order, inner steps, storage): medians of seconds over rounds, peaks, and ratios to the first."""
+    """A table of (contender, order, inner steps, storage): medians of seconds over rounds, peaks, ratios to the first."""
     seconds: dict[tuple, list[float]] = {row: [] for row in rows}
-    gib = {row: in_process(*row, options, for_memory=True)["gib"] for row in rows}
-    norms = {}
+    for_memory = {row: in_process(*row, options, for_memory=True) for row in rows}
     for number in range(options.rounds):
         for row in rows:
-            found = in_process(*row, options, for_memory=False)
-            seconds[row] += found["seconds"]
-            norms[row] = found["norm"]
-            print(f"round {number + 1}: {row} {[round(second, 2) for second in found['seconds']]}", file=sys.stderr)
-    medians = {row: statistics.median(found) for row, found in seconds.items()}
-    print(f"{'':16} {'order':>5} {'steps':>5} {'stored':>10} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6} {'gradient':>10}")
+            found = in_process(*row, options, for_memory=False)["seconds"]
+            seconds[row] += found
+            print(f"round {number + 1}: {row} {[round(second, 2) for second in found]}", file=sys.stderr)
+    medians = {row: statistics.median(found or [float("nan")]) for row, found in seconds.items()}
+    print(f"{'':16} {'order':>5} {'steps':>5} {'stored':>10} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6} "
+          f"{'gradient':>10}")
     for row in rows:
         contender, order, inner_steps, storage = row
+        gib = for_memory[row]["gib"]
         print(f"{contender:16} {order:5} {inner_steps:5} {storage:>10} {medians[row]:8.2f} "
-              f"{medians[row] / medians[rows[0]]:6.2f} {gib[row]:6.2f} {gib[row] / gib[rows[0]]:6.2f} {norms[row]:10.6f}")
+              f"{medians[row] / medians[rows[0]]:6.2f} {gib:6.2f} {gib / for_memory[rows[0]]['gib']:6.2f} "
+              f"{for_memory[row]['norm']:10.6f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="0: peaks alone")
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of a process")
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--steps", type=int, nargs="*", help="inner steps, for a table of the meta-step alone")
@@ -213,7 +214,8 @@ def main() -> None:
     rows = [("fine-tuning", 1, 0, "")] if "fine-tuning" in options.only else []
     if options.steps:
         rows += [("xvl_maml", 1, steps, "graphs") for steps in options.steps]
-        rows += [("xvl_maml", 2, steps, storage) for storage in ("graphs", "parameters", "start") for steps in options.steps]
+        rows += [("xvl_maml", 2, steps, storage)
+                 for storage in ("graphs", "parameters", "start") for steps in options.steps]
     else:
         for contender in options.only[1:] if rows else options.only:
             package = CONTENDERS[contender]
