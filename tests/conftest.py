@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -36,6 +36,15 @@ def what_is_imported_is_no_garbage() -> None:
 
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads cost tiny models more than they bring, and sums of several are rounded otherwise."""
+    from iglue_plugins.data.regions import one_thread
+
+    with one_thread():
+        yield
 
 
 class Strict(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -28,14 +28,6 @@ ATTENTION = "batch_loss.model.encoder.layers.0.query_key_value.weight"
 WORDS = "batch_loss.model.encoder.text_embeddings.word_embeddings.weight"
 Grads = dict[str, Tensor | None]
 MakeMeta = Callable[..., MetaObjective]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
