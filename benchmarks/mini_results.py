@@ -1,4 +1,4 @@
-"""Every recipe of a folder with five seeds: writes docs/results/<folder>.md and .png.
+"""Every recipe of a folder with several seeds: writes docs/results/<folder>.md and .png.
 
     python benchmarks/mini_results.py mini/xvnli mini/marvl --jobs 2
     python benchmarks/mini_results.py ablations/xvl_maml ablations/test_time --against no_inner_step --jobs 2
@@ -9,6 +9,8 @@ A row says how far it is from the English baseline and how far from another row,
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from iglue_plugins import comparing
@@ -19,15 +21,13 @@ from iglue_plugins.reporting.plots import bar_chart
 from iglue_plugins.reporting.wording import difference_text, interval_text, mean_text, notes, std_text, title
 
 ROOT = Path(__file__).parents[1]
-SEEDS = range(5)
 MOST_BARS = 12  # a language, that can be told apart
 
 
-def rows(folder: str, runs: Path, jobs: int) -> list[tuple[str, list[Path]]]:
-    paths = comparing.expanded([ROOT / "recipes" / folder])
-    recipes = [load_recipe(path, [f"seed={seed}", f"runs={runs}"]) for path in paths for seed in SEEDS]
-    folders = run_all(recipes, Launch(jobs=jobs))
-    return [(path.stem, folders[i * len(SEEDS) : (i + 1) * len(SEEDS)]) for i, path in enumerate(paths)]
+def rows(paths: Sequence[Path], seeds: int, runs: Path, launch: Launch) -> list[tuple[str, list[Path]]]:
+    recipes = [load_recipe(path, [f"seed={seed}", f"runs={runs}"]) for path in paths for seed in range(seeds)]
+    folders = run_all(recipes, launch)
+    return [(path.stem, folders[i * seeds : (i + 1) * seeds]) for i, path in enumerate(paths)]
 
 
 def against(labelled: list[tuple[str, list[Path]]], first: str) -> Comparison:
@@ -53,11 +53,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", help="below recipes/")
     parser.add_argument("--against", default="xvl_maml", help="the second row that all are compared with")
+    parser.add_argument("--without", nargs="*", default=[], help="recipes to leave out, as patterns of their names")
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--jobs", type=int, default=1)
     arguments = parser.parse_args()
     for folder in arguments.folders:
-        labelled, name = rows(folder, arguments.runs, arguments.jobs), folder.removeprefix("mini/").replace("/", "_")
+        name = folder.removeprefix("mini/").replace("/", "_")
+        paths = [path for path in comparing.expanded([ROOT / "recipes" / folder])
+                 if not any(fnmatch(path.stem, pattern) for pattern in arguments.without)]
+        labelled = rows(paths, arguments.seeds, arguments.runs, Launch(jobs=arguments.jobs))
         comparison = against(labelled, "finetune")
         lines = [f"# {title(comparison)}", "", *table(comparison, against(labelled, arguments.against)), ""]
         if len(comparison.rows) <= MOST_BARS:

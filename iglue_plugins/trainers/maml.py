@@ -157,9 +157,9 @@ def _through(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
 
 
 def add(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor | None:
-    """one + factor * other, where None is zero."""
-    if other is None:
-        return one
+    """one + factor * other, where None is zero; what nothing is added to is not copied."""
+    if other is None or (one is None and factor == 1):
+        return one if other is None else other
     return other * factor if one is None else torch.add(one, other, alpha=factor)
 
 

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
 from iglue_plugins.errors import UserError
-from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, with_gradient
+from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, add, with_gradient
 
 STORAGES = ("graphs", "parameters", "start")
 RATES = [0.3, 0.1, 0.2]
@@ -156,6 +156,15 @@ def test_the_outer_loss_may_leave_out_what_the_inner_one_adapts() -> None:
     assert loop.adapt(start) == {"x": 0.5, "y": 2.0}
     gradient, _ = loop.pull_back({"x": None, "y": torch.tensor(1.0)})
     assert (gradient["x"], gradient["y"]) == (-0.5, 1.0)
+
+
+def test_a_gradient_that_nothing_is_added_to_is_not_copied() -> None:
+    gradient = torch.ones(3)
+    assert add(None, gradient) is gradient
+    assert add(gradient, None, -2) is gradient
+    assert add(None, None) is None
+    assert add(None, gradient, -2).tolist() == [-2] * 3
+    assert add(gradient, gradient, -0.5).tolist() == [0.5] * 3
 
 
 # Attention
