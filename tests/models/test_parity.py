@@ -1,4 +1,7 @@
-"""Agreement with the reference implementation on tiny models: weights, inputs, outputs and gradients of VOLTA."""
+"""Agreement with the reference implementation on tiny models: weights, inputs, outputs and gradients of VOLTA.
+
+The models beside this file (parity/README.md) are always there; larger ones in a shared folder are read where it is.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +16,23 @@ from torch.nn import functional as F
 from iglue_plugins.models import UniterForVisionAndLanguage
 from iglue_plugins.models.volta import NO_HEAD, from_volta
 
-PARITY = Path(__file__).parents[2].parent / "shared" / "parity"
+SHIPPED = Path(__file__).parent / "parity"
+SHARED = Path(__file__).parents[2].parent / "shared" / "parity"
 MODELS = ("xuniter", "uc2", "muniter")
+HEADS = {"TASK19": "classifier", "TASK15": "answers", "TASK12": "paired", "TASK8": "matching"}
 INPUTS = ("input_ids", "attention_mask", "region_features", "region_locations", "region_mask")
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 
-pytestmark = pytest.mark.skipif(not PARITY.is_dir(), reason=f"no reference weights and outputs in {PARITY}")
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no reference weights and outputs in {SHARED}")
+REFERENCES = [
+    *(pytest.param(SHIPPED / model, id=f"shipped-{model}") for model in MODELS),
+    *(pytest.param(SHARED / model, id=f"shared-{model}", marks=needs_shared) for model in MODELS),
+]
 
 
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=REFERENCES)
 def reference(request: pytest.FixtureRequest) -> Path:
-    return PARITY / request.param
+    return request.param
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +57,10 @@ def test_encoder_outputs(reference: Path, expected: dict[str, Tensor]) -> None:
     assert ("region_pooled" in expected) == (model.config.fusion == "mul")
 
 
-@pytest.mark.parametrize(
-    ("task", "kind"), [("TASK19", "classifier"), ("TASK15", "answers"), ("TASK12", "paired"), ("TASK8", "matching")]
-)
-def test_logits(reference: Path, expected: dict[str, Tensor], task: str, kind: str) -> None:
+@pytest.mark.parametrize("task", HEADS)
+def test_logits(reference: Path, expected: dict[str, Tensor], task: str) -> None:
     model = read(reference, task)
-    assert model.config.head == kind
+    assert model.config.head == HEADS[task]
     logits = model(**{name: expected[name] for name in INPUTS})
     torch.testing.assert_close(logits, expected[f"logits.{task}"], **TOLERANCE)
 
