@@ -32,16 +32,17 @@ from torch import nn
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from iglue_plugins import harness, processes
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.conversion import convert
 from iglue_plugins.data.stores import MappedRegions
 from iglue_plugins.evaluation.predict import match_all, on_device
 from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.runs import runner
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI
 from iglue_plugins.trainers.finetune import Finetune
+from iglue_plugins.utils import distributed
 
 XVNLI_EXAMPLES, RETRIEVAL_PAIRS = 541_000, 4_000_000  # an epoch; 2,000 captions with 2,000 images
 STORED, FIRST_WORD = 512, 5
@@ -176,7 +177,7 @@ def training(bench: Bench, store: MappedRegions, options: argparse.Namespace, pe
         if name != "step":
             objective.compile()
         bench.report(name, options.batch / bench.time(step), "examples", XVNLI_EXAMPLES, operations, peak)
-    if bench.device.type == processes.join().device.type:  # the engine chooses for itself
+    if bench.device.type == distributed.init_distributed().device.type:  # the engine chooses for itself
         rate = by_the_trainer(ClockedXVNLI(store, 8 * options.batch, options.words), options, folder)
         bench.report("finetune", rate, "examples", XVNLI_EXAMPLES, operations, peak)
 
@@ -215,7 +216,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device: found no GPU, expected one, or --device cpu with smaller sizes")
-    harness.quiet_libraries()
+    runner.quiet_libraries()
     bench = Bench(options.device, options.seconds, options.peak_tflops)
     device = f"CPU, {torch.get_num_threads()} thread(s)"
     if options.device.type == "cuda":

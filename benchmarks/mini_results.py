@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from iglue_plugins import comparing
-from iglue_plugins.launching import Launch, run_all
+from iglue_plugins.experiments import compare
+from iglue_plugins.experiments.launcher import Launch, run_all
 from iglue_plugins.recipes import load_recipe
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
 from iglue_plugins.reporting.plots import bar_chart
@@ -60,7 +60,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for folder in arguments.folders:
         name = folder.removeprefix("mini/").replace("/", "_")
-        paths = [path for path in comparing.expanded([ROOT / "recipes" / folder])
+        paths = [path for path in compare.expanded([ROOT / "recipes" / folder])
                  if not any(fnmatch(path.stem, pattern) for pattern in arguments.without)]
         labelled = rows(paths, arguments.seeds, arguments.runs, Launch(jobs=arguments.jobs))
         comparison = against(labelled, "finetune")

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins import harness, processes
 from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.utils import distributed
 
 
 def evaluate(
@@ -46,11 +47,11 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--languages", default="en", help="comma-separated")
     options = parser.parse_args()
-    harness.quiet_libraries()
-    device, run = processes.join().device, Run(options.run)
+    runner.quiet_libraries()
+    device, run = distributed.init_distributed().device, Run(options.run)
     recipe = load_recipe(run.recipe_path)
-    task = harness.make_task(recipe)
-    model, tokenizer = harness.load_model(recipe, run.model_dir)
+    task = runner.make_task(recipe)
+    model, tokenizer = runner.load_model(recipe, run.model_dir)
     models = [copy.deepcopy(model).to(device, dtype) for dtype in (torch.float32, torch.bfloat16)]
     print(f"{recipe.task.name}, {options.split} split, {device.type}")
     print("language examples  logits' deviation  difference largest  mean    equal    float32 bfloat16  points")

@@ -56,11 +56,11 @@ def work(options: argparse.Namespace) -> None:
 
     import torch
 
-    from iglue_plugins import processes
     from iglue_plugins.data.episodes import Steps
     from iglue_plugins.trainers import engine
+    from iglue_plugins.utils import distributed
 
-    processes.join()
+    distributed.init_distributed()
     objective, episode, settings = build(options.order)
     began, seconds = [], []
     begin = engine.Progress.on_step_begin
@@ -70,7 +70,7 @@ def work(options: argparse.Namespace) -> None:
         begin(self, args, state, control, **kwargs)
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        if state.global_step == 0 and processes.is_main():
+        if state.global_step == 0 and distributed.is_main_process():
             gradient = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
             torch.save(gradient, options.work / "gradient.pt")
 
@@ -80,7 +80,7 @@ def work(options: argparse.Namespace) -> None:
     engine.Progress.on_step_begin = on_step_begin
     engine.Progress.on_pre_optimizer_step, engine.Progress.on_step_end = on_pre_optimizer_step, on_step_end
     engine.train(objective, Steps(episode, options.steps * EPISODES), settings, seed=0, folder=options.work)
-    if processes.is_main():
+    if distributed.is_main_process():
         (options.work / "seconds").write_text(json.dumps(seconds[1:]))
 
 

@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 try:
     __version__ = importlib.metadata.version("iglue_plugins")

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 C = TypeVar("C", bound=type)
 
@@ -55,7 +55,7 @@ class Registry:
         if name in self.broken:
             raise UserError(f"the {self.kind} '{name}' cannot be used: {self.broken[name]}")
         if name not in self._classes:
-            raise UserError(f"found '{name}', expected the name of a {self.kind}{nearest(name, self.names())}")
+            raise UserError(f"found '{name}', expected the name of a {self.kind}{did_you_mean(name, self.names())}")
         return self._classes[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -32,18 +32,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def what_is_imported_is_no_garbage() -> None:
     """transformers collects garbage in every training, and would look through all of torch each time."""
-    import iglue_plugins.harness  # noqa: F401
+    import iglue_plugins.runs.runner  # noqa: F401
 
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
+def single_thread() -> Iterator[None]:
     """Threads cost tiny models more than they bring, and sums of several are rounded otherwise."""
-    from iglue_plugins.data.regions import one_thread
+    from iglue_plugins.utils.threads import single_thread
 
-    with one_thread():
+    with single_thread():
         yield
 
 
@@ -64,7 +64,7 @@ class NliTask:
     trainer_defaults = {"finetune": {"lr": 2e-5, "epochs": 10}, "meta": {"optimiser": {"weight_decay": 0.1}}}
 
     class Settings(Strict):
-        incidental: ClassVar[frozenset[str]] = frozenset({"data_root"})
+        fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"data_root"})
 
         pairs: Literal["aligned", "all"] = "aligned"
         data_root: str | None = None

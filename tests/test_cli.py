@@ -221,12 +221,12 @@ def test_bad_arguments_end_with_one_sentence_that_names_them(
 def test_an_interrupt_says_that_the_same_command_resumes(
     iglue: Callable[..., Ended], write_recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from iglue_plugins import harness
+    from iglue_plugins.runs import runner
 
     def interrupted(recipe: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(harness, "run", interrupted)
+    monkeypatch.setattr(runner, "run", interrupted)
     ended = iglue("run", write_recipe())
     assert (ended.code, ended.err) == (130, "iglue: interrupted; the same command resumes\n")
 
@@ -251,5 +251,5 @@ cli.main()
     if Path("/dev/full").exists():
         with open("/dev/full", "w") as full:
             ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, **options)
-        assert (ended.returncode, ended.stderr) == (2, "iglue: the output: cannot be written (No space left on device), "
-                                                       "expected a folder to write in, with room for it\n")
+        assert (ended.returncode, ended.stderr) == (2, "iglue: the output: cannot be written (No space left on device); "
+                                                       "choose a folder that can be written to and has room\n")

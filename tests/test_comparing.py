@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins import comparing, harness, launching
-from iglue_plugins.errors import UserError
-from iglue_plugins.launching import Launch
+from iglue_plugins.experiments import compare, launcher
+from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
 
 Write = Callable[..., Path]
 TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_rate": 1e-2}
@@ -23,8 +24,8 @@ TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_
 
 
 def test_seeds() -> None:
-    assert comparing.parse_seeds("3") == [3]
-    assert comparing.parse_seeds("2,0, 1") == [2, 0, 1]
+    assert compare.parse_seeds("3") == [3]
+    assert compare.parse_seeds("2,0, 1") == [2, 0, 1]
 
 
 @pytest.mark.parametrize(
@@ -32,12 +33,12 @@ def test_seeds() -> None:
                            ("1.5", "whole numbers"), ("0,1,0", "each seed once")])  # fmt: skip
 def test_seeds_that_cannot_be_read(text: str, expected: str) -> None:
     with pytest.raises(UserError, match=f"^--seeds: found '{text}', expected {expected}"):
-        comparing.parse_seeds(text)
+        compare.parse_seeds(text)
 
 
 def test_a_negative_seed_is_named(write: Write, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="override 'seed=-1': seed: found -1, expected greater than or equal to 0"):
-        comparing.compare([write("a")], [-1], "dev", Launch(), [], tmp_path)
+        compare.compare([write("a")], [-1], "dev", Launch(), [], tmp_path)
 
 
 # The comparison
@@ -48,7 +49,7 @@ def test_a_comparison_runs_its_rows_and_is_printed_and_written(
 ) -> None:
     rows = [write("plain"), write("faster")]
     output = tmp_path / "deep" / "comparison"
-    comparing.compare(rows, [0, 1], "dev", Launch(), ["trainer.steps=3"], output)
+    compare.compare(rows, [0, 1], "dev", Launch(), ["trainer.steps=3"], output)
     assert sorted(path.name for path in output.iterdir()) == [
         f"comparison.{suffix}" for suffix in ("csv", "json", "md", "png", "tex")]
     assert all(str(path) in capsys.readouterr().out for path in [output / "comparison.csv"])
@@ -65,26 +66,26 @@ def test_a_comparison_runs_its_rows_and_is_printed_and_written(
 
 
 def test_a_finished_run_can_be_a_row(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = harness.run(load_recipe(write("plain")))
+    run = runner.run(load_recipe(write("plain")))
     other = write("other", trainer=TRAINER | {"learning_rate": 1e-3})
-    comparing.compare([run.folder, other], [0], "dev", Launch(), [], tmp_path / "one")
+    compare.compare([run.folder, other], [0], "dev", Launch(), [], tmp_path / "one")
     written = json.loads((tmp_path / "one" / "comparison.json").read_text())
     assert [row["label"] for row in written["rows"]] == ["plain", "other"]
 
-    monkeypatch.setattr(launching, "_run", None)  # nothing is left to be run
+    monkeypatch.setattr(launcher, "_run", None)  # nothing is left to be run
     (_, other_run) = sorted((tmp_path / "runs").iterdir(), key=lambda folder: folder != run.folder)
-    comparing.compare([run.folder, other_run], [0], "dev", Launch(jobs=2), [], tmp_path / "two")
+    compare.compare([run.folder, other_run], [0], "dev", Launch(jobs=2), [], tmp_path / "two")
     assert json.loads((tmp_path / "two" / "comparison.json").read_text())["rows"] == written["rows"]
 
 
 def test_what_cannot_be_compared_is_refused_before_anything_runs(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "_run", None)
+    monkeypatch.setattr(launcher, "_run", None)
 
     def refused(rows: list[Path], message: str, split: str = "dev", overrides: tuple[str, ...] = ()) -> None:
         with pytest.raises(UserError, match=message):
-            comparing.compare(rows, [0], split, Launch(), overrides, tmp_path / "comparison")
+            compare.compare(rows, [0], split, Launch(), overrides, tmp_path / "comparison")
 
     plain = write("plain")
     refused([plain, plain], "plain.yaml: found the name 'plain' of an earlier row, expected another")
@@ -97,5 +98,5 @@ def test_a_folder_of_recipes_is_a_row_for_each_with_the_baseline_first(write: Wr
     for name in ("auxiliary", "finetune", "xvl_maml"):
         write(name)
     alone = write("zero")
-    assert [path.stem for path in comparing.expanded([tmp_path, alone])] == [
+    assert [path.stem for path in compare.expanded([tmp_path, alone])] == [
         "finetune", "auxiliary", "xvl_maml", "zero", "zero"]

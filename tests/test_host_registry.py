@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 import iglue_plugins
-from iglue_plugins import harness
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.models import XUniterForVisionAndLanguage
 from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 
 LANGUAGES = ["en", "tr", "sw"]
 SETTINGS = {"steps": 3, "support_size": 8, "query_size": 8, "learning_rate": 1e-2, "inner_lr": 0.1}
@@ -97,7 +97,7 @@ def own_run(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         "runs": str(folder / "runs"),
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
-    return harness.run(load_recipe(folder / "recipe.yaml"))
+    return runner.run(load_recipe(folder / "recipe.yaml"))
 
 
 @pytest.mark.parametrize("style", ["decorators", "mappings"])

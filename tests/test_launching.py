@@ -16,11 +16,13 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins import harness, launching
-from iglue_plugins.errors import UserError
-from iglue_plugins.launching import Launch
+from iglue_plugins.experiments import launcher
+from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes import Recipe, RecipeError, load_recipe
-from iglue_plugins.runs import Run, content_hash
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import content_hash
 
 Write = Callable[..., Path]
 TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_rate": 1e-2}
@@ -30,20 +32,20 @@ TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_
 
 
 def in_stages(recipes: list[Recipe]) -> list[list[tuple[str, int]]]:
-    return [[(recipe.name, recipe.seed) for recipe in stage] for stage in launching.stages(recipes)]
+    return [[(recipe.name, recipe.seed) for recipe in stage] for stage in launcher.stages(recipes)]
 
 
 def test_recipes_that_start_from_nothing_are_one_stage(write: Write) -> None:
     recipes = [load_recipe(write(name)) for name in ("b", "a")]
-    assert launching.stages(recipes) == [recipes]
-    assert launching.stages([]) == [[]]
+    assert launcher.stages(recipes) == [recipes]
+    assert launcher.stages([]) == [[]]
 
 
 def test_a_shared_baseline_comes_first_and_once_for_each_seed(write: Write) -> None:
     paths = [write("finetune", trainer="finetune"), write("xvl_maml", trainer="xvl_maml", start_from="finetune"),
              write("control", start_from="finetune")]
     recipes = [load_recipe(path, [f"seed={seed}"]) for path in paths for seed in (0, 1)]
-    before, rows = launching.stages(recipes)
+    before, rows = launcher.stages(recipes)
     assert rows == recipes
     assert [(recipe.trainer.name, recipe.seed) for recipe in before] == [("finetune", 0), ("finetune", 1)]
 
@@ -51,8 +53,8 @@ def test_a_shared_baseline_comes_first_and_once_for_each_seed(write: Write) -> N
 def test_auxiliary_languages_make_no_second_baseline_but_where_it_trains_on_them(write: Write) -> None:
     row = write("row", start_from="finetune")
     recipes = [load_recipe(row, [f"auxiliary_languages=[{language}]"]) for language in ("tr", "ru")]
-    assert [len(stage) for stage in launching.stages(recipes)] == [1, 2]
-    assert launching.same_run(recipes[0]) != launching.same_run(recipes[1])
+    assert [len(stage) for stage in launcher.stages(recipes)] == [1, 2]
+    assert launcher.same_run(recipes[0]) != launcher.same_run(recipes[1])
 
 
 def test_a_chain_is_run_from_its_beginning(write: Write) -> None:
@@ -71,10 +73,10 @@ def run_all_of(
     monkeypatch: pytest.MonkeyPatch, run: Callable[[Any], Any], inputs: list[Any], launch: Launch = Launch(jobs=2)
 ) -> list[Any]:
     """`run_all` with anything in the place of recipes, and another function that runs one."""
-    monkeypatch.setattr(launching, "_run", run)
-    monkeypatch.setattr(launching, "_finished", lambda recipe: None)
-    monkeypatch.setattr(launching, "stages", lambda recipes: [recipes])
-    return launching.run_all(inputs, launch)
+    monkeypatch.setattr(launcher, "_run", run)
+    monkeypatch.setattr(launcher, "_finished", lambda recipe: None)
+    monkeypatch.setattr(launcher, "stages", lambda recipes: [recipes])
+    return launcher.run_all(inputs, launch)
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -85,7 +87,7 @@ def test_results_come_in_the_order_of_the_recipes(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_error_of_a_run_comes_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none: found nothing, expected a checkpoint file or folder"):
+    with pytest.raises(UserError, match="none: does not exist; name a checkpoint"):
         run_all_of(monkeypatch, content_hash, [tmp_path / "none", tmp_path / "none either"])
 
 
@@ -109,11 +111,11 @@ def test_two_processes_train_what_one_does(write: Write, tmp_path: Path) -> None
     changed = {"trainer": TRAINER | {"learning_rate": 3e-3}, "start_from": "first.yaml"}
     paths = [write("a", **changed), write("b", **changed | {"auxiliary_languages": ["de"]})]
     english = "evaluation.languages=[en]"
-    together = launching.run_all([load_recipe(path, [english]) for path in paths], Launch(jobs=2))
+    together = launcher.run_all([load_recipe(path, [english]) for path in paths], Launch(jobs=2))
     folders = sorted(folder.name.rpartition("-")[0] for folder in (tmp_path / "runs").iterdir())
     assert folders == ["a", "b", "first"]
     for path, folder in zip(paths, together):
-        run = harness.run(load_recipe(path, [english, f"runs={tmp_path / 'alone'}"]))
+        run = runner.run(load_recipe(path, [english, f"runs={tmp_path / 'alone'}"]))
         assert run.folder.name == folder.name
         assert (run.model_dir / "model.safetensors").read_bytes() == (folder / "model/model.safetensors").read_bytes()
         assert run.record()["scores"] == Run(folder).record()["scores"]

@@ -8,8 +8,8 @@ import pytest
 
 import iglue_plugins
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError
 from iglue_plugins.registry import Registry
+from iglue_plugins.utils.errors import UserError
 
 GROUP = "iglue_plugins_test.trainers"
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins import runs
-from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run, content_hash, fingerprint, write_json_atomic, write_jsonl_atomic
+from iglue_plugins.runs import fingerprint as fingerprint_module
+from iglue_plugins.runs.fingerprint import fingerprint
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import content_hash, write_json_atomic, write_jsonl_atomic
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_auxiliary_languages_count_where_they_are_trained_on(path: Path) -> None
 
 def test_earlier_stage_data_and_format_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     different = {print_of(path), print_of(path, previous="abc"), print_of(path, data="e")}
-    monkeypatch.setattr(runs, "WEIGHTS_FORMAT", "0.0")
+    monkeypatch.setattr(fingerprint_module, "WEIGHTS_FORMAT", "0.0")
     assert len(different | {print_of(path)}) == 4
 
 
@@ -91,7 +93,7 @@ def test_open_prefers_its_own_name(tmp_path: Path) -> None:
 
 def test_nothing_is_locked_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file in the way")
-    with pytest.raises(UserError, match="runs/x-ab: cannot be written .File exists., expected a folder"):
+    with pytest.raises(UserError, match="runs/x-ab: cannot be written .File exists."):
         with Run.open(tmp_path / "runs", "x", "ab").lock():
             pass
 
@@ -107,32 +109,32 @@ def test_record_comes_back_with_its_format(tmp_path: Path) -> None:
 
 def test_a_draft_is_no_finished_run_and_goes_when_the_record_is_written(tmp_path: Path) -> None:
     run = Run(tmp_path)
-    assert run.known() is None
-    run.write_draft({"name": "x", "scores": {}})
-    assert run.known() == {"name": "x", "scores": {}, "format": 1}
+    assert run.latest_record() is None
+    run.write_partial_record({"name": "x", "scores": {}})
+    assert run.latest_record() == {"name": "x", "scores": {}, "format": 1}
     assert not run.is_finished
     run.write_record({"name": "x"})
-    assert run.known() == run.record() == {"name": "x", "format": 1}
+    assert run.latest_record() == run.record() == {"name": "x", "format": 1}
     assert list(tmp_path.iterdir()) == [run.record_path]
 
 
 def test_a_draft_of_a_finished_run_is_newer_than_its_record(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.write_record({"scores": {"en": 1}})
-    run.write_draft({"scores": {"en": 1, "tr": 2}})
-    run.sweep()
-    assert run.known()["scores"] == {"en": 1, "tr": 2}
+    run.write_partial_record({"scores": {"en": 1, "tr": 2}})
+    run.remove_stale_files()
+    assert run.latest_record()["scores"] == {"en": 1, "tr": 2}
 
 
 def test_sweep_removes_what_a_killed_process_left(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.write_record({"scores": {}})
-    run.write_draft({"scores": {}})
+    run.write_partial_record({"scores": {}})
     run.model_dir.mkdir()
-    for left in (run.checkpoints_dir / "checkpoint-2", run.predictions_dir("test")):
+    for left in (run.checkpoints_dir / "checkpoint-2", run.predictions_path("test", "en").parent):
         left.mkdir(parents=True)
         (left / ".en.jsonl.0123.tmp").touch()
-    run.sweep()
+    run.remove_stale_files()
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["model", "predictions", "record.json", "test"]
 
 
@@ -140,7 +142,7 @@ def test_sweep_removes_what_a_killed_process_left(tmp_path: Path) -> None:
 def test_damaged_or_foreign_record(tmp_path: Path, text: str) -> None:
     run = Run(tmp_path)
     run.record_path.write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match="record.json: found .*, expected .*; delete it and run again"):
+    with pytest.raises(UserError, match="record.json: .*; delete it and run again"):
         run.record()
 
 
@@ -163,7 +165,7 @@ def test_damaged_predictions(tmp_path: Path, text: str, message: str) -> None:
     run.predictions_path("test", "ru").write_text(text)
     with pytest.raises(UserError, match=f"ru.jsonl: {message}"):
         run.read_predictions("test", "ru")
-    with pytest.raises(UserError, match="ar.jsonl: found .*No such file"):
+    with pytest.raises(UserError, match="ar.jsonl: .*No such file"):
         run.read_predictions("test", "ar")
 
 
@@ -191,7 +193,7 @@ def test_written_files_have_the_usual_permissions(tmp_path: Path) -> None:
 
 HOLD = """
 import sys, time
-from iglue_plugins.runs import Run
+from iglue_plugins.runs.folder import Run
 with Run(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)
@@ -234,5 +236,5 @@ def test_content_hash_of_a_folder(tmp_path: Path) -> None:
 def test_content_hash_of_a_file_and_of_nothing(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     assert content_hash(tmp_path / "empty") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    with pytest.raises(UserError, match="none: found nothing, expected a checkpoint file or folder"):
+    with pytest.raises(UserError, match="none: does not exist; name a checkpoint"):
         content_hash(tmp_path / "none")

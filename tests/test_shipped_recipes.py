@@ -11,12 +11,13 @@ import yaml
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from iglue_plugins import harness, registry
+from iglue_plugins import registry
 from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
 from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,7 @@ def test_a_recipe_resolves(path: str) -> None:
 def test_a_recipes_settings_suit_its_task(path: str) -> None:
     recipe = load_recipe(path)
     config = XUniterConfig(**load_recipe("recipes/mini/pretrain.yaml").model.settings["config"])
-    task, trainer, model = harness.make_task(recipe), harness.make_trainer(recipe), XUniterForVisionAndLanguage(config)
+    task, trainer, model = runner.make_task(recipe), runner.make_trainer(recipe), XUniterForVisionAndLanguage(config)
     if not isinstance(trainer, Trainer):  # it adapts without training
         trainer.check(task, recipe.evaluation.languages[1])
         return
@@ -81,8 +82,8 @@ def test_the_trainer_is_all_that_xvl_maml_changes(task: str) -> None:
 def test_controls_see_as_many_labels_a_step_as_the_method(task: str) -> None:
     def steps_and_labels(name: str) -> tuple[int, int]:
         recipe = load_recipe(ROOT / "recipes/mini" / task / f"{name}.yaml")
-        trainer = harness.make_trainer(recipe)
-        return trainer.settings.steps, trainer.labels_per_step(harness.make_task(recipe), languages=1)
+        trainer = runner.make_trainer(recipe)
+        return trainer.settings.steps, trainer.labels_per_step(runner.make_task(recipe), languages=1)
 
     expected = steps_and_labels("xvl_maml")
     for control in ("auxiliary_finetune", "contrastive", "finetune_longer", "x_maml", "xvl_maml_inner_lr_0"):
@@ -137,9 +138,9 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     episodes = {"steps": 3, "support_size": 4, "query_size": 4, "learning_rate": 1e-3}
     monkeypatch.setattr(MiniXVNLI, "trainer_defaults", {
         "finetune": batches, "auxiliary_finetune": batches, "xvl_maml": episodes})
-    harness._task.cache_clear()
+    runner._task.cache_clear()
     yield
-    harness._task.cache_clear()
+    runner._task.cache_clear()
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def run(tiny: None, tmp_path: Path, tiny_checkpoint: Path) -> Callable[..., Run]
     """Runs mini/xvnli's recipe with a tiny model."""
 
     def run(name: str) -> Run:
-        return harness.run(load_recipe(f"recipes/mini/xvnli/{name}.yaml", [
+        return runner.run(load_recipe(f"recipes/mini/xvnli/{name}.yaml", [
             f"runs={tmp_path / 'runs'}", f"model={{name: xuniter, checkpoint: '{tiny_checkpoint}'}}",
             "evaluation.languages=[en, tr]"]))
 
@@ -188,7 +189,7 @@ def test_pretrain_runs(tiny: None, tmp_path: Path) -> None:
     overrides = ["trainer.steps=2", "trainer.batch_size=8", "trainer.single_region_steps=1", f"runs={tmp_path}",
                  "evaluation.languages=[sw]", "model.config.hidden_size=16", "model.config.intermediate_size=16",
                  "model.config.pooler_size=16", "model.config.num_attention_heads=2"]
-    finished = harness.run(load_recipe("recipes/mini/pretrain.yaml", overrides))
+    finished = runner.run(load_recipe("recipes/mini/pretrain.yaml", overrides))
     record = finished.record()
     assert (record["trainer"], record["steps"], record["start_from"]) == ("pretrain", 2, None)
     assert record["scores"]["dev"]["sw"]["examples"] == 8

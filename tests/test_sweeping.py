@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins import harness, launching, sweeping
-from iglue_plugins.errors import UserError
-from iglue_plugins.launching import Launch
+from iglue_plugins.experiments import launcher, sweep
+from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import runner
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture
@@ -33,21 +34,21 @@ def test_without_values_every_language_with_auxiliary_data_is_swept(
         if row.auxiliary_languages[0] in ("ja", "zh"):
             raise UserError("no such file")
 
-    monkeypatch.setattr(harness, "check_examples", lacking)
-    axis = sweeping.every_language(load_recipe(recipe()))
+    monkeypatch.setattr(runner, "check_examples", lacking)
+    axis = sweep.every_language(load_recipe(recipe()))
     assert (axis.key, axis.values) == ("auxiliary_languages", ("ar", "bn", "de", "es", "fr", "id", "ko", "pt", "ru",
                                                                "sw", "ta", "tr"))
     assert capsys.readouterr().err == "iglue: left out, for want of auxiliary data: ja, zh\n"
 
 
 def test_values_in_brackets_are_one() -> None:
-    axis = sweeping.parse_axis("trainer.learning_rates=[1e-4, 5e-5],[1e-5]")
+    axis = sweep.parse_axis("trainer.learning_rates=[1e-4, 5e-5],[1e-5]")
     assert axis.values == ("[1e-4, 5e-5]", "[1e-5]")
     assert axis.override(axis.values[0]) == "trainer.learning_rates=[1e-4, 5e-5]"
 
 
-def combined(path: Path, *over: str) -> list[sweeping.Combination]:
-    return sweeping.combine(path, [sweeping.parse_axis(text) for text in over], [0, 1], [])
+def combined(path: Path, *over: str) -> list[sweep.Combination]:
+    return sweep.combine(path, [sweep.parse_axis(text) for text in over], [0, 1], [])
 
 
 def test_several_keys_give_every_combination(recipe: Callable[..., Path]) -> None:
@@ -73,7 +74,7 @@ def test_several_keys_give_every_combination(recipe: Callable[..., Path]) -> Non
 def test_the_baseline_is_the_recipe_that_all_start_from(
     recipe: Callable[..., Path], changes: dict[str, Any], over: str, names: list[str]
 ) -> None:
-    stages = sweeping.baseline(combined(recipe(**changes), over))
+    stages = sweep.baseline(combined(recipe(**changes), over))
     assert [stage.name for stage in stages] == names
     assert [stage.seed for stage in stages] == list(range(len(names)))
 
@@ -82,7 +83,7 @@ def test_a_row_with_the_name_of_the_baseline(recipe: Callable[..., Path], tmp_pa
     path = recipe(start_from="tr.yaml")
     (tmp_path / "before.yaml").rename(tmp_path / "tr.yaml")
     with pytest.raises(UserError, match="--over: found the name 'tr' of the stage before for 'tr', expected another"):
-        sweeping.baseline(combined(path, "auxiliary_languages=ru,tr"))
+        sweep.baseline(combined(path, "auxiliary_languages=ru,tr"))
 
 
 @pytest.mark.parametrize(
@@ -123,20 +124,20 @@ def test_a_row_with_the_name_of_the_baseline(recipe: Callable[..., Path], tmp_pa
 def test_what_cannot_be_swept_is_refused_before_anything_runs(
     over: list[str], expected: str, recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "_run", None)
+    monkeypatch.setattr(launcher, "_run", None)
     with pytest.raises(UserError) as refused:
-        sweeping.sweep(recipe(), over, [0], "dev", [], tmp_path / "sweep", Launch())
+        sweep.sweep(recipe(), over, [0], "dev", [], tmp_path / "sweep", Launch())
     assert str(refused.value).startswith(expected)
 
 
 def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languages(
     recipe: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "_run", None)
+    monkeypatch.setattr(launcher, "_run", None)
 
     def refused(path: Path, *over: str) -> str:
         with pytest.raises(UserError) as error:
-            sweeping.sweep(path, over, [0], "dev", [], tmp_path / "sweep", Launch())
+            sweep.sweep(path, over, [0], "dev", [], tmp_path / "sweep", Launch())
         return str(error.value)
 
     by_source = recipe(trainer={"name": "finetune", "steps": 1, "batch_size": 8})

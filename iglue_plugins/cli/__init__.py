@@ -12,7 +12,7 @@ import typer
 
 from iglue_plugins.cli import checkpoint, data, lmms_eval, score, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
-from iglue_plugins.errors import ends_with_a_sentence, writing
+from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
@@ -35,11 +35,12 @@ def run(recipe: RecipePath, overrides: Overrides = None) -> None:
 
     from rich.console import Console
 
-    from iglue_plugins import harness, processes
     from iglue_plugins.reporting.tables import render_record
+    from iglue_plugins.runs import runner
+    from iglue_plugins.utils import distributed
 
-    finished = harness.run(resolved)
-    if processes.is_main():
+    finished = runner.run(resolved)
+    if distributed.is_main_process():
         for split in resolved.evaluation.splits:
             Console().print(render_record(finished.record(), split))
         print(finished.folder)
@@ -54,12 +55,13 @@ def evaluate(
     """Score RUN's model on more splits or languages, and print the scores; what is already scored is not done again."""
     from rich.console import Console
 
-    from iglue_plugins import harness, processes
     from iglue_plugins.reporting.tables import render_record
+    from iglue_plugins.runs import runner
+    from iglue_plugins.utils import distributed
 
     chosen = [text.split(",") if text else [] for text in (splits, languages)]
-    run = harness.evaluate(folder, *chosen)
-    if processes.is_main():
+    run = runner.evaluate(folder, *chosen)
+    if distributed.is_main_process():
         record = run.record()
         for split in chosen[0] or record["scores"]:
             Console().print(render_record(record, split))
@@ -84,12 +86,12 @@ def compare(
     launch: JobParameters = None,
 ) -> None:
     """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG."""
-    from iglue_plugins import comparing
-    from iglue_plugins.launching import Launch
+    from iglue_plugins.experiments import compare
+    from iglue_plugins.experiments.launcher import Launch
     from iglue_plugins.published import Choice
 
     chosen = Choice.parse(published, published_models, published_settings)
-    comparing.compare(rows, comparing.parse_seeds(seeds), split, Launch.parse(launcher, jobs, launch or []),
+    compare.compare(rows, compare.parse_seeds(seeds), split, Launch.parse(launcher, jobs, launch or []),
                       override or [], output, chosen, lmms_eval or [])
 
 
@@ -130,7 +132,7 @@ def _flush() -> None:
 def main() -> None:
     """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
     try:
-        with ends_with_a_sentence(), writing("the output", alone=False):
+        with exit_on_user_error(), explain_write_errors("the output", only_writes=False):
             try:
                 app()
             finally:

@@ -27,8 +27,8 @@ def sweep(
 
     Without --over it sweeps the auxiliary languages. What is finished is not run again.
     """
-    from iglue_plugins import comparing, sweeping
-    from iglue_plugins.launching import Launch
+    from iglue_plugins.experiments import compare, sweep
+    from iglue_plugins.experiments.launcher import Launch
 
-    sweeping.sweep(recipe, over or [], comparing.parse_seeds(seeds), split, override or [], output,
+    sweep.sweep(recipe, over or [], compare.parse_seeds(seeds), split, override or [], output,
                    Launch.parse(launcher, jobs, launch or []))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
     from iglue_plugins.models.trim import Texts, Trimmed

@@ -13,7 +13,7 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.regions import RegionLayout
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
     from iglue_plugins.tasks.base import Task

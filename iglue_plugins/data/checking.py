@@ -11,8 +11,8 @@ import numpy as np
 
 from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.data.stores import MappedRegions, RegionStores, digest
-from iglue_plugins.errors import UserError
-from iglue_plugins.progress import bar
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from iglue_plugins.tasks.base import Task
@@ -86,7 +86,7 @@ def check_store(folder: Path) -> list[str]:
         return [str(error)]
     images: dict[str, list[str]] = {"regions other than those that were converted": [],
                                     "features that are not finite numbers": [], "boxes of no area": []}
-    for position in bar(iterable=range(len(store)), desc=f"check {folder.name}", unit=" images"):
+    for position in progress_bar(iterable=range(len(store)), desc=f"check {folder.name}", unit=" images"):
         features, boxes, size = store.features(position), store.boxes(position), store.size(position)
         faults = (digest(features, boxes, *size) != digests[position], not np.isfinite(features).all(),
                   (boxes[:, 2:] <= boxes[:, :2]).any())

@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from iglue_plugins.data.batching import Batch, Batcher
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 class ShuffledExamples:

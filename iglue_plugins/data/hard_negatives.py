@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from iglue_plugins.data.regions import RegionLayout, RegionStore
-from iglue_plugins.errors import UserError
-from iglue_plugins.progress import bar
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.progress import progress_bar
 
 MEANS = RegionLayout(global_region=True, max_regions=1)  # the global region is the mean of all regions
 READ_AT_ONCE = 128  # images; with 100 regions of 2048 features: 100 MiB
@@ -52,7 +52,7 @@ def nearest_images(regions: RegionStore, images: np.ndarray, k: int) -> np.ndarr
     means -= means.mean(0)  # distances stay, and float32 tells smaller ones apart
     half_norms = means.square().sum(1) / 2
     nearest = torch.empty(len(means), min(k, len(means) - 1), dtype=torch.int64)
-    for start in bar(iterable=range(0, len(means), COMPARED_AT_ONCE), desc="hard negatives"):
+    for start in progress_bar(iterable=range(0, len(means), COMPARED_AT_ONCE), desc="hard negatives"):
         block = slice(start, start + COMPARED_AT_ONCE)
         closeness = torch.addmm(-half_norms, means[block], means.T)  # larger where the distance is smaller
         closeness.diagonal(start).fill_(-torch.inf)
@@ -63,7 +63,7 @@ def nearest_images(regions: RegionStore, images: np.ndarray, k: int) -> np.ndarr
 def mean_features(regions: RegionStore, images: np.ndarray) -> torch.Tensor:
     """The mean of each image's region features, float32 (U, D), read block by block."""
     means = torch.empty(len(images), regions.feature_size)
-    for start in bar(iterable=range(0, len(images), READ_AT_ONCE), desc="mean features"):
+    for start in progress_bar(iterable=range(0, len(images), READ_AT_ONCE), desc="mean features"):
         block = slice(start, start + READ_AT_ONCE)
         means[block] = regions.gather(images[block], MEANS)["region_features"][:, 0]
     return means

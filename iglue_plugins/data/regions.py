@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -75,17 +74,6 @@ def normalised_locations(boxes: Tensor, sizes: Tensor, location_size: int) -> Te
     extent = corners[..., 2:] - corners[..., :2]
     area = extent[..., :1] * extent[..., 1:]
     return torch.cat([corners, area] if location_size == 5 else [corners, extent, area], -1)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """What torch does for one image is too little to share: threads cost more than they bring where others run too."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class InMemoryRegions:

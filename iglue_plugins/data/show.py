@@ -11,8 +11,8 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.utils.errors import UserError
 
 COLUMNS = 3
 CELL = (3.4, 2.4)  # inches

@@ -23,8 +23,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from iglue_plugins.data.regions import RegionLayout, lay_out, one_thread
-from iglue_plugins.errors import UserError
+from iglue_plugins.data.regions import RegionLayout, lay_out
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.threads import single_thread
 
 FEATURES, INDEX, METADATA, UNFINISHED = "features.bin", "index.parquet", "store.json", "unfinished"
 
@@ -251,7 +252,7 @@ def _gather(parts: Sequence[Part], layout: RegionLayout) -> dict[str, Tensor]:
     features = torch.empty(len(mask), mean + mask.shape[1], parts[0][0].feature_size)
     boxes, sizes = np.zeros((*mask.shape, 4), dtype=np.float32), np.empty((len(mask), 2), dtype=np.float32)
     images = features.unbind()
-    with one_thread():
+    with single_thread():
         for store, rows, positions in parts:
             sizes[rows] = store._sizes[positions]
             for row, offset, first, count in zip(rows.tolist(), (store._offsets[positions] + 1 - mean).tolist(),

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 KINDS = "biufcSUO"  # numpy's codes for numbers, bytes, text, and objects, which the same pickle holds
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from iglue_plugins import registry
 from iglue_plugins.data.annotations import read_annotations
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.scoring import Gold
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue import HOME, IGLUETask
+from iglue_plugins.utils.errors import UserError
 
 SPLIT = "test"
 

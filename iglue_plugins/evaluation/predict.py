@@ -7,20 +7,16 @@ outcome does not depend on their number.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 import torch
-from accelerate import PartialState
-from accelerate.utils import reduce
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
-from iglue_plugins.progress import bar
+from iglue_plugins.utils.distributed import all_reduce_sum, shard
+from iglue_plugins.utils.progress import progress_bar
 
-T = TypeVar("T")
 TEXT = ("input_ids", "attention_mask")
 
 
@@ -32,17 +28,6 @@ def blocks(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def share(work: Sequence[T]) -> Sequence[T]:
-    """What this process does of the work: every n-th piece where there are n processes."""
-    state = PartialState(cpu=not torch.cuda.is_available())  # as the engine chooses
-    return work[state.process_index :: state.num_processes]
-
-
-def gathered(results: Tensor) -> Tensor:
-    """The results of all processes, each of which has left zeros where those of others belong."""
-    return reduce(results, "sum").cpu()
-
-
 @torch.inference_mode()
 def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int, outputs: int | None = None) -> Tensor:
     """Logits of every example, float32 (examples, outputs), in the batcher's order; batches are bucketed by length.
@@ -52,10 +37,10 @@ def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int, outputs:
     model.eval()
     order = np.argsort(batcher.texts.lengths, kind="stable")
     logits = torch.zeros(len(order), outputs or batcher.task.num_labels, device=model.device)
-    for block in bar(iterable=share(blocks(len(order), batch_size)), unit="batch"):
+    for block in progress_bar(iterable=shard(blocks(len(order), batch_size)), unit="batch"):
         batch = on_device(batcher.batch(order[block]), model.device)
         logits[block] = model(**batch).float().view(block.stop - block.start, -1)
-    return gathered(logits)[np.argsort(order)]
+    return all_reduce_sum(logits)[np.argsort(order)]
 
 
 @torch.inference_mode()
@@ -72,22 +57,22 @@ def match_all(model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batc
     _, distinct, same = np.unique(batcher.dataset["text"][:], return_index=True, return_inverse=True)
     order = np.argsort(batcher.texts.lengths[distinct], kind="stable")
     columns = blocks(len(images), math.ceil(len(images) / math.ceil(len(images) / batch_size)))
-    rows = share(blocks(len(order), max(1, batch_size // columns[0].stop)))
+    rows = shard(blocks(len(order), max(1, batch_size // columns[0].stop)))
     embed = getattr(model, "embed_ahead", dict)
     padded = (dict(zip(TEXT, batcher.texts.pad(distinct[order[row]]))) for row in rows)
     texts = [embed(on_device(text, model.device)) for text in padded]
     scores = torch.zeros(len(order), len(images), device=model.device)
-    with bar(total=len(columns) * len(rows), unit="batch") as progress:
+    with progress_bar(total=len(columns) * len(rows), unit="batch") as progress:
         for column in columns:
             regions = embed(on_device(batcher.task.regions.gather(images[column], batcher.layout), model.device))
             for row, text in zip(rows, texts):
-                logits = model(**crossed(text, regions))
+                logits = model(**pair_grid(text, regions))
                 scores[row, column] = logits.float().view(row.stop - row.start, column.stop - column.start)
                 progress.update()
-    return gathered(scores).numpy()[np.argsort(order)[same]]
+    return all_reduce_sum(scores).numpy()[np.argsort(order)[same]]
 
 
-def crossed(texts: Batch, regions: Batch) -> Batch:
+def pair_grid(texts: Batch, regions: Batch) -> Batch:
     """Every text with every image, text by text: T texts and I images as T * I rows. One text copies no regions."""
     images, count = len(regions["region_mask"]), len(texts["attention_mask"])
     rows = {key: value.repeat_interleave(images, 0) for key, value in texts.items()}

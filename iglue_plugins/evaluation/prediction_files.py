@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 ID_KEYS = ("id", "questionId", "question_id", "pairID", "identifier")
 PREDICTION_KEYS = ("prediction", "answer")

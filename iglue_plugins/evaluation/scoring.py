@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.metrics import accuracy, recall_at
 from iglue_plugins.evaluation.prediction_files import Prediction
+from iglue_plugins.utils.errors import UserError
 
 RECALL_AT = (1, 5, 10)
 LACKS_TEXT_SCORES = ("text_recall is left out: it needs the scores of all captions with an image, and the file has "

@@ -14,7 +14,6 @@ from datasets import Dataset
 from PIL import Image
 
 from iglue_plugins.data.regions import InMemoryRegions
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.registry import tasks
 from iglue_plugins.tasks.base import Task
@@ -23,6 +22,7 @@ from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xgqa import XGQA
 from iglue_plugins.tasks.xvnli import XVNLI
+from iglue_plugins.utils.errors import UserError
 
 WORLD = "1"  # raise it when the same assets give other examples or features; a test tells
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 from transformers import PretrainedConfig
 
-from iglue_plugins.errors import nearest
+from iglue_plugins.utils.errors import did_you_mean
 
 HeadKind = Literal["classifier", "answers", "paired", "matching"]
 PositionIds = Literal["xlm-r", "bert"]
@@ -187,6 +187,6 @@ class MUniterConfig(UniterConfig):
 def check_head(kind: str | None, num_labels: int) -> None:
     """Raise ValueError when no head of this kind with this many outputs exists."""
     if kind is not None and kind not in HEADS:
-        raise ValueError(f"head is {kind!r}; expected one of {', '.join(HEADS)} or None{nearest(kind, HEADS)}")
+        raise ValueError(f"head is {kind!r}; expected one of {', '.join(HEADS)} or None{did_you_mean(kind, HEADS)}")
     if kind == "matching" and num_labels != 1:
         raise ValueError(f"num_labels is {num_labels}; expected 1 for the head 'matching', one score per row")

@@ -7,7 +7,6 @@ from torch.nn import functional as F
 
 from iglue_plugins.models.configuration import UniterConfig
 
-
 CONTRASTIVE = "contrastive."  # what the names of its weights begin with in a model
 
 

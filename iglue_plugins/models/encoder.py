@@ -16,8 +16,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.utils.errors import UserError
 
 MASKED_SCORE = -10000.0  # VOLTA's; large enough to vanish in a softmax, small enough for float16
 ATTENTION_BACKENDS = {

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, model_validator
 from transformers import PreTrainedTokenizerBase
 
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE
@@ -25,6 +24,7 @@ from iglue_plugins.models.uniter import (
 )
 from iglue_plugins.models.volta import TOKENIZER_FOLDER, from_volta
 from iglue_plugins.registry import models
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} | {"num_labels"}
 
@@ -51,7 +51,7 @@ class Uniter:
         """
 
         model_config = ConfigDict(extra="forbid")
-        incidental: ClassVar[frozenset[str]] = frozenset({"gradient_checkpointing"})  # no effect on the weights
+        fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"gradient_checkpointing"})  # no effect on the weights
 
         checkpoint: str | None = None
         revision: str | None = None
@@ -103,7 +103,7 @@ class Uniter:
             raise UserError(f"model.checkpoint: found no file '{self.settings.checkpoint}', expected VOLTA's weights")
         for key in self.settings.config:
             if key not in CONFIGURABLE:
-                raise UserError(f"the model's config has an unknown key {key!r}{nearest(key, CONFIGURABLE)}")
+                raise UserError(f"the model's config has an unknown key {key!r}{did_you_mean(key, CONFIGURABLE)}")
 
     def _load_tokenizer(self) -> PreTrainedTokenizerBase:
         source, revision = self.settings.tokenizer, None

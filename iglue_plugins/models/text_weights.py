@@ -6,11 +6,11 @@ import re
 
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import volta_names
 from iglue_plugins.models.volta.reading import joined
+from iglue_plugins.utils.errors import UserError
 
 TEXT_TYPES = {"xlm-r": ("xlm-roberta", "roberta"), "bert": ("bert",)}  # model_type in transformers, by position_ids
 TEXT_SIDE = ("encoder.text_embeddings.", "encoder.layers.")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.utils.errors import UserError
 
 TEXT_MODELS = {  # whose vocabulary, and text-only weights, a model builds on
     "xuniter": "FacebookAI/xlm-roberta-base",

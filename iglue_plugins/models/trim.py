@@ -12,12 +12,13 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError
-from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line, new_folder
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
 from iglue_plugins.models.vocabulary import Vocabulary
-from iglue_plugins.progress import bar
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import new_folder
+from iglue_plugins.utils.progress import progress_bar
 
 Texts = Mapping[str, Sequence[Iterable[str]]]  # by language or file; each source can be gone through again
 
@@ -128,7 +129,7 @@ def count(texts: Texts, vocabulary: Vocabulary, tokenizer: PreTrainedTokenizerBa
     """
     counts, numbers = np.zeros(len(vocabulary), np.int64), dict.fromkeys(texts, 0)
     dead_ends: set[int] = set()
-    with bar(desc="counting", unit=" texts") as progress:
+    with progress_bar(desc="counting", unit=" texts") as progress:
         for name, batch in batches(texts):
             rows = tokenizer(batch, verbose=False).input_ids
             counts += np.bincount(np.fromiter(chain.from_iterable(rows), np.int64), minlength=len(counts))
@@ -152,7 +153,7 @@ def differing(
         UserError: there are not as many texts as were counted.
     """
     new, numbers = {old: i for i, old in enumerate(kept)}, dict.fromkeys(texts, 0)
-    with bar(desc="checking", unit=" texts", total=sum(counted.values())) as progress:
+    with progress_bar(desc="checking", unit=" texts", total=sum(counted.values())) as progress:
         for name, batch in batches(texts):
             before, after = (cut(batch, verbose=False).input_ids for cut in (tokenizer, trimmed))
             yield from ((name, text) for text, row, found in zip(batch, before, after, strict=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 UNIGRAM, WORDPIECE, WORDLEVEL = TRIMMABLE = ("Unigram", "WordPiece", "WordLevel")  # model types of `tokenizers`
 BYTE_PIECE = re.compile("<0x[0-9A-F]{2}>")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 FOLDER = Path(__file__).parent
 TASKS = tuple(sorted(path.stem for path in FOLDER.glob("*.csv")))
@@ -115,4 +115,4 @@ def _check(option: str, chosen: Iterable[str], available: Iterable[str], of_what
     available = sorted(set(available))
     for name in chosen:
         if name not in available:
-            raise UserError(f"{option}: found '{name}', expected one published for {of_what}{nearest(name, available)}")
+            raise UserError(f"{option}: found '{name}', expected one published for {of_what}{did_you_mean(name, available)}")

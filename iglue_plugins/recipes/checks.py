@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.errors import nearest
 from iglue_plugins.recipes.problems import KeyPath
 from iglue_plugins.recipes.reading import START_KEYWORDS
+from iglue_plugins.utils.errors import did_you_mean
 
 Report = Callable[[KeyPath, str], None]
 
@@ -24,7 +24,7 @@ def check_task_values(data: dict[str, Any], task: type, report: Report) -> None:
         for path in paths:
             for place, value in _texts(data, path):
                 if value not in choices:
-                    report(place, f"found '{value}', expected a {kind} of task {name}{nearest(value, choices)}")
+                    report(place, f"found '{value}', expected a {kind} of task {name}{did_you_mean(value, choices)}")
 
 
 def check_auxiliary(data: dict[str, Any], trainer: type, given: bool, report: Report) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 KeyPath = tuple[str, ...]
 
@@ -94,7 +94,7 @@ def _found(item: Any) -> str:
 
 def _expected(item: Any, model: type[BaseModel], path: KeyPath, owner: str) -> str:
     if item["type"] == "extra_forbidden":
-        return f"a key of {owner}{nearest(path[-1], field_names(model, path[:-1]))}"
+        return f"a key of {owner}{did_you_mean(path[-1], field_names(model, path[:-1]))}"
     if item["type"] == "missing":
         return f"a value, which {owner} needs"
     if item["type"] == "value_error":

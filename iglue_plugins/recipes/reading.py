@@ -11,32 +11,12 @@ from typing import Any
 
 import yaml
 
-from iglue_plugins.errors import nearest
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, shown
+from iglue_plugins.utils.errors import did_you_mean
+from iglue_plugins.utils.yaml import YAML12Loader
 
 SECTIONS = ("task", "model", "trainer")
 START_KEYWORDS = ("model", "finetune")
-
-
-class RecipeLoader(yaml.SafeLoader):
-    """YAML 1.2's idea of plain scalars: 1e-3 is a number, `no` is Norwegian, and 010 is neither octal nor ten."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}
-
-
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
-    ("int", r"[-+]?(?:0|[1-9][0-9_]*)", list("-+0123456789")),
-    (
-        "float",
-        r"[-+]?(?:[0-9][0-9_]*\.[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
-        r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
-        list("-+.0123456789"),
-    ),
-    ("merge", r"<<", ["<"]),
-):
-    RecipeLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first)
 
 
 @dataclass(frozen=True)
@@ -53,7 +33,7 @@ def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any
     Raises RecipeError with the line for a syntax error; adds duplicate keys and unset variables to `problems`.
     """
     try:
-        loader = RecipeLoader(text)
+        loader = YAML12Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -66,7 +46,7 @@ def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any
         raise RecipeError([f"{source}: found a YAML error: {error}"]) from error
 
 
-def _expand(loader: RecipeLoader, node: yaml.Node, source: str, path: KeyPath, problems: Problems) -> None:
+def _expand(loader: YAML12Loader, node: yaml.Node, source: str, path: KeyPath, problems: Problems) -> None:
     if isinstance(node, yaml.ScalarNode) and "${" in node.value:
         node.value = _from_environment(node.value, source, path, problems)
         if node.style is None:  # a plain scalar takes the type that it would have if it stood in the file
@@ -137,7 +117,7 @@ def _text(path: Path, asked_by: str | None) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         siblings = [file.name for file in path.parent.glob("*.y*ml")]
-        hint = nearest(path.name, siblings) if isinstance(error, FileNotFoundError) else ""
+        hint = did_you_mean(path.name, siblings) if isinstance(error, FileNotFoundError) else ""
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         where = f"{asked_by}: extends: " if asked_by else ""
         raise RecipeError([f"{where}found '{path}', expected a recipe that can be read: {reason}{hint}"]) from error

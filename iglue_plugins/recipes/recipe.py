@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.recipes.checks import Report, check_auxiliary, check_start, check_task_values
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, shown, validation_problems
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Section = Literal["task", "model", "trainer"]
 M = TypeVar("M", bound=BaseModel)
@@ -165,7 +165,7 @@ def _plugin_class(section: str, chosen: Any, report: Report) -> type | None:
     name = (chosen or {}).get("name")
     if not isinstance(name, str):
         found = "nothing" if name is None else shown(name)
-        hint = nearest("", known.names())
+        hint = did_you_mean("", known.names())
         report((section, "name"), f"found {found}, expected the name of a {section}{hint}")
         return None
     try:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
-from iglue_plugins.integrations.lmms_eval.results import METRIC, SPLIT, Evaluated
 from iglue_plugins.published import Figures, over_the_same
+from iglue_plugins.reporting.lmms_eval_results import METRIC, SPLIT, Evaluated
 from iglue_plugins.reporting.results import RunResult, listed, read_rows, seeds_of
+from iglue_plugins.utils.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from iglue_plugins.reporting.wording import (
     std_text,
     title,
 )
-from iglue_plugins.runs import write_atomic
+from iglue_plugins.utils.files import write_atomic
 
 TEX_ESCAPES = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.plots import plain
 from iglue_plugins.reporting.wording import SIGNIFICANT, title
-from iglue_plugins.runs import write_atomic
+from iglue_plugins.utils.files import write_atomic
 
 DIFFERENCES, SCORES = "RdBu", "viridis"  # both can be told apart by colour-blind readers
 GAP = 0.35  # cells, between source, targets and means

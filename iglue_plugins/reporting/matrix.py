@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.significance import Interval
 from iglue_plugins.reporting.comparison import Score, difference, over_seeds
 from iglue_plugins.reporting.results import RunResult, listed, read_rows, seeds_of
+from iglue_plugins.utils.errors import UserError
 
 
 @dataclass(frozen=True)

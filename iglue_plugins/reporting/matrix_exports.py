@@ -16,7 +16,7 @@ from iglue_plugins.reporting.wording import (
     std_text,
     title,
 )
-from iglue_plugins.runs import write_atomic
+from iglue_plugins.utils.files import write_atomic
 
 
 def write(matrix: Matrix, folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
 from iglue_plugins.reporting.wording import SIGNIFICANT, blocks, mean_text, role, title
-from iglue_plugins.runs import write_atomic
+from iglue_plugins.utils.files import write_atomic
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the hatches go on where the colours end.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")

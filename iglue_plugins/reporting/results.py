@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.runs import Run
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 ROUNDING = 0.05  # points by which a record may differ from the mean of its predictions
 SHARED_BY_ALL_ROWS = {"task": "task", "main_metric": "main metric", "source_language": "source language"}
@@ -50,7 +50,7 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
     if record is None:
         raise UserError(f"{folder}: found no record.json, expected the folder of a finished run")
     if split not in record["scores"]:
-        raise UserError(f"{folder}: the run was not evaluated on split '{split}'{nearest(split, record['scores'])}")
+        raise UserError(f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}")
     metric, example_ids, scores = {}, {}, {}
     for language in languages or record["scores"][split]:
         recorded = record["scores"][split].get(language)

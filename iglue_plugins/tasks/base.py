@@ -17,9 +17,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.regions import RegionLayout, RegionStore
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.evaluation.metrics import accuracy
 from iglue_plugins.evaluation.predict import classify
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 PairChoice = Literal["caption", "aligned", "all"]
 
@@ -85,7 +85,7 @@ class Task(ABC):
     def check(self, split: str, language: str) -> None:
         for kind, found, choices in (("split", split, self.splits), ("language", language, self.languages)):
             if found not in choices:
-                raise UserError(f"task {self.name}: found {kind} '{found}'{nearest(found, choices)}")
+                raise UserError(f"task {self.name}: found {kind} '{found}'{did_you_mean(found, choices)}")
 
     def region_layout(self, config: object) -> RegionLayout:
         """How a model with this configuration reads the task's regions; xUNITER's way where it does not say."""
@@ -112,7 +112,7 @@ class Task(ABC):
         index = {label: i for i, label in enumerate(self.labels)}
         unknown = sorted(set(labels) - set(index))
         if unknown:
-            raise UserError(f"task {self.name}: found label '{unknown[0]}'{nearest(unknown[0], index)}")
+            raise UserError(f"task {self.name}: found label '{unknown[0]}'{did_you_mean(unknown[0], index)}")
         return torch.tensor([index[label] for label in labels])
 
     # Logits to loss and predictions

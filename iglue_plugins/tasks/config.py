@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from iglue_plugins.errors import UserError
-from iglue_plugins.recipes.reading import RecipeLoader  # safe, and reads 1e-3 as a number
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.yaml import load_yaml
 
 PACKAGE = Path(__file__).parents[1]
 FOLDERS = (PACKAGE / "task_configs", PACKAGE.parent / "task_configs")  # installed, and in a clone
@@ -144,7 +144,7 @@ def load_task_config(name: str, kind: type[F] = TaskConfig) -> F:
     if path is None:
         raise UserError(f"task_configs/{name}.yaml: found no such file, expected the facts about the task {name}")
     try:
-        return kind.model_validate(yaml.load(path.read_text(encoding="utf-8"), RecipeLoader))
+        return kind.model_validate(load_yaml(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
 

@@ -12,7 +12,6 @@ from pydantic import Field
 from torch import Tensor
 
 from iglue_plugins.data.annotations import content_digest, read_answers
-from iglue_plugins.errors import UserError
 from iglue_plugins.registry import tasks
 from iglue_plugins.tasks.config import IGLUEConfig, configured
 from iglue_plugins.tasks.iglue import IGLUETask, settings_of
@@ -20,6 +19,7 @@ from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xgqa import XGQA
 from iglue_plugins.tasks.xvnli import XVNLI
+from iglue_plugins.utils.errors import UserError
 
 C = TypeVar("C", bound=type[IGLUETask])
 

@@ -18,10 +18,10 @@ from pydantic import Field, create_model
 from iglue_plugins.data.annotations import Annotations, HubCopy, content_digest, read_annotations
 from iglue_plugins.data.annotations.caching import VERSION
 from iglue_plugins.data.stores import METADATA, RegionStores, read_metadata
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.tasks.base import Task, TaskSettings
 from iglue_plugins.tasks.config import IGLUEConfig, Shots, Source
 from iglue_plugins.tasks.volta import read_volta_task
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 HOME = "IGLUE_HOME"  # the environment variable that stands in for data_root
 
@@ -30,7 +30,7 @@ class IGLUESettings(TaskSettings):
     """Where a task's data are; what of them is used."""
 
     # Where data lie does not count in a run's fingerprint; what they hold does, by the task's.
-    incidental: ClassVar[frozenset[str]] = frozenset({
+    fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({
         "data_root", "regions", "hub", "volta_tasks", "hard_negatives_file"})
 
     data_root: Path | None = Field(
@@ -148,7 +148,7 @@ class IGLUETask(Task):
         """split: the one asked for. source: the one of the configuration that it stands for."""
         place, languages = f"task {self.name}: split '{split}'", self.config.split_languages(source)
         if language not in languages:
-            raise UserError(f"{place}: found language '{language}'{nearest(language, languages)}")
+            raise UserError(f"{place}: found language '{language}'{did_you_mean(language, languages)}")
         choices = [str(choice) for choice in self.config.shots(source, language)]
         if (choices or shots is not None) and str(shots) not in choices:
             expected = f"one of {', '.join(choices)}" if choices else "none"

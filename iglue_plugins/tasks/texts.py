@@ -11,9 +11,9 @@ from typing import Any
 from datasets import Dataset
 
 from iglue_plugins.data.annotations.entries import json_lines
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue import IGLUETask
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 COLUMNS = ("text", "caption")
 ROWS_AT_ONCE = 1000
@@ -95,7 +95,7 @@ def task_texts(task: Task, languages: Collection[str] | None = None) -> TaskText
     languages = languages or task.languages
     for language in languages:
         if language not in task.languages:
-            raise UserError(f"task {task.name}: found language '{language}'{nearest(language, task.languages)}")
+            raise UserError(f"task {task.name}: found language '{language}'{did_you_mean(language, task.languages)}")
     load = _load_iglue if isinstance(task, IGLUETask) else _load
     texts = TaskTexts({}, {})
     for language in languages:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 
 class Kind(NamedTuple):
@@ -66,7 +66,7 @@ def read_volta_task(path: str | Path, key: str) -> VoltaTask:
     """
     content = _content(path)
     if key not in content:
-        raise UserError(f"{path}: found no {key}{nearest(key, content)}")
+        raise UserError(f"{path}: found no {key}{did_you_mean(key, content)}")
     if problem := _unsupported(content[key]):
         raise UserError(f"{path}: {key}: {problem}")
     return _task(path, key, content[key])

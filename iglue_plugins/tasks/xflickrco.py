@@ -15,10 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.metrics import accuracy, retrieval_ranks, retrieval_scores
 from iglue_plugins.evaluation.predict import classify, match_all
 from iglue_plugins.tasks.base import Task, TaskSettings
+from iglue_plugins.utils.errors import UserError
 
 MARGIN = 0.2  # of UC2's triplet loss, between probabilities
 VALIDATED_AT_ONCE = 64  # examples; four rows each

@@ -18,16 +18,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.regions import RegionLayout
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.engine import Training, train
+from iglue_plugins.utils.errors import UserError
 
 
 class TrainerSettings(BaseModel):
     """Settings that every trainer has: the optimiser's and the loop's."""
 
     model_config = ConfigDict(extra="forbid")
-    incidental: ClassVar[frozenset[str]] = frozenset({"save_every", "log_every"})  # no effect on the weights
+    fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"save_every", "log_every"})  # no effect on the weights
 
     steps: int = Field(1000, ge=1, description="optimiser steps")
     learning_rate: float = Field(2e-5, gt=0, description="peak learning rate of AdamW (of the outer loop, for MAML)")

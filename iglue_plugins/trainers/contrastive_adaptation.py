@@ -9,15 +9,15 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins import processes
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import ShuffledExamples
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.predict import on_device
 from iglue_plugins.registry import trainers
 from iglue_plugins.tasks.base import PairChoice, Task
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter
 from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
 
 
 class ContrastiveAdaptationSettings(BaseModel):
@@ -61,7 +61,7 @@ class ContrastiveAdaptation(LanguageAdapter):
         source_language: str, seed: int, folder: Path,
     ) -> Adapted:
         settings, (model, tokenizer) = self.settings, load()
-        model.to(processes.device()).eval()
+        model.to(distributed.device()).eval()
         batcher = Batcher(task.load(settings.split, language), task, tokenizer, task.region_layout(model.config))
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
         loss_of = BatchLoss(model, task, ContrastiveSettings(

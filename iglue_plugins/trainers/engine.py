@@ -22,37 +22,24 @@ from torch import nn
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainingArguments
 
-from iglue_plugins import processes
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.errors import UserError
-from iglue_plugins.progress import bar
-from iglue_plugins.runs import content_hash, sync, write_atomic
 from iglue_plugins.trainers.sharing import WEIGHT, Share
 from iglue_plugins.trainers.validation import BestWeights, validation_interval
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
+from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.threads import threads_for
 
 if TYPE_CHECKING:
     from iglue_plugins.trainers.base import TrainerSettings
 
-SMALL_MODEL = 20_000_000  # parameters; below it, threads cost more on a CPU than they bring
 FINISHED_CHECKPOINT = ".finished"  # a file written last into a checkpoint: the hash of its content
 
 
 @contextmanager
-def threads_for(model: nn.Module) -> Iterator[None]:
-    """One thread for a small model on the CPU, unless OMP_NUM_THREADS says otherwise."""
-    before = torch.get_num_threads()
-    small = sum(parameter.numel() for parameter in model.parameters()) < SMALL_MODEL
-    if small and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def one_voice() -> Iterator[None]:
-    """TensorBoard's thread hands its error on to the main one, so it need not print it as well."""
+def silence_tensorboard_thread_errors() -> Iterator[None]:
+    """Keep TensorBoard's thread from printing an error that it also hands on to the main thread."""
     hook = threading.excepthook
     threading.excepthook = lambda failed: None if isinstance(failed.exc_value, OSError) else hook(failed)
     try:
@@ -117,7 +104,7 @@ class Progress(TrainerCallback):
         self._objective = objective
 
     def on_train_begin(self, args, state, control, **_):
-        self._bar = bar(total=state.max_steps, initial=state.global_step, unit="step")
+        self._bar = progress_bar(total=state.max_steps, initial=state.global_step, unit="step")
 
     def on_step_begin(self, args, state, control, **_):
         self._objective.is_logging = (state.global_step + 1) % args.logging_steps == 0
@@ -137,13 +124,13 @@ class FinishedCheckpoints(TrainerCallback):
     """Marks a checkpoint once all of it is on disk."""
 
     def on_save(self, args, state, control, **_):
-        processes.wait()
-        if processes.is_main():
+        distributed.barrier()
+        if distributed.is_main_process():
             mark_finished(Path(args.output_dir) / f"checkpoint-{state.global_step}")
 
 
 def mark_finished(checkpoint: Path) -> None:
-    sync(checkpoint)
+    sync_folder(checkpoint)
     write_atomic(checkpoint / FINISHED_CHECKPOINT, content_hash(checkpoint).encode())
 
 
@@ -163,7 +150,7 @@ def last_checkpoint(folder: Path) -> Path | None:
 
 def resumed_checkpoint(folder: Path) -> Path | None:
     """The last checkpoint of all processes, which the main one looks for."""
-    found = [str(last_checkpoint(folder) or "")] if processes.is_main() else [""]
+    found = [str(last_checkpoint(folder) or "")] if distributed.is_main_process() else [""]
     broadcast_object_list(found)
     return Path(found[0]) if found[0] else None
 
@@ -247,7 +234,7 @@ def train(
     if state.process_index:
         torch.manual_seed(seed + state.process_index)  # dropout of its own; transformers gives all the same seed
     checkpoint = resumed_checkpoint(folder / "checkpoints")
-    with threads_for(objective), one_voice():
+    with threads_for(objective), silence_tensorboard_thread_errors():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
         if best:

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 Parameters = dict[str, Tensor]
 Gradients = dict[str, Tensor | None]  # None: the loss does not depend on it

@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.trainers.learned import InnerRates
 from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, add, with_gradient
 from iglue_plugins.trainers.objectives import BatchLoss, LossChoice
 from iglue_plugins.trainers.own_rows import OwnRows
+from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
     from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings

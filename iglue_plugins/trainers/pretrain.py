@@ -12,12 +12,12 @@ from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.heads import MaskedWordHead
 from iglue_plugins.registry import trainers
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer, TrainerSettings, TrainingData
 from iglue_plugins.trainers.objectives import contrastive_loss
+from iglue_plugins.utils.errors import UserError
 
 
 class PretrainSettings(TrainerSettings):

@@ -7,7 +7,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 WEIGHT = "item_weight"
 

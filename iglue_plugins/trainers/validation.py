@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save
 from torch import nn
 from transformers import TrainerCallback
 
-from iglue_plugins import processes
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.errors import UserError
-from iglue_plugins.runs import write_atomic, write_json_atomic
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import write_atomic, write_json_atomic
 
 
 def validation_interval(every: int | str, steps: Steps, accumulation: int) -> int:
@@ -47,7 +47,7 @@ class BestWeights(TrainerCallback):
         score = self._validate()
         if self.found is None or score > self.found["score"]:
             self.found = {"step": state.global_step, "score": score}
-            if processes.is_main():
+            if distributed.is_main_process():
                 self._keep(state.global_step)
 
     def _keep(self, step: int) -> None:
@@ -58,7 +58,7 @@ class BestWeights(TrainerCallback):
 
     def restore(self) -> None:
         """Give the objective the best weights."""
-        processes.wait()
+        distributed.barrier()
         with self._undamaged():
             weights = load_file(self._weights(self.found["step"]))
         self._objective.load_state_dict(weights, strict=False)

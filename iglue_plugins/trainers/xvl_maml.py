@@ -9,7 +9,6 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.episodes import Steps, episode_steps
-from iglue_plugins.errors import UserError
 from iglue_plugins.registry import trainers
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer, TrainerSettings, TrainingData
@@ -17,10 +16,11 @@ from iglue_plugins.trainers.learned import LearnedRates
 from iglue_plugins.trainers.maml import Storage
 from iglue_plugins.trainers.meta_objective import Adapt, MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings, LossChoice
+from iglue_plugins.utils.errors import UserError
 
 
 class XVLMAMLSettings(ContrastiveSettings):
-    incidental: ClassVar[frozenset[str]] = TrainerSettings.incidental | {"inner_storage"}
+    fingerprint_exclude: ClassVar[frozenset[str]] = TrainerSettings.fingerprint_exclude | {"inner_storage"}
 
     support_size: int = Field(16, ge=1, description="examples of an episode that the inner loop adapts on")
     query_size: int = Field(16, ge=1, description="examples of an episode that the outer loop learns from")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from iglue_plugins import registry
 from iglue_plugins.data.conversion import from_npy
 from iglue_plugins.data.stores import MappedRegions, RegionStores
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import datasets
 import pytest
 import typer
 
-from iglue_plugins import launching
 from iglue_plugins.cli.lmms_eval import lmms_eval_tasks
+from iglue_plugins.experiments import launcher
 from iglue_plugins.tasks.iglue import HOME
 
 
@@ -87,7 +87,7 @@ def test_results_stand_beside_the_runs(
 def test_results_of_another_task_are_refused_before_anything_runs(
     iglue: Any, put_results: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "_run", None)
+    monkeypatch.setattr(launcher, "_run", None)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("{task: mini/xvnli, model: mini/xuniter, trainer: finetune}\n")
     file = put_results("one", {"ar": 1.0}, task="xvnli")

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins import launching, published
+from iglue_plugins import published
+from iglue_plugins.experiments import launcher
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_without_the_option_there_are_none(iglue: Any, run: Callable[..., Path],
 def test_a_task_without_figures_is_refused_before_anything_runs(
     iglue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    monkeypatch.setattr(launching, "_run", None)
+    monkeypatch.setattr(launcher, "_run", None)
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("{task: mini/xvnli, model: mini/xuniter, trainer: finetune}\n")
     assert iglue("compare", recipe, *arguments, "--output", tmp_path / "out").sentence().startswith(sentence)

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from iglue_plugins import registry
 from iglue_plugins.evaluation.gold import read_gold
 from iglue_plugins.models import XUniterForVisionAndLanguage
-from iglue_plugins.runs import write_jsonl_atomic
+from iglue_plugins.utils.files import write_jsonl_atomic
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins import comparing, sweeping
-from iglue_plugins.jobs import DEFAULTS
-from iglue_plugins.launching import Launch
+from iglue_plugins.experiments import compare, sweep
+from iglue_plugins.experiments.launcher import Launch
+from iglue_plugins.experiments.slurm import DEFAULTS
 
 RECIPE = Path(__file__).parents[2] / "recipes/mini/xvnli/xvl_maml.yaml"
 AS_JOBS = ("--launcher", "local", "--jobs", "3", "--launch", "mem_gb=1.5", "--launch", "slurm_partition=gpu")
@@ -21,8 +21,8 @@ LAUNCH = Launch("local", 3, DEFAULTS | {"mem_gb": 1.5, "slurm_partition": "gpu"}
 def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The arguments that `sweep` and `compare` are called with, instead of calling them."""
     calls: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(sweeping, "sweep", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr(comparing, "compare", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(sweep, "sweep", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(compare, "compare", lambda *arguments: calls.append(arguments))
     return calls
 
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from iglue_plugins import registry
 from iglue_plugins.cli.trim import trim
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.trim import load_model
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)

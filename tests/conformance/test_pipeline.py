@@ -20,12 +20,13 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from iglue_plugins import harness, registry
+from iglue_plugins import registry
 from iglue_plugins.data.conversion import convert
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.models import UC2Config, UC2ForVisionAndLanguage, XUniterConfig, XUniterForVisionAndLanguage
 from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import runner
+from iglue_plugins.utils.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 DATASETS = ROOT.parent / "shared" / "iglue" / "datasets"
@@ -160,15 +161,15 @@ def test_the_whole_pipeline(home: Callable[[str, str], Path], task: str, model: 
     everywhere = f"evaluation.languages=[{', '.join(case.languages)}]"
     meta = ["trainer.steps=3", "trainer.support_size=4", "trainer.query_size=4"]
 
-    baseline = harness.run(load_recipe(f"recipes/iglue/{task}/{model}/finetune.yaml", [*common, everywhere]))
+    baseline = runner.run(load_recipe(f"recipes/iglue/{task}/{model}/finetune.yaml", [*common, everywhere]))
     record = baseline.record()
     assert record["steps"] % case.steps == 0
     assert record["validation"].keys() == {"step", "score"}
-    maml = harness.run(load_recipe(
+    maml = runner.run(load_recipe(
         f"recipes/iglue/{task}/{model}/xvl_maml.yaml", [*common, everywhere, *meta])).record()
     assert maml["start_from"]["fingerprint"] == record["fingerprint"], "the baseline is not run again"
     assert maml["training_languages"] == [case.auxiliary]
-    few_shot = harness.run(load_recipe(
+    few_shot = runner.run(load_recipe(
         f"recipes/iglue/{task}/{model}/few_shot.yaml",
         [*common, f"start_from={baseline.folder}", f"evaluation.languages=[en, {case.auxiliary}]",
          f"trainer.shots={case.shots}", "trainer.epochs=2", "trainer.learning_rates=[1e-3, 1e-4]"])).record()

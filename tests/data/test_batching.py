@@ -10,11 +10,11 @@ import torch
 from transformers import AutoTokenizer
 
 from iglue_plugins.data.batching import Batcher, TokenizedTexts
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI
+from iglue_plugins.utils.errors import UserError
 
 IMAGES = {"a": [[0, 0]], "b": [[1, 1], [1, 1]], "c": [[8, 8]], "d": [[3, 3], [0, 6], [6, 0]]}
 DTYPES = {

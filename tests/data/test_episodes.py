@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from iglue_plugins.data.episodes import ShuffledExamples, Steps, batch_epochs, batch_steps, episode_steps
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 class Recorder:

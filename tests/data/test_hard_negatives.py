@@ -16,10 +16,10 @@ from iglue_plugins.data import hard_negatives
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniXFlickrCO
 from iglue_plugins.tasks.xflickrco import XFlickrCO
+from iglue_plugins.utils.errors import UserError
 
 MakeStore = Callable[[dict[str, list[list[float]]]], InMemoryRegions]
 

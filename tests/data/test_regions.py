@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout, lay_out, normalised_locations
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 BOXES_ONLY = RegionLayout(global_region=False)
 

@@ -9,9 +9,9 @@ from PIL import Image
 
 from iglue_plugins.data import show
 from iglue_plugins.data.show import draw_examples
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniXVNLI
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from iglue_plugins.data.unpickling import load_npy, safe_load_file, safe_loads
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 RECONSTRUCT = np.zeros(1).__reduce__()[0]
 SCALAR = np.float32(1).__reduce__()[0]

@@ -10,8 +10,8 @@ from typing import Any
 import datasets
 import pytest
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.gold import read_gold
+from iglue_plugins.utils.errors import UserError
 
 ANSWERS = ["no", "yes", *(f"answer {i}" for i in range(1840))]
 

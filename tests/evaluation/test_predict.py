@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.regions import RegionLayout
-from iglue_plugins.evaluation.predict import blocks, classify, crossed, match_all, on_device
+from iglue_plugins.evaluation.predict import blocks, classify, match_all, on_device, pair_grid
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVNLI
 from iglue_plugins.models import UniterForVisionAndLanguage, XUniterConfig, XUniterForVisionAndLanguage
@@ -149,9 +149,9 @@ def test_one_text_meets_a_block_of_images_without_a_copy_of_their_regions() -> N
     regions = {"region_features": torch.rand(4, 3, 2), "region_mask": torch.ones(4, 3)}
     ids = torch.arange(6).view(2, 3)
     texts = {"input_ids": ids, "attention_mask": torch.ones(2, 3)}
-    one = crossed({key: value[:1] for key, value in texts.items()}, regions)
+    one = pair_grid({key: value[:1] for key, value in texts.items()}, regions)
     assert one["region_features"].data_ptr() == regions["region_features"].data_ptr()
-    both = crossed(texts, regions)
+    both = pair_grid(texts, regions)
     assert both["input_ids"].tolist() == 4 * [[0, 1, 2]] + 4 * [[3, 4, 5]]
     assert torch.equal(both["region_features"], torch.cat([regions["region_features"]] * 2))
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.prediction_files import Prediction, read_predictions
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture

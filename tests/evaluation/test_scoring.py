@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.prediction_files import Prediction
 from iglue_plugins.evaluation.scoring import Gold, score
+from iglue_plugins.utils.errors import UserError
 
 FILE = Path("result.json")
 XVNLI = Gold("xvnli", "ar", "test", {"a": "neutral", "b": "entailment", "c": "neutral", "d": "-"},

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins import harness
-from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.engine import Progress
+from iglue_plugins.utils.errors import UserError
 
 MakeRecipe = Callable[..., Recipe]
 SameRun = Callable[[Run, Run], None]
@@ -62,7 +62,7 @@ def lift():
 RUN_FULL = """
 from iglue_plugins.reporting import exports
 for owner, name, call, room in (
-    (harness, "write_atomic", 1, 0),
+    (runner, "write_atomic", 1, 0),
     (engine.ObjectiveTrainer, "_save_checkpoint", 1, 200_000),
     (engine.ObjectiveTrainer, "_save_checkpoint", 2, 400_000),
     (PreTrainedTokenizerBase, "save_pretrained", 1, 20_000),
@@ -111,7 +111,7 @@ def test_a_full_disk_ends_in_a_sentence_and_loses_nothing_finished(
     start(f"disk, outside = {str(disk)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{system}{RUN_FULL}").join(120)
     *failed, finished = told(tmp_path / "log")
     assert finished == [0, []]
-    expected = harness.run(made.model_copy(update={"runs": tmp_path / "expected"}))
+    expected = runner.run(made.model_copy(update={"runs": tmp_path / "expected"}))
     run = f"{disk}/runs/{expected.folder.name}"
     places = [f"{run}/recipe.yaml", run, run, run, f"{run}/predictions/test/tr.jsonl", f"{run}/record.json",
               f"{disk}/comparison/comparison.csv"]
@@ -119,7 +119,7 @@ def test_a_full_disk_ends_in_a_sentence_and_loses_nothing_finished(
     for (code, said), place, why in zip(failed, places, reasons, strict=True):
         *before, sentence = said
         assert code == 2
-        assert sentence == f"iglue: {place}: cannot be written ({why}), expected a folder to write in, with room for it"
+        assert sentence == f"iglue: {place}: cannot be written ({why}); choose a folder that can be written to and has room"
         assert all(line.startswith(("training recipe", f"{run}/checkpoints/checkpoint-")) for line in before), before
     assert failed[3][1][1] == f"{run}/checkpoints/checkpoint-4: half-written or damaged, so training resumes before it"
     assert (tmp_path / "outside" / "comparison" / "comparison.png").is_file()
@@ -130,12 +130,12 @@ def test_a_finished_run_is_read_where_nothing_can_be_written(
     recipe: MakeRecipe, start: Callable[..., BaseProcess], tmp_path: Path
 ) -> None:
     made = recipe()
-    folder = harness.run(made).folder
+    folder = runner.run(made).folder
     start(f"disk, outside = {str(made.runs)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{RUN_READ_ONLY}").join(60)
     run, compare, unfinished, other_split = told(tmp_path / "log")
     assert run == compare == [0, []]
     assert (tmp_path / "outside" / "comparison.csv").is_file()
-    ending = "cannot be written (Read-only file system), expected a folder to write in, with room for it"
+    ending = "cannot be written (Read-only file system); choose a folder that can be written to and has room"
     assert unfinished[0] == other_split[0] == 2
     assert unfinished[1][-1].startswith(f"iglue: {made.runs}/recipe-")
     assert unfinished[1][-1].endswith(ending)
@@ -156,7 +156,7 @@ def test_a_checkpoint_damaged_after_it_was_finished_is_not_resumed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe({"trainer": "xvl_maml", "start_from": "model"})
-    start("at_call(MetaObjective, 'forward', 6, signal.SIGKILL)\nharness.run(load_recipe(recipe))").join(60)
+    start("at_call(MetaObjective, 'forward', 6, signal.SIGKILL)\nrunner.run(load_recipe(recipe))").join(60)
     (folder,) = made.runs.glob("recipe-*")
     for step in damaged:
         truncate(folder / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt")
@@ -164,22 +164,22 @@ def test_a_checkpoint_damaged_after_it_was_finished_is_not_resumed(
     monkeypatch.setattr(Progress, "on_step_begin", lambda self, args, state, control, **kwargs: (
         steps.append(state.global_step), on_step_begin(self, args, state, control, **kwargs)) and None)
     capfd.readouterr()
-    found = harness.run(made)
+    found = runner.run(made)
     said = capfd.readouterr().err.splitlines()
     assert [line for line in said if "half-written" in line] == [
         f"{folder}/checkpoints/checkpoint-{step}: half-written or damaged, so training resumes before it"
         for step in reversed(damaged)]
     assert steps[0] == first_step
-    same_run(found, harness.run(made.model_copy(update={"runs": tmp_path / "expected"})))
+    same_run(found, runner.run(made.model_copy(update={"runs": tmp_path / "expected"})))
 
 
 def test_damaged_files_of_a_run_are_named(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = harness.run(recipe({}, "evaluation.languages=[en]"))
+    run = runner.run(recipe({}, "evaluation.languages=[en]"))
     for file in ("model.safetensors", "tokenizer.json", "config.json"):
         whole = (run.model_dir / file).read_bytes()
         truncate(run.model_dir / file)
         with pytest.raises(UserError, match=f"{run.model_dir}.*; if it is damaged, delete {run.folder} and run again"):
-            harness.run(recipe({"evaluation": {"languages": ["en", "tr"]}}))
+            runner.run(recipe({"evaluation": {"languages": ["en", "tr"]}}))
         (run.model_dir / file).write_bytes(whole)
     assert fits == ["Finetune"]
 
@@ -189,10 +189,10 @@ def test_what_is_known_of_the_training_outlives_a_damaged_record(
 ) -> None:
     trainer = {"name": "finetune", "steps": 3, "validate_every": 2, "batch_size": 8}
     made, other = (recipe({"trainer": trainer, "runs": str(tmp_path / name)}) for name in ("damaged", "expected"))
-    run, expected = harness.run(made), harness.run(other)
+    run, expected = runner.run(made), runner.run(other)
     truncate(run.record_path)
-    with pytest.raises(UserError, match=f"{run.record_path}: found .*, expected a record; delete it and run again"):
-        harness.run(made)
+    with pytest.raises(UserError, match=f"{run.record_path}: .*; delete it and run again"):
+        runner.run(made)
     run.record_path.unlink()
-    same_run(harness.run(made), expected)
+    same_run(runner.run(made), expected)
     assert fits == ["Finetune", "Finetune"]

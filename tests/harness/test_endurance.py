@@ -7,9 +7,9 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from iglue_plugins import harness
 from iglue_plugins.recipes import Recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 
 SEEDS = range(100, 120)
 LONGEST_LIFE = 70  # events; the whole run has some 400
@@ -58,11 +58,11 @@ def live():
         before(owner, name)
     within(torch, "save")
     within(safetensors.torch, "serialize_file")
-    harness.run(load_recipe(recipe))
+    runner.run(load_recipe(recipe))
 
 made = load_recipe(recipe)
-harness.load_model(made, None)
-[harness.make_task(made).load(split, language) for split in ("train", "dev", "test") for language in ("en", "tr")]
+runner.load_model(made, None)
+[runner.make_task(made).load(split, language) for split in ("train", "dev", "test") for language in ("en", "tr")]
 gc.freeze()
 signals = []
 for seed in seeds:
@@ -96,5 +96,5 @@ def test_a_run_killed_twenty_times_ends_with_the_very_same_weights_and_scores(
     assert {f"killed in {phase}" for phase in PHASES} <= set(said), "choose other seeds"
 
     finished, uninterrupted = [made.runs, tmp_path / "uninterrupted"]
-    same_run(harness.run(made), harness.run(made.model_copy(update={"runs": uninterrupted})))
+    same_run(runner.run(made), runner.run(made.model_copy(update={"runs": uninterrupted})))
     same_run(*(Run(next(runs.glob("english-*"))) for runs in (finished, uninterrupted)))

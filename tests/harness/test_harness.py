@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from iglue_plugins import harness
-from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe, load_recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
 
 TIMINGS = {"training_seconds", "evaluation_seconds", "peak_memory_gib"}
 MakeRecipe = Callable[..., Recipe]
@@ -28,15 +28,15 @@ def weights(run: Run) -> bytes:
 
 def test_a_run_leaves_a_record_predictions_a_model_and_logs(recipe: MakeRecipe) -> None:
     made = recipe({"trainer": {"name": "xvl_maml", "steps": 4}, "start_from": "model", "seed": 5})
-    run = harness.run(made)
+    run = runner.run(made)
     record = run.record()
     fingerprint = run.folder.name.rpartition("-")[2]
     assert run.folder == made.runs / f"recipe-{fingerprint}"
     scores = record.pop("scores")
-    data = harness.make_task(made).fingerprint()
+    data = runner.make_task(made).fingerprint()
     assert record.pop("data") == {"test": {"en": data, "tr": data}}
     versions, timings = record.pop("versions"), record.pop("timings")
-    assert record.pop("parameters") == sum(p.numel() for p in harness.load_model(made, run.model_dir)[0].parameters())
+    assert record.pop("parameters") == sum(p.numel() for p in runner.load_model(made, run.model_dir)[0].parameters())
     assert record == {
         "format": 1, "name": "recipe", "fingerprint": fingerprint, "seed": 5, "task": "tiny/xvnli",
         "trainer": "xvl_maml", "source_language": "en", "training_languages": ["tr"], "labels_per_step": 4,
@@ -62,24 +62,24 @@ def test_a_finished_run_is_returned_untouched(
     recipe: MakeRecipe, fits: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = recipe()
-    first = harness.run(made)
+    first = runner.run(made)
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in first.folder.rglob("*")}
     capsys.readouterr()
-    assert harness.run(made).folder == first.folder
+    assert runner.run(made).folder == first.folder
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in first.folder.rglob("*")} == before
-    assert harness.run(recipe(None, "name=other")).folder == first.folder
+    assert runner.run(recipe(None, "name=other")).folder == first.folder
     assert fits == ["Finetune"]
     assert capsys.readouterr() == ("", "")
 
 
 def test_splits_and_languages_are_added_without_training_again(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = harness.run(recipe())
+    run = runner.run(recipe())
     first = run.record()
     for overrides, scored in (
         (["evaluation.splits=[dev]"], {"test": {"en", "tr"}, "dev": {"en", "tr"}}),
         (["evaluation.languages=[de]"], {"test": {"en", "tr", "de"}, "dev": {"en", "tr"}}),
     ):
-        assert harness.run(recipe(None, *overrides)).folder == run.folder
+        assert runner.run(recipe(None, *overrides)).folder == run.folder
         record = run.record()
         assert {split: set(of_split) for split, of_split in record["scores"].items()} == scored
         assert {language: record["scores"]["test"][language] for language in ("en", "tr")} == first["scores"]["test"]
@@ -89,29 +89,29 @@ def test_splits_and_languages_are_added_without_training_again(recipe: MakeRecip
 
 
 def test_lost_predictions_are_made_again(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = harness.run(recipe())
+    run = runner.run(recipe())
     expected = run.read_predictions("test", "tr")
     run.predictions_path("test", "tr").unlink()
-    harness.run(recipe())
+    runner.run(recipe())
     assert run.read_predictions("test", "tr") == expected
     assert fits == ["Finetune"]
 
 
 def test_a_damaged_record_says_what_to_do(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = harness.run(recipe())
+    run = runner.run(recipe())
     expected = run.record()["scores"]
     run.record_path.write_text(run.record_path.read_text()[:100])
-    with pytest.raises(UserError, match=f"{run.record_path}: found .*, expected a record; delete it and run again"):
-        harness.run(recipe())
+    with pytest.raises(UserError, match=f"{run.record_path}: .*; delete it and run again"):
+        runner.run(recipe())
     run.record_path.unlink()
-    harness.run(recipe())
+    runner.run(recipe())
     assert run.record()["scores"] == expected
     assert fits == ["Finetune"]
 
 
 def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> None:
     """Also those of a model without a checkpoint, whatever was drawn before."""
-    tokenizer = harness.load_model(recipe(), None)[1]
+    tokenizer = runner.load_model(recipe(), None)[1]
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     config = {"vocab_size": len(tokenizer), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
               "intermediate_size": 8, "region_feature_size": 64, "pooler_size": 8, "contrastive_size": 4}
@@ -120,7 +120,7 @@ def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> Non
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
         torch.rand(3)
         made = recipe({"model": model, "runs": str(tmp_path / folder)}, f"seed={seed}", "evaluation.languages=[en]")
-        found.append(harness.run(made))
+        found.append(runner.run(made))
     assert found[0].folder.name == found[1].folder.name != found[2].folder.name
     assert weights(found[0]) == weights(found[1]) != weights(found[2])
 
@@ -129,35 +129,35 @@ def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> Non
 
 
 def test_start_from_finetune_trains_the_baseline_once(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = harness.run(recipe({"trainer": "xvl_maml"}))
+    run = runner.run(recipe({"trainer": "xvl_maml"}))
     (baseline,) = (Run(path) for path in run.folder.parent.glob("finetune-*"))
     assert baseline.record()["training_languages"] == []
     assert run.record()["start_from"] == {
         "fingerprint": baseline.record()["fingerprint"], "path": str(baseline.model_dir)}
     assert (run.record()["trainer"], baseline.record()["trainer"]) == ("xvl_maml", "finetune")
-    harness.run(recipe({"trainer": "auxiliary_finetune"}))
-    harness.run(recipe(file="english"))
+    runner.run(recipe({"trainer": "auxiliary_finetune"}))
+    runner.run(recipe(file="english"))
     assert fits == ["Finetune", "XVLMAML", "AuxiliaryFinetune"]
 
 
 def test_start_from_a_recipe_adds_to_the_training_languages(recipe: MakeRecipe, fits: list[str]) -> None:
     recipe({"trainer": "auxiliary_finetune", "auxiliary_languages": ["tr"]}, file="turkish")
     made = recipe({"trainer": "xvl_maml", "auxiliary_languages": ["de"], "start_from": "turkish.yaml", "seed": 1})
-    run = harness.run(made)
+    run = runner.run(made)
     assert fits == ["Finetune", "AuxiliaryFinetune", "XVLMAML"]
     assert run.record()["training_languages"] == ["tr", "de"]
     (turkish,) = (Run(path).record() for path in run.folder.parent.glob("turkish-*"))
     assert (turkish["training_languages"], turkish["seed"]) == (["tr"], 1)
     again = recipe({"trainer": "auxiliary_finetune", "auxiliary_languages": ["tr"], "start_from": str(run.folder)})
-    assert harness.run(again).record()["training_languages"] == ["tr", "de"]
+    assert runner.run(again).record()["training_languages"] == ["tr", "de"]
 
 
 def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
     recipe: MakeRecipe, tmp_path: Path, fits: list[str]
 ) -> None:
-    baseline = harness.run(recipe(file="english"))
+    baseline = runner.run(recipe(file="english"))
     folder, checkpoint = (
-        harness.run(recipe({"trainer": "auxiliary_finetune", "start_from": str(path)}))
+        runner.run(recipe({"trainer": "auxiliary_finetune", "start_from": str(path)}))
         for path in (baseline.folder, baseline.model_dir))
     assert fits == ["Finetune", "AuxiliaryFinetune", "AuxiliaryFinetune"]
     assert weights(folder) == weights(checkpoint) != weights(baseline)
@@ -165,17 +165,17 @@ def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
     assert checkpoint.record()["start_from"]["path"] == str(baseline.model_dir)
 
     with pytest.raises(UserError, match=f"start_from: found '{tmp_path}', expected a recipe .* a checkpoint folder"):
-        harness.run(recipe({"start_from": str(tmp_path)}))
+        runner.run(recipe({"start_from": str(tmp_path)}))
 
 
 def test_other_weights_at_the_start_are_another_run(recipe: MakeRecipe, tmp_path: Path, tiny_checkpoint: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     shutil.copytree(tiny_checkpoint, checkpoint)
     made = recipe({"model": {"name": "xuniter", "checkpoint": str(checkpoint)}}, "evaluation.languages=[en]")
-    first = harness.run(made)
+    first = runner.run(made)
     path = checkpoint / "model.safetensors"
     save_file({name: value / 2 for name, value in load_file(path).items()}, path, metadata={"format": "pt"})
-    assert harness.run(made).folder != first.folder
+    assert runner.run(made).folder != first.folder
 
 
 # A model for each language
@@ -189,7 +189,7 @@ def few_shot(recipe: Callable[..., Recipe], *overrides: str) -> Recipe:
 def test_few_shot_adapts_to_each_language_and_leaves_the_source_as_it_is(
     recipe: Callable[..., Recipe], fits: list[str]
 ) -> None:
-    adapted = harness.run(few_shot(recipe))
+    adapted = runner.run(few_shot(recipe))
     assert fits == ["Finetune", "FewShot", "FewShot"]  # the baseline, then Turkish and German
     record = adapted.record()
     assert list(record["scores"]["test"]) == ["en", "tr", "de"]
@@ -198,35 +198,35 @@ def test_few_shot_adapts_to_each_language_and_leaves_the_source_as_it_is(
     assert record["adaptation"]["languages"]["tr"].keys() == {"learning_rate", "steps", "validation"}
     assert (record["steps"], record["training_languages"]) == (2, [])
     assert not (adapted.folder / "adapted").exists() or not any((adapted.folder / "adapted").iterdir())
-    baseline = harness.run(recipe({"evaluation": {"languages": ["en", "tr", "de"]}}))
+    baseline = runner.run(recipe({"evaluation": {"languages": ["en", "tr", "de"]}}))
     assert baseline.read_predictions("test", "en") == adapted.read_predictions("test", "en")
 
 
 def test_few_shot_adapts_again_only_for_what_is_missing(recipe: Callable[..., Recipe], fits: list[str]) -> None:
-    first = harness.run(few_shot(recipe))
+    first = runner.run(few_shot(recipe))
     expected = first.read_predictions("test", "de")
     fits.clear()
     first.predictions_path("test", "de").unlink()
-    again = harness.run(few_shot(recipe))
+    again = runner.run(few_shot(recipe))
     assert (again.folder, fits) == (first.folder, ["FewShot"])
     assert again.read_predictions("test", "de") == expected
 
 
 def test_few_shot_is_refused_before_the_stage_before_it(recipe: Callable[..., Recipe], fits: list[str]) -> None:
     with pytest.raises(UserError, match="^task tiny/xvnli: found 99 shots, expected 1 to 24$"):
-        harness.run(few_shot(recipe, "trainer.shots=99"))
+        runner.run(few_shot(recipe, "trainer.shots=99"))
     assert fits == []
 
 
 def test_nothing_starts_from_a_run_that_keeps_no_model(recipe: Callable[..., Recipe]) -> None:
-    folder = harness.run(few_shot(recipe)).folder
+    folder = runner.run(few_shot(recipe)).folder
     with pytest.raises(UserError, match="has a model for each language and keeps none, expected a run of another"):
-        harness.run(recipe({"start_from": str(folder)}))
+        runner.run(recipe({"start_from": str(folder)}))
 
 
 def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
     trainer = {"name": "finetune", "epochs": 2, "batch_size": 8, "validate_every": "epoch"}
-    record = harness.run(recipe({"trainer": trainer})).record()
+    record = runner.run(recipe({"trainer": trainer})).record()
     assert record["steps"] == 8
     assert record["validation"].keys() == {"step", "score"}
     assert record["validation"]["step"] in (4, 8)
@@ -238,50 +238,50 @@ def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
 def test_what_is_learned_beside_the_weights_is_in_the_record(recipe: MakeRecipe) -> None:
     learning = recipe({"trainer": {"name": "xvl_maml", "learned_temperature": True, "learned_rates": "layer"},
                        "start_from": "model"})
-    learned = harness.run(learning).record()["learned"]
+    learned = runner.run(learning).record()["learned"]
     assert {"temperature", "inner_lr/encoder.layers.0", "inner_lr/contrastive.text"} < learned.keys()
     assert 0.02 < learned["temperature"] != 0.07
     assert 1e-4 < learned["inner_lr/encoder.layers.0"] != 1e-3
-    assert "learned" not in harness.run(recipe({"trainer": "xvl_maml", "start_from": "model"})).record()
+    assert "learned" not in runner.run(recipe({"trainer": "xvl_maml", "start_from": "model"})).record()
 
 
 def test_evaluate_adds_splits_and_languages_and_repeats_nothing(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = harness.run(recipe({"evaluation": {"languages": ["en"]}}))
+    run = runner.run(recipe({"evaluation": {"languages": ["en"]}}))
     before = run.predictions_path("test", "en").stat().st_mtime_ns
     fits.clear()
-    added = harness.evaluate(run.folder, ["test", "dev"], ["en", "tr"]).record()["scores"]
+    added = runner.evaluate(run.folder, ["test", "dev"], ["en", "tr"]).record()["scores"]
     assert {split: list(scores) for split, scores in added.items()} == {"test": ["en", "tr"], "dev": ["en", "tr"]}
     assert run.predictions_path("test", "en").stat().st_mtime_ns == before
     assert fits == []
-    whole = harness.run(recipe({"evaluation": {"languages": ["en", "tr"], "splits": ["test", "dev"]}}))
+    whole = runner.run(recipe({"evaluation": {"languages": ["en", "tr"], "splits": ["test", "dev"]}}))
     assert whole.folder == run.folder
 
 
 def test_evaluate_wants_a_run_with_a_model(recipe: MakeRecipe, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="found no record.json, expected the folder of a finished run"):
-        harness.evaluate(tmp_path)
+        runner.evaluate(tmp_path)
     with pytest.raises(UserError, match="found no model, expected a run that keeps one"):
-        harness.evaluate(harness.run(few_shot(recipe)).folder)
+        runner.evaluate(runner.run(few_shot(recipe)).folder)
     with pytest.raises(UserError, match="found 'xx', expected a language of task tiny/xvnli"):
-        harness.evaluate(harness.run(recipe()).folder, languages=["xx"])
+        runner.evaluate(runner.run(recipe()).folder, languages=["xx"])
 
 
 def test_scores_are_made_again_where_their_data_have_changed(
     recipe: MakeRecipe, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = harness.run(recipe())
+    run = runner.run(recipe())
     before = {language: run.predictions_path("test", language).stat().st_mtime_ns for language in ("en", "tr")}
     changed = lambda self, split, language: {"en": "other"}.get(language) or self.fingerprint()  # noqa: E731
     monkeypatch.setattr("tiny_task.TinyXVNLI.evaluation_fingerprint", changed)
     fits.clear()
-    again = harness.run(recipe())
+    again = runner.run(recipe())
     assert (again.folder, fits) == (run.folder, [])
     assert again.predictions_path("test", "en").stat().st_mtime_ns > before["en"]
     assert again.predictions_path("test", "tr").stat().st_mtime_ns == before["tr"]
 
 
 def test_evaluation_in_bfloat16_leaves_the_saved_weights_as_they_are(recipe: MakeRecipe, tmp_path: Path) -> None:
-    expected = weights(harness.run(recipe()))
-    low = harness.run(recipe({"runs": str(tmp_path / "low"), "evaluation": {"languages": ["en"], "precision": "bfloat16"}}))
+    expected = weights(runner.run(recipe()))
+    low = runner.run(recipe({"runs": str(tmp_path / "low"), "evaluation": {"languages": ["en"], "precision": "bfloat16"}}))
     assert weights(low) == expected
     assert 0 <= low.record()["scores"]["test"]["en"]["accuracy"] <= 100

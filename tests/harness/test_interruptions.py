@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins import harness
 from iglue_plugins.recipes import Recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def xvl_maml(recipe: Callable[..., Recipe]) -> Recipe:
 def expected(xvl_maml: Recipe, uninterrupted: dict[str, Run], tmp_path_factory: pytest.TempPathFactory) -> Run:
     if not uninterrupted:
         runs = tmp_path_factory.mktemp("uninterrupted")
-        uninterrupted["run"] = harness.run(xvl_maml.model_copy(update={"runs": runs}))
+        uninterrupted["run"] = runner.run(xvl_maml.model_copy(update={"runs": runs}))
     return uninterrupted["run"]
 
 
@@ -51,11 +51,11 @@ def test_a_killed_run_resumes_to_the_very_same_result(
     moment: str, trains_again: bool, xvl_maml: Recipe, expected: Run, start: Callable[..., BaseProcess],
     fits: list[str], same_run: Callable[[Run, Run], None], tmp_path: Path
 ) -> None:
-    killed = start(f"at_call({moment}, signal.SIGKILL)\nharness.run(load_recipe(recipe))")
+    killed = start(f"at_call({moment}, signal.SIGKILL)\nrunner.run(load_recipe(recipe))")
     killed.join(60)
     assert killed.exitcode == -signal.SIGKILL, (tmp_path / "log").read_text()
     assert not Run(xvl_maml.runs / expected.folder.name).is_finished
-    same_run(harness.run(xvl_maml), expected)
+    same_run(runner.run(xvl_maml), expected)
     assert fits == (["XVLMAML"] if trains_again else [])
 
 
@@ -74,7 +74,7 @@ cli.main()
         f"training recipe (seed 0): xvl_maml, {folder}\niglue: interrupted; the same command resumes\n")
     assert interrupted.exitcode == 130
     assert (folder / "checkpoints" / "checkpoint-4").is_dir()
-    same_run(harness.run(xvl_maml), expected)
+    same_run(runner.run(xvl_maml), expected)
 
 
 def test_of_two_processes_on_one_run_one_trains_and_both_have_the_result(
@@ -93,7 +93,7 @@ def fit_beside_another(*args, **kwargs):
         time.sleep(0.05)
     return fit(*args, **kwargs)
 Trainer.fit = fit_beside_another
-record = harness.run(load_recipe(recipe, ["name=" + names[pathlib.Path(log).name]])).record()
+record = runner.run(load_recipe(recipe, ["name=" + names[pathlib.Path(log).name]])).record()
 pathlib.Path(log).with_suffix(".json").write_text(json.dumps(record))
 """
     both = [start(code, f"log{number}") for number in range(2)]

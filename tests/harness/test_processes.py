@@ -17,11 +17,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from iglue_plugins import harness, processes
-from iglue_plugins.errors import UserError
 from iglue_plugins.recipes import Recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import TrainingData
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
 
 MakeRecipe = Callable[..., Recipe]
 EPISODES = {"name": "xvl_maml", "steps": 3, "support_size": 4, "query_size": 4, "accumulation": 2, "inner_lr": 0.1}
@@ -39,7 +40,7 @@ GRADIENTS = {
 }
 RUN_ALL = """
 for path in sorted(Path(recipe).parent.glob("*.yaml")):
-    harness.run(load_recipe(path))
+    runner.run(load_recipe(path))
 """
 NOTE_GRADIENTS = """
 import torch
@@ -63,9 +64,9 @@ LAUNCHED = """
 import sys
 sys.path.insert(0, {tiny_task!r})
 import tiny_task
-from iglue_plugins import harness
+from iglue_plugins.runs import runner
 from iglue_plugins.recipes import load_recipe
-harness.run(load_recipe(sys.argv[1]))
+runner.run(load_recipe(sys.argv[1]))
 """
 LAUNCHERS = {
     "torchrun": ("torch.distributed.run", "--standalone", "--nproc-per-node=2"),
@@ -123,7 +124,7 @@ def test_two_processes_train_and_score_as_one(
     assert (said[0].count("training second_order"), said[1]) == (1, "")
     for name, own in made.items():
         (folder,) = own.runs.glob(f"{name}-*")
-        same_weights(Run(folder), harness.run(own.model_copy(update={"runs": tmp_path / "one"})))
+        same_weights(Run(folder), runner.run(own.model_copy(update={"runs": tmp_path / "one"})))
 
 
 def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
@@ -149,9 +150,9 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
 
 def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
     """Of each step: the mean over its items of a loss's gradient."""
-    task, trainer = harness.make_task(recipe), harness.make_trainer(recipe)
+    task, trainer = runner.make_task(recipe), runner.make_trainer(recipe)
     torch.manual_seed(recipe.seed)
-    model, tokenizer = harness.load_model(recipe, None)
+    model, tokenizer = runner.load_model(recipe, None)
     torch.manual_seed(recipe.seed)
     model.set_head(task.head, task.num_labels)
     objective = trainer.objective(model.train(), task)
@@ -184,16 +185,16 @@ def test_a_run_is_resumed_by_another_number_of_processes(
     changes = {"trainer": EPISODES | {"steps": 4, "save_every": 1}, "start_from": "model", "model": without_dropout}
     made = recipe(changes)
     third_step = {1: 5, 2: 3}[first]  # of two episodes
-    code = f"at_call(MetaObjective, 'forward', {third_step}, signal.SIGKILL)\nharness.run(load_recipe(recipe))"
+    code = f"at_call(MetaObjective, 'forward', {third_step}, signal.SIGKILL)\nrunner.run(load_recipe(recipe))"
     for process in start_two(code) if first == 2 else [start(code)]:
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
-    code = f"{NOTE_STEPS}harness.run(load_recipe(recipe))"
+    code = f"{NOTE_STEPS}runner.run(load_recipe(recipe))"
     succeed([start(code, "log0")] if first == 2 else start_two(code), tmp_path)
     said = (tmp_path / "log0").read_text().splitlines()
     assert [line for line in said if line.startswith("step")] == ["step 2", "step 3"], said
     (folder,) = made.runs.glob("recipe-*")
-    same_weights(Run(folder), harness.run(made.model_copy(update={"runs": tmp_path / "expected"})))
+    same_weights(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "expected"})))
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -203,14 +204,14 @@ def test_a_launcher_starts_a_run(
     made = recipe({"trainer": EPISODES, "start_from": "model", "model": without_dropout})
     script = tmp_path / "launched.py"
     script.write_text(LAUNCHED.format(tiny_task=str(tiny_task)))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(harness.__file__).parents[1])}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(runner.__file__).parents[1])}
     ended = subprocess.run(
         [sys.executable, "-m", *LAUNCHERS[launcher], str(script), str(tmp_path / "recipe.yaml")], env=environment,
         cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("training recipe") == 1
     (folder,) = made.runs.glob("recipe-*")
-    same_weights(Run(folder), harness.run(made.model_copy(update={"runs": tmp_path / "one"})))
+    same_weights(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "one"})))
 
 
 def test_processes_that_cannot_share_a_step_are_told_so(
@@ -228,11 +229,11 @@ def test_processes_that_cannot_share_a_step_are_told_so(
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
 def test_wrappers_that_take_parameters_apart_are_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "true")
-    with pytest.raises(UserError, match=f"^{variable}: found true, expected plain data-parallel processes"):
-        processes.join()
+    with pytest.raises(UserError, match=f"^{variable} is true, but a meta-step needs whole parameters in each process"):
+        distributed.init_distributed()
 
 
 def test_a_comparison_is_made_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="^WORLD_SIZE: found 2 processes, expected one for iglue compare"):
-        processes.check_alone("iglue compare")
+    with pytest.raises(UserError, match="^WORLD_SIZE is 2, but iglue compare runs in one process"):
+        distributed.require_single_process("iglue compare")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins import sweeping
-from iglue_plugins.launching import Launch
+from iglue_plugins.experiments import sweep
+from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes import Recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs.folder import Run
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -24,7 +24,7 @@ def test_each_auxiliary_language_is_run_with_each_seed_and_the_stage_before_once
 ) -> None:
     recipe({"trainer": "auxiliary_finetune", "evaluation": {"languages": ["en", "tr", "de"]}}, file="row")
     output = tmp_path / "deep" / "sweep"
-    sweeping.sweep(tmp_path / "row.yaml", [], [0, 1], "test", [], output, Launch())
+    sweep.sweep(tmp_path / "row.yaml", [], [0, 1], "test", [], output, Launch())
     records = {run.folder: run.record() for run in map(Run, (tmp_path / "runs").iterdir())}
     assert sorted((record["name"], record["seed"]) for record in records.values()) == [
         ("finetune", 0), ("finetune", 1), ("row_de", 0), ("row_de", 1), ("row_tr", 0), ("row_tr", 1)]
@@ -43,6 +43,6 @@ def test_each_auxiliary_language_is_run_with_each_seed_and_the_stage_before_once
     assert all(str(output / name) in said for name in ("matrix.csv", "scores.csv", "matrix.md", "matrix.png"))
 
     fits.clear()
-    sweeping.sweep(tmp_path / "row.yaml", ["auxiliary_languages=de"], [1], "test", ["evaluation.languages=[tr]"],
+    sweep.sweep(tmp_path / "row.yaml", ["auxiliary_languages=de"], [1], "test", ["evaluation.languages=[tr]"],
                    output, Launch())
     assert (fits, [row["label"] for row in rows(output / "matrix.csv")]) == ([], ["finetune", "de"])

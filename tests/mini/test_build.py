@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 from transformers import AutoTokenizer
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import build
 from iglue_plugins.mini.build import ASSETS, LANGUAGES, PACKAGES, NpmPackage
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models import UniterForVisionAndLanguage
+from iglue_plugins.utils.errors import UserError
 
 INPUTS = ("input_ids", "attention_mask", "region_features", "region_locations", "region_mask")
 COPIES = ("aten::copy_", "aten::contiguous", "aten::clone", "aten::_to_copy")

@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models import UC2, MUniter, UniterForVisionAndLanguage, XUniter
 from iglue_plugins.models.volta import export_checkpoint
 from iglue_plugins.registry import models
+from iglue_plugins.utils.errors import UserError
 
 PLUGINS = {"xuniter": XUniter, "uc2": UC2, "muniter": MUniter}
 PADDING = {"xuniter": "<pad>", "uc2": "<pad>", "muniter": "<s>"}
@@ -78,7 +78,7 @@ def test_gradient_checkpointing(checkpoint: Path, batch: dict[str, Tensor]) -> N
     model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
     model.train()(**batch).sum().backward()
     assert len(calls) == 2, "each layer is computed again"
-    assert "gradient_checkpointing" in settings.incidental
+    assert "gradient_checkpointing" in settings.fingerprint_exclude
 
 
 @pytest.mark.parametrize("kind", PLUGINS)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, PreTrainedModel, XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models import UC2, MUniter, UniterForVisionAndLanguage, XUniter
+from iglue_plugins.utils.errors import UserError
 
 SIZES = {
     "vocab_size": 61, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24,

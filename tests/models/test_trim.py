@@ -17,12 +17,12 @@ from transformers.utils import logging
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniTask
 from iglue_plugins.models import MUniterForVisionAndLanguage, UniterForVisionAndLanguage
 from iglue_plugins.models.trim import load_model, trim_checkpoint
 from iglue_plugins.tasks.texts import task_texts
+from iglue_plugins.utils.errors import UserError
 
 TEXTS = ["the red bird sings", "a bird and a boat", "zwei rote Vögel", "δύο πουλιά", "二つの船", "ﬁne birds，　two!"]
 
@@ -211,7 +211,7 @@ def test_no_texts(tiny_checkpoint: Path, tmp_path: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "notes").write_text("mine")
-    with pytest.raises(UserError, match=f"{tmp_path}: found something there, expected a new or empty folder"):
+    with pytest.raises(UserError, match=f"{tmp_path}: is not empty; name a new or empty folder"):
         trim_checkpoint(str(tiny_checkpoint), tmp_path, {"texts": [["panda"]]})
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 

@@ -9,9 +9,9 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CanineTokenizer, PreTrainedTokenizerFast
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.trim import count
 from iglue_plugins.models.vocabulary import Vocabulary
+from iglue_plugins.utils.errors import UserError
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 

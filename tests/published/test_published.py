@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from iglue_plugins import published
-from iglue_plugins.errors import UserError
 from iglue_plugins.published import Choice, Figures
+from iglue_plugins.utils.errors import UserError
 
 TABLES = Path(__file__).parents[2].parent / "shared" / "iglue" / "published"
 NAME = re.compile(r"\w+?(?P<many>-many)?(_(?P<direction>ir|tr))?_(?P<shots>[0-9x]+)(\.id_tr_zh)?"

@@ -1,9 +1,9 @@
 import pytest
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.significance import Interval
 from iglue_plugins.reporting.comparison import build_comparison
 from iglue_plugins.reporting.wording import describe, notes
+from iglue_plugins.utils.errors import UserError
 
 
 def test_languages_have_mean_and_deviation_over_seeds(two_rows):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.reporting import exports
 from iglue_plugins.reporting.comparison import build_comparison
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture

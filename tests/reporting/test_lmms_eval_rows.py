@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from iglue_plugins.errors import UserError
-from iglue_plugins.integrations.lmms_eval.results import Evaluated
 from iglue_plugins.published import Figures
 from iglue_plugins.reporting import exports
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
+from iglue_plugins.reporting.lmms_eval_results import Evaluated
 from iglue_plugins.reporting.plots import MARKERS, drawn_others
 from iglue_plugins.reporting.tables import ComparisonTable
 from iglue_plugins.reporting.wording import describe, notes
+from iglue_plugins.utils.errors import UserError
 
 EXAMPLES = {"en": 4, "tr": 4, "ar": 4, "ru": 5}
 FIGURES = {"en": 75.0, "tr": 50.0, "ar": 25.0, "ru": 60.0}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.reporting import matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix, matrix_notes
+from iglue_plugins.utils.errors import UserError
 
 LANGUAGES = ["en", "tr", "ru", "ar"]
 BEFORE = {"en": "1111", "tr": "1000", "ru": "1000", "ar": "1000", "unused": "1"}

@@ -12,13 +12,13 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.published import SOURCE, Figures
 from iglue_plugins.reporting import exports
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_published
 from iglue_plugins.reporting.plots import MARKERS, bar_chart
 from iglue_plugins.reporting.tables import ComparisonTable
 from iglue_plugins.reporting.wording import describe, notes
+from iglue_plugins.utils.errors import UserError
 
 COMPLETE = Figures("uc2", "zero_shot", "0", "accuracy", {"en": 75.0, "tr": 50.0, "ar": 30.25, "ru": 40.0, "fr": 99.0})
 PARTIAL = Figures("m$p_x", "few_shot", "48", "accuracy", {"ar": 20.0})

@@ -10,8 +10,8 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.utils.errors import UserError
 
 KINDS = ("xvnli", "xgqa", "marvl", "xflickrco")
 

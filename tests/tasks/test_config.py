@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini import ASSETS, LANGUAGES, world
 from iglue_plugins.tasks import config as reading
 from iglue_plugins.tasks.config import TaskConfig, configured, load_task_config
+from iglue_plugins.utils.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "task_configs"
 NAMES = sorted(path.relative_to(FOLDER).with_suffix("").as_posix() for path in FOLDER.glob("mini/*.yaml"))

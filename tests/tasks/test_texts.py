@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.texts import FileTexts, TaskTexts, task_texts
+from iglue_plugins.utils.errors import UserError
 
 
 def read(texts: TaskTexts) -> dict[str, list[str]]:

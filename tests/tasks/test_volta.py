@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.volta import read_volta_task, read_volta_tasks
+from iglue_plugins.utils.errors import UserError
 
 NLI: dict[str, Any] = {
     "name": "XVNLI", "type": "VL-tri-classifier", "loss": "BCEWithLogitLoss", "process": "normal", "task_id": 19,

@@ -12,12 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import ShuffledExamples
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted
 from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation, ContrastiveAdaptationSettings
 from iglue_plugins.trainers.objectives import contrastive_loss
+from iglue_plugins.utils.errors import UserError
 
 SETTINGS = {"inner_lr": 0.5, "support_size": 4, "split": "auxiliary"}
 

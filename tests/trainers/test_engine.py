@@ -15,7 +15,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.episodes import Steps, batch_steps
-from iglue_plugins.errors import UserError
 from iglue_plugins.models import MaskedWordHead
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
@@ -23,6 +22,7 @@ from iglue_plugins.trainers.base import Trainer, TrainerSettings
 from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
 from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+from iglue_plugins.utils.errors import UserError
 
 Weights = dict[str, Tensor]
 

@@ -10,12 +10,12 @@ import torch
 from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted, TrainingData
 from iglue_plugins.trainers.few_shot import FewShot, FewShotSettings
 from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, add, with_gradient
+from iglue_plugins.utils.errors import UserError
 
 STORAGES = ("graphs", "parameters", "start")
 RATES = [0.3, 0.1, 0.2]

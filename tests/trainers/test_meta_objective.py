@@ -16,12 +16,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.learned import SPEED
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
+from iglue_plugins.utils.errors import UserError
 
 LOSSES = ("task", "contrastive", "both")
 ATTENTION = "batch_loss.model.encoder.layers.0.query_key_value.weight"

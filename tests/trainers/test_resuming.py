@@ -1,4 +1,4 @@
-"""Interrupted training ends in the very same weights, and so does training whose incidental settings differ."""
+"""Interrupted training ends in the very same weights, and so does training whose settings outside the fingerprint differ."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
 from iglue_plugins.trainers.validation import BestWeights
 from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+from iglue_plugins.utils.errors import UserError
 
 Weights = dict[str, Tensor]
 
@@ -119,7 +119,7 @@ def test_damaged_best_weights_are_named(tmp_path: Path) -> None:
 def test_settings_that_do_not_count_leave_the_weights_as_they_are(fit: Callable[..., Weights]) -> None:
     """Not even by the dropout of losses that are only logged."""
     expected = fit(xvl_maml(log_every=4, save_every=2), "one")
-    assert {"log_every", "save_every", "inner_storage"} == XVLMAMLSettings.incidental
+    assert {"log_every", "save_every", "inner_storage"} == XVLMAMLSettings.fingerprint_exclude
     assert_same_weights(fit(xvl_maml(log_every=1, save_every=5), "other"), expected)
     different = fit(xvl_maml(log_every=4, save_every=2, inner_lr=2e-3), "third")
     assert any(not torch.equal(value, expected[name]) for name, value in different.items())

@@ -9,13 +9,13 @@ import pytest
 from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import TrainingData
 from iglue_plugins.trainers.finetune import AuxiliaryFinetune, Finetune, FinetuneSettings
 from iglue_plugins.trainers.pretrain import Pretrain, PretrainSettings
 from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+from iglue_plugins.utils.errors import UserError
 
 # Settings
 
@@ -72,8 +72,8 @@ def test_a_temperature_is_learned_where_a_loss_has_one() -> None:
 
 
 def test_what_is_stored_of_inner_steps_does_not_make_another_run() -> None:
-    assert "inner_storage" in XVLMAMLSettings.incidental
-    assert XVLMAMLSettings.incidental > FinetuneSettings.incidental
+    assert "inner_storage" in XVLMAMLSettings.fingerprint_exclude
+    assert XVLMAMLSettings.fingerprint_exclude > FinetuneSettings.fingerprint_exclude
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "both"])

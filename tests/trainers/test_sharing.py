@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.errors import UserError
 from iglue_plugins.trainers.sharing import WEIGHT, Share
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.mark.parametrize(("items", "accumulation"), [(8, 4), (7, 4), (9, 4), (3, 4), (10, 5), (11, 3), (4, 1)])

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +17,8 @@ from datasets import Dataset, Features, List, Value
 
 from iglue_plugins.data.annotations.entries import unreadable
 from iglue_plugins.data.annotations.readers import READERS, Example
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import atomic_path
 
 VERSION = 1  # raise it when a reader gives other examples of the same file
 FEATURES = Features({
@@ -140,15 +140,10 @@ def _write_table(tables: Iterable[pa.Table], path: Path) -> int:
 
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of `path` if all goes well; two processes may do so at once."""
-    temporary = path.with_name(f"{uuid.uuid4().hex}.unfinished")
+    """Give the block a path to write to, which replaces `path` at the end; errors name the cache and its variable."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with atomic_path(path) as temporary:
             yield temporary
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path.parent}: cannot be written to ({error.strerror}), expected a folder for what is read "
                         "of the annotations; HF_DATASETS_CACHE names another") from error

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|npy)$", re.IGNORECASE)
 
@@ -54,7 +54,7 @@ class Entry:
 
 
 def _hint(value: str, choices: Iterable[str]) -> str:
-    hint = nearest(value, choices)
+    hint = did_you_mean(value, choices)
     return hint if "did you mean" in hint else ""
 
 

@@ -20,7 +20,7 @@ from iglue_plugins.data.annotations.caching import (
 )
 from iglue_plugins.data.annotations.entries import Entry, image_name
 from iglue_plugins.data.annotations.readers import UNLABELLED, Example, truth
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 COCO_IDS_END = 1_000_000  # COCO's image ids are below 600,000; those of Flickr30k's test set above 1,900,000
 

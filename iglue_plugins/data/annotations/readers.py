@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from iglue_plugins.data.annotations.entries import Entry, image_name, json_content, json_lines
 from iglue_plugins.data.unpickling import safe_load_file
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 UNLABELLED = "-"  # SNLI's annotators did not agree
 

@@ -11,10 +11,10 @@ from iglue_plugins.data import stores
 from iglue_plugins.data.conversion.images import Image, Source
 from iglue_plugins.data.conversion.sources import open_source
 from iglue_plugins.data.conversion.writing import Settings, StoreWriter, check_settings, claimed
-from iglue_plugins.data.regions import one_thread
 from iglue_plugins.data.stores import DTypeName, Metadata, SourceIdentity, read_metadata
-from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.progress import bar
+from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.threads import single_thread
 
 
 def convert(
@@ -29,7 +29,7 @@ def convert(
             be written, or two images of one id differ.
     """
     if dtype not in get_args(DTypeName):
-        raise UserError(f"--dtype: found '{dtype}'{nearest(dtype, get_args(DTypeName))}")
+        raise UserError(f"--dtype: found '{dtype}'{did_you_mean(dtype, get_args(DTypeName))}")
     opened = [open_source(path, format) for path in sources]
     identities = [SourceIdentity(name=source.path.resolve().name, size=source.size) for source in opened]
     settings = Settings(dtype=dtype, sources=identities)
@@ -39,8 +39,8 @@ def convert(
         shutil.rmtree(destination / stores.UNFINISHED, ignore_errors=True)
         return metadata, False
     total = sum(source.images for source in opened)
-    with (one_thread(), claimed(destination, settings), StoreWriter(destination, settings) as writer,
-          bar(total=total, initial=writer.read.total(), desc=destination.name, unit=" images") as progress):
+    with (single_thread(), claimed(destination, settings), StoreWriter(destination, settings) as writer,
+          progress_bar(total=total, initial=writer.read.total(), desc=destination.name, unit=" images") as progress):
         for number, source in enumerate(opened):
             for image in _images(source, writer.read[number]):
                 writer.add(number, image)

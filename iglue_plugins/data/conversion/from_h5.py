@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 
 from iglue_plugins.data.conversion.images import Image, make_image
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 FIELDS = ("features", "boxes", "img_w", "img_h")
 

@@ -12,7 +12,7 @@ import lmdb
 
 from iglue_plugins.data.conversion.images import Image, make_image
 from iglue_plugins.data.unpickling import safe_loads
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 T = TypeVar("T")
 

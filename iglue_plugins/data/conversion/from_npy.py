@@ -9,7 +9,7 @@ import numpy as np
 
 from iglue_plugins.data.conversion.images import NO_INFO, Image, image_id, make_image
 from iglue_plugins.data.unpickling import load_npy
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 VOLTA_FIELDS = {"bbox": "boxes", "image_width": "img_w", "image_height": "img_h"}
 

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from iglue_plugins.data.conversion.images import Image, make_image
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 FIELDS = ("img_id", "img_h", "img_w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes",
           "features")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 NO_BOXES = "no boxes"
 NOT_FINITE = "features or boxes that are not finite numbers"

@@ -10,7 +10,7 @@ from iglue_plugins.data.conversion.from_lmdb import LmdbSource
 from iglue_plugins.data.conversion.from_npy import NpySource
 from iglue_plugins.data.conversion.from_tsv import FIELDS, TsvSource
 from iglue_plugins.data.conversion.images import Source
-from iglue_plugins.errors import UserError, nearest
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 FORMATS: dict[str, Callable[[Path], Source]] = {"h5": H5Source, "lmdb": LmdbSource, "npy": NpySource, "tsv": TsvSource}
 EXPECTED = "an H5 file, an LMDB, a folder of .npy and _info.npy files, or a TSV"
@@ -26,7 +26,7 @@ def open_source(path: Path, format: str = "auto") -> Source:
         UserError: there is nothing at the path, it is in no known format, or it is not what that format expects.
     """
     if format not in ("auto", *FORMATS):
-        raise UserError(f"--format: found '{format}'{nearest(format, ['auto', *FORMATS])}")
+        raise UserError(f"--format: found '{format}'{did_you_mean(format, ['auto', *FORMATS])}")
     try:
         if not path.exists():
             raise UserError(f"{path}: found nothing, expected {EXPECTED}")

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from iglue_plugins.data import stores
 from iglue_plugins.data.conversion.images import AGAIN, Image
 from iglue_plugins.data.stores import DTypeName, MappedRegions, Metadata, SourceIdentity
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import atomic_path
 
 PART = 250  # images
 
@@ -67,7 +68,7 @@ def claimed(folder: Path, settings: Settings) -> Iterator[None]:
             except Timeout:
                 raise UserError(f"{folder}: found another process that converts into it, expected no other") from None
             if not path.exists():
-                _write_atomic(path, lambda temporary: temporary.write_text(settings.model_dump_json()))
+                _write_text(path, settings.model_dump_json())
         check_settings(folder, _read_settings(path), settings)
         yield
 
@@ -194,7 +195,7 @@ class StoreWriter:
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 table = pa.Table.from_pylist(rows, PART_SCHEMA)
-                _write_atomic(self._parts / f"{before:010}.parquet", lambda path: pq.write_table(table, path))
+                _write_table(self._parts / f"{before:010}.parquet", table)
             self._part = (before + len(rows), [])
 
     def finish(self) -> Metadata:
@@ -217,8 +218,8 @@ class StoreWriter:
             noted=Counter(images["noted"].drop_null().to_pylist()), fingerprint=self._fingerprint())
         text = metadata.model_dump_json(indent=2) + "\n"
         with _writing(self.folder):
-            _write_atomic(self.folder / stores.INDEX, lambda path: pq.write_table(index, path))
-            _write_atomic(self.folder / stores.METADATA, lambda path: path.write_text(text))
+            _write_table(self.folder / stores.INDEX, index)
+            _write_text(self.folder / stores.METADATA, text)
         MappedRegions(self.folder)  # reads back what was written, and compares the counts
         shutil.rmtree(self._parts)
         return metadata
@@ -237,12 +238,14 @@ def check_settings(folder: Path, found: Settings, expected: Settings) -> None:
                         "this one")
 
 
-def _write_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary)
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ from typing import Any
 from PIL import Image
 
 from iglue_plugins import registry
-from iglue_plugins.errors import UserError, ends_with_a_sentence
 from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.utils.errors import UserError, exit_on_user_error
 
 Document = Mapping[str, Any]
 METRIC = "accuracy"
@@ -28,7 +28,7 @@ def prompt(document: Document, options: Mapping[str, Any]) -> str:
     return QUESTIONS[document["task"]].ask(document["text"], options.get("labels", ()))
 
 
-@ends_with_a_sentence()  # lmms-eval would log an Exception, and end with exit code 0
+@exit_on_user_error()  # lmms-eval would log an Exception, and end with exit code 0
 def pictures(document: Document, options: Mapping[str, Any]) -> list[Image.Image]:
     """The images, RGB: from the folder that the tasks were made with, or else the task's own.
 

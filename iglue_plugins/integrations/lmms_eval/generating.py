@@ -14,12 +14,12 @@ import yaml
 from datasets import Dataset
 
 from iglue_plugins.data.annotations.caching import cache_folder
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.integrations.lmms_eval import documents
 from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS
-from iglue_plugins.runs import content_hash, write_jsonl_atomic
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue import HOME
+from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.files import content_hash, write_jsonl_atomic
 
 SPLIT = "test"
 VERSION = 1  # raise it when prompts or the reading of answers change
@@ -79,7 +79,7 @@ def write_tasks(names: Sequence[str], source: Source) -> Path:
     """
     for name in names:
         if name not in QUESTIONS:
-            raise UserError(f"found task '{name}', expected one that fits lmms-eval{nearest(name, QUESTIONS)}")
+            raise UserError(f"found task '{name}', expected one that fits lmms-eval{did_you_mean(name, QUESTIONS)}")
         if name in FULL_SCALE and not source.is_given:
             raise UserError(f"task {name}: found no data, expected --data-root, --hub or the variable {HOME}")
     cache = cache_folder() / "lmms_eval"

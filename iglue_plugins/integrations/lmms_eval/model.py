@@ -12,9 +12,9 @@ from lmms_eval.api.instance import Instance
 from lmms_eval.api.model import lmms
 from lmms_eval.utils import simple_parse_args_string
 
-from iglue_plugins.errors import UserError, ends_with_a_sentence, nearest
 from iglue_plugins.integrations.lmms_eval.predicting import Predictor
-from iglue_plugins.progress import bar
+from iglue_plugins.utils.errors import UserError, did_you_mean, exit_on_user_error
+from iglue_plugins.utils.progress import progress_bar
 
 ARGUMENTS = ("pretrained", "data_root", "batch_size", "device")
 
@@ -28,7 +28,7 @@ class IGLUE(lmms):
     """
 
     @classmethod
-    @ends_with_a_sentence()
+    @exit_on_user_error()
     def create_from_arg_string(cls, arg_string: str, additional_config: dict[str, Any] | None = None) -> IGLUE:
         """The model; what model_args say goes before additional_config, which has lmms-eval's own options.
 
@@ -53,7 +53,7 @@ class IGLUE(lmms):
         """
         super().__init__()
         for name in unknown:
-            raise UserError(f"model_args: found '{name}', expected one of the model iglue's{nearest(name, ARGUMENTS)}")
+            raise UserError(f"model_args: found '{name}', expected one of the model iglue's{did_you_mean(name, ARGUMENTS)}")
         if not pretrained:
             raise UserError("model_args: found no pretrained, expected the folder of a finished run or checkpoint")
         if (count := int(os.environ.get("WORLD_SIZE", 1))) > 1:
@@ -62,7 +62,7 @@ class IGLUE(lmms):
         root = None if data_root is None else str(data_root)
         self.predictor = Predictor(str(pretrained), root, _batch_size(batch_size), device or default)
 
-    @ends_with_a_sentence()
+    @exit_on_user_error()
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """The predicted label of each request's document; those of a task and language share batches.
 
@@ -76,7 +76,7 @@ class IGLUE(lmms):
         batchers = {key: self.predictor.batcher(*key, [documents[place] for place in of_key])
                     for key, of_key in places.items()}  # all that can go wrong does so before the first prediction
         answers = [""] * len(requests)
-        for key, batcher in bar(iterable=batchers.items(), unit="task", desc="iglue"):
+        for key, batcher in progress_bar(iterable=batchers.items(), unit="task", desc="iglue"):
             for place, answer in zip(places[key], self.predictor.answers(batcher), strict=True):
                 answers[place] = answer
         return answers
@@ -88,11 +88,11 @@ class IGLUE(lmms):
                             "iglue")
         return self.task_dict[task][split][number]
 
-    @ends_with_a_sentence()
+    @exit_on_user_error()
     def loglikelihood(self, requests: Sequence[Instance]) -> NoReturn:
         raise UserError("the model iglue was asked for likelihoods, expected generate_until, as the generated tasks do")
 
-    @ends_with_a_sentence()
+    @exit_on_user_error()
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> NoReturn:
         raise UserError("the model iglue was asked for several rounds, expected generate_until, as the generated tasks "
                         "do")

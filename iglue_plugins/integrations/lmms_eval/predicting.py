@@ -13,18 +13,18 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.errors import UserError
 from iglue_plugins.evaluation.predict import classify
-from iglue_plugins.harness import load_model, quiet_libraries
 from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
 from iglue_plugins.integrations.lmms_eval.generating import COLUMNS, SPLIT
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.recipes.recipe import Evaluation
-from iglue_plugins.runs import Run
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.runner import load_model, quiet_libraries
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue import HOME, IGLUETask
-from iglue_plugins.trainers.engine import threads_for
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.threads import threads_for
 
 CONFIG = "config.json"
 DEFAULT_BATCH_SIZE: int = Evaluation.model_fields["batch_size"].default

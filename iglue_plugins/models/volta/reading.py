@@ -12,14 +12,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.models.checkpoints import new_folder
 from iglue_plugins.models.configuration import HeadKind, UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import HEADS, PRETRAINING_HEADS, Names, volta_names
 from iglue_plugins.models.volta.settings import read_config
+from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.files import new_folder
 
 NO_HEAD = "none"
 CONTRASTIVE_FILE = "contrastive.safetensors"  # beside the weights: VOLTA has no place for the contrastive projections
@@ -129,7 +129,7 @@ def choose_head(weights: Weights, task: str | None, path: Path) -> str | None:
                         f"(by --task of `iglue checkpoint import`), or '{NO_HEAD}'")
     chosen = heads[0] if task is None else f"TASK{task.removeprefix('TASK')}"
     if chosen not in heads:
-        raise UserError(f"{path}: found no head {chosen}{nearest(chosen, heads)}")
+        raise UserError(f"{path}: found no head {chosen}{did_you_mean(chosen, heads)}")
     return chosen
 
 

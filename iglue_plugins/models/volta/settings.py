@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.errors import UserError, nearest
 from iglue_plugins.models.configuration import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 FAMILY: dict[tuple[str, str], type[UniterConfig]] = {  # by image_embeddings and model
     ("uniter", "roberta"): XUniterConfig,
@@ -76,7 +76,7 @@ def read_config(path: Path) -> UniterConfig:
     family = _check_architecture(settings, path)
     for key in found:
         if key not in KNOWN:
-            raise UserError(f"{path}: found the key {key!r}, which VOLTA's UNITERs do not have{nearest(key, KNOWN)}")
+            raise UserError(f"{path}: found the key {key!r}, which VOLTA's UNITERs do not have{did_you_mean(key, KNOWN)}")
     try:
         config = family(
             num_hidden_layers=_check_sublayers(settings, path),

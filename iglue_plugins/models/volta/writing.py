@@ -12,8 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig
 
-from iglue_plugins.errors import UserError
-from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line, new_folder
+from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.tokenizer import load_tokenizer
@@ -21,6 +20,8 @@ from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.models.volta.names import Names, volta_names
 from iglue_plugins.models.volta.reading import CONTRASTIVE_FILE, TOKENIZER_FOLDER, weight_shapes
 from iglue_plugins.models.volta.settings import to_settings
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import new_folder
 
 TASKS = {"classifier": "TASK19", "answers": "TASK15", "paired": "TASK12", "matching": "TASK8"}  # IGLUE's, by head
 

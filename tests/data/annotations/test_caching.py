@@ -14,7 +14,7 @@ import pytest
 
 from iglue_plugins.data.annotations import caching, content_digest, read_annotations
 from iglue_plugins.data.annotations.caching import Annotations
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 Make, Write = Callable[..., dict[str, Any]], Callable[..., Path]
 

@@ -13,7 +13,7 @@ from PIL import Image as Pictures
 
 from iglue_plugins.data.annotations import HubCopy
 from iglue_plugins.data.annotations.caching import FEATURES
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 Row = dict[str, Any]
 Write = Callable[..., Path]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from iglue_plugins.data.annotations.readers import READERS, Example, read_answers
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 Make, Write = Callable[..., dict[str, Any]], Callable[..., Path]
 

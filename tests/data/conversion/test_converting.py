@@ -25,7 +25,7 @@ from iglue_plugins.data.conversion.images import (
 )
 from iglue_plugins.data.conversion.sources import open_source
 from iglue_plugins.data.stores import MappedRegions
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from iglue_plugins.data.conversion import convert
 from iglue_plugins.data.conversion.images import image_id
 from iglue_plugins.data.conversion.sources import detect, open_source
 from iglue_plugins.data.stores import MappedRegions
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 class Evil:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.data.stores import MappedRegions
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 LAYOUTS = [RegionLayout(global_region, size, most)
            for global_region in (True, False) for size in (5, 7) for most in (None, 1, 3, 100)]

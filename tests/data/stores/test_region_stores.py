@@ -12,7 +12,7 @@ import torch
 
 from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.data.stores import MappedRegions, RegionStores
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
-from iglue_plugins import harness
 from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import Run
+from iglue_plugins.runs import runner
+from iglue_plugins.runs.folder import Run
 from iglue_plugins.tasks.iglue import HOME
 
 ROOT = Path(__file__).parents[3]
@@ -49,10 +49,10 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     def make(name: str, *languages: str) -> Run:
         recipe = load_recipe(ROOT / "recipes" / "mini" / name / "finetune.yaml", [
             "model.name=xuniter", f"model.config={CONFIG}", f"model.tokenizer={ASSETS / 'tokenizer'}"])
-        run, task = Run(runs / name), harness.make_task(recipe)
+        run, task = Run(runs / name), runner.make_task(recipe)
         if not run.is_finished:
             torch.manual_seed(0)
-            model, tokenizer = harness.load_model(recipe, None)
+            model, tokenizer = runner.load_model(recipe, None)
             model.set_head(task.head, task.num_labels)
             model.save_pretrained(run.model_dir)
             tokenizer.save_pretrained(run.model_dir)
@@ -61,6 +61,6 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
                 "name": name, "fingerprint": "0" * 12, "seed": 0, "task": task.name, "trainer": "finetune",
                 "source_language": "en", "training_languages": [], "labels_per_step": 0, "steps": 0, "scores": {},
                 "timings": {}})
-        return harness.evaluate(run.folder, ["test"], languages) if languages else run
+        return runner.evaluate(run.folder, ["test"], languages) if languages else run
 
     return make

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import yaml
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.integrations.lmms_eval.documents import make_task
 from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
-from iglue_plugins.integrations.lmms_eval.results import read_results
-from iglue_plugins.runs import Run
+from iglue_plugins.reporting.lmms_eval_results import read_results
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
 OURS = ("xvnli", "xgqa", "marvl")

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.integrations.lmms_eval import documents
 from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
 from iglue_plugins.tasks.iglue import HOME
+from iglue_plugins.utils.errors import UserError
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
 on_real_files = pytest.mark.skipif(

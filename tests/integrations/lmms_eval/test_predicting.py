@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from iglue_plugins.data.conversion import convert
-from iglue_plugins.errors import UserError
 from iglue_plugins.integrations.lmms_eval.documents import make_task
 from iglue_plugins.integrations.lmms_eval.predicting import Predictor
-from iglue_plugins.runs import Run
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
 
 
 def documents(task: str, language: str, **settings: Any) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins.errors import UserError
-from iglue_plugins.integrations.lmms_eval.results import read_results
+from iglue_plugins.reporting.lmms_eval_results import read_results
+from iglue_plugins.utils.errors import UserError
 
 CONTENT = {
     "results": {"mini_xvnli": {"accuracy,none": 0.25}, "mini_xvnli_ar": {"accuracy,none": 0.125},

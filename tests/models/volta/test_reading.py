@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.models.volta import NO_HEAD, from_volta, import_checkpoint, volta_files
+from iglue_plugins.utils.errors import UserError
 
 Weights = dict[str, Tensor]
 Save = Callable[..., tuple[Path, Path]]
@@ -221,7 +221,7 @@ def test_an_import_that_fails_leaves_nothing(
         import_checkpoint(*files, tmp_path / "made", tokenizer=str(tmp_path / "words"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
-    with pytest.raises(UserError, match="full: found something there, expected a new or empty folder"):
+    with pytest.raises(UserError, match="full: is not empty; name a new or empty folder"):
         import_checkpoint(*files, tmp_path / "full")
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="made: cannot be written"):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.tasks.full_scale import FullXVNLI
 from iglue_plugins.tasks.iglue import HOME, IGLUETask
+from iglue_plugins.utils.errors import UserError
 
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
 FULL = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])

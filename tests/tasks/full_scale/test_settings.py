@@ -12,10 +12,10 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
-from iglue_plugins.errors import UserError
 from iglue_plugins.models import XUniterConfig
 from iglue_plugins.models.plugin import XUniter
 from iglue_plugins.tasks.iglue import IGLUETask
+from iglue_plugins.utils.errors import UserError
 
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
 FULL = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])
@@ -126,7 +126,7 @@ def test_settings_that_name_paths_do_not_count_by_themselves(name: str, make: Ma
     settings = type(make(name).settings)
     paths = {key for key, field in settings.model_fields.items() if "Path" in str(field.annotation)}
     assert paths == {"data_root", "regions", "volta_tasks"}
-    assert paths | {"hub"} <= settings.incidental
+    assert paths | {"hub"} <= settings.fingerprint_exclude
 
 
 # Reading as VOLTA does

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from iglue_plugins import processes, published
-from iglue_plugins.errors import UserError
-from iglue_plugins.integrations.lmms_eval.results import RESULTS, read_results
-from iglue_plugins.launching import Launch, run_all
+from iglue_plugins import published
+from iglue_plugins.experiments.launcher import Launch, run_all
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.reporting import exports, plots, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
-from iglue_plugins.runs import Run
+from iglue_plugins.reporting.lmms_eval_results import RESULTS, read_results
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
 
 LOG_WIDTH = 160  # characters; of a table that goes into a file
 
@@ -38,7 +39,7 @@ def compare(
     Finished runs of the same name, one for each seed, make one row. `chosen` says which published figures to add,
     and `lmms_eval` names result files of lmms-eval.
     """
-    processes.check_alone("iglue compare")
+    distributed.require_single_process("iglue compare")
     labelled: dict[str, list[Path]] = {}
     recipes: dict[str, list[Recipe]] = {}
     tasks: list[str] = []

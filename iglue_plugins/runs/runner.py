@@ -19,23 +19,17 @@ from accelerate import PartialState
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from iglue_plugins import processes, registry
-from iglue_plugins.errors import UserError, writing
+from iglue_plugins import registry
 from iglue_plugins.recipes import Recipe, load_recipe
-from iglue_plugins.records import Start, add_time, new_record, peak_memory
-from iglue_plugins.runs import (
-    RECORD_FORMAT,
-    TRAINING_NOTE,
-    Run,
-    content_hash,
-    fingerprint,
-    sync,
-    write_atomic,
-    write_json_atomic,
-)
+from iglue_plugins.runs.fingerprint import fingerprint
+from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD, Run
+from iglue_plugins.runs.record import Start, add_time, new_record, peak_memory_gib
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
-from iglue_plugins.trainers.engine import threads_for
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError, explain_write_errors
+from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic, write_json_atomic
+from iglue_plugins.utils.threads import threads_for
 
 
 def run(recipe: Recipe) -> Run:
@@ -45,23 +39,24 @@ def run(recipe: Recipe) -> Run:
     splits that it has no scores for are evaluated. The stage before (`start_from`) is run first, if need be.
     """
     quiet_libraries()
-    processes.join()
+    distributed.init_distributed()
     task, trainer = make_task(recipe), make_trainer(recipe)
     adapts = isinstance(trainer, LanguageAdapter)
     if adapts:  # what is not there is better missed now than after the stage before
         check_examples(recipe)
     start = starting_point(recipe)
     identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint())
-    with _held(Run.open(*identity)):
+    with locked_run(Run.open(*identity)):
         run = Run.open(*identity)  # again, since another process may have finished one under another name
-        record = run.known() or new_record(recipe, run, start, make_trainer(recipe), task)
+        record = run.latest_record() or new_record(
+            recipe, run, start, trainer.labels_per_step(task, len(recipe.auxiliary_languages)))
         missing = _missing(recipe, run, task, record)
         if missing and adapts:
             _adapt_and_evaluate(recipe, run, task, trainer, start, record)
         elif missing:
             model, tokenizer = _trained_model(recipe, run, task, start, record)
             _evaluate(recipe, run, task, model, tokenizer, record, missing)
-        if processes.is_main() and (missing or not run.is_finished):
+        if distributed.is_main_process() and (missing or not run.is_finished):
             run.write_record(record)
     return run
 
@@ -94,7 +89,7 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
         UserError: the folder holds no finished run, or one that keeps no model.
     """
     quiet_libraries()
-    processes.join()
+    distributed.init_distributed()
     run = Run(folder)
     if run.record() is None:
         raise UserError(f"{folder}: found no record.json, expected the folder of a finished run")
@@ -105,26 +100,26 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
     recipe = load_recipe(run.recipe_path, [
         f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values])
     task = make_task(recipe)
-    with _held(run):
-        record = run.known()
+    with locked_run(run):
+        record = run.latest_record()
         if missing := _missing(recipe, run, task, record):
             model, tokenizer = load_model(recipe, run.model_dir)
             _evaluate(recipe, run, task, model, tokenizer, record, missing)
-            if processes.is_main():
+            if distributed.is_main_process():
                 run.write_record(record)
     return run
 
 
 @contextmanager
-def _held(run: Run) -> Iterator[None]:
+def locked_run(run: Run) -> Iterator[None]:
     """The main process locks the run for all of its own, and clears up after one that was killed."""
-    with run.lock() if processes.is_main() else nullcontext():
-        if processes.is_main():
-            run.sweep()
-        processes.wait()
-        with writing(run.folder, alone=False):
+    with run.lock() if distributed.is_main_process() else nullcontext():
+        if distributed.is_main_process():
+            run.remove_stale_files()
+        distributed.barrier()
+        with explain_write_errors(run.folder, only_writes=False):
             yield
-        processes.wait()
+        distributed.barrier()
 
 
 def make_task(recipe: Recipe) -> Task:
@@ -200,7 +195,7 @@ def _trained_model(
     began = time.monotonic()
     torch.manual_seed(recipe.seed)  # of the weights that the checkpoint lacks, or of all where there is none
     model, tokenizer = load_model(recipe, start.checkpoint)
-    if processes.is_main():
+    if distributed.is_main_process():
         text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
         write_atomic(run.recipe_path, text.encode())
         print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
@@ -213,7 +208,7 @@ def _trained_model(
         record["validation"] = training.best
     if training.learned:
         record["learned"] = training.learned
-    if processes.is_main():
+    if distributed.is_main_process():
         _save_model(run, model, tokenizer, record)
     return model, tokenizer
 
@@ -226,10 +221,10 @@ def _save_model(
     shutil.rmtree(unfinished, ignore_errors=True)
     model.save_pretrained(unfinished)
     tokenizer.save_pretrained(unfinished)
-    write_json_atomic(unfinished / TRAINING_NOTE, {**record, "format": RECORD_FORMAT})
-    sync(unfinished)
+    write_json_atomic(unfinished / TRAINING_RECORD, {**record, "format": RECORD_FORMAT})
+    sync_folder(unfinished)
     unfinished.rename(run.model_dir)
-    run.sweep()
+    run.remove_stale_files()
 
 
 def _targets(recipe: Recipe) -> list[str]:
@@ -250,7 +245,7 @@ def _adapt_and_evaluate(
             model, tokenizer = load()
             model.set_head(task.head, task.num_labels)
         else:
-            if processes.is_main():
+            if distributed.is_main_process():
                 print(f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
                       file=sys.stderr)
             torch.manual_seed(recipe.seed)
@@ -262,7 +257,7 @@ def _adapt_and_evaluate(
             record["steps"] = max(record["steps"], adapted.notes["steps"])
         add_time(record, "training_seconds", began)
         _evaluate(recipe, run, task, model, tokenizer, record, [key for key in missing if key[1] == language])
-        if processes.is_main():
+        if distributed.is_main_process():
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -279,7 +274,7 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
     try:
         return cls(settings).load()
     except UserError as error:
-        if checkpoint is None or not (checkpoint / TRAINING_NOTE).is_file():
+        if checkpoint is None or not (checkpoint / TRAINING_RECORD).is_file():
             raise
         raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
 
@@ -301,10 +296,10 @@ def _evaluate(
             record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
             record.setdefault("data", {}).setdefault(split, {})[language] = task.evaluation_fingerprint(split, language)
             add_time(record, "evaluation_seconds", began)
-            record["timings"]["peak_memory_gib"] = peak_memory()
-            if processes.is_main():
+            record["timings"]["peak_memory_gib"] = peak_memory_gib()
+            if distributed.is_main_process():
                 run.write_predictions(split, language, rows)
-                run.write_draft(record)
+                run.write_partial_record(record)
 
 
 def quiet_libraries() -> None:

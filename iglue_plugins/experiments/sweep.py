@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iglue_plugins import harness, processes
-from iglue_plugins.comparing import console
-from iglue_plugins.errors import UserError
-from iglue_plugins.launching import Launch, run_all, same_run
+from iglue_plugins.experiments.compare import console
+from iglue_plugins.experiments.launcher import Launch, run_all, same_run
 from iglue_plugins.recipes import Recipe, load_recipe
 from iglue_plugins.reporting import heat_map, matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix
+from iglue_plugins.runs import runner
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
 
 LANGUAGES = "auxiliary_languages"
 JOIN = "+"  # between languages that are trained on together
@@ -59,7 +60,7 @@ def sweep(
     Without `over`, for each target language of the task that has auxiliary data. The first row is the stage that all
     combinations start from, where it is one recipe.
     """
-    processes.check_alone("iglue sweep")
+    distributed.require_single_process("iglue sweep")
     overrides = [*overrides, f"evaluation.splits=[{split}]"]
     axes = [parse_axis(text) for text in over] or [every_language(load_recipe(path, overrides))]
     combinations = combine(path, axes, seeds, overrides)
@@ -103,11 +104,11 @@ def every_language(recipe: Recipe) -> Axis:
     """
     _check_trains_on_auxiliary(recipe)
     found, lacking = [], {}
-    for language in harness.make_task(recipe).languages:
+    for language in runner.make_task(recipe).languages:
         if language == recipe.source_language:
             continue
         try:
-            harness.check_examples(recipe.model_copy(update={LANGUAGES: [language]}))
+            runner.check_examples(recipe.model_copy(update={LANGUAGES: [language]}))
             found.append(language)
         except UserError as error:
             lacking[language] = error
@@ -157,7 +158,7 @@ def check(combinations: Sequence[Combination]) -> None:
     """Better now than after some of the runs: examples to train on, and languages to score that are not trained on."""
     for combination in combinations:
         recipe = combination.recipes[0]
-        harness.check_examples(recipe)
+        runner.check_examples(recipe)
         trained = _trained_on(recipe)
         if not set(recipe.evaluation.languages) - {recipe.source_language, *trained}:
             raise UserError(f"'{combination.label}': evaluation.languages leaves no target language besides source "

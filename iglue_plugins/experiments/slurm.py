@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.progress import SILENT, bar
 from iglue_plugins.recipes import Recipe
-from iglue_plugins.recipes.reading import RecipeLoader
+from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
+from iglue_plugins.utils.yaml import load_yaml
 
 if TYPE_CHECKING:
     from submitit import AutoExecutor, Job
@@ -50,7 +50,7 @@ class Work:
 
     def __call__(self, recipe: Recipe) -> Path | UserError:
         """A UserError is handed back; of any other, submitit hands back the traceback's text alone."""
-        os.environ[SILENT] = "1"
+        os.environ[DISABLE_BARS] = "1"
         try:
             return self.run(recipe)
         except UserError as error:
@@ -83,7 +83,7 @@ def run_jobs(
                     time.sleep(0.2)
                 with _errors_into(folder / "local.err"):
                     jobs.append(executor.submit(work, recipe))
-        watched = bar(iterable=zip(jobs, recipes), total=len(jobs), unit="run", desc=description)
+        watched = progress_bar(iterable=zip(jobs, recipes), total=len(jobs), unit="run", desc=description)
         outcomes = [_outcome(job, recipe) for job, recipe in watched]
     except KeyboardInterrupt:
         _cancel(jobs, cluster)
@@ -169,7 +169,7 @@ def _check_parameters(parameters: Mapping[str, Any]) -> None:
     for key, value in parameters.items():
         if key not in types and key not in of_clusters:
             raise UserError(f"--launch {key}: found an unknown parameter, expected one that submitit knows"
-                            f"{nearest(key, {*types, *of_clusters})}")
+                            f"{did_you_mean(key, {*types, *of_clusters})}")
         if key.removeprefix("local_") in TASKS and value != 1:
             raise UserError(f"--launch {key}: found {value}, expected 1; each run is a job of one process")
         kind = types.get(key, object)
@@ -182,7 +182,7 @@ def _parameter(text: str) -> tuple[str, Any]:
     if not equals or not key:
         raise UserError(f"--launch: found '{text}', expected KEY=VALUE, such as slurm_partition=gpu")
     try:
-        return key, yaml.load(value, RecipeLoader)
+        return key, load_yaml(value)
     except yaml.YAMLError as error:
         raise UserError(f"--launch {key}: found '{value}', expected a value in YAML: {_line(error)}") from error
 

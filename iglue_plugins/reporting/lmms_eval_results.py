@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from iglue_plugins.errors import UserError
+from iglue_plugins.utils.errors import UserError
 
 METRIC = "accuracy"
 SPLIT = "test"

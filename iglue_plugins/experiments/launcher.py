@@ -15,12 +15,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from iglue_plugins import jobs
-from iglue_plugins.errors import UserError, nearest
-from iglue_plugins.progress import SILENT, bar
+from iglue_plugins.experiments import slurm
 from iglue_plugins.recipes import Recipe
+from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
 
-LAUNCHERS = ("processes", *jobs.CLUSTERS)
+LAUNCHERS = ("processes", *slurm.CLUSTERS)
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Launch:
             UserError: no such launcher, submitit or Slurm is not there, or a parameter that submitit does not know.
         """
         if launcher not in LAUNCHERS:
-            raise UserError(f"--launcher: found '{launcher}', expected a launcher{nearest(launcher, LAUNCHERS)}")
+            raise UserError(f"--launcher: found '{launcher}', expected a launcher{did_you_mean(launcher, LAUNCHERS)}")
         if launcher != "processes":
-            return cls(launcher, jobs_at_a_time, jobs.parse_parameters(launcher, parameters))
+            return cls(launcher, jobs_at_a_time, slurm.parse_parameters(launcher, parameters))
         if parameters:
             raise UserError(f"--launch: found '{parameters[0]}', expected --launcher slurm or local beside it")
         return cls(launcher, jobs_at_a_time)
@@ -66,7 +66,7 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
         try:
             for number, stage in enumerate(needed, start=1):
                 runs = [pool.submit(_run, recipe) for recipe in stage]
-                watched = bar(iterable=runs, unit="run", desc=f"stage {number} of {len(needed)}")
+                watched = progress_bar(iterable=runs, unit="run", desc=f"stage {number} of {len(needed)}")
                 folders = [run.result() for run in watched]
         except BrokenProcessPool as error:
             raise UserError(f"one of {count} processes was killed, perhaps for want of memory, expected --jobs that "
@@ -82,13 +82,13 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
 
 
 def _run_as_jobs(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
-    """A stage at a time; on Slurm a stage is one array of jobs. Runs that are finished take none."""
+    """A stage at a time; on Slurm a stage is one array of slurm. Runs that are finished take none."""
     folders, needed = [], stages(recipes)
     for number, stage in enumerate(needed, start=1):
         folders = [_finished(recipe) for recipe in stage]
         lacking = [index for index, folder in enumerate(folders) if folder is None]
         if lacking:
-            made = jobs.run_jobs(_run, [stage[index] for index in lacking], launch.launcher, launch.parameters,
+            made = slurm.run_jobs(_run, [stage[index] for index in lacking], launch.launcher, launch.parameters,
                                  launch.jobs, f"stage {number} of {len(needed)}")
             for index, folder in zip(lacking, made):
                 folders[index] = folder
@@ -96,9 +96,9 @@ def _run_as_jobs(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
 
 
 def _finished(recipe: Recipe) -> Path | None:
-    from iglue_plugins import harness
+    from iglue_plugins.runs import runner
 
-    run = harness.finished(recipe)
+    run = runner.finished(recipe)
     return run and run.folder
 
 
@@ -117,11 +117,11 @@ def same_run(recipe: Recipe) -> str:
 def _prepare_worker() -> None:
     """Leave Ctrl-C and bars to the parent, and give tqdm a lock that nobody misses when the parent ends the process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ[SILENT] = "1"
+    os.environ[DISABLE_BARS] = "1"
     tqdm.set_lock(threading.RLock())
 
 
 def _run(recipe: Recipe) -> Path:
-    from iglue_plugins import harness
+    from iglue_plugins.runs import runner
 
-    return harness.run(recipe).folder
+    return runner.run(recipe).folder

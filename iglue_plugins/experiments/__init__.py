@@ -1,0 +1,1 @@
+"""Several runs: comparisons, sweeps, and where they are launched."""

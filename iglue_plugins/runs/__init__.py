@@ -1,0 +1,1 @@
+"""From a recipe to a finished run: its folder, its record, and the runner."""

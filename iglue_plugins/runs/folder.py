@@ -1,0 +1,211 @@
+"""The folder of a run: its files, written atomically, and the lock that lets one process at a time work on it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
+from iglue_plugins.utils.errors import UserError, explain_write_errors
+from iglue_plugins.utils.files import write_json_atomic, write_jsonl_atomic
+
+RECORD_FORMAT = 1
+TRAINING_RECORD = ".training.json"  # in the model's folder; hidden files do not count in a folder's content hash
+
+
+class Run:
+    """The folder of one run, which is finished when it has a record.
+
+    Args:
+        folder: The folder, `<name>-<fingerprint>` in the folder for runs.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @classmethod
+    def open(cls, runs_dir: str | Path, name: str, fingerprint: str) -> Run:
+        """Find the run with a fingerprint, under whatever name it was finished, or the folder for a new one.
+
+        Args:
+            runs_dir: The folder for runs.
+            name: The recipe's name.
+            fingerprint: The run's fingerprint, 12 hexadecimal digits.
+        """
+        by_name = cls(Path(runs_dir) / f"{name}-{fingerprint}")
+        others = (cls(folder) for folder in sorted(Path(runs_dir).glob(f"*-{fingerprint}")))
+        return next((run for run in (by_name, *others) if run.is_finished), by_name)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint, from the folder's name."""
+        return self.folder.name.rpartition("-")[2]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has a record."""
+        return self.record_path.is_file()
+
+    @property
+    def model_dir(self) -> Path:
+        """The trained model and its tokenizer; the folder exists when training is finished."""
+        return self.folder / "model"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """The checkpoints from which an interrupted training resumes."""
+        return self.folder / "checkpoints"
+
+    @property
+    def record_path(self) -> Path:
+        """The record, which is written last."""
+        return self.folder / "record.json"
+
+    @property
+    def partial_record_path(self) -> Path:
+        """The record of an evaluation that is not finished."""
+        return self.folder / "draft.json"
+
+    @property
+    def adapted_dir(self) -> Path:
+        """The models of single languages while a `LanguageAdapter` works."""
+        return self.folder / "adapted"
+
+    @property
+    def recipe_path(self) -> Path:
+        """The resolved recipe."""
+        return self.folder / "recipe.yaml"
+
+    def predictions_path(self, split: str, language: str) -> Path:
+        """Return the file with the predictions on a split in a language."""
+        return self.folder / "predictions" / split / f"{language}.jsonl"
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from working on runs of this fingerprint; the lock ends with the process.
+
+        Where nothing can be written, a finished run is not locked, since it can only be read.
+
+        Raises:
+            UserError: The folder for runs cannot be written, and the run is not finished.
+        """
+        path = self.folder.with_name(f".{self.fingerprint}.lock")
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self._acquire(path))
+                stack.callback(path.unlink, missing_ok=True)  # before it is released: a waiting process makes its own
+            except UserError:
+                if not self.is_finished:
+                    raise
+            yield
+
+    def _acquire(self, path: Path) -> AcquireReturnProxy:
+        with explain_write_errors(self.folder):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                return FileLock(path).acquire(timeout=0)
+            except Timeout:
+                print(f"{self.folder}: waiting for another process on this run", file=sys.stderr, flush=True)
+                return FileLock(path).acquire()
+
+    def remove_stale_files(self) -> None:
+        """Remove files that nothing reads any more, and what a killed process left; call it under the lock."""
+        with contextlib.suppress(OSError):  # the folder does not exist, or the disk is read-only
+            for temporary in self.folder.rglob(".*.tmp"):
+                temporary.unlink()
+            if self.model_dir.is_dir():
+                shutil.rmtree(self.checkpoints_dir, ignore_errors=True)
+            if self.partial_record_path.read_bytes() == self.record_path.read_bytes():
+                self.partial_record_path.unlink()
+
+    def record(self) -> dict[str, Any] | None:
+        """Read the record.
+
+        Returns:
+            The record, or None if the run is not finished.
+
+        Raises:
+            UserError: The record is damaged, or has another format.
+        """
+        return _read_record(self.record_path)
+
+    def require_record(self) -> dict[str, Any]:
+        """Read the record of a run that has to be finished.
+
+        Raises:
+            UserError: There is no record, or it is damaged.
+        """
+        record = self.record()
+        if record is None:
+            raise UserError(f"{self.folder}: has no record.json; name the folder of a finished run")
+        return record
+
+    def latest_record(self) -> dict[str, Any] | None:
+        """Read what is known of the run: its partial record, its record, or what was noted when training ended.
+
+        Raises:
+            UserError: As `record`.
+        """
+        paths = self.partial_record_path, self.record_path, self.model_dir / TRAINING_RECORD
+        return next((record for path in paths if (record := _read_record(path))), None)
+
+    def write_record(self, record: Mapping[str, Any]) -> None:
+        """Write the record, which makes the run finished, and remove what it replaces.
+
+        Args:
+            record: The record without its format, which is added.
+        """
+        write_json_atomic(self.record_path, {**record, "format": RECORD_FORMAT})
+        self.partial_record_path.unlink(missing_ok=True)
+        shutil.rmtree(self.adapted_dir, ignore_errors=True)
+
+    def write_partial_record(self, record: Mapping[str, Any]) -> None:
+        """Write a record to which scores are still added, so that an interruption loses none of them."""
+        write_json_atomic(self.partial_record_path, {**record, "format": RECORD_FORMAT})
+
+    def write_predictions(self, split: str, language: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the predictions on a split in a language, a JSON object on each line."""
+        write_jsonl_atomic(self.predictions_path(split, language), rows)
+
+    def read_predictions(self, split: str, language: str) -> list[dict[str, Any]]:
+        """Read the predictions on a split in a language, in the order in which they were written.
+
+        Raises:
+            UserError: The file is missing or damaged.
+        """
+        path = self.predictions_path(split, language)
+        try:
+            lines = path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
+        if lines.pop() != "":  # the last line of a whole file ends in a line break
+            raise UserError(f"{path}: line {len(lines) + 1} is cut off; delete the file and run again")
+        return [_parse_line(line, path, number) for number, line in enumerate(lines, start=1)]
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: the record cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: the record is damaged ({error}); delete it and run again") from error
+    found = record.get("format") if isinstance(record, dict) else type(record).__name__
+    if found != RECORD_FORMAT:
+        raise UserError(f"{path}: the record has format {found!r} instead of {RECORD_FORMAT}; delete it and run again")
+    return record
+
+
+def _parse_line(line: str, path: Path, number: int) -> dict[str, Any]:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise UserError(f"{path}: line {number} is damaged ({error}); delete the file and run again") from error

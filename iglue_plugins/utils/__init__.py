@@ -1,0 +1,1 @@
+"""Helpers that know nothing of the package: errors, files, progress bars, processes, threads, YAML."""
