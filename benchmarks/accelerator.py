@@ -32,12 +32,13 @@ from torch import nn
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.conversion import convert
+from iglue_plugins.data.batching import Batcher, move_to_device
+from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.data.stores import MappedRegions
-from iglue_plugins.evaluation.predict import match_all, on_device
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
-from iglue_plugins.runs import runner
+from iglue_plugins.evaluation.inference import match_all
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+from iglue_plugins.runs import plugins
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI
@@ -143,7 +144,7 @@ def make_step(
     """The objective of fine-tuning, and a step of it on one batch."""
     objective = Finetune(Finetune.Settings()).objective(model.train(), task)
     batcher = Batcher(task.load("train", "en"), task, WordNumbers(), task.region_layout(model.config))
-    batch = on_device(batcher.batch(range(options.batch)), model.device)
+    batch = move_to_device(batcher.batch(range(options.batch)), model.device)
     parameters = list(objective.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
     lower = options.dtype != torch.float32
@@ -216,7 +217,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.device.type == "cuda" and not torch.cuda.is_available():
         parser.error("--device: found no GPU, expected one, or --device cpu with smaller sizes")
-    runner.quiet_libraries()
+    plugins.quiet_libraries()
     bench = Bench(options.device, options.seconds, options.peak_tflops)
     device = f"CPU, {torch.get_num_threads()} thread(s)"
     if options.device.type == "cuda":

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 
 BATCH, REGIONS, PADDED = 16, 37, 80
 COPIES = {"aten::copy_", "aten::contiguous", "aten::clone", "aten::_to_copy"}

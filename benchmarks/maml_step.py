@@ -68,8 +68,10 @@ def build(layers: int) -> tuple:
     """A BatchLoss over a model, and two batches."""
     import torch
 
-    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
-    from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
+    from iglue_plugins.models.configuration import XUniterConfig
+    from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+    from iglue_plugins.trainers.objectives import BatchLoss
+    from iglue_plugins.trainers.settings.base import ContrastiveSettings
 
     torch.manual_seed(0)
     config = XUniterConfig(head="classifier", num_labels=3, num_hidden_layers=layers)
@@ -125,7 +127,7 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
         torchopt.recover_state_dict(losses, start)
 
     from iglue_plugins.trainers.meta_objective import MetaObjective
-    from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
+    from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 
     second_order = options.order == 2
     if contender == "xvl_maml":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from iglue_plugins.experiments import compare
 from iglue_plugins.experiments.launcher import Launch, run_all
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
 from iglue_plugins.reporting.plots import bar_chart
 from iglue_plugins.reporting.wording import difference_text, interval_text, mean_text, notes, std_text, title

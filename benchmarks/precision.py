@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.recipes.recipe import load_recipe
+from iglue_plugins.runs import plugins
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils import distributed
@@ -32,7 +32,7 @@ def evaluate(
     """Every logit in the order of scoring, float32; each example's (best) prediction; the main metric in percent."""
     logits: list[Tensor] = []
     hook = model.register_forward_hook(lambda _, args, output: logits.append(output.float().flatten().cpu()))
-    rows, scores = task.evaluate(model, tokenizer, split, language)
+    rows, scores = evaluate(task, model, tokenizer, split, language)
     hook.remove()
     return torch.cat(logits), [best(row["prediction"]) for row in rows], scores[task.main_metric]
 
@@ -47,11 +47,11 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--languages", default="en", help="comma-separated")
     options = parser.parse_args()
-    runner.quiet_libraries()
+    plugins.quiet_libraries()
     device, run = distributed.init_distributed().device, Run(options.run)
     recipe = load_recipe(run.recipe_path)
-    task = runner.make_task(recipe)
-    model, tokenizer = runner.load_model(recipe, run.model_dir)
+    task = plugins.make_task(recipe)
+    model, tokenizer = plugins.load_model(recipe, run.model_dir)
     models = [copy.deepcopy(model).to(device, dtype) for dtype in (torch.float32, torch.bfloat16)]
     print(f"{recipe.task.name}, {options.split} split, {device.type}")
     print("language examples  logits' deviation  difference largest  mean    equal    float32 bfloat16  points")

@@ -31,10 +31,11 @@ def build(order: int) -> tuple:
     import torch
     from maml_step import random_batch, random_task
 
-    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+    from iglue_plugins.models.configuration import XUniterConfig
+    from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
     from iglue_plugins.trainers.meta_objective import MetaObjective
     from iglue_plugins.trainers.objectives import BatchLoss
-    from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
+    from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 
     def episode(i: int) -> dict[str, list]:
         support, query = random_batch(2 * i, WORDS), random_batch(2 * i + 1, WORDS)

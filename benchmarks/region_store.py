@@ -27,7 +27,7 @@ import torch
 from datasets import Array2D, Dataset, Features
 from torch import Tensor
 
-from iglue_plugins.data.conversion import convert
+from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.data.stores import MappedRegions
 
 BOXES, FEATURES, BATCH = 36, 2048, 64

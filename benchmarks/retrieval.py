@@ -21,10 +21,11 @@ import torch
 from datasets import Dataset
 from torch import nn
 
-from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.batching import Batcher, move_to_device
 from iglue_plugins.data.regions import InMemoryRegions
-from iglue_plugins.evaluation.predict import match_all, on_device
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.evaluation.inference import match_all
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 
 BOXES, FEATURES, WORDS, PADDED_TO = 36, 2048, 1000, 80
@@ -78,7 +79,7 @@ def by_a_loop(model: XUniterForVisionAndLanguage, batcher: Batcher, images: np.n
             padding = (0, PADDED_TO - batch["input_ids"].shape[1])
             batch["input_ids"] = nn.functional.pad(batch["input_ids"], padding, value=WordNumbers.pad_token_id)
             batch["attention_mask"] = nn.functional.pad(batch["attention_mask"], padding)
-            encoded = model.encoder(**on_device(batch, model.device))
+            encoded = model.encoder(**move_to_device(batch, model.device))
             logits = model.head(encoded.text_pooled * encoded.region_pooled)
             scores[caption, start : start + len(block)] = logits.squeeze(-1).cpu()
     return scores

@@ -132,7 +132,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from iglue_plugins.mini import ASSETS
     from iglue_plugins.mini.world import FEATURE_SIZE
-    from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+    from iglue_plugins.models.configuration import XUniterConfig
+    from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")

@@ -126,7 +126,7 @@ def test_run_prints_the_scores_and_the_folder_and_a_finished_run_is_not_repeated
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"trainer": "xvl_mmal"}, ("recipe.yaml: trainer: found 'xvl_mmal'", "did you mean 'xvl_maml'?")),
+        ({"trainer": "xvl_mmal"}, ("recipe.yaml: trainer: there is no trainer 'xvl_mmal'", "did you mean 'xvl_maml'?")),
         (
             {"trainer": TRAINER | {"learning_rat": 1e-3}},
             ("recipe.yaml: trainer.learning_rat: found an unknown key", "did you mean 'learning_rate'?"),
@@ -205,7 +205,7 @@ def test_a_recipe_that_cannot_be_read(
         (("compare", "{recipe}", "--split", "tset"), "evaluation.splits.0: found 'tset'"),
         (("compare", "{folder}/none"), "{folder}/none: found neither a record.json nor recipes"),
         (("compare", "{recipe}", "{recipe}"), "{recipe}: found the name 'recipe' of an earlier row"),
-        (("data", "show", "mini/xvnil"), "found 'mini/xvnil', expected the name of a task; did you mean 'mini/xvnli'"),
+        (("data", "show", "mini/xvnil"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'"),
         (("data", "show", "mini/xvnli", "--language", "nl"), "task mini/xvnli: found language 'nl'"),
     ],
 )  # fmt: skip

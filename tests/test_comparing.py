@@ -11,7 +11,7 @@ import pytest
 
 from iglue_plugins.experiments import compare, launcher
 from iglue_plugins.experiments.launcher import Launch
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError

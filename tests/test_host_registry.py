@@ -15,8 +15,9 @@ from transformers import AutoTokenizer
 
 import iglue_plugins
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.models import XUniterForVisionAndLanguage
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.evaluation.evaluator import evaluate
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 
@@ -55,7 +56,7 @@ class Host:
         settings = {**task.trainer_defaults.get(recipe["trainer"], {}), **recipe["settings"]}
         trainer(trainer.Settings(**settings)).fit(
             model, tokenizer, task, source_language="en", auxiliary_languages=("tr",), seed=5, folder=folder)
-        return model, {language: task.evaluate(model, tokenizer, "dev", language)[1] for language in LANGUAGES}
+        return model, {language: evaluate(task, model, tokenizer, "dev", language)[1] for language in LANGUAGES}
 
 
 class PlainFinetune:

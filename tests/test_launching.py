@@ -18,7 +18,8 @@ import pytest
 
 from iglue_plugins.experiments import launcher
 from iglue_plugins.experiments.launcher import Launch
-from iglue_plugins.recipes import Recipe, RecipeError, load_recipe
+from iglue_plugins.recipes.problems import RecipeError
+from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError

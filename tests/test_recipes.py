@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 from iglue_plugins import registry
-from iglue_plugins.recipes import Recipe, RecipeError, load_recipe, schema
+from iglue_plugins.recipes.problems import RecipeError
+from iglue_plugins.recipes.recipe import Recipe, load_recipe
+from iglue_plugins.recipes.schema import schema
 
 pytestmark = pytest.mark.usefixtures("plugins")
 BASE = "task: nli\nmodel: tiny\ntrainer: finetune\n"
@@ -212,7 +214,7 @@ def test_settings_that_do_not_go_together(write) -> None:
 def test_unknown_and_missing_plugins(write) -> None:
     write("task: nlu\nmodel: 3\n", "base.yaml")
     assert problems(write("extends: base.yaml\ntask: {pairs: all}\n")) == [
-        "base.yaml: task: found 'nlu', expected the name of a task; did you mean 'nli'?",
+        "base.yaml: task: there is no task 'nlu'; did you mean 'nli'?",
         "base.yaml: model: found 3, expected a name, or a mapping with name and settings",
         "r.yaml: trainer: found nothing, expected the name of a trainer; choose from finetune, meta",
     ]

@@ -50,7 +50,7 @@ def test_names_are_sorted_and_classes_come_back() -> None:
 
 
 def test_unknown_name_gets_the_nearest() -> None:
-    with pytest.raises(UserError, match="found 'finetun', expected the name of a trainer; did you mean 'finetune'?"):
+    with pytest.raises(UserError, match="there is no trainer 'finetun'; did you mean 'finetune'?"):
         fresh(finetune=Finetune).get("finetun")
 
 
@@ -96,7 +96,7 @@ def test_entry_point_that_fails_leaves_the_others(tmp_path: Path, monkeypatch: p
         assert trainers.names() == ["good"]
     assert len(warned) == 3
     assert sorted(trainers.broken) == ["bad", "gone", "number"]
-    assert "'number = outside:number' of outside 1.0: found int 3, expected a class" in trainers.broken["number"]
+    assert "'number = outside:number' of outside 1.0: it names a int, 3; name a class" in trainers.broken["number"]
     with pytest.raises(UserError, match="the trainer 'gone' cannot be used: .*No module named 'no_such_module'"):
         trainers.get("gone")
 
@@ -174,5 +174,5 @@ def test_register_passes_on_the_hosts_refusal(ours: None) -> None:
 
 
 def test_register_into_something_else(ours: None) -> None:
-    with pytest.raises(UserError, match="found a host of type list, expected a mutable mapping, or an object with"):
+    with pytest.raises(UserError, match="a host of type list cannot take plugins; give a mutable mapping, or an object with"):
         iglue_plugins.register([])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import fingerprint as fingerprint_module
 from iglue_plugins.runs.fingerprint import fingerprint
 from iglue_plugins.runs.folder import Run

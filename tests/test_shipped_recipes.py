@@ -14,9 +14,10 @@ from transformers import AutoTokenizer
 from iglue_plugins import registry
 from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
-from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+from iglue_plugins.recipes.recipe import load_recipe
+from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 
@@ -52,7 +53,7 @@ def test_a_recipe_resolves(path: str) -> None:
 def test_a_recipes_settings_suit_its_task(path: str) -> None:
     recipe = load_recipe(path)
     config = XUniterConfig(**load_recipe("recipes/mini/pretrain.yaml").model.settings["config"])
-    task, trainer, model = runner.make_task(recipe), runner.make_trainer(recipe), XUniterForVisionAndLanguage(config)
+    task, trainer, model = plugins.make_task(recipe), plugins.make_trainer(recipe), XUniterForVisionAndLanguage(config)
     if not isinstance(trainer, Trainer):  # it adapts without training
         trainer.check(task, recipe.evaluation.languages[1])
         return
@@ -82,8 +83,8 @@ def test_the_trainer_is_all_that_xvl_maml_changes(task: str) -> None:
 def test_controls_see_as_many_labels_a_step_as_the_method(task: str) -> None:
     def steps_and_labels(name: str) -> tuple[int, int]:
         recipe = load_recipe(ROOT / "recipes/mini" / task / f"{name}.yaml")
-        trainer = runner.make_trainer(recipe)
-        return trainer.settings.steps, trainer.labels_per_step(runner.make_task(recipe), languages=1)
+        trainer = plugins.make_trainer(recipe)
+        return trainer.settings.steps, trainer.labels_per_step(plugins.make_task(recipe), languages=1)
 
     expected = steps_and_labels("xvl_maml")
     for control in ("auxiliary_finetune", "contrastive", "finetune_longer", "x_maml", "xvl_maml_inner_lr_0"):
@@ -136,11 +137,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(MiniCaptions, "sizes", {"train": 60, "dev": 8})
     batches = {"steps": 2, "batch_size": 8, "learning_rate": 1e-3}
     episodes = {"steps": 3, "support_size": 4, "query_size": 4, "learning_rate": 1e-3}
-    monkeypatch.setattr(MiniXVNLI, "trainer_defaults", {
+    monkeypatch.setattr(registry.tasks.get("mini/xvnli"), "trainer_defaults", {
         "finetune": batches, "auxiliary_finetune": batches, "xvl_maml": episodes})
-    runner._task.cache_clear()
+    plugins._make_task.cache_clear()
     yield
-    runner._task.cache_clear()
+    plugins._make_task.cache_clear()
 
 
 @pytest.fixture
@@ -194,7 +195,7 @@ def test_pretrain_runs(tiny: None, tmp_path: Path) -> None:
     assert (record["trainer"], record["steps"], record["start_from"]) == ("pretrain", 2, None)
     assert record["scores"]["dev"]["sw"]["examples"] == 8
     assert all(math.isfinite(weight.sum()) for weight in load_file(finished.model_dir / "model.safetensors").values())
-    reloaded = registry.models.get("xuniter")
+    reloaded = registry.models.load("xuniter")
     assert reloaded(reloaded.Settings(checkpoint=str(finished.model_dir))).load()[0].config.hidden_size == 16
 
 

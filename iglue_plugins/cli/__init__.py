@@ -29,7 +29,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]
 @app.command()
 def run(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Train and evaluate as RECIPE says; resumes a run that was cut short, and does not repeat a finished one."""
-    from iglue_plugins.recipes import load_recipe
+    from iglue_plugins.recipes.recipe import load_recipe
 
     resolved = load_recipe(recipe, overrides or [])
 
@@ -103,7 +103,7 @@ app.command("lmms-eval-tasks")(lmms_eval.lmms_eval_tasks)
 @app.command()
 def schema() -> None:
     """Print the JSON schema of recipes, so that editors can complete them."""
-    from iglue_plugins.recipes import schema as recipe_schema
+    from iglue_plugins.recipes.schema import schema as recipe_schema
 
     print(json.dumps(recipe_schema(), indent=2))
 

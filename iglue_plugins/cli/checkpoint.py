@@ -28,7 +28,7 @@ def import_(
     Nothing in the weights' file is executed.
     """
     _quiet_libraries()
-    from iglue_plugins.models.volta import import_checkpoint
+    from iglue_plugins.models.volta.reading import import_checkpoint
 
     made = import_checkpoint(config, weights, folder, task, tokenizer)
     head = f"head '{made.head}' with {made.num_labels} outputs" if made.head else "no head"
@@ -48,7 +48,7 @@ def export(
 ) -> None:
     """Write a run's or checkpoint's model as VOLTA's config.json and pytorch_model.bin."""
     _quiet_libraries()
-    from iglue_plugins.models.volta import export_checkpoint
+    from iglue_plugins.models.volta.writing import export_checkpoint
 
     head = export_checkpoint(source, folder, task)
     print(f"the head is clfs_dict.{head}" if head else "no head")

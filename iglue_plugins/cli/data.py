@@ -26,10 +26,10 @@ def show(
 ) -> None:
     """Draw a few examples of TASK, pictures included, to a PNG."""
     from iglue_plugins import registry
-    from iglue_plugins.data.show import draw_examples
+    from iglue_plugins.tasks.preview import draw_examples
 
     path = output or Path(f"{task.replace('/', '-')}-{language}.png")
-    for line in draw_examples(registry.tasks.get(task)(), split, language, examples, path):
+    for line in draw_examples(registry.tasks.load(task)(), split, language, examples, path):
         print(line)
     print(path)
 
@@ -45,7 +45,7 @@ def convert(
 ) -> None:
     """Make a store of region features from one or several SOURCEs; goes on where an interrupted conversion stopped."""
     from iglue_plugins.data.checking import listed
-    from iglue_plugins.data.conversion import convert as make_store
+    from iglue_plugins.data.conversion.convert import convert as make_store
 
     store, is_new = make_store(sources, destination, format, dtype)
     print(f"{destination}: {'' if is_new else 'already converted, '}{store.images} images, {store.boxes} boxes of "
@@ -62,11 +62,12 @@ def check(
     data_root: Annotated[Path | None, typer.Option(help="the folder with the data; default: IGLUE_HOME")] = None,
 ) -> None:
     """Say which images of TASK lack region features, and what is damaged in its stores; exit code 1 if anything."""
-    from iglue_plugins.data.checking import check_images, check_store, readings
+    from iglue_plugins.data.checking import check_images, check_store
+    from iglue_plugins.tasks.splits import available_splits
 
     checked = _task(task, data_root)
     faults, stores, lines = 0, {}, {}  # lines: what there is to say of a split, and of which languages
-    for split, language, choices in readings(checked):
+    for split, language, choices in available_splits(checked):
         image_ids: list[str] = []
         for shots in choices:
             try:
@@ -93,7 +94,7 @@ def check(
 def _task(name: str, data_root: Path | None) -> Task:
     from iglue_plugins import registry
 
-    cls = registry.tasks.get(name)
+    cls = registry.tasks.load(name)
     if data_root is None:
         return cls()
     if "data_root" not in cls.Settings.model_fields:

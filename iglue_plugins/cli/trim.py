@@ -66,7 +66,7 @@ def _texts(name: str | None, languages: str | None, data_root: str | None, files
 def _task(name: str, data_root: str | None) -> Task:
     from iglue_plugins import registry
 
-    cls = registry.tasks.get(name)
+    cls = registry.tasks.load(name)
     if data_root is None:
         return cls()
     if "data_root" not in cls.Settings.model_fields:

@@ -1,28 +1,58 @@
-"""Examples of a task as batches of tensors."""
+"""Batches of tensors from the examples of a task."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from iglue_plugins.data.regions import RegionLayout
+from iglue_plugins.data.regions import RegionLayout, RegionStore
 from iglue_plugins.utils.errors import UserError
 
-if TYPE_CHECKING:
-    from iglue_plugins.tasks.base import Task
+Batch = dict[str, Tensor]
 
-Batch = dict[str, torch.Tensor]
+
+class BatchedTask(Protocol):
+    """What a batcher asks of a task; `iglue_plugins.tasks.base.Task` describes each part."""
+
+    name: str
+    max_text_length: int
+
+    @property
+    def regions(self) -> RegionStore:
+        """The region features of the task's images."""
+
+    @property
+    def num_labels(self) -> int:
+        """The number of classes."""
+
+    def rows(
+        self, examples: np.ndarray, batcher: Any, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the (text, image) rows of a batch."""
+
+    def targets(self, labels: Sequence[str]) -> Tensor:
+        """Turn labels into class indices."""
 
 
 class TokenizedTexts:
-    """Texts tokenised once, padded per batch to the longest text in it."""
+    """Texts that are tokenized once, and padded in each batch to the longest text in it.
+
+    Args:
+        texts: The texts.
+        tokenizer: The model's tokenizer.
+        max_length: Tokens at which a text is cut, special tokens included.
+
+    Attributes:
+        lengths: (texts,) int64, the number of tokens of each text.
+    """
 
     def __init__(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
         ids = tokenizer(list(texts), truncation=True, max_length=max_length).input_ids
@@ -31,8 +61,15 @@ class TokenizedTexts:
         self._flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
         self._padding = tokenizer.pad_token_id
 
-    def pad(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """input_ids and attention_mask, both int64 (rows, longest)."""
+    def pad(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Pad some of the texts to the longest of them.
+
+        Args:
+            rows: (N,) int64, positions of texts.
+
+        Returns:
+            Token ids and attention mask, both (N, T) int64.
+        """
         lengths = self.lengths[rows]
         offsets = np.arange(lengths.max())
         mask = offsets < lengths[:, None]
@@ -42,16 +79,31 @@ class TokenizedTexts:
 
 
 class Batcher:
-    """Batches of a task's examples (the layout is described in docs/architecture.md).
+    """Makes batches of a task's examples; docs/architecture.md describes the layout of a batch.
 
-    dataset: rows with id, image_ids, text, language, label and perhaps caption. layout: how the model reads regions.
+    Args:
+        dataset: Rows with id, image_ids, text, language and label, and perhaps caption.
+        task: The task that the examples belong to.
+        tokenizer: The model's tokenizer.
+        layout: How the model reads regions.
+
+    Attributes:
+        images: (examples, images of an example) int64, positions in the task's region store.
+        targets: (examples,) int64, class indices.
+
+    Raises:
+        UserError: There are no examples, an image has no region features, or a label is not the task's.
     """
 
     def __init__(
-        self, dataset: Dataset, task: Task, tokenizer: PreTrainedTokenizerBase, layout: RegionLayout = RegionLayout()
+        self,
+        dataset: Dataset,
+        task: BatchedTask,
+        tokenizer: PreTrainedTokenizerBase,
+        layout: RegionLayout = RegionLayout(),
     ) -> None:
         if not len(dataset):
-            raise UserError(f"task {task.name}: found no examples to make batches of")
+            raise UserError(f"task {task.name}: there are no examples to make batches of")
         self.task = task
         self.dataset = dataset
         self.layout = layout
@@ -67,11 +119,19 @@ class Batcher:
 
     @cached_property
     def region_counts(self) -> np.ndarray:
-        """How many boxes each example's (first) image has, int64."""
+        """(examples,) int64, the number of regions of each example's first image."""
         return self.task.regions.box_counts(self.images[:, 0])
 
-    def batch(self, examples: Sequence[int], rng: np.random.Generator | None = None) -> Batch:
-        """The examples at these positions as one batch; rng draws what the task draws anew (wrong captions, say)."""
+    def batch(self, examples: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> Batch:
+        """Make a batch of some examples.
+
+        Args:
+            examples: (B,) positions of examples.
+            rng: The generator of what the task draws anew for each batch, such as wrong captions.
+
+        Returns:
+            The batch, with `labels` and, where the task has captions, their token ids.
+        """
         examples = np.asarray(examples)
         text_rows, image_rows = self.task.rows(examples, self, rng)
         batch = self.rows(text_rows, image_rows)
@@ -81,7 +141,20 @@ class Batcher:
         return batch
 
     def rows(self, text_rows: np.ndarray, image_positions: np.ndarray) -> Batch:
-        """(text, image) rows: text_rows and image_positions int64 (N,) -> the batch's tensors without labels."""
+        """Make the tensors of (text, image) rows.
+
+        Args:
+            text_rows: (N,) int64, the example whose text each row has.
+            image_positions: (N,) int64, the position of each row's image in the region store.
+
+        Returns:
+            A batch without labels.
+        """
         input_ids, attention_mask = self.texts.pad(text_rows)
         regions = self.task.regions.gather(image_positions, self.layout)
         return {"input_ids": input_ids, "attention_mask": attention_mask, **regions}
+
+
+def move_to_device(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch with its tensors on a device."""
+    return {key: value.to(device) for key, value in batch.items()}

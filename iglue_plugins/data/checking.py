@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,9 +12,6 @@ from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.data.stores import MappedRegions, RegionStores, digest
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
-
-if TYPE_CHECKING:
-    from iglue_plugins.tasks.base import Task
 
 NAMED = 5  # images named in a finding
 
@@ -34,17 +30,6 @@ class ImageCheck:
         if self.missing_store:
             return f"{found}, none has features: {self.missing_store}"
         return f"{found}, {listed(self.missing)} without features" if self.missing else f"{found}, all have features"
-
-
-def readings(task: Task) -> Iterator[tuple[str, str, tuple[int | str | None, ...]]]:
-    """Every split that a task has, in every language that the split has, with its numbers of shots (None: no such)."""
-    config = getattr(task, "config", None)  # of tasks whose splits do not have all languages
-    for split in task.splits:
-        if config is None:
-            yield from ((split, language, (None,)) for language in task.languages)
-        elif split in config.splits:  # 'auxiliary' is not: it stands for another
-            yield from ((split, language, config.shots(split, language) or (None,))
-                        for language in config.split_languages(split))
 
 
 def check_images(image_ids: Collection[str], stores: RegionStore) -> list[ImageCheck]:

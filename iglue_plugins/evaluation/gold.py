@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 
 from iglue_plugins import registry
-from iglue_plugins.data.annotations import read_annotations
+from iglue_plugins.data.annotations.caching import read_annotations
 from iglue_plugins.evaluation.scoring import Gold
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.tasks.iglue import HOME, IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
+from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
 
 SPLIT = "test"
@@ -39,13 +40,13 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> Gold:
 
 
 def _task(name: str, language: str, data_root: str | None) -> Task:
-    cls = registry.tasks.get(name)
+    cls = registry.tasks.load(name)
     if data_root is not None and "data_root" not in cls.Settings.model_fields:
         raise UserError(f"--data-root: found '{data_root}', but task {name} brings its own data")
     task = cls(cls.Settings(**({} if data_root is None else {"data_root": data_root})))
     task.check(SPLIT, language)
-    if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(HOME):
-        raise UserError(f"--data-root: found none, expected the folder with IGLUE's annotations here or in {HOME}")
+    if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(IGLUE_HOME):
+        raise UserError(f"--data-root: found none, expected the folder with IGLUE's annotations here or in {IGLUE_HOME}")
     return task
 
 

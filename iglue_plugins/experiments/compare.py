@@ -9,7 +9,7 @@ from rich.console import Console
 
 from iglue_plugins import published
 from iglue_plugins.experiments.launcher import Launch, run_all
-from iglue_plugins.recipes import Recipe, load_recipe
+from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import exports, plots, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import RESULTS, read_results

@@ -16,7 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from iglue_plugins.experiments import slurm
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
 

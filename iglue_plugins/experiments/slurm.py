@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
 from iglue_plugins.utils.yaml import load_yaml

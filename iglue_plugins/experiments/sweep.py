@@ -11,7 +11,7 @@ from pathlib import Path
 
 from iglue_plugins.experiments.compare import console
 from iglue_plugins.experiments.launcher import Launch, run_all, same_run
-from iglue_plugins.recipes import Recipe, load_recipe
+from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import heat_map, matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable

@@ -15,9 +15,14 @@ from PIL import Image
 
 from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.mini import ASSETS, world
-from iglue_plugins.registry import tasks
+from iglue_plugins.mini.builtin import (
+    MiniCaptionsSpec,
+    MiniMaRVLSpec,
+    MiniXFlickrCOSpec,
+    MiniXGQASpec,
+    MiniXVNLISpec,
+)
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.tasks.config import configured
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xgqa import XGQA
@@ -102,9 +107,7 @@ def shuffled(rng: random.Random, concepts: list[int]) -> list[int]:
     return rng.sample(concepts, len(concepts))
 
 
-@tasks.register("mini/xvnli")
-@configured("mini/xvnli")
-class MiniXVNLI(MiniTask, XVNLI):
+class MiniXVNLI(MiniXVNLISpec, MiniTask, XVNLI):
     """Two named things: all of them are in the scene (entailment), one of them (neutral), none (contradiction)."""
 
     default_pairs = "caption"
@@ -117,9 +120,7 @@ class MiniXVNLI(MiniTask, XVNLI):
         return [scene], describe(shuffled(rng, named)), label
 
 
-@tasks.register("mini/xgqa")
-@configured("mini/xgqa")
-class MiniXGQA(MiniTask, XGQA):
+class MiniXGQA(MiniXGQASpec, MiniTask, XGQA):
     """Three kinds of question: is it there, what is the other thing, which thing of a category is there."""
 
     default_pairs = "caption"
@@ -146,9 +147,7 @@ class MiniXGQA(MiniTask, XGQA):
             words.languages[language]["categories"][category], language), words.concepts[other].names["en"]
 
 
-@tasks.register("mini/marvl")
-@configured("mini/marvl")
-class MiniMaRVL(MiniTask, MaRVL):
+class MiniMaRVL(MiniMaRVLSpec, MiniTask, MaRVL):
     """One or two named things: true if both scenes show all of them."""
 
     def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
@@ -162,9 +161,7 @@ class MiniMaRVL(MiniTask, MaRVL):
         return [shuffled(rng, scene) for scene in scenes], describe(shuffled(rng, named)), label
 
 
-@tasks.register("mini/xflickrco")
-@configured("mini/xflickrco")
-class MiniXFlickrCO(MiniTask, XFlickrCO):
+class MiniXFlickrCO(MiniXFlickrCOSpec, MiniTask, XFlickrCO):
     """Captions that list what is in the scene."""
 
     def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:
@@ -172,9 +169,7 @@ class MiniXFlickrCO(MiniTask, XFlickrCO):
         return [scene], describe(shuffled(rng, scene)), self.labels[0]
 
 
-@tasks.register("mini/captions")
-@configured("mini/captions")
-class MiniCaptions(MiniXFlickrCO):
+class MiniCaptions(MiniCaptionsSpec, MiniXFlickrCO):
     """Captioned scenes of one to three things, for pre-training only."""
 
     def make_example(self, rng: random.Random) -> tuple[list[list[int]], Text, str]:

@@ -149,7 +149,7 @@ class UniterPreTrainedModel(PreTrainedModel):
 
     config_class = UniterConfig
     base_model_prefix = "encoder"
-    renumberable_ids = True  # see OwnRows: masks and positions are made from the attention mask
+    supports_token_id_remapping = True  # see EmbeddingSubset: masks and positions are made from the attention mask
     supports_gradient_checkpointing = True
     _no_split_modules = ["TransformerLayer"]
 

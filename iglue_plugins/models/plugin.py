@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
 from transformers import PreTrainedTokenizerBase
 
+from iglue_plugins.models.builtin import MUniterSpec, UC2Spec, XUniterSpec
 from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE
+from iglue_plugins.models.settings import UniterSettings
 from iglue_plugins.models.text_weights import load_text_weights, text_sizes
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import (
@@ -22,8 +23,7 @@ from iglue_plugins.models.uniter import (
     UniterForVisionAndLanguage,
     XUniterForVisionAndLanguage,
 )
-from iglue_plugins.models.volta import TOKENIZER_FOLDER, from_volta
-from iglue_plugins.registry import models
+from iglue_plugins.models.volta.reading import TOKENIZER_FOLDER, from_volta
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} | {"num_labels"}
@@ -37,37 +37,9 @@ class Uniter:
 
     model_class: ClassVar[type[UniterForVisionAndLanguage]]
 
-    class Settings(BaseModel):
-        """Where the model comes from.
+    Settings = UniterSettings
 
-        checkpoint: local folder, Hugging Face hub id, or a .bin of VOLTA's with its configuration beside it as
-            config.json; without one the model is freshly initialised.
-        revision: the hub revision of the checkpoint, or of text_weights.
-        config: sizes and probabilities of the model's configuration to set instead of the checkpoint's or the defaults.
-        tokenizer: local folder or hub id; default: the checkpoint's own, or that of text_weights.
-        text_weights: local folder or hub id of an XLM-R (mUNITER: a multilingual BERT) that a model without checkpoint
-            takes its text embeddings and layers from, and the sizes that `config` does not set.
-        gradient_checkpointing: compute each layer anew in the backward pass, which saves memory and costs time.
-        """
-
-        model_config = ConfigDict(extra="forbid")
-        fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"gradient_checkpointing"})  # no effect on the weights
-
-        checkpoint: str | None = None
-        revision: str | None = None
-        config: dict[str, Any] = {}
-        tokenizer: str | None = None
-        text_weights: str | None = None
-        gradient_checkpointing: bool = False
-
-        @model_validator(mode="after")
-        def _check_one_source(self) -> Uniter.Settings:
-            if self.checkpoint and self.text_weights:
-                raise ValueError(f"text_weights is {self.text_weights!r} beside the checkpoint {self.checkpoint!r}, "
-                                 "expected one of the two")
-            return self
-
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: UniterSettings) -> None:
         self.settings = settings
 
     def load(self) -> tuple[UniterForVisionAndLanguage, PreTrainedTokenizerBase]:
@@ -185,22 +157,19 @@ class Uniter:
                 f"{self.settings.checkpoint!r} holds a model of type {found!r}; expected {expected!r}{hint}")
 
 
-@models.register("xuniter")
-class XUniter(Uniter):
+class XUniter(XUniterSpec, Uniter):
     """UNITER on XLM-R (Bugliarello et al. 2022)."""
 
     model_class = XUniterForVisionAndLanguage
 
 
-@models.register("uc2")
-class UC2(Uniter):
+class UC2(UC2Spec, Uniter):
     """UNITER on XLM-R, pre-trained with machine-translated captions (Zhou et al. 2021)."""
 
     model_class = UC2ForVisionAndLanguage
 
 
-@models.register("muniter")
-class MUniter(Uniter):
+class MUniter(MUniterSpec, Uniter):
     """UNITER on multilingual BERT (Liu et al. 2021)."""
 
     model_class = MUniterForVisionAndLanguage

@@ -97,7 +97,7 @@ def load_model(source: str) -> tuple[UniterForVisionAndLanguage, PreTrainedToken
                         "with config.json and model.safetensors, or a hub id") from error
     if config.model_type not in MODELS:
         raise UserError(f"{source}: found a model of type {config.model_type!r}, expected one of {', '.join(MODELS)}")
-    plugin = registry.models.get(config.model_type)
+    plugin = registry.models.load(config.model_type)
     return plugin(plugin.Settings(checkpoint=source)).load()
 
 

@@ -47,7 +47,7 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         """Logits of a batch: (N, C) for classifier and answers, (N / 2, C) for paired, (N, 1) for matching.
 
         They are float32 for a model in bfloat16 too. The batch is the data's own, or one whose texts or regions
-        `embed_ahead` has been through.
+        `precompute_embeddings` has been through.
 
         Raises:
             ValueError: the model has no head.
@@ -64,7 +64,7 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
             fused = encoded.text_pooled * encoded.region_pooled
         return logits_of(self.head, self.dropout(fused))
 
-    def embed_ahead(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def precompute_embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         """Texts, images or both as the layers read them, for a forward that is to see each in many pairs.
 
         Ids (with their mask) become text_embedded (N, T, H), features with locations regions_embedded (N, R, H);

@@ -1,5 +1,1 @@
-"""The IGLUE tasks; importing this registers them."""
-
-from iglue_plugins.tasks import full_scale
-
-__all__ = ["full_scale"]
+"""The IGLUE tasks: their settings and facts, their examples, losses and scores."""

@@ -4,33 +4,23 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
 from datasets import Dataset
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.regions import RegionLayout, RegionStore
-from iglue_plugins.evaluation.metrics import accuracy
-from iglue_plugins.evaluation.predict import classify
+from iglue_plugins.tasks.settings import PairChoice, TaskSettings
+from iglue_plugins.tasks.spec import TaskSpec
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
-PairChoice = Literal["caption", "aligned", "all"]
 
-
-class TaskSettings(BaseModel):
-    """A task's settings in a recipe; each task adds its own."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Task(ABC):
+class Task(TaskSpec, ABC):
     """A task of image(s) and text in several languages.
 
     Subclasses say where examples and region features come from (`load`, `regions`) and what kind of task it is.
@@ -38,25 +28,18 @@ class Task(ABC):
     where there is one, caption: a text that describes the image in the example's language.
     """
 
-    name: ClassVar[str]
-    languages: ClassVar[tuple[str, ...]]
-    source_language: ClassVar[str] = "en"
-    default_auxiliary_languages: ClassVar[tuple[str, ...]]
-    splits: ClassVar[tuple[str, ...]]
     training_splits: ClassVar[dict[str, str]] = {"source": "train", "auxiliary": "auxiliary", "few_shot": "auxiliary"}
     validation_split: ClassVar[str] = "dev"
-    trainer_defaults: ClassVar[dict[str, dict[str, Any]]] = {}
-    Settings: ClassVar[type[TaskSettings]] = TaskSettings
-
     head: ClassVar[str]  # a kind of head that the models know
-    labels: ClassVar[tuple[str, ...]]
+    labels: tuple[str, ...]
+    evaluation: ClassVar[Literal["classification", "retrieval"]] = "classification"
     rows_per_example: ClassVar[int] = 1
     main_metric: ClassVar[str] = "accuracy"
-    max_text_length: ClassVar[int] = 80
-    max_boxes: ClassVar[int | None] = None  # regions kept of an image
+    max_text_length: int = 80
+    max_boxes: int | None = None  # regions kept of an image
     global_region_takes_a_box: ClassVar[bool] = False  # where a model has one, it counts among max_boxes
     default_pairs: ClassVar[PairChoice] = "all"
-    captions_hold_labels: ClassVar[bool] = False  # as a question with its answer does
+    captions_reveal_labels: ClassVar[bool] = False  # as a question with its answer does
 
     def __init__(self, settings: TaskSettings | None = None) -> None:
         self.settings = settings or self.Settings()
@@ -133,28 +116,18 @@ class Task(ABC):
         """The most probable label of each example. logits: (B, classes)."""
         return [self.labels[i] for i in logits.argmax(-1).tolist()]
 
-    def evaluate(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str,
-        batch_size: int = 256,
-    ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-        """Predictions on a split in a language, in its order, and their scores.
+    def score(self, predictions: Sequence[str], labels: Sequence[str]) -> tuple[list[float], dict[str, float]]:
+        """Score predicted labels.
 
-        A prediction is {'id', 'prediction', 'label', 'score'} with a score in [0, 1]; scores are metrics in percent,
-        `main_metric` among them.
+        Args:
+            predictions: The predicted label of each example.
+            labels: The label of each example.
+
+        Returns:
+            A score in [0, 1] for each example, and the metrics in percent, `main_metric` among them.
         """
-        dataset = self.load(split, language)
-        batcher = Batcher(dataset, self, tokenizer, self.region_layout(model.config))
-        predictions = self.predict(classify(model, batcher, batch_size))
-        labels = dataset["label"][:]
-        rows = [{"id": id_, "prediction": prediction, "label": label, "score": float(prediction == label)}
-                for id_, prediction, label in zip(dataset["id"][:], predictions, labels, strict=True)]
-        return rows, {"accuracy": accuracy(predictions, labels)}
-
-    def validate(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
-    ) -> float:
-        """The score that training chooses its best weights by, in percent: the main metric, or what stands for it."""
-        return self.evaluate(model, tokenizer, split, language)[1][self.main_metric]
+        scores = [float(prediction == label) for prediction, label in zip(predictions, labels, strict=True)]
+        return scores, {"accuracy": float(100 * np.mean(scores))}
 
     def few_shot_validation(self, language: str, source_language: str) -> tuple[str, str]:
         """The split and language that choose the best weights of few-shot fine-tuning: the source language's."""
@@ -167,10 +140,10 @@ class Task(ABC):
         return torch.ones_like(labels, dtype=torch.bool)
 
     @classmethod
-    def pairs_take_labels(cls, pairs: PairChoice | None = None) -> bool:
+    def pairs_require_labels(cls, pairs: PairChoice | None = None) -> bool:
         """Whether making these pairs takes the examples' labels."""
         pairs = pairs or cls.default_pairs
-        return pairs == "aligned" or (pairs == "caption" and cls.captions_hold_labels)
+        return pairs == "aligned" or (pairs == "caption" and cls.captions_reveal_labels)
 
     def aligned_pairs(self, batch: dict[str, Tensor], pairs: PairChoice | None = None) -> dict[str, Tensor]:
         """The batch's image-text pairs for a contrastive loss, as P rows of a batch without labels.
@@ -186,13 +159,13 @@ class Task(ABC):
             texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
         else:
             texts = {key: batch[key][:: self.rows_per_example] for key in ("input_ids", "attention_mask")}
-        regions = self.image_side({key: batch[key] for key in ("region_features", "region_locations", "region_mask")})
+        regions = self.contrastive_image_inputs({key: batch[key] for key in ("region_features", "region_locations", "region_mask")})
         rows = {**texts, **regions}
         if pairs == "aligned":
             keep = self.is_aligned(batch["labels"])
             rows = {key: value[keep] for key, value in rows.items()}
         return rows
 
-    def image_side(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
+    def contrastive_image_inputs(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
         """The regions that stand for each example's image in a contrastive loss: (B * k, R, ...) to (B, ...)."""
         return {key: value[:: self.rows_per_example] for key, value in regions.items()}

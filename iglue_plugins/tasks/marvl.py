@@ -18,6 +18,6 @@ class MaRVL(Task):
     def is_aligned(self, labels: Tensor) -> Tensor:
         return labels == self.labels.index("True")
 
-    def image_side(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
+    def contrastive_image_inputs(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
         """Both images' regions in one sequence: (2B, R, ...) to (B, 2R, ...)."""
         return {key: value.reshape(-1, 2 * value.shape[1], *value.shape[2:]) for key, value in regions.items()}

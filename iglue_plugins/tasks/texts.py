@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from iglue_plugins.data.annotations.entries import json_lines
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.tasks.iglue import IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 COLUMNS = ("text", "caption")

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
-from iglue_plugins.evaluation.metrics import accuracy, retrieval_ranks, retrieval_scores
-from iglue_plugins.evaluation.predict import classify, match_all
-from iglue_plugins.tasks.base import Task, TaskSettings
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.settings import RetrievalSettings, TaskSettings
 from iglue_plugins.utils.errors import UserError
 
 MARGIN = 0.2  # of UC2's triplet loss, between probabilities
-VALIDATED_AT_ONCE = 64  # examples; four rows each
 
 
 class XFlickrCO(Task):
@@ -31,16 +26,8 @@ class XFlickrCO(Task):
     caption of the example's own image, or that image.
     """
 
-    class Settings(TaskSettings):
-        loss: Literal["cross_entropy", "triplet"] = Field(
-            "cross_entropy", description="over an example's four candidates; triplet, as for UC2: a margin of 0.2 "
-                                         "between the probabilities of the true pair and of each wrong one")
-        hard_negatives: int = Field(
-            1, ge=1, description="a hard wrong caption is of one of so many images, those most like the example's own")
-        hard_negatives_file: str | None = Field(
-            None, description="VOLTA's hard_negative.pkl, which names those images for training in the source "
-                              "language; for examples that it knows nothing of they are found by their features")
-
+    Settings = RetrievalSettings
+    evaluation = "retrieval"
     head = "matching"
     labels = ("match",)
     rows_per_example = 4
@@ -92,41 +79,6 @@ class XFlickrCO(Task):
         if self.settings.loss == "triplet":
             return triplet_loss(candidates)
         return functional.cross_entropy(candidates, batch["labels"])
-
-    def evaluate(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str,
-        batch_size: int = 256,
-    ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-        """Score every caption with every image of the split.
-
-        A prediction is the ten best images of a caption. Its score is the mean of two hits: the caption's image ranks
-        first for it, and a caption of that image ranks first for the image. `recall@1` is the mean of these scores
-        over captions: that of image_recall@1 and text_recall@1 where all images have equally many captions, and
-        otherwise an image counts in text retrieval as often as it has captions. Ties count as misses.
-        """
-        dataset = self.load(split, language)
-        batcher = Batcher(dataset, self, tokenizer, self.region_layout(model.config))
-        images, image_of_caption = np.unique(batcher.images[:, 0], return_inverse=True)
-        similarity = match_all(model, batcher, images, batch_size)
-        image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
-        hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
-        own = [image_ids[0] for image_ids in dataset["image_ids"][:]]
-        names = dict(zip(image_of_caption.tolist(), own, strict=True))
-        best = np.argsort(-similarity, axis=1, kind="stable")[:, :10].tolist()
-        rows = [{"id": id_, "prediction": [names[i] for i in ranked], "label": image, "score": float(hit)}
-                for id_, image, ranked, hit in zip(dataset["id"][:], own, best, hits, strict=True)]
-        return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
-
-    def validate(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
-    ) -> float:
-        """The percentage of examples whose true pair scores best of its four candidates, as VOLTA chooses its weights.
-
-        It takes four rows an example; retrieval takes one for each image.
-        """
-        batcher = Batcher(self.load(split, language), self, tokenizer, self.region_layout(model.config))
-        best = classify(model, batcher, VALIDATED_AT_ONCE, outputs=self.rows_per_example).argmax(1)
-        return accuracy(best, batcher.targets)
 
 
 def triplet_loss(candidates: Tensor) -> Tensor:

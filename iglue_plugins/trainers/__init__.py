@@ -1,5 +1,1 @@
-"""The trainers that ship with the package; importing this registers them."""
-
-from iglue_plugins.trainers import contrastive_adaptation, few_shot, finetune, pretrain, xvl_maml
-
-__all__ = ["contrastive_adaptation", "few_shot", "finetune", "pretrain", "xvl_maml"]
+"""The trainers: their settings, what a training step sees, their objectives, and the training loop."""

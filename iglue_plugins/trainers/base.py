@@ -11,36 +11,19 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from datasets import Dataset
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.regions import RegionLayout
+from iglue_plugins.evaluation.evaluator import validation_score
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.engine import Training, train
+from iglue_plugins.trainers.settings.base import TrainerSettings
+from iglue_plugins.trainers.spec import TrainerSpec
 from iglue_plugins.utils.errors import UserError
-
-
-class TrainerSettings(BaseModel):
-    """Settings that every trainer has: the optimiser's and the loop's."""
-
-    model_config = ConfigDict(extra="forbid")
-    fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"save_every", "log_every"})  # no effect on the weights
-
-    steps: int = Field(1000, ge=1, description="optimiser steps")
-    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate of AdamW (of the outer loop, for MAML)")
-    warmup: float = Field(0.1, ge=0, le=1, description="share of the steps over which the learning rate rises")
-    weight_decay: float = Field(1e-4, ge=0, description="of weight matrices; biases and LayerNorms have none")
-    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
-    accumulation: int = Field(1, ge=1, description="batches or episodes whose gradients are averaged for one step")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where a GPU has it")
-    examples: int | None = Field(None, ge=1, description="use only so many training examples a language")
-    validate_every: int | Literal["epoch"] | None = Field(
-        None, description="steps between validations, of which the best weights are kept; null: keep the last weights")
-    save_every: int = Field(200, ge=1, description="steps between checkpoints to resume from")
-    log_every: int = Field(10, ge=1, description="steps between logged losses")
 
 
 @dataclass(frozen=True)
@@ -76,7 +59,7 @@ class TrainingData:
         return dataset.shuffle(seed=self.seed).select(range(self.examples))
 
 
-class Trainer(ABC):
+class Trainer(TrainerSpec, ABC):
     """A way of training a model on a task. A subclass says what a step sees and builds the objective.
 
     The objective is an nn.Module; called with a step's item as keyword arguments it returns a dict with a scalar
@@ -85,8 +68,6 @@ class Trainer(ABC):
     """
 
     Settings: ClassVar[type[TrainerSettings]] = TrainerSettings
-    starts_from: ClassVar[Literal["model", "finetune"]] = "model"
-    trains_on: ClassVar[Literal["source", "auxiliary", "target"]] = "source"  # target: see LanguageAdapter
 
     def __init__(self, settings: TrainerSettings | None = None) -> None:
         self.settings = settings or self.Settings()
@@ -125,7 +106,9 @@ class Trainer(ABC):
             task, tokenizer, source_language, tuple(auxiliary_languages), seed, self.settings.examples,
             task.region_layout(model.config))
         split, language = validation or (task.validation_split, source_language)
-        validate = partial(task.validate, model, tokenizer, split, language) if self.settings.validate_every else None
+        validate = None
+        if self.settings.validate_every:
+            validate = partial(validation_score, task, model, tokenizer, split, language)
         return train(self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder,
                      validate=validate)
 
@@ -139,13 +122,12 @@ class Adapted:
     notes: dict[str, Any]
 
 
-class LanguageAdapter(ABC):
+class LanguageAdapter(TrainerSpec, ABC):
     """Makes a model of its own for each evaluated language from the one that it starts from; in recipes a `trainer`.
 
     The source language is evaluated as it is.
     """
 
-    Settings: ClassVar[type[BaseModel]]
     starts_from: ClassVar[Literal["model", "finetune"]] = "finetune"
     trains_on: ClassVar[Literal["target"]] = "target"
 

@@ -6,40 +6,25 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.batching import Batcher, move_to_device
 from iglue_plugins.data.episodes import ShuffledExamples
-from iglue_plugins.evaluation.predict import on_device
-from iglue_plugins.registry import trainers
-from iglue_plugins.tasks.base import PairChoice, Task
+from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter
-from iglue_plugins.trainers.objectives import BatchLoss, ContrastiveSettings
+from iglue_plugins.trainers.builtin import ContrastiveAdaptationSpec
+from iglue_plugins.trainers.objectives import BatchLoss
+from iglue_plugins.trainers.settings.base import ContrastiveSettings
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
 
-class ContrastiveAdaptationSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    inner_lr: float = Field(1e-3, gt=0, description="learning rate of a step: theta - inner_lr * gradient")
-    inner_steps: int = Field(1, ge=1, description="gradient steps")
-    support_size: int = Field(32, ge=2, description="image-text pairs a step")
-    split: str = Field("test", description="whose images and texts, without their labels")
-    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
-    pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' takes labels and is refused")
-    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
-
-
-@trainers.register("contrastive_adaptation")
-class ContrastiveAdaptation(LanguageAdapter):
+class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     """XVL-MAML's inner loop on a target language before it is tested: no labels, no dropout, plain gradient steps.
 
     Weights that the loss does not depend on, such as the task head, stay as they are.
     """
 
-    Settings = ContrastiveAdaptationSettings
 
     @property
     def summary(self) -> str:
@@ -48,7 +33,7 @@ class ContrastiveAdaptation(LanguageAdapter):
 
     def check(self, task: Task, language: str) -> None:
         settings = self.settings
-        if task.pairs_take_labels(settings.pairs):
+        if task.pairs_require_labels(settings.pairs):
             raise UserError(f"task {task.name}: found trainer.pairs '{settings.pairs}', which takes labels, expected "
                             "pairs that adaptation without labels can make, such as 'all'")
         examples = len(task.load(settings.split, language))
@@ -68,7 +53,7 @@ class ContrastiveAdaptation(LanguageAdapter):
             temperature=settings.temperature, pairs=settings.pairs, joint_pass=settings.joint_pass))
         losses = []
         for step in range(settings.inner_steps):
-            batch = on_device(examples.parts(step)[0], model.device)
+            batch = move_to_device(examples.parts(step)[0], model.device)
             loss = loss_of(batch, "contrastive")["loss"]
             self._descend(model, loss)
             losses.append(loss.item())

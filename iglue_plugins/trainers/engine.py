@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import transformers
@@ -23,16 +23,14 @@ from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainingArguments
 
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.trainers.sharing import WEIGHT, Share
+from iglue_plugins.trainers.settings.base import TrainerSettings
+from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
 from iglue_plugins.trainers.validation import BestWeights, validation_interval
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.threads import threads_for
-
-if TYPE_CHECKING:
-    from iglue_plugins.trainers.base import TrainerSettings
 
 FINISHED_CHECKPOINT = ".finished"  # a file written last into a checkpoint: the hash of its content
 
@@ -75,7 +73,7 @@ class ObjectiveTrainer(transformers.Trainer):
         return weight * scalars["loss"]
 
     def get_train_dataloader(self) -> DataLoader:
-        """Without accelerate's sharding, since `Share` has done that, and without its copies of items at the end."""
+        """Without accelerate's sharding, since `AccumulationShard` has done that, and without its copies of items at the end."""
         return DataLoader(
             self.train_dataset, collate_fn=lambda items: items[0], pin_memory=self.args.dataloader_pin_memory)
 
@@ -216,7 +214,7 @@ def train(
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
     state = PartialState()
-    share = Share(steps, settings.accumulation, state.process_index, state.num_processes)
+    share = AccumulationShard(steps, settings.accumulation, state.process_index, state.num_processes)
     schedule = -(-steps.schedule // settings.accumulation)
     best = None
     if validate:

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.registry import trainers
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter, TrainingData
-from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.builtin import FewShotSpec
+from iglue_plugins.trainers.finetune import Finetune
 
 
-class FewShotSettings(FinetuneSettings):
-    shots: int | str = Field(description="labelled examples, or images with theirs, as the task counts them")
-    learning_rate: None = Field(None, description="see learning_rates")
-    learning_rates: tuple[float, ...] = Field(
-        (1e-4, 5e-5, 1e-5), min_length=1, description="all tried; validation chooses")
-    epochs: int = Field(20, ge=1, description="passes over the few examples")
-    batch_size: int = Field(16, ge=1, description="examples a batch")
-    validate_every: int | Literal["epoch"] = Field(
-        "epoch", description="steps between validations, of which the best weights are kept")
-
-
-@trainers.register("few_shot")
-class FewShot(Finetune, LanguageAdapter):
+class FewShot(FewShotSpec, Finetune, LanguageAdapter):
     """Fine-tunes on the language's few examples with each learning rate, and keeps what validates best.
 
     Source: Bugliarello et al. 2022, section 4.2, and IGLUE's scripts: 20 epochs, learning rates 1e-4, 5e-5 and 1e-5.
     """
 
-    Settings = FewShotSettings
-    starts_from = "finetune"
-    trains_on = "target"
 
     @property
     def summary(self) -> str:

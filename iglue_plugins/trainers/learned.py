@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-LearnedRates = Literal["none", "layer", "parameter"]
+from iglue_plugins.trainers.settings.xvl_maml import LearnedRates
 
-SPEED = 100  # AdamW moves a number by about its learning rate, made for weights and far too little for a logarithm
+LOG_LR_MULTIPLIER = 100  # AdamW moves a number by about its learning rate, made for weights and far too little for a logarithm
 
 
 class LearnedFactors(nn.Module):
-    """Positive factors, 1 at first, that the run's optimiser trains by their logarithms, at SPEED times its rate."""
+    """Positive factors, 1 at first, that the run's optimiser trains by their logarithms, at LOG_LR_MULTIPLIER times its rate."""
 
     def __init__(self, count: int) -> None:
         super().__init__()
-        self.logarithms = nn.Parameter(torch.zeros(count))  # divided by SPEED
+        self.logarithms = nn.Parameter(torch.zeros(count))  # divided by LOG_LR_MULTIPLIER
 
     def forward(self) -> Tensor:
-        """(count,). The gradient is that by the logarithms themselves, so that SPEED does not show in clip_norm."""
-        return (self.logarithms + (SPEED - 1) * self.logarithms.detach()).exp()
+        """(count,). The gradient is that by the logarithms themselves, so that LOG_LR_MULTIPLIER does not show in clip_norm."""
+        return (self.logarithms + (LOG_LR_MULTIPLIER - 1) * self.logarithms.detach()).exp()
 
 
 class InnerRates(nn.Module):

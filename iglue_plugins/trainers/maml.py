@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,12 +22,12 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from iglue_plugins.trainers.settings.xvl_maml import InnerStorage
 from iglue_plugins.utils.errors import UserError
 
 Parameters = dict[str, Tensor]
 Gradients = dict[str, Tensor | None]  # None: the loss does not depend on it
 Rates = Mapping[str, float]  # of the parameters that adapt
-Storage = Literal["graphs", "parameters", "start"]
 
 NOT_TWICE = ("is not implemented", "differentiate twice", "double backward")  # what PyTorch says of such an operation
 
@@ -52,7 +52,7 @@ class InnerLoop:
 
     def __init__(
         self, loss: Callable[[Parameters], Tensor], rates: Sequence[Rates], *, second_order: bool,
-        storage: Storage = "graphs", learns_rates: bool = False,
+        storage: InnerStorage = "graphs", learns_rates: bool = False,
     ) -> None:
         self.first_loss: Tensor | None = None  # at theta_0, detached
         self.reached: tuple[str, ...] = ()  # parameters that the first step has moved
@@ -61,14 +61,14 @@ class InnerLoop:
         self._second_order = second_order
         self._storage = storage
         self._learns_rates = learns_rates
-        self._noise: list[Noise] = []
+        self._noise: list[RngSnapshot] = []
         self._kept: list[Step | Parameters | None] = []
 
     def adapt(self, start: Parameters) -> Parameters:
         """theta_K from theta_0; what does not adapt, or what the loss does not depend on, is theta_0's own."""
         self._start = theta = start
         for rates in self._rates:
-            self._noise.append(Noise(start))
+            self._noise.append(RngSnapshot(start))
             loss, step = self._gradients(theta, rates, keep_graph=self._second_order and self._storage == "graphs")
             if self.first_loss is None:
                 self.first_loss, self.reached = loss, tuple(step.gradients)
@@ -79,7 +79,7 @@ class InnerLoop:
     def pull_back(self, gradient: Gradients) -> tuple[Gradients, list[dict[str, Tensor]]]:
         """A gradient at theta_K -> the gradient at theta_0, and by each step's rates if they are learned.
 
-        Both are by all parameters, those that do not adapt included. The dict is used up, and so is the loop.
+        Both are by all parameters, those that do not adapt included. The call consumes `gradient` and the loop, to limit peak memory.
 
         Raises:
             UserError: the inner loss has an operation that PyTorch cannot differentiate twice.
@@ -89,12 +89,12 @@ class InnerLoop:
             kept = self._kept.pop()
             if not self._second_order and not self._learns_rates:
                 continue
-            step = kept if isinstance(kept, Step) else self._taken_again(number, kept)
+            step = kept if isinstance(kept, Step) else self.recompute_step(number, kept)
             if self._learns_rates:
                 by_rates.insert(0, {name: -torch.dot(own.detach().flatten(), gradient[name].flatten())
                                     for name, own in step.gradients.items() if gradient[name] is not None})
             if self._second_order:
-                gradient = _through(step, gradient, self._rates[number])
+                gradient = backprop_through_step(step, gradient, self._rates[number])
         return gradient, by_rates
 
     def _to_keep(self, theta: Parameters, step: Step) -> Step | Parameters | None:
@@ -107,20 +107,20 @@ class InnerLoop:
         edges = {name: get_gradient_edge(own) for name, own in step.gradients.items() if own.requires_grad}
         return Step(step.leaves, edges)  # without the gradients' values, which are as large as the parameters
 
-    def _taken_again(self, number: int, theta: Parameters | None) -> Step:
+    def recompute_step(self, number: int, theta: Parameters | None) -> Step:
         """Step `number` with its graph; its theta is found from theta_0 where it was not kept."""
         if theta is None:
             theta = self._start
             for noise, rates in zip(self._noise[:number], self._rates[:number], strict=True):
-                with noise.again():
+                with noise.restored():
                     theta = _moved(theta, self._gradients(theta, rates, keep_graph=False)[1].gradients, rates)
-        with self._noise[number].again():
+        with self._noise[number].restored():
             return self._gradients(theta, self._rates[number], keep_graph=True)[1]
 
     def _gradients(self, theta: Parameters, rates: Rates, keep_graph: bool) -> tuple[Tensor, Step]:
         leaves = {name: value.detach().requires_grad_(keep_graph or name in rates) for name, value in theta.items()}
         adapted = {name: leaf for name, leaf in leaves.items() if name in rates}
-        with torch.enable_grad(), attention_for(self._second_order), once_or_twice(keep_graph):
+        with torch.enable_grad(), attention_for(self._second_order), explain_missing_double_backward(keep_graph):
             loss = self._loss(leaves)
             if not (adapted and loss.requires_grad):
                 return loss.detach(), Step(leaves, {})
@@ -130,7 +130,7 @@ class InnerLoop:
 
 
 def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
-    """theta - rate * gradient; `gradients` is used up, since both together are as large as two models."""
+    """theta - rate * gradient; consumes `gradients`, to limit peak memory."""
     moved = dict(theta)
     with torch.no_grad():
         for name in list(gradients):
@@ -138,7 +138,7 @@ def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters
     return moved
 
 
-def _through(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
+def backprop_through_step(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
     """v - H (rate * v), from the graph of the step's gradients."""
     names = [name for name, own in step.gradients.items() if gradient[name] is not None
              and (isinstance(own, GradientEdge) or own.requires_grad)]
@@ -146,7 +146,7 @@ def _through(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
         return gradient
     scale = max(rates[name] for name in names)  # as a rule the rate of all, so that v itself is the vector
     vector = [gradient[name] if rates[name] == scale else gradient[name] * (rates[name] / scale) for name in names]
-    with once_or_twice(twice=True):
+    with explain_missing_double_backward(twice=True):
         # Not grad(), which takes operations that are marked as differentiable only once for constants.
         torch.autograd.backward([step.gradients[name] for name in names], vector)
     del vector
@@ -163,7 +163,7 @@ def add(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor
     return other * factor if one is None else torch.add(one, other, alpha=factor)
 
 
-class Noise:
+class RngSnapshot:
     """The random generators as they are now, to draw the same dropout again."""
 
     def __init__(self, parameters: Parameters) -> None:
@@ -172,7 +172,7 @@ class Noise:
         self._state = torch.get_rng_state()
 
     @contextmanager
-    def again(self) -> Iterator[None]:
+    def restored(self) -> Iterator[None]:
         with torch.random.fork_rng(self._devices):
             torch.set_rng_state(self._state)
             for device, state in self._states.items():
@@ -186,7 +186,7 @@ def attention_for(second_order: bool) -> AbstractContextManager:
 
 
 @contextmanager
-def once_or_twice(twice: bool) -> Iterator[None]:
+def explain_missing_double_backward(twice: bool) -> Iterator[None]:
     """Where gradients are differentiated again, says in a sentence what an operation without that means."""
     try:
         yield

@@ -6,23 +6,21 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from fnmatch import filter as matching
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
 from iglue_plugins.trainers.learned import InnerRates
 from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, add, with_gradient
-from iglue_plugins.trainers.objectives import BatchLoss, LossChoice
-from iglue_plugins.trainers.own_rows import OwnRows
+from iglue_plugins.trainers.objectives import BatchLoss
+from iglue_plugins.trainers.settings.base import LossChoice
+from iglue_plugins.trainers.settings.xvl_maml import AdaptChoice, XVLMAMLSettings
 from iglue_plugins.utils.errors import UserError
 
-if TYPE_CHECKING:
-    from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
-
-Adapt = Literal["all", "encoder", "heads"] | tuple[str, ...]
 Episode = dict[str, Any]  # 'language' (str), 'support' and 'query' (batches)
 
 MODEL = "model."  # the model's place in the batch loss
@@ -45,7 +43,7 @@ class MetaObjective(nn.Module):
         self._settings = settings
         self.inner_rates = InnerRates(
             adapted_parameters(batch_loss.model, settings.adapt), settings.step_rates, settings.learned_rates)
-        self._has_named_parameters = False
+        self._has_warned = False
 
     def forward(self, episodes: Sequence[Episode]) -> dict[str, Tensor]:
         """'loss', whose backward can be called once, and scalars to log.
@@ -55,11 +53,11 @@ class MetaObjective(nn.Module):
                 differentiate twice.
         """
         trained = {name: value for name, value in self.batch_loss.named_parameters() if value.requires_grad}
-        rows = OwnRows.of(self.batch_loss, self.batch_loss.model,
+        rows = EmbeddingSubset.from_batches(self.batch_loss, self.batch_loss.model,
                           [episode[part] for episode in episodes for part in PARTS])
         if rows:
             trained[rows.name] = rows.gather()
-            episodes = [episode | {part: rows.renumber(episode[part]) for part in PARTS} for episode in episodes]
+            episodes = [episode | {part: rows.remap_ids(episode[part]) for part in PARTS} for episode in episodes]
         with rows.padding() if rows else nullcontext():
             outcomes, gradient = self._meta_gradient(episodes, trained)
         logged = {key: torch.stack([outcome[key].detach() for outcome in outcomes]).mean() for key in outcomes[0]}
@@ -69,7 +67,7 @@ class MetaObjective(nn.Module):
         if torch.is_grad_enabled():
             if self.inner_rates.is_learned:
                 trained[RATES] = self.inner_rates.factors.logarithms
-            self._name_parameters(gradient)
+            self._warn_unused_parameters(gradient)
             loss = with_gradient(loss, gradient, trained)
         return {**logged, "loss": loss}
 
@@ -145,18 +143,18 @@ class MetaObjective(nn.Module):
                 f"trainer.adapt: found {len(names)} parameters ({', '.join(names[:3])}, ...) that the inner loss "
                 f"'{self._settings.inner_loss}' does not depend on, expected at least one that it does")
 
-    def _name_parameters(self, gradient: Gradients) -> None:
+    def _warn_unused_parameters(self, gradient: Gradients) -> None:
         """Says once which trained parameters neither loss reaches, such as a head that no loss uses."""
-        if self._has_named_parameters:
+        if self._has_warned:
             return
-        self._has_named_parameters = True
+        self._has_warned = True
         unreached = [name.removeprefix(MODEL) for name, own in gradient.items() if own is None]
         if unreached:
             logger.warning("%d of the %d trained parameters get no gradient and stay as they are: %s",
                            len(unreached), len(gradient), ", ".join(unreached))
 
 
-def adapted_parameters(model: PreTrainedModel, choice: Adapt) -> list[str]:
+def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]:
     """Names of the model's parameters that the inner loop adapts, where they are trained at all.
 
     Raises:

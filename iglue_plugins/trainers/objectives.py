@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from iglue_plugins.tasks.base import PairChoice, Task
-from iglue_plugins.trainers.base import TrainerSettings
+from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.learned import LearnedFactors
-
-LossChoice = Literal["task", "contrastive", "both"]
-
-
-class ContrastiveSettings(TrainerSettings):
-    """Settings of trainers that can use the contrastive loss L_CL."""
-
-    contrastive_weight: float = Field(0.1, ge=0, description="weight of L_CL where it is added to the task's loss")
-    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
-    learned_temperature: bool = Field(False, description="train the temperature too, from this value")
-    pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; default: the task's own choice")
-    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
-
-    def check_temperature(self, *losses: LossChoice) -> None:
-        """Raise ValueError where none of the losses would train a learned temperature."""
-        if self.learned_temperature and set(losses) == {"task"}:
-            raise ValueError("learned_temperature is set, expected a contrastive loss that it belongs to")
+from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice
 
 
 def contrastive_loss(text: Tensor, image: Tensor, temperature: float | Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from datasets import concatenate_datasets
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
@@ -13,19 +12,12 @@ from transformers import PreTrainedModel
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.models.heads import MaskedWordHead
-from iglue_plugins.registry import trainers
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Trainer, TrainerSettings, TrainingData
+from iglue_plugins.trainers.base import Trainer, TrainingData
+from iglue_plugins.trainers.builtin import PretrainSpec
 from iglue_plugins.trainers.objectives import contrastive_loss
+from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.utils.errors import UserError
-
-
-class PretrainSettings(TrainerSettings):
-    batch_size: int = Field(64, ge=2, description="captioned images a batch")
-    language_shares: dict[str, float] = Field(description="how often each language is drawn; normalised to 1")
-    masked_share: float = Field(0.2, gt=0, lt=1, description="share of a caption's tokens that are masked")
-    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities of the contrastive loss")
-    single_region_steps: int = Field(0, ge=0, description="first steps, which see only images of a single object")
 
 
 class PretrainObjective(nn.Module):
@@ -66,11 +58,9 @@ class PretrainObjective(nn.Module):
         return functional.binary_cross_entropy_with_logits(logits, targets)
 
 
-@trainers.register("pretrain")
-class Pretrain(Trainer):
+class Pretrain(PretrainSpec, Trainer):
     """Makes the encoder that the others start from (recipes/mini/pretrain.yaml)."""
 
-    Settings = PretrainSettings
 
     def steps(self, data: TrainingData) -> Steps:
         settings = self.settings

@@ -14,14 +14,14 @@ import typer
 
 from iglue_plugins.cli.lmms_eval import lmms_eval_tasks
 from iglue_plugins.experiments import launcher
-from iglue_plugins.tasks.iglue import HOME
+from iglue_plugins.tasks.settings import IGLUE_HOME
 
 
 def test_the_folder_is_printed_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.delenv(HOME, raising=False)
+    monkeypatch.delenv(IGLUE_HOME, raising=False)
     app = typer.Typer()
     app.command()(lmms_eval_tasks)
     app(["mini/marvl"], standalone_mode=False)

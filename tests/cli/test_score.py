@@ -11,8 +11,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from iglue_plugins import registry
+from iglue_plugins.evaluation import evaluator
 from iglue_plugins.evaluation.gold import read_gold
-from iglue_plugins.models import XUniterForVisionAndLanguage
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.utils.files import write_jsonl_atomic
 
 
@@ -23,11 +24,11 @@ def evaluated(
     """Predictions of an untrained model in Turkish, as a run writes them, and the scores that it records."""
 
     def evaluate(name: str) -> tuple[Path, dict[str, float]]:
-        cls = registry.tasks.get(name)
+        cls = registry.tasks.load(name)
         monkeypatch.setattr(cls, "sizes", dict.fromkeys(cls.sizes, 24))
         model = XUniterForVisionAndLanguage.from_pretrained(
             tiny_checkpoint, head=cls.head, num_labels=cls().num_labels)
-        rows, scores = cls().evaluate(model, AutoTokenizer.from_pretrained(tiny_checkpoint), "test", "tr")
+        rows, scores = evaluator.evaluate(cls(), model, AutoTokenizer.from_pretrained(tiny_checkpoint), "test", "tr")
         path = tmp_path / "tr.jsonl"
         write_jsonl_atomic(path, rows)
         return path, scores
@@ -87,7 +88,7 @@ def test_json_is_alone_on_standard_output(iglue: Any, answers: Callable[..., Pat
         (("mini/xvnli", "{file}"), "{file}: found no prediction for 3 of the 400 examples of mini/xvnli/tr"),
         (("mini/xflickrco", "{file}"), "{file}: entry 1: found prediction '"),
         (("mini/xvnli", "{file}.none"), "{file}.none: cannot be read (No such file or directory)"),
-        (("mini/xvnil", "{file}"), "found 'mini/xvnil', expected the name of a task; did you mean 'mini/xvnli'?"),
+        (("mini/xvnil", "{file}"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'?"),
         (("mini/xvnli", "{file}", "--data-root", "here"), "--data-root: found 'here', but task mini/xvnli brings"),
     ],
 )

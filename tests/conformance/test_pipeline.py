@@ -21,10 +21,11 @@ import torch
 from transformers import AutoTokenizer
 
 from iglue_plugins import registry
-from iglue_plugins.data.conversion import convert
+from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.mini import ASSETS
-from iglue_plugins.models import UC2Config, UC2ForVisionAndLanguage, XUniterConfig, XUniterForVisionAndLanguage
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.models.configuration import UC2Config, XUniterConfig
+from iglue_plugins.models.uniter import UC2ForVisionAndLanguage, XUniterForVisionAndLanguage
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.utils.errors import UserError
 
@@ -87,7 +88,7 @@ def cut(source: Path, target: Path, rows: int) -> None:
 
 
 def copy_annotations(datasets: Path, case: Case, name: str) -> None:
-    task = registry.tasks.get(name)
+    task = registry.tasks.load(name)
     for sources in task.config.splits.values():
         for source, language in ((source, language) for source in sources for language in source.languages):
             for pattern, shots in itertools.product(source.file, source.shots or (None,)):
@@ -102,7 +103,7 @@ def copy_annotations(datasets: Path, case: Case, name: str) -> None:
 
 def make_regions(home: Path, name: str) -> None:
     """A store of random features for every image of every split that is there."""
-    task = registry.tasks.get(name)(registry.tasks.get(name).Settings(auxiliary="few_shot"))
+    task = registry.tasks.load(name)(registry.tasks.get(name).Settings(auxiliary="few_shot"))
     images: defaultdict[str, set[str]] = defaultdict(set)
     for split, language in itertools.product(task.config.splits, task.languages):
         for shots in task.config.shots(split, language) or (None,):

@@ -159,5 +159,5 @@ def test_an_image_without_features_is_named(make_batcher: Callable[..., Batcher]
 
 
 def test_no_examples_make_no_batches(make_batcher: Callable[..., Batcher]) -> None:
-    with pytest.raises(UserError, match="task toy: found no examples to make batches of"):
+    with pytest.raises(UserError, match="task toy: there are no examples to make batches of"):
         make_batcher(XVNLI, [], IMAGES)

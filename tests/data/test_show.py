@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from iglue_plugins.data import show
-from iglue_plugins.data.show import draw_examples
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniXVNLI
+from iglue_plugins.tasks import preview
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.preview import draw_examples
 from iglue_plugins.utils.errors import UserError
 
 
@@ -23,7 +23,7 @@ def few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def latin_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no other font than matplotlib's own were installed."""
-    monkeypatch.setattr(show, "_families", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(preview, "_families", lambda: ["DejaVu Sans"])
 
 
 @pytest.mark.parametrize(("cls", "images", "rows", "columns"), [(MiniXVNLI, 4, 2, 3), (MiniMaRVL, 8, 2, 3)])
@@ -39,14 +39,14 @@ def test_each_example_is_drawn_with_its_pictures(
     assert drawn == sum(examples["image_ids"], []) and len(drawn) == images
     with Image.open(tmp_path / "examples.png") as png:
         assert png.format == "PNG"
-        assert png.size == pytest.approx((110 * show.CELL[0] * columns, 110 * show.CELL[1] * rows), abs=1)
+        assert png.size == pytest.approx((110 * preview.CELL[0] * columns, 110 * preview.CELL[1] * rows), abs=1)
         assert len(png.convert("RGB").getcolors(maxcolors=2**20)) > 100, "pictures, not only text"
 
 
 def test_fewer_examples_than_columns(tmp_path: Path) -> None:
     assert len(draw_examples(MiniXVNLI(), "test", "en", 2, tmp_path / "two.png")) == 2
     with Image.open(tmp_path / "two.png") as png:
-        assert png.size == pytest.approx((110 * show.CELL[0] * 2, 110 * show.CELL[1]), abs=1)
+        assert png.size == pytest.approx((110 * preview.CELL[0] * 2, 110 * preview.CELL[1]), abs=1)
 
 
 def test_a_language_without_a_font_has_a_line_about_it(latin_only: None, tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from torch import multiprocessing
 from transformers import AutoTokenizer
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.evaluation.predict import classify, match_all
+from iglue_plugins.evaluation import evaluator
+from iglue_plugins.evaluation.inference import classify, match_all
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 
 
 def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str) -> None:
@@ -35,7 +37,7 @@ def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str)
     pairs, model = batcher_and_model(MiniXFlickrCO, 7, "matching", 1, checkpoint, rows)
     found |= {f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size))
               for size in (3, 10, 100)}
-    found["evaluate"] = pairs.task.evaluate(model, AutoTokenizer.from_pretrained(checkpoint), "test", "ta", 5)
+    found["evaluate"] = evaluator.evaluate(pairs.task, model, AutoTokenizer.from_pretrained(checkpoint), "test", "ta", 5)
     torch.save(found | {"rows": rows, "processes": state.num_processes}, Path(folder) / f"{processes}-{rank}.pt")
     state.destroy_process_group()
 

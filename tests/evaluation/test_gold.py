@@ -94,7 +94,7 @@ def test_a_task_that_makes_its_own_data_needs_no_folder() -> None:
 
 
 REFUSED = {
-    "task": (("xqga", "de"), "found 'xqga', expected the name of a task; did you mean 'xgqa'"),
+    "task": (("xqga", "de"), "there is no task 'xqga'; did you mean 'xgqa'"),
     "language": (("xgqa", "fr"), "task xgqa: found language 'fr'"),
     "no data": (("xvnli", "ar"), "^--data-root: found none, expected the folder .* or in IGLUE_HOME"),
     "no file": (("xvnli", "fr", "{root}"), "XVNLI/annotations/fr/test.jsonl: found no such file"),

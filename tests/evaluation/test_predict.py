@@ -10,12 +10,13 @@ import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.batching import Batcher, move_to_device
 from iglue_plugins.data.regions import RegionLayout
-from iglue_plugins.evaluation.predict import blocks, classify, match_all, on_device, pair_grid
+from iglue_plugins.evaluation.inference import _blocks, classify, match_all, pair_grid
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVNLI
-from iglue_plugins.models import UniterForVisionAndLanguage, XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 
 HEADS = {MiniXVNLI: ("classifier", 3), MiniMaRVL: ("paired", 2), MiniXFlickrCO: ("matching", 1)}
 
@@ -42,12 +43,12 @@ def model(cls: type[MiniTask], tiny_checkpoint: Path) -> XUniterForVisionAndLang
 
 
 def test_blocks_are_slices_that_cover_a_sequence_in_turn() -> None:
-    assert blocks(5, 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
-    assert blocks(0, 2) == []
+    assert _blocks(5, 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert _blocks(0, 2) == []
 
 
 def test_a_batch_keeps_its_keys_on_another_device() -> None:
-    moved = on_device({"labels": torch.zeros(2)}, torch.device("meta"))
+    moved = move_to_device({"labels": torch.zeros(2)}, torch.device("meta"))
     assert moved.keys() == {"labels"} and moved["labels"].device.type == "meta"
 
 
@@ -141,7 +142,7 @@ def test_a_model_that_cannot_embed_ahead_gives_the_same_scores(
     batcher: Batcher, model: XUniterForVisionAndLanguage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = match_all(model, batcher, batcher.images[:4, 0], 8)
-    monkeypatch.delattr(UniterForVisionAndLanguage, "embed_ahead")
+    monkeypatch.delattr(UniterForVisionAndLanguage, "precompute_embeddings")
     np.testing.assert_allclose(match_all(model, batcher, batcher.images[:4, 0], 8), expected, atol=1e-5)
 
 

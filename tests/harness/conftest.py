@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from iglue_plugins import registry
-from iglue_plugins.recipes import Recipe, load_recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.recipes.recipe import Recipe, load_recipe
+from iglue_plugins.runs import plugins
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.engine import Training
@@ -53,8 +53,8 @@ def at_call(owner, name, call, signal_number):
 
 import iglue_plugins
 from iglue_plugins import cli
-from iglue_plugins.runs import runner
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import plugins, runner
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.engine import FinishedCheckpoints
@@ -73,7 +73,7 @@ def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.syspath_prepend(folder)
         importlib.import_module("tiny_task")
         yield folder
-    runner._task.cache_clear()
+    plugins._make_task.cache_clear()
     del sys.modules["tiny_task"], registry.tasks._classes["tiny/xvnli"], registry.tasks._origins["tiny/xvnli"]
 
 
@@ -114,7 +114,7 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess]]:
     """Starts another process, which is a fork of one that has all the imports, on code; its output goes to a file."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["iglue_plugins.runs.runner", "iglue_plugins.mini.tasks", "iglue_plugins.trainers"])
+    context.set_forkserver_preload(["iglue_plugins.runs.runner", "iglue_plugins.mini.tasks", "iglue_plugins.trainers.xvl_maml"])
     started = []
 
     def run(code: str, log: str = "log") -> BaseProcess:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.engine import Progress
@@ -61,8 +61,9 @@ def lift():
 """
 RUN_FULL = """
 from iglue_plugins.reporting import exports
+from iglue_plugins.runs import training
 for owner, name, call, room in (
-    (runner, "write_atomic", 1, 0),
+    (training, "write_atomic", 1, 0),
     (engine.ObjectiveTrainer, "_save_checkpoint", 1, 200_000),
     (engine.ObjectiveTrainer, "_save_checkpoint", 2, 400_000),
     (PreTrainedTokenizerBase, "save_pretrained", 1, 20_000),

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 
 SEEDS = range(100, 120)
 LONGEST_LIFE = 70  # events; the whole run has some 400
-PHASES = ("_evaluate", "_save_model", "mark_finished", "_save_checkpoint", "compute_loss")
+PHASES = ("evaluate_model", "save_model", "mark_finished", "_save_checkpoint", "compute_loss")
 LIVES = """
 import gc, itertools, json, random, torch, safetensors.torch, torch.utils.tensorboard
-from iglue_plugins.evaluation import predict
+from iglue_plugins.evaluation import inference
 from iglue_plugins.trainers.objectives import BatchObjective
 
 def happens(half_written=None):
@@ -54,15 +54,15 @@ def on_audit(event, args):
 
 def live():
     sys.addaudithook(on_audit)
-    for owner, name in ((os, "fsync"), (MetaObjective, "forward"), (BatchObjective, "forward"), (predict, "all_reduce_sum")):
+    for owner, name in ((os, "fsync"), (MetaObjective, "forward"), (BatchObjective, "forward"), (inference, "all_reduce_sum")):
         before(owner, name)
     within(torch, "save")
     within(safetensors.torch, "serialize_file")
     runner.run(load_recipe(recipe))
 
 made = load_recipe(recipe)
-runner.load_model(made, None)
-[runner.make_task(made).load(split, language) for split in ("train", "dev", "test") for language in ("en", "tr")]
+plugins.load_model(made, None)
+[plugins.make_task(made).load(split, language) for split in ("train", "dev", "test") for language in ("en", "tr")]
 gc.freeze()
 signals = []
 for seed in seeds:

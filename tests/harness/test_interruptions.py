@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 

@@ -17,8 +17,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from iglue_plugins.recipes import Recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import TrainingData
 from iglue_plugins.utils import distributed
@@ -64,8 +64,8 @@ LAUNCHED = """
 import sys
 sys.path.insert(0, {tiny_task!r})
 import tiny_task
-from iglue_plugins.runs import runner
-from iglue_plugins.recipes import load_recipe
+from iglue_plugins.runs import plugins, runner
+from iglue_plugins.recipes.recipe import load_recipe
 runner.run(load_recipe(sys.argv[1]))
 """
 LAUNCHERS = {
@@ -150,9 +150,9 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
 
 def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
     """Of each step: the mean over its items of a loss's gradient."""
-    task, trainer = runner.make_task(recipe), runner.make_trainer(recipe)
+    task, trainer = plugins.make_task(recipe), plugins.make_trainer(recipe)
     torch.manual_seed(recipe.seed)
-    model, tokenizer = runner.load_model(recipe, None)
+    model, tokenizer = plugins.load_model(recipe, None)
     torch.manual_seed(recipe.seed)
     model.set_head(task.head, task.num_labels)
     objective = trainer.objective(model.train(), task)

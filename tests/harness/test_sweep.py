@@ -10,7 +10,7 @@ import pytest
 
 from iglue_plugins.experiments import sweep
 from iglue_plugins.experiments.launcher import Launch
-from iglue_plugins.recipes import Recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.folder import Run
 
 

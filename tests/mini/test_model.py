@@ -14,7 +14,7 @@ from iglue_plugins.mini.world import FEATURE_SIZE
 
 
 def test_the_checkpoint_is_the_one_that_ships_unless_another_is_named(tiny_checkpoint: Path) -> None:
-    assert registry.models.get("mini/xuniter") is MiniXUniter
+    assert registry.models.load("mini/xuniter") is MiniXUniter
     assert MiniXUniter(MiniXUniter.Settings()).settings.checkpoint == str(ASSETS / "xuniter")
     other = MiniXUniter(MiniXUniter.Settings(checkpoint=str(tiny_checkpoint)))
     assert other.settings.checkpoint == str(tiny_checkpoint)

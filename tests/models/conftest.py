@@ -12,8 +12,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from iglue_plugins.models import UniterForVisionAndLanguage
-from iglue_plugins.models.uniter import MODELS
+from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
 
 SIZES = {
     "vocab_size": 61, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 24,

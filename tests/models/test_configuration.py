@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iglue_plugins.models import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
+from iglue_plugins.models.configuration import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
 
 
 def test_the_members_share_their_sizes() -> None:

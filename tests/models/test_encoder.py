@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from iglue_plugins.models import UniterForVisionAndLanguage
+from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.utils.errors import UserError
 
 INPUTS = ("input_ids", "attention_mask", "region_features", "region_locations", "region_mask")
@@ -205,10 +205,10 @@ def test_a_forward_copies_nothing_but_biases(make_model: Callable, make_batch: M
 def test_embedded_ahead_is_the_same(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch = make_batch(member)
     expected = member(**batch)
-    ahead = member.embed_ahead(batch)
+    ahead = member.precompute_embeddings(batch)
     assert set(ahead) == {"text_embedded", "attention_mask", "regions_embedded", "region_mask", "labels"}
     torch.testing.assert_close(member(**ahead), expected, rtol=0, atol=0)
-    text = member.embed_ahead({name: batch[name] for name in INPUTS[:2]})
+    text = member.precompute_embeddings({name: batch[name] for name in INPUTS[:2]})
     assert set(text) == {"text_embedded", "attention_mask"}
     regions = {name: batch[name] for name in INPUTS[2:]}
     torch.testing.assert_close(member(**text, **regions), expected, rtol=0, atol=0)

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iglue_plugins.models import MaskedWordHead, XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.heads import MaskedWordHead
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from iglue_plugins.models import UniterForVisionAndLanguage
-from iglue_plugins.models.volta import NO_HEAD, from_volta
+from iglue_plugins.models.uniter import UniterForVisionAndLanguage
+from iglue_plugins.models.volta.reading import NO_HEAD, from_volta
 
 SHIPPED = Path(__file__).parent / "parity"
 SHARED = Path(__file__).parents[2].parent / "shared" / "parity"

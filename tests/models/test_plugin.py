@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from iglue_plugins.models import UC2, MUniter, UniterForVisionAndLanguage, XUniter
-from iglue_plugins.models.volta import export_checkpoint
+from iglue_plugins.models.plugin import UC2, MUniter, XUniter
+from iglue_plugins.models.uniter import UniterForVisionAndLanguage
+from iglue_plugins.models.volta.writing import export_checkpoint
 from iglue_plugins.registry import models
 from iglue_plugins.utils.errors import UserError
 
@@ -34,7 +35,7 @@ def load(plugin: type[XUniter] = XUniter, **settings: object) -> tuple[
 
 
 def test_registered() -> None:
-    assert {name: models.get(name) for name in PLUGINS} == PLUGINS
+    assert {name: models.load(name) for name in PLUGINS} == PLUGINS
 
 
 def test_each_kind_loads_its_own(
@@ -177,7 +178,7 @@ def test_all_weights_of_a_checkpoint_that_do_not_fit_are_listed(checkpoint: Path
 
 
 def test_one_source_of_weights(checkpoint: Path) -> None:
-    with pytest.raises(ValidationError, match="text_weights is 'x/y' beside the checkpoint 'z', expected one"):
+    with pytest.raises(ValidationError, match="text_weights is 'x/y' beside the checkpoint 'z'"):
         XUniter.Settings(checkpoint="z", text_weights="x/y")
     settings = XUniter.Settings(text_weights="x/y").model_copy(update={"checkpoint": str(checkpoint)})
     assert XUniter(settings).load()[0].config.vocab_size == 61, "a run goes on from its own checkpoint"

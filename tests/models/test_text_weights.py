@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, PreTrainedModel, XLMRobertaConfig, XLMRobertaForMaskedLM
 
-from iglue_plugins.models import UC2, MUniter, UniterForVisionAndLanguage, XUniter
+from iglue_plugins.models.plugin import UC2, MUniter, XUniter
+from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.utils.errors import UserError
 
 SIZES = {

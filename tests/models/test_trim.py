@@ -19,8 +19,8 @@ from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniTask
-from iglue_plugins.models import MUniterForVisionAndLanguage, UniterForVisionAndLanguage
 from iglue_plugins.models.trim import load_model, trim_checkpoint
+from iglue_plugins.models.uniter import MUniterForVisionAndLanguage, UniterForVisionAndLanguage
 from iglue_plugins.tasks.texts import task_texts
 from iglue_plugins.utils.errors import UserError
 
@@ -124,8 +124,8 @@ def test_on_multilingual_bert(bert: BertTokenizer, save: Callable[..., Path], tm
 
 @pytest.mark.parametrize("name", ["mini/xvnli", "mini/xgqa", "mini/marvl", "mini/xflickrco"])
 def test_on_the_mini_tasks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.tasks.get(name), "sizes", {"train": 12, "auxiliary": 12, "dev": 24, "test": 12})
-    task: MiniTask = registry.tasks.get(name)()
+    monkeypatch.setattr(registry.tasks.load(name), "sizes", {"train": 12, "auxiliary": 12, "dev": 24, "test": 12})
+    task: MiniTask = registry.tasks.load(name)()
     source = ASSETS / "xuniter"
     trim_checkpoint(str(source), tmp_path / "out", task_texts(task, ["ta", "zh"]).languages)
     found: list[dict[str, list[Tensor]]] = []

@@ -12,8 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModel
 
-from iglue_plugins.models import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
-from iglue_plugins.models.uniter import MODELS
+from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 from iglue_plugins.trainers.maml import InnerLoop, Parameters
 
 MakeModel = Callable[..., UniterForVisionAndLanguage]

@@ -47,7 +47,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Task]:
     """A mini task with 24 examples in each split."""
 
     def make(name: str) -> Task:
-        cls = registry.tasks.get(f"mini/{name}")
+        cls = registry.tasks.load(f"mini/{name}")
         monkeypatch.setattr(cls, "sizes", dict.fromkeys(cls.sizes, 24))
         return cls()
 

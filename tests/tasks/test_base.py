@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils.errors import UserError
 
@@ -74,7 +75,7 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
 ) -> None:
     task = small(name)
     model = row_model(task.rows_per_example, task.num_labels)
-    rows, scores = task.evaluate(model, tokenizer, "test", "sw", batch_size=5)
+    rows, scores = evaluate(task, model, tokenizer, "test", "sw", batch_size=5)
     expected = []
     for example in task.load("test", "sw"):
         ids = torch.tensor([tokenizer(example["text"]).input_ids] * task.rows_per_example)
@@ -94,11 +95,11 @@ def test_evaluation_buckets_by_length_and_does_not_depend_on_the_batch_size(
 ) -> None:
     task = small(name)
     model = row_model(task.rows_per_example, task.num_labels)
-    by_five = task.evaluate(model, tokenizer, "test", "ta", batch_size=5)
+    by_five = evaluate(task, model, tokenizer, "test", "ta", batch_size=5)
     lengths = sum(model.lengths, [])
     assert [len(batch) for batch in model.lengths] == [5 * task.rows_per_example] * 4 + [4 * task.rows_per_example]
     assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
-    assert task.evaluate(model, tokenizer, "test", "ta", batch_size=1000) == by_five
+    assert evaluate(task, model, tokenizer, "test", "ta", batch_size=1000) == by_five
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -107,7 +108,7 @@ def test_the_main_metric_is_among_the_scores(
 ) -> None:
     task = small(name)
     rows_per_example = 1 if name == "xflickrco" else task.rows_per_example
-    rows, scores = task.evaluate(row_model(rows_per_example, task.num_labels), tokenizer, "dev", "en")
+    rows, scores = evaluate(task, row_model(rows_per_example, task.num_labels), tokenizer, "dev", "en")
     assert scores[task.main_metric] == pytest.approx(100 * sum(row["score"] for row in rows) / 24)
 
 

@@ -105,7 +105,7 @@ def check_examples(config: TaskConfig, cls: type) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_facts_about_a_task_are_true(name: str, without_pictures: None) -> None:
-    config, cls = load_task_config(name), registry.tasks.get(name)
+    config, cls = load_task_config(name), registry.tasks.load(name)
     assert config.name == cls.name == name
     assert cls.splits == tuple(config.splits)
     assert cls.main_metric == config.main_metric

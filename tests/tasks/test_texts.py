@@ -70,7 +70,7 @@ def xvnli(tmp_path: Path) -> Callable[..., Task]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"pairID": name, "Flikr30kID": "1.jpg", "sentence2": name,
                                         "sentence1": "premise", "gold_label": "neutral"}))  # fmt: skip
-        cls = registry.tasks.get("xvnli")
+        cls = registry.tasks.load("xvnli")
         return cls(cls.Settings(data_root=tmp_path))
 
     return make

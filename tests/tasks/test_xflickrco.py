@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.evaluation.evaluator import evaluate, validation_score
 from iglue_plugins.tasks.base import Task
 
 
@@ -108,7 +109,7 @@ def test_retrieval_equals_a_loop_over_all_pairs(
     task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
 ) -> None:
     model = row_model(1, 1)
-    rows, scores = task.evaluate(model, tokenizer, "test", "ja", batch_size=37)
+    rows, scores = evaluate(task, model, tokenizer, "test", "ja", batch_size=37)
     assert (rows, scores) == brute_force(task, model, tokenizer)
     assert 0 < scores["image_recall@10"] < 100
 
@@ -117,7 +118,7 @@ def test_retrieval_with_several_captions_of_an_image_equals_the_loop(
     with_several_captions: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
 ) -> None:
     model = row_model(1, 1)
-    rows, scores = with_several_captions.evaluate(model, tokenizer, "test", "ja", batch_size=37)
+    rows, scores = evaluate(with_several_captions, model, tokenizer, "test", "ja", batch_size=37)
     assert (rows, scores) == brute_force(with_several_captions, model, tokenizer)
     assert len({row["label"] for row in rows}) == 17
     assert 0 < scores["text_recall@10"] < 100
@@ -127,9 +128,9 @@ def test_retrieval_does_not_depend_on_the_batch_size(
     task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
 ) -> None:
     model = row_model(1, 1)
-    by_seven = task.evaluate(model, tokenizer, "test", "ja", batch_size=7)
+    by_seven = evaluate(task, model, tokenizer, "test", "ja", batch_size=7)
     assert 5 < max(len(batch) for batch in model.lengths) <= 7
-    assert task.evaluate(model, tokenizer, "test", "ja", batch_size=1000) == by_seven
+    assert evaluate(task, model, tokenizer, "test", "ja", batch_size=1000) == by_seven
 
 
 def test_recall_at_1_is_the_mean_of_both_directions_where_images_have_equally_many_captions(
@@ -143,7 +144,7 @@ def test_recall_at_1_is_the_mean_of_both_directions_where_images_have_equally_ma
         return Dataset.from_dict(rows)
 
     monkeypatch.setattr(task, "load", two_captions_each)
-    rows, scores = task.evaluate(row_model(1, 1), tokenizer, "test", "ja")
+    rows, scores = evaluate(task, row_model(1, 1), tokenizer, "test", "ja")
     assert scores["image_recall@1"] != scores["text_recall@1"] and scores["recall@1"] > 0
     assert scores["recall@1"] == pytest.approx((scores["image_recall@1"] + scores["text_recall@1"]) / 2)
     assert scores["recall@1"] == pytest.approx(100 * sum(row["score"] for row in rows) / 24)
@@ -158,7 +159,7 @@ def test_validation_counts_examples_whose_true_pair_is_the_best_of_four(
     candidates = model(**batcher.batch(by_length)).view(24, 4).tolist()
     right = sum(max(row) == row[0] for row in candidates)
     assert 0 < right < 24
-    assert task.validate(model, tokenizer, "dev", "en") == pytest.approx(100 * right / 24)
+    assert validation_score(task, model, tokenizer, "dev", "en") == pytest.approx(100 * right / 24)
 
 
 def test_a_constant_model_finds_nothing(task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type) -> None:
@@ -166,6 +167,6 @@ def test_a_constant_model_finds_nothing(task: Task, tokenizer: PreTrainedTokeniz
         def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(input_ids), 1)
 
-    rows, scores = task.evaluate(Constant(1, 1), tokenizer, "test", "ja")
+    rows, scores = evaluate(task, Constant(1, 1), tokenizer, "test", "ja")
     assert scores["recall@1"] == scores["image_recall@10"] == scores["text_recall@10"] == 0
     assert {row["score"] for row in rows} == {0}

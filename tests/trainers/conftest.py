@@ -14,7 +14,8 @@ from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
-from iglue_plugins.models import XUniterConfig, XUniterForVisionAndLanguage
+from iglue_plugins.models.configuration import XUniterConfig
+from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.trainers.base import Trainer
 
 MakeModel = Callable[..., XUniterForVisionAndLanguage]

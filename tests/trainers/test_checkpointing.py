@@ -14,7 +14,7 @@ from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss
-from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 
 WORDS = "encoder.text_embeddings.word_embeddings.weight"
 ATTENTION = "encoder.layers.0.query_key_value.weight"

@@ -15,8 +15,9 @@ from iglue_plugins.data.episodes import ShuffledExamples
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted
-from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation, ContrastiveAdaptationSettings
+from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation
 from iglue_plugins.trainers.objectives import contrastive_loss
+from iglue_plugins.trainers.settings.contrastive_adaptation import ContrastiveAdaptationSettings
 from iglue_plugins.utils.errors import UserError
 
 SETTINGS = {"inner_lr": 0.5, "support_size": 4, "split": "auxiliary"}
@@ -72,7 +73,7 @@ def test_pairs_that_take_labels_are_refused(task: Task, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match="^task tiny/xvnli: found trainer.pairs 'aligned', which takes labels"):
         check("aligned")
     check("caption")
-    monkeypatch.setattr(MiniXVNLI, "captions_hold_labels", True)
+    monkeypatch.setattr(MiniXVNLI, "captions_reveal_labels", True)
     with pytest.raises(UserError, match="found trainer.pairs 'caption', which takes labels"):
         check("caption")
 

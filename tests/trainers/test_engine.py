@@ -15,13 +15,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.episodes import Steps, batch_steps
-from iglue_plugins.models import MaskedWordHead
+from iglue_plugins.models.heads import MaskedWordHead
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
-from iglue_plugins.trainers.base import Trainer, TrainerSettings
-from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
-from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+from iglue_plugins.trainers.settings.base import TrainerSettings
+from iglue_plugins.trainers.settings.finetune import FinetuneSettings
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
+from iglue_plugins.trainers.xvl_maml import XVLMAML
 from iglue_plugins.utils.errors import UserError
 
 Weights = dict[str, Tensor]

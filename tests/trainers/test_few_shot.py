@@ -12,9 +12,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers import base as trainer_base
 from iglue_plugins.trainers.base import Adapted, TrainingData
-from iglue_plugins.trainers.few_shot import FewShot, FewShotSettings
-from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.few_shot import FewShot
+from iglue_plugins.trainers.finetune import Finetune
+from iglue_plugins.trainers.settings.finetune import FewShotSettings, FinetuneSettings
 from iglue_plugins.utils.errors import UserError
 
 
@@ -38,10 +40,10 @@ def test_the_learning_rate_that_validates_best_is_kept(
     adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([1, 2, 7, 3, 6, 5])  # of two epochs at each of three rates
-    monkeypatch.setattr(MiniXVNLI, "validate", lambda *_: float(next(scores)))
+    monkeypatch.setattr(trainer_base, "validation_score", lambda *_: float(next(scores)))
     chosen = adapt("grid", learning_rates=(1e-2, 1e-3, 1e-4))
     assert chosen.notes == {"learning_rate": 1e-3, "steps": 6, "validation": {"step": 3, "score": 7.0}}
-    monkeypatch.setattr(MiniXVNLI, "validate", lambda *_, scores=iter([7, 3]): float(next(scores)))
+    monkeypatch.setattr(trainer_base, "validation_score", lambda *_, scores=iter([7, 3]): float(next(scores)))
     assert torch.equal(weights_of(chosen), weights_of(adapt("alone", learning_rates=(1e-3,))))
 
 
@@ -49,7 +51,7 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
     adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel], task: Task,
     tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MiniXVNLI, "validate", lambda *_, rising=iter(range(9)): float(next(rising)))  # last is best
+    monkeypatch.setattr(trainer_base, "validation_score", lambda *_, rising=iter(range(9)): float(next(rising)))  # last is best
 
     class OnTurkish(Finetune):
         def batchers(self, data: TrainingData) -> dict:
@@ -66,7 +68,7 @@ def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
     adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(MiniXVNLI, "validate", lambda self, model, tokenizer, *where: asked.append(where) or 0.0)
+    monkeypatch.setattr(trainer_base, "validation_score", lambda task, model, tokenizer, *where: asked.append(where) or 0.0)
     adapt("source", learning_rates=(1e-3,), epochs=1)
     monkeypatch.setattr(MiniXVNLI, "few_shot_validation", lambda self, language, source: ("test", language))
     adapt("own", learning_rates=(1e-3,), epochs=1)

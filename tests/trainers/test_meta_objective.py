@@ -17,10 +17,10 @@ from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.learned import SPEED
+from iglue_plugins.trainers.learned import LOG_LR_MULTIPLIER
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss
-from iglue_plugins.trainers.xvl_maml import XVLMAMLSettings
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.utils.errors import UserError
 
 LOSSES = ("task", "contrastive", "both")
@@ -269,7 +269,7 @@ def test_own_rows_are_exact_and_the_other_rows_gradients_zero(
     model.encoder.text_embeddings.register_forward_hook(
         lambda module, *_: sizes.append(len(module.word_embeddings.weight)))
     results = []
-    for model.renumberable_ids in (False, True):
+    for model.supports_token_id_remapping in (False, True):
         results.append(meta_gradient(objective, episodes))
     own = {row for episode in episodes for part in ("support", "query") for key in ("input_ids", "caption_input_ids")
            for row in episode[part][key].flatten().tolist()}
@@ -361,7 +361,7 @@ def test_learned_rates(meta: MakeMeta, episodes: list[dict], granularity: str, f
     with torch.no_grad():
         losses = []
         for distance in (step, -step):
-            objective.inner_rates.factors.logarithms[place] = distance / SPEED
+            objective.inner_rates.factors.logarithms[place] = distance / LOG_LR_MULTIPLIER
             losses.append(objective(episodes)["loss"].item())
     assert by_factor[place].item() == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-6)
     last = objective.inner_rates.by_step()[-1]["encoder.layers.1.output.weight"]
@@ -381,7 +381,7 @@ def test_a_learned_temperature_has_its_meta_gradient(meta: MakeMeta, episodes: l
         step, losses = 1e-4, []
         with torch.no_grad():
             for distance in (step, -step):
-                logarithm.fill_(distance / SPEED)
+                logarithm.fill_(distance / LOG_LR_MULTIPLIER)
                 losses.append(objective(episodes)["loss"].item())
         assert found["batch_loss.temperature_factor.logarithms"].item() == pytest.approx(
             (losses[0] - losses[1]) / (2 * step), rel=1e-6)

@@ -11,8 +11,8 @@ from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.finetune import FinetuneSettings
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective, contrastive_loss
+from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 
 
 @pytest.fixture

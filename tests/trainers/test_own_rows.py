@@ -11,7 +11,7 @@ from torch.func import functional_call
 from transformers import PretrainedConfig, PreTrainedModel
 
 from iglue_plugins.models.uniter import MODELS
-from iglue_plugins.trainers.own_rows import OwnRows
+from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
 
 PADDING = 7
 
@@ -20,7 +20,7 @@ class Words(PreTrainedModel):
     """A plugin's model that calls its embedding, padding and all, and perhaps predicts words by the same matrix."""
 
     config_class = PretrainedConfig
-    renumberable_ids = True
+    supports_token_id_remapping = True
 
     def __init__(self, padding: int | None = PADDING, tied: bool = False, **kwargs: object) -> None:
         super().__init__(PretrainedConfig())
@@ -44,15 +44,15 @@ def batches() -> list[dict[str, Tensor]]:
 
 def test_the_rows_of_all_texts_and_captions(batches: list[dict[str, Tensor]]) -> None:
     model = Words()
-    rows = OwnRows.of(nn.Sequential(model), model, batches)
+    rows = EmbeddingSubset.from_batches(nn.Sequential(model), model, batches)
     assert (rows.name, rows.rows.tolist()) == ("0.words.weight", [0, 2, 3, 5, 7, 8, 9])
     assert torch.equal(rows.gather(), model.words.weight[[0, 2, 3, 5, 7, 8, 9]])
     for batch in batches:
-        renumbered = rows.renumber(batch)
+        renumbered = rows.remap_ids(batch)
         assert renumbered.keys() == batch.keys()
         for key in batch.keys() - {"labels"}:
             assert torch.equal(rows.rows[renumbered[key]], batch[key])
-    assert torch.equal(rows.renumber(batches[0])["labels"], batches[0]["labels"])
+    assert torch.equal(rows.remap_ids(batches[0])["labels"], batches[0]["labels"])
     assert batches[0]["input_ids"][0].tolist() == [3, 9, PADDING], "the batch itself stays"
 
 
@@ -62,7 +62,7 @@ def test_every_model_here_works_on_own_rows(name: str, batches: list[dict[str, T
         vocab_size=10, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4,
         max_position_embeddings=8, region_feature_size=4)
     model = MODELS[name](config)
-    rows = OwnRows.of(nn.Sequential(model), model, batches)
+    rows = EmbeddingSubset.from_batches(nn.Sequential(model), model, batches)
     assert (rows.name, len(rows.gather())) == ("0.encoder.text_embeddings.word_embeddings.weight", 7)
 
 
@@ -74,9 +74,9 @@ def test_a_called_embedding_has_the_gradient_that_it_has_with_the_whole_matrix(
     model.words.weight.data.normal_()
     batch = {"input_ids": batches[0]["input_ids"]}
     (expected,) = torch.autograd.grad(model(**batch), model.words.weight)
-    rows = OwnRows.of(model, model, [batch])
+    rows = EmbeddingSubset.from_batches(model, model, [batch])
     with rows.padding():
-        loss = functional_call(model, {rows.name: rows.gather()}, kwargs=rows.renumber(batch))
+        loss = functional_call(model, {rows.name: rows.gather()}, kwargs=rows.remap_ids(batch))
         (found,) = torch.autograd.grad(loss, model.words.weight)
     assert torch.equal(found, expected)
     assert expected[PADDING].any() == (padding != PADDING)
@@ -89,7 +89,7 @@ def test_a_called_embedding_has_the_gradient_that_it_has_with_the_whole_matrix(
         lambda: Words(tied=True),
         lambda: Words(max_norm=1.0),
         lambda: Words().requires_grad_(False),
-        lambda: type("Reader", (Words,), {"renumberable_ids": False})(),
+        lambda: type("Reader", (Words,), {"supports_token_id_remapping": False})(),
         lambda: type("Silent", (PreTrainedModel,), {"config_class": PretrainedConfig})(PretrainedConfig()),
     ],
     ids=["tied", "renormalised", "frozen", "reads-ids", "says-nothing"],
@@ -98,5 +98,5 @@ def test_the_whole_matrix_stays_where_rows_would_not_do(
     make: Callable[[], PreTrainedModel], batches: list[dict[str, Tensor]]
 ) -> None:
     model = make()
-    assert OwnRows.of(model, model, batches) is None
-    assert OwnRows.of(Words(), Words(), batches) is None, "rows of a matrix that the module does not have"
+    assert EmbeddingSubset.from_batches(model, model, batches) is None
+    assert EmbeddingSubset.from_batches(Words(), Words(), batches) is None, "rows of a matrix that the module does not have"

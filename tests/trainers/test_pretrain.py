@@ -14,7 +14,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import pretrain
 from iglue_plugins.trainers.base import TrainingData
-from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective, PretrainSettings
+from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective
+from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 
 MakeItems = Callable[..., list[dict]]
 

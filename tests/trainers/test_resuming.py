@@ -11,9 +11,11 @@ from torch import Tensor
 
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.base import Trainer
-from iglue_plugins.trainers.finetune import Finetune, FinetuneSettings
+from iglue_plugins.trainers.finetune import Finetune
+from iglue_plugins.trainers.settings.finetune import FinetuneSettings
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.trainers.validation import BestWeights
-from iglue_plugins.trainers.xvl_maml import XVLMAML, XVLMAMLSettings
+from iglue_plugins.trainers.xvl_maml import XVLMAML
 from iglue_plugins.utils.errors import UserError
 
 Weights = dict[str, Tensor]

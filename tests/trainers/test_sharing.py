@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.trainers.sharing import WEIGHT, Share
+from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
 from iglue_plugins.utils.errors import UserError
 
 
@@ -15,7 +15,7 @@ def test_every_step_is_the_mean_of_its_items(items: int, accumulation: int, proc
     if processes > accumulation:
         pytest.skip("refused, says another test")
     steps = Steps(lambda i: {"item": i}, items)
-    shares = [Share(steps, accumulation, process, processes) for process in range(processes)]
+    shares = [AccumulationShard(steps, accumulation, process, processes) for process in range(processes)]
     assert {len(share) for share in shares} == {-(-items // accumulation) * -(-accumulation // processes)}
     for step in range(shares[0].step_count):
         weights: dict[int, float] = {}
@@ -29,10 +29,10 @@ def test_every_step_is_the_mean_of_its_items(items: int, accumulation: int, proc
 
 
 def test_one_process_weighs_whole_steps_by_exactly_one() -> None:
-    share = Share(Steps(lambda i: {"item": i}, 12), 3)
+    share = AccumulationShard(Steps(lambda i: {"item": i}, 12), 3)
     assert [share[i] for i in range(12)] == [{WEIGHT: 1.0, "item": i} for i in range(12)]
 
 
 def test_more_processes_than_items() -> None:
     with pytest.raises(UserError, match="^trainer.accumulation: found 1 for 2 processes, expected at least 2; "):
-        Share(Steps(lambda i: {}, 4), 1, 0, 2)
+        AccumulationShard(Steps(lambda i: {}, 4), 1, 0, 2)

@@ -9,9 +9,3 @@
 | `label` | string | a word: XVNLI's labels, an answer, 'True' or 'False', 'match' |
 | `caption` | string | a text to pair with the image in a contrastive loss; null where there is none |
 """
-
-from iglue_plugins.data.annotations.caching import Annotations, content_digest, read_annotations
-from iglue_plugins.data.annotations.hub import HubCopy
-from iglue_plugins.data.annotations.readers import READERS, read_answers
-
-__all__ = ["READERS", "Annotations", "HubCopy", "content_digest", "read_annotations", "read_answers"]

@@ -58,7 +58,7 @@ def make_task(name: str, settings: Mapping[str, Any]) -> Task:
 
 @lru_cache(maxsize=8)
 def _task(name: str, settings: str) -> Task:
-    cls = registry.tasks.get(name)
+    cls = registry.tasks.load(name)
     return cls(cls.Settings.model_validate_json(settings))
 
 

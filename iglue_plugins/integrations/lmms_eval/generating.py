@@ -17,7 +17,7 @@ from iglue_plugins.data.annotations.caching import cache_folder
 from iglue_plugins.integrations.lmms_eval import documents
 from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.tasks.iglue import HOME
+from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.files import content_hash, write_jsonl_atomic
 
@@ -59,11 +59,11 @@ class Source:
 
     @property
     def is_given(self) -> bool:
-        return bool(self.data_root or self.hub or os.environ.get(HOME))
+        return bool(self.data_root or self.hub or os.environ.get(IGLUE_HOME))
 
     def settings(self) -> dict[str, Any]:
         """Of a task at full scale, with absolute paths."""
-        root = self.data_root or os.environ.get(HOME)
+        root = self.data_root or os.environ.get(IGLUE_HOME)
         hub = str(Path(self.hub).resolve()) if self.hub and Path(self.hub).is_dir() else self.hub
         return {"data_root": root and str(Path(root).resolve()), "hub": (hub == PINNED or hub) if hub else False}
 
@@ -81,7 +81,7 @@ def write_tasks(names: Sequence[str], source: Source) -> Path:
         if name not in QUESTIONS:
             raise UserError(f"found task '{name}', expected one that fits lmms-eval{did_you_mean(name, QUESTIONS)}")
         if name in FULL_SCALE and not source.is_given:
-            raise UserError(f"task {name}: found no data, expected --data-root, --hub or the variable {HOME}")
+            raise UserError(f"task {name}: found no data, expected --data-root, --hub or the variable {IGLUE_HOME}")
     cache = cache_folder() / "lmms_eval"
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".") as unfinished:

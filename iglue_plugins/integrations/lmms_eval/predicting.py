@@ -13,16 +13,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.evaluation.predict import classify
+from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
 from iglue_plugins.integrations.lmms_eval.generating import COLUMNS, SPLIT
 from iglue_plugins.models.uniter import MODELS
-from iglue_plugins.recipes import Recipe, load_recipe
-from iglue_plugins.recipes.recipe import Evaluation
+from iglue_plugins.recipes.recipe import Evaluation, Recipe, load_recipe
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.runs.runner import load_model, quiet_libraries
+from iglue_plugins.runs.plugins import load_model, quiet_libraries
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.tasks.iglue import HOME, IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
+from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.threads import threads_for
 
@@ -85,13 +85,13 @@ class Predictor:
                             "the documents are")
         settings = dict(self.recipe.task.settings) if self.recipe else {}
         if self.data_root is not None:
-            if "data_root" not in registry.tasks.get(name).Settings.model_fields:
+            if "data_root" not in registry.tasks.load(name).Settings.model_fields:
                 raise UserError(f"data_root: found '{self.data_root}', but task {name} brings its own data")
             settings["data_root"] = str(self.data_root)
         task, config = make_task(name, settings), self.model.config
-        if isinstance(task, IGLUETask) and not (settings.get("data_root") or os.environ.get(HOME)):
+        if isinstance(task, IGLUETask) and not (settings.get("data_root") or os.environ.get(IGLUE_HOME)):
             raise UserError(f"model_args: found no data_root, expected the folder with the data of task {name} "
-                            f"here, in the run's recipe or in {HOME}")
+                            f"here, in the run's recipe or in {IGLUE_HOME}")
         if (config.head, config.num_labels) != (task.head, task.num_labels):
             raise UserError(f"{self.path}: found a model with head {config.head!r} and {config.num_labels} labels, "
                             f"expected {task.head!r} and {task.num_labels}, as task {name} has")
@@ -105,7 +105,7 @@ def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel,
                             "each language does not")
         return load_model(recipe, run.model_dir)
     kind = _checkpoint_type(path)
-    plugin = registry.models.get(kind)
+    plugin = registry.models.load(kind)
     return plugin(plugin.Settings(checkpoint=str(path))).load()
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import datasets
 import pytest
 
-from iglue_plugins.data.annotations import caching, content_digest, read_annotations
-from iglue_plugins.data.annotations.caching import Annotations
+from iglue_plugins.data.annotations import caching
+from iglue_plugins.data.annotations.caching import Annotations, content_digest, read_annotations
 from iglue_plugins.utils.errors import UserError
 
 Make, Write = Callable[..., dict[str, Any]], Callable[..., Path]

@@ -11,8 +11,8 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
-from iglue_plugins.data.annotations import HubCopy
 from iglue_plugins.data.annotations.caching import FEATURES
+from iglue_plugins.data.annotations.hub import HubCopy
 from iglue_plugins.utils.errors import UserError
 
 Row = dict[str, Any]

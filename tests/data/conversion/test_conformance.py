@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from iglue_plugins.data.conversion import convert
+from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.data.stores import MappedRegions
 

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from iglue_plugins.data import conversion
-from iglue_plugins.data.conversion import convert, writing
+from iglue_plugins.data.conversion import convert as conversion
+from iglue_plugins.data.conversion import writing
+from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.data.conversion.images import (
     AGAIN,
     NO_BOXES,
@@ -123,7 +124,8 @@ def test_an_interrupted_conversion_goes_on(
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from iglue_plugins.data.conversion import convert, from_npy, writing
+from iglue_plugins.data.conversion import from_npy, writing
+from iglue_plugins.data.conversion.convert import convert
 
 def load(path):
     if path.name == "4_info.npy":

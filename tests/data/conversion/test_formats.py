@@ -14,7 +14,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from iglue_plugins.data.conversion import convert
+from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.data.conversion.images import image_id
 from iglue_plugins.data.conversion.sources import detect, open_source
 from iglue_plugins.data.stores import MappedRegions

@@ -14,10 +14,10 @@ from transformers import AutoTokenizer
 from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.world import FEATURE_SIZE
-from iglue_plugins.recipes import load_recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.recipes.recipe import load_recipe
+from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.tasks.iglue import HOME
+from iglue_plugins.tasks.settings import IGLUE_HOME
 
 ROOT = Path(__file__).parents[3]
 CONFIG = {
@@ -32,7 +32,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """Nothing is written to the user's cache, and no data are at hand but those that a test names."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-        patch.delenv(HOME, raising=False)
+        patch.delenv(IGLUE_HOME, raising=False)
         yield
 
 
@@ -49,10 +49,10 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     def make(name: str, *languages: str) -> Run:
         recipe = load_recipe(ROOT / "recipes" / "mini" / name / "finetune.yaml", [
             "model.name=xuniter", f"model.config={CONFIG}", f"model.tokenizer={ASSETS / 'tokenizer'}"])
-        run, task = Run(runs / name), runner.make_task(recipe)
+        run, task = Run(runs / name), plugins.make_task(recipe)
         if not run.is_finished:
             torch.manual_seed(0)
-            model, tokenizer = runner.load_model(recipe, None)
+            model, tokenizer = plugins.load_model(recipe, None)
             model.set_head(task.head, task.num_labels)
             model.save_pretrained(run.model_dir)
             tokenizer.save_pretrained(run.model_dir)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from iglue_plugins.integrations.lmms_eval import documents
 from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
-from iglue_plugins.tasks.iglue import HOME
+from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
@@ -107,7 +107,7 @@ def test_a_group_whose_mean_would_be_another_is_left_out(
 def test_by_default_what_there_are_data_for(
     data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv(HOME, str(data_root))
+    monkeypatch.setenv(IGLUE_HOME, str(data_root))
     folder = write_tasks([], Source())
     tasks = {path.stem.rpartition("_")[0] for path in folder.glob("*.jsonl")}
     assert tasks == {"mini_xvnli", "mini_xgqa", "mini_marvl", "xvnli"}

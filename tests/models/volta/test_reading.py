@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from iglue_plugins.models.uniter import MODELS
-from iglue_plugins.models.volta import NO_HEAD, from_volta, import_checkpoint, volta_files
+from iglue_plugins.models.volta.reading import NO_HEAD, from_volta, import_checkpoint, volta_files
 from iglue_plugins.utils.errors import UserError
 
 Weights = dict[str, Tensor]

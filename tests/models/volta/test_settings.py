@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins.models import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
+from iglue_plugins.models.configuration import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.models.volta.settings import DEFAULTS, read_config, to_settings
 from iglue_plugins.utils.errors import UserError

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
-from iglue_plugins.models import UniterForVisionAndLanguage
-from iglue_plugins.models.uniter import MODELS
-from iglue_plugins.models.volta import NO_HEAD, export_checkpoint, from_volta, import_checkpoint
+from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
+from iglue_plugins.models.volta.reading import NO_HEAD, from_volta, import_checkpoint
+from iglue_plugins.models.volta.writing import export_checkpoint
 from iglue_plugins.utils.errors import UserError
 
 PARITY = Path(__file__).parents[3].parent / "shared" / "parity"

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.data.conversion import convert
-from iglue_plugins.tasks.iglue import HOME, IGLUETask
+from iglue_plugins.data.conversion.convert import convert
+from iglue_plugins.tasks.iglue.task import IGLUETask
+from iglue_plugins.tasks.settings import IGLUE_HOME
 
 ANSWERS = ["no", "yes", *(f"answer {i}" for i in range(1840))]
 
@@ -21,7 +22,7 @@ ANSWERS = ["no", "yes", *(f"answer {i}" for i in range(1840))]
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.delenv(HOME, raising=False)
+    monkeypatch.delenv(IGLUE_HOME, raising=False)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def put_regions(data_root: Path, tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def make(data_root: Path) -> Callable[..., IGLUETask]:
     def task(name: str, **settings: Any) -> IGLUETask:
-        cls = registry.tasks.get(name)
+        cls = registry.tasks.load(name)
         given = {"data_root": str(data_root)} | settings
         return cls(cls.Settings.model_validate_json(json.dumps(given), strict=True))
 

@@ -59,7 +59,7 @@ def test_stores_copies_and_licences_are_named(config: IGLUEConfig) -> None:
 
 
 def test_the_settings_of_a_task_are_named(config: IGLUEConfig) -> None:
-    own = type(registry.tasks.get(config.name).Settings()).model_fields
+    own = type(registry.tasks.load(config.name).Settings()).model_fields
     retrieval = (Path(__file__).parents[3] / "docs" / "retrieval.md").read_text(encoding="utf-8")
     for name in own:
         assert f"| `{name}` |" in DOCS + (retrieval if config.name == "xflickrco" else ""), name

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.data.annotations import READERS
 from iglue_plugins.data.annotations.hub import LAYOUTS
+from iglue_plugins.data.annotations.readers import READERS
 from iglue_plugins.tasks.config import IGLUEConfig, load_task_config
-from iglue_plugins.tasks.iglue import IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.volta import read_volta_task, read_volta_tasks
 
 NAMES = ("xvnli", "xgqa", "marvl", "xflickrco")
@@ -27,13 +27,13 @@ def config(request: pytest.FixtureRequest) -> IGLUEConfig:
 
 
 def test_every_task_has_a_file() -> None:
-    full = {name for name in registry.tasks.names() if issubclass(registry.tasks.get(name), IGLUETask)}
+    full = {name for name in registry.tasks.names() if issubclass(registry.tasks.load(name), IGLUETask)}
     folder = Path(__file__).parents[3] / "task_configs"
     assert full == set(NAMES) == {path.stem for path in folder.glob("*.yaml")}
 
 
 def test_a_task_has_the_facts_of_its_file(config: IGLUEConfig) -> None:
-    cls = registry.tasks.get(config.name)
+    cls = registry.tasks.load(config.name)
     assert cls.name == config.name
     assert cls.languages == (config.source_language, *config.target_languages)
     assert cls.splits == (*config.splits, "auxiliary")
@@ -81,7 +81,7 @@ def volta() -> Path:
 @pytest.mark.parametrize("file", FILES)
 def test_volta_says_the_same(file: str, config: IGLUEConfig, volta: Path) -> None:
     found = read_volta_task(volta / file, config.volta_task)
-    cls = registry.tasks.get(config.name)
+    cls = registry.tasks.load(config.name)
     loss = "cross_entropy" if config.name == "xflickrco" else "binary_cross_entropy"
     assert (found.head, found.loss) == (cls.head, loss)
     assert found.num_labels == (config.answers.count if config.answers else len(config.labels)) or (

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.tasks.full_scale import FullXVNLI
-from iglue_plugins.tasks.iglue import HOME, IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
+from iglue_plugins.tasks.iglue.tasks import IGLUEXVNLI
+from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
 
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
@@ -168,14 +169,14 @@ def test_ids_that_come_again(put: Put, make: Make, capsys: pytest.CaptureFixture
 
 def test_the_data_may_be_named_by_the_environment(put: Put, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put("XVNLI/annotations/ar/test.jsonl")
-    task = FullXVNLI()
+    task = IGLUEXVNLI()
     with pytest.raises(UserError, match="^task xvnli: found no data_root, expected task.data_root in the recipe, or "
                                         "the environment variable IGLUE_HOME, to name the folder with IGLUE's data$"):
         task.load("test", "ar")
-    monkeypatch.setenv(HOME, str(data_root))
+    monkeypatch.setenv(IGLUE_HOME, str(data_root))
     assert len(task.load("test", "ar")) == 3
-    monkeypatch.setenv(HOME, "/none")
-    assert len(FullXVNLI(FullXVNLI.Settings(data_root=data_root)).load("test", "ar")) == 3
+    monkeypatch.setenv(IGLUE_HOME, "/none")
+    assert len(IGLUEXVNLI(IGLUEXVNLI.Settings(data_root=data_root)).load("test", "ar")) == 3
 
 
 def test_data_root_may_be_the_folder_of_data_sets(put: Put, data_root: Path, make: Make) -> None:

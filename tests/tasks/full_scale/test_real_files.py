@@ -13,9 +13,10 @@ import datasets
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.data.annotations import read_annotations, read_answers
+from iglue_plugins.data.annotations.caching import read_annotations
+from iglue_plugins.data.annotations.readers import read_answers
 from iglue_plugins.tasks.config import Shots, Source
-from iglue_plugins.tasks.iglue import IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
 
 IGLUE = Path(__file__).parents[3].parent / "shared" / "iglue"
 DATASETS = IGLUE / "datasets"
@@ -57,7 +58,7 @@ def places(task: IGLUETask) -> Iterator[Place]:
 
 
 def make(name: str) -> IGLUETask:
-    cls = registry.tasks.get(name)
+    cls = registry.tasks.load(name)
     return cls(cls.Settings(data_root=IGLUE))
 
 

@@ -12,9 +12,10 @@ import pytest
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
 
-from iglue_plugins.models import XUniterConfig
+from iglue_plugins.evaluation.evaluator import evaluate
+from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.plugin import XUniter
-from iglue_plugins.tasks.iglue import IGLUETask
+from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.utils.errors import UserError
 
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
@@ -221,6 +222,6 @@ def test_a_model_is_evaluated(
     model, tokenizer = XUniter(XUniter.Settings(checkpoint=str(tiny_checkpoint))).load()
     model.set_head(task.head, task.num_labels)
     language = "fr" if name == "xvnli" else "zh"
-    rows, scores = task.evaluate(model, tokenizer, "test", language)
+    rows, scores = evaluate(task, model, tokenizer, "test", language)
     assert [row["id"] for row in rows] == task.load("test", language)["id"][:]
     assert scores[task.main_metric] == pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))

@@ -16,7 +16,7 @@ ID_KEYS = ("input_ids", "caption_input_ids")
 
 
 @dataclass(frozen=True)
-class OwnRows:
+class EmbeddingSubset:
     """A few rows in the place of the whole matrix, and ids that count them.
 
     Exact: the other rows have gradient zero, so that neither an inner step without weight decay nor curvature reaches
@@ -28,14 +28,14 @@ class OwnRows:
     rows: Tensor
 
     @classmethod
-    def of(cls, module: nn.Module, model: PreTrainedModel, batches: Iterable[Batch]) -> OwnRows | None:
+    def from_batches(cls, module: nn.Module, model: PreTrainedModel, batches: Iterable[Batch]) -> EmbeddingSubset | None:
         """Of the batches of a meta-step, for a module that holds the model.
 
         None where the whole matrix has to stay: it is not trained, has a second name (of an output layer, say), or the
-        model does not say by `renumberable_ids = True` that an id does nothing but choose a row of
+        model does not say by `supports_token_id_remapping = True` that an id does nothing but choose a row of
         get_input_embeddings().weight (masks and positions come from the batch's masks).
         """
-        if not getattr(model, "renumberable_ids", False):
+        if not getattr(model, "supports_token_id_remapping", False):
             return None
         embeddings = model.get_input_embeddings()
         names = [name for name, parameter in module.named_parameters(remove_duplicate=False)
@@ -49,7 +49,7 @@ class OwnRows:
         """(R, H), a function of the whole matrix: its gradient is that of the matrix, with zeros in the other rows."""
         return self.embeddings.weight.index_select(0, self.rows)
 
-    def renumber(self, batch: Batch) -> Batch:
+    def remap_ids(self, batch: Batch) -> Batch:
         return batch | {key: torch.searchsorted(self.rows, batch[key]) for key in ID_KEYS if key in batch}
 
     @contextmanager

@@ -12,7 +12,7 @@ from iglue_plugins.utils.errors import UserError
 WEIGHT = "item_weight"
 
 
-class Share(Dataset):
+class AccumulationShard(Dataset):
     """What one process of `processes` sees of the steps, `accumulation` items of which make an optimiser step.
 
     Each item carries the weight of its loss that makes the mean over a process's items, averaged over the processes,

@@ -9,58 +9,24 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
 
 from datasets import Dataset
 from PIL import Image
-from pydantic import Field, create_model
 
-from iglue_plugins.data.annotations import Annotations, HubCopy, content_digest, read_annotations
-from iglue_plugins.data.annotations.caching import VERSION
+from iglue_plugins.data.annotations.caching import VERSION, Annotations, content_digest, read_annotations
+from iglue_plugins.data.annotations.hub import HubCopy
 from iglue_plugins.data.stores import METADATA, RegionStores, read_metadata
-from iglue_plugins.tasks.base import Task, TaskSettings
-from iglue_plugins.tasks.config import IGLUEConfig, Shots, Source
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.config import Shots, Source
+from iglue_plugins.tasks.settings import IGLUE_HOME, IGLUESettings
+from iglue_plugins.tasks.spec import IGLUESpec
 from iglue_plugins.tasks.volta import read_volta_task
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
-HOME = "IGLUE_HOME"  # the environment variable that stands in for data_root
 
-
-class IGLUESettings(TaskSettings):
-    """Where a task's data are; what of them is used."""
-
-    # Where data lie does not count in a run's fingerprint; what they hold does, by the task's.
-    fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({
-        "data_root", "regions", "hub", "volta_tasks", "hard_negatives_file"})
-
-    data_root: Path | None = Field(
-        None, description="a folder with datasets/ as in the IGLUE repository, or that folder itself; default: "
-                          "the environment variable IGLUE_HOME")
-    regions: Path | None = Field(None, description="the folder of region stores; default: regions/ below data_root")
-    hub: bool | str = Field(
-        False, description="take the test set and its images from the copy on the model hub: at the pinned revision "
-                           "(true), at another one, or from a local folder laid out like it")
-    max_boxes: int | None = Field(None, ge=1, description="regions kept of an image; default: the task's")
-    volta_tasks: Path | None = Field(
-        None, description="a task file of VOLTA's, whose text length and number of regions replace the task's")
-
-
-def settings_of(config: IGLUEConfig, base: type[TaskSettings] = TaskSettings) -> type[IGLUESettings]:
-    """A task's settings: those of all, those of its kind, and the choices of auxiliary data that it has."""
-    every_shots = config.shots("few_shot")
-    return create_model(
-        "Settings", __base__=(IGLUESettings,) if base is TaskSettings else (IGLUESettings, base),
-        auxiliary=(Literal[config.auxiliary], Field(
-            config.auxiliary[0], description="training data in auxiliary languages: the machine-translated English "
-                                             "dev set, or the few-shot training examples")),
-        auxiliary_shots=(Literal[every_shots], Field(
-            config.auxiliary_shots, description="how many of few_shot")))
-
-
-class IGLUETask(Task):
+class IGLUETask(IGLUESpec, Task):
     """A task whose examples and regions are read from files, which its `config` lists."""
 
-    config: ClassVar[IGLUEConfig]
     training_splits = {"source": "train", "auxiliary": "auxiliary", "few_shot": "few_shot"}
 
     def __init__(self, settings: IGLUESettings | None = None) -> None:
@@ -76,10 +42,10 @@ class IGLUETask(Task):
     @property
     def data_root(self) -> Path:
         """Raises UserError when neither the settings nor the environment name it."""
-        root = self.settings.data_root or os.environ.get(HOME)
+        root = self.settings.data_root or os.environ.get(IGLUE_HOME)
         if not root:
             raise UserError(f"task {self.name}: found no data_root, expected task.data_root in the recipe, or the "
-                            f"environment variable {HOME}, to name the folder with IGLUE's data")
+                            f"environment variable {IGLUE_HOME}, to name the folder with IGLUE's data")
         return Path(root)
 
     @property

@@ -1,0 +1,65 @@
+"""Evaluation of image-text retrieval: every caption with every image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.evaluation.inference import classify, match_all
+from iglue_plugins.evaluation.metrics import accuracy, retrieval_ranks, retrieval_scores
+
+VALIDATION_BATCH = 64  # examples
+TOP_IMAGES = 10  # images listed in a prediction
+
+
+def evaluate_retrieval(
+    batcher: Batcher, model: PreTrainedModel, batch_size: int
+) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """Score every caption of a split with every image.
+
+    A caption's score is the mean of two hits: its image ranks first for it, and a caption of that image ranks first for
+    the image. `recall@1` is the mean of these scores over captions. It equals the mean of image_recall@1 and
+    text_recall@1 where all images have equally many captions; otherwise an image counts in text retrieval as often as
+    it has captions. Ties count as misses.
+
+    Args:
+        batcher: The split's examples, a caption with its image each.
+        model: A model that scores (caption, image) pairs.
+        batch_size: Pairs in a batch.
+
+    Returns:
+        A prediction for each caption, its best images in order, and the metrics in percent.
+    """
+    dataset = batcher.dataset
+    images, image_of_caption = np.unique(batcher.images[:, 0], return_inverse=True)
+    similarity = match_all(model, batcher, images, batch_size)
+    image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
+    hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
+    image_ids = [ids[0] for ids in dataset["image_ids"][:]]
+    names = dict(zip(image_of_caption.tolist(), image_ids, strict=True))
+    best = np.argsort(-similarity, axis=1, kind="stable")[:, :TOP_IMAGES].tolist()
+    rows = [
+        {"id": id_, "prediction": [names[i] for i in ranking], "label": image_id, "score": float(hit)}
+        for id_, image_id, ranking, hit in zip(dataset["id"][:], image_ids, best, hits, strict=True)
+    ]
+    return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
+
+
+def candidate_accuracy(batcher: Batcher, model: PreTrainedModel, candidates: int) -> float:
+    """Compute how often the true pair of an example has the best score of its candidates.
+
+    Args:
+        batcher: The examples, whose batches have the candidates of an example next to each other, the true pair first.
+        model: A model that scores (caption, image) pairs.
+        candidates: The number of candidates of an example.
+
+    Returns:
+        The percentage of examples.
+
+    Source: VOLTA's choice of the best epoch in retrieval (eval_task.py).
+    """
+    best = classify(model, batcher, VALIDATION_BATCH, candidates).argmax(1)
+    return accuracy(best, batcher.targets)

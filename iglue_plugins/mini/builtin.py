@@ -1,0 +1,58 @@
+"""The mini benchmark's tasks and its model by name; their implementations are imported when they are needed."""
+
+from __future__ import annotations
+
+from iglue_plugins.models.settings import UniterSpec
+from iglue_plugins.registry import models, tasks
+from iglue_plugins.tasks.config import configured
+from iglue_plugins.tasks.settings import RetrievalSettings
+from iglue_plugins.tasks.spec import TaskSpec
+
+
+@models.register("mini/xuniter")
+class MiniXUniterSpec(UniterSpec):
+    """A small xUNITER, pre-trained on captions of mini scenes in 15 languages."""
+
+    implementation = "iglue_plugins.mini.model:MiniXUniter"
+
+
+@tasks.register("mini/xvnli")
+@configured("mini/xvnli")
+class MiniXVNLISpec(TaskSpec):
+    """Is all, a part or nothing of what the text names in the scene?"""
+
+    implementation = "iglue_plugins.mini.tasks:MiniXVNLI"
+
+
+@tasks.register("mini/xgqa")
+@configured("mini/xgqa")
+class MiniXGQASpec(TaskSpec):
+    """Which thing is in the scene, or is it there?"""
+
+    implementation = "iglue_plugins.mini.tasks:MiniXGQA"
+
+
+@tasks.register("mini/marvl")
+@configured("mini/marvl")
+class MiniMaRVLSpec(TaskSpec):
+    """Do both scenes show all that the text names?"""
+
+    implementation = "iglue_plugins.mini.tasks:MiniMaRVL"
+
+
+@tasks.register("mini/xflickrco")
+@configured("mini/xflickrco")
+class MiniXFlickrCOSpec(TaskSpec):
+    """Which scene does the caption describe, and which caption describes the scene?"""
+
+    Settings = RetrievalSettings
+    implementation = "iglue_plugins.mini.tasks:MiniXFlickrCO"
+
+
+@tasks.register("mini/captions")
+@configured("mini/captions")
+class MiniCaptionsSpec(TaskSpec):
+    """Captioned scenes, for pre-training only."""
+
+    Settings = RetrievalSettings
+    implementation = "iglue_plugins.mini.tasks:MiniCaptions"

@@ -1,0 +1,56 @@
+"""The stage of a run that adapts a model to each evaluated language."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from functools import partial
+
+import torch
+
+from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.runs.evaluation import evaluate_model
+from iglue_plugins.runs.plugins import load_model
+from iglue_plugins.runs.record import Start, add_time
+from iglue_plugins.runs.state import RunState
+from iglue_plugins.trainers.base import LanguageAdapter
+from iglue_plugins.utils import distributed
+
+
+def target_languages(recipe: Recipe) -> list[str]:
+    """List the evaluated languages that a `LanguageAdapter` adapts to: all but the source language."""
+    return [language for language in recipe.evaluation.languages if language != recipe.source_language]
+
+
+def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) -> None:
+    """Adapt to one language at a time, evaluate the adapted model, and drop it.
+
+    Args:
+        state: The run, whose record gets the scores and what each adaptation found.
+        adapter: The recipe's trainer.
+        start: The weights that each adaptation starts from.
+    """
+    recipe, record = state.recipe, state.record
+    missing = state.missing_scores()
+    for language in dict.fromkeys(language for _, language in missing):
+        start_time, folder = time.monotonic(), state.run.adapted_dir / language
+        load = partial(load_model, recipe, start.checkpoint)
+        if language != recipe.source_language and distributed.is_main_process():
+            print(f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
+                  file=sys.stderr)
+        torch.manual_seed(recipe.seed)
+        if language == recipe.source_language:
+            model, tokenizer = load()
+            model.set_head(state.task.head, state.task.num_labels)
+        else:
+            adapted = adapter.adapt(
+                load, state.task, language, source_language=recipe.source_language, seed=recipe.seed, folder=folder)
+            model, tokenizer = adapted.model, adapted.tokenizer
+            record.setdefault("adaptation", {"summary": adapter.summary, "languages": {}})
+            record["adaptation"]["languages"][language] = adapted.notes
+            record["steps"] = max(record["steps"], adapted.notes["steps"])
+        add_time(record, "training_seconds", start_time)
+        evaluate_model(state, model, tokenizer, [pair for pair in missing if pair[1] == language])
+        if distributed.is_main_process():
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""The evaluation of a run's model: predictions and scores, written language by language."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.evaluation.evaluator import evaluate
+from iglue_plugins.runs.record import add_time, peak_memory_gib
+from iglue_plugins.runs.state import RunState, SplitLanguage
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.threads import threads_for
+
+
+def evaluate_model(
+    state: RunState, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[SplitLanguage]
+) -> None:
+    """Evaluate a model and add its scores to the record; each language's files are written when it is done.
+
+    Args:
+        state: The run, whose record gets the scores.
+        model: The model, which is moved to the device and to the precision of the recipe.
+        tokenizer: The model's tokenizer.
+        pairs: The (split, language) pairs to evaluate.
+    """
+    record, evaluation = state.record, state.recipe.evaluation
+    record["main_metric"] = state.task.main_metric
+    record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    model.to(distributed.device(), getattr(torch, evaluation.precision))
+    if evaluation.compile:
+        model.compile(dynamic=True)
+    with threads_for(model):
+        for split, language in pairs:
+            start = time.monotonic()
+            rows, scores = evaluate(state.task, model, tokenizer, split, language, evaluation.batch_size)
+            record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
+            data = state.task.evaluation_fingerprint(split, language)
+            record.setdefault("data", {}).setdefault(split, {})[language] = data
+            add_time(record, "evaluation_seconds", start)
+            record["timings"]["peak_memory_gib"] = peak_memory_gib()
+            if distributed.is_main_process():
+                state.run.write_predictions(split, language, rows)
+                state.run.write_partial_record(record)

@@ -1,0 +1,103 @@
+"""The task, trainer and model that a recipe names, made by their plugins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from iglue_plugins import registry
+from iglue_plugins.models.volta.reading import volta_files
+from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.runs.folder import TRAINING_RECORD
+from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.base import LanguageAdapter, Trainer
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import content_hash
+
+
+def make_task(recipe: Recipe) -> Task:
+    """Make the recipe's task; runs of one process share it, with the examples and regions that it has loaded."""
+    return _make_task(recipe.task.name, json.dumps(recipe.task.settings, sort_keys=True))
+
+
+@lru_cache(maxsize=4)
+def _make_task(name: str, settings: str) -> Task:
+    cls = registry.tasks.load(name)
+    return cls(cls.Settings.model_validate_json(settings))
+
+
+def make_trainer(recipe: Recipe) -> Trainer | LanguageAdapter:
+    """Make the recipe's trainer."""
+    _, settings = recipe.plugin("trainer")
+    return registry.trainers.load(recipe.trainer.name)(settings)
+
+
+def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load the recipe's model.
+
+    Args:
+        recipe: The resolved recipe.
+        checkpoint: The folder or VOLTA file whose weights and tokenizer to take; None for the model's own.
+
+    Returns:
+        The model and its tokenizer.
+
+    Raises:
+        UserError: The checkpoint is missing, damaged or of another model.
+    """
+    cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
+    if checkpoint is not None:
+        settings = _settings_for(checkpoint, recipe.model.name, settings)
+    try:
+        return cls(settings).load()
+    except UserError as error:
+        if checkpoint is None or not (checkpoint / TRAINING_RECORD).is_file():
+            raise
+        raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
+
+
+def _settings_for(checkpoint: Path, name: str, settings: Any) -> Any:
+    """Return the model's settings with a checkpoint, and with the tokenizer that belongs to it."""
+    if "checkpoint" not in type(settings).model_fields:
+        raise UserError(f"the Settings of model {name} have no 'checkpoint', so it cannot start from {checkpoint}")
+    has_tokenizer = (checkpoint / "tokenizer_config.json").is_file()  # a .bin of VOLTA has none
+    tokenizer = None if has_tokenizer else getattr(settings, "tokenizer", None)
+    return settings.model_copy(update={"checkpoint": str(checkpoint), "revision": None, "tokenizer": tokenizer})
+
+
+def model_fingerprint(recipe: Recipe) -> str | None:
+    """Hash the weights that the recipe's model brings.
+
+    Returns:
+        The content hash of a local checkpoint; None for a hub id, whose revision is among the settings.
+    """
+    cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
+    settings = cls(settings).settings
+    source = getattr(settings, "checkpoint", None) or getattr(settings, "text_weights", None)
+    return checkpoint_hash(Path(source)) if source and Path(source).exists() else None
+
+
+def checkpoint_hash(path: Path) -> str:
+    """Hash the content of a checkpoint folder, or of the files that make up a model of VOLTA.
+
+    Args:
+        path: The folder, or VOLTA's .bin file.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits.
+    """
+    if path.suffix != ".bin":
+        return content_hash(path)
+    return hashlib.sha256("".join(map(content_hash, volta_files(path))).encode()).hexdigest()
+
+
+def quiet_libraries() -> None:
+    """Silence the progress bars and notices of transformers, which would bury those of the run."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()

@@ -1,0 +1,75 @@
+"""The training stage of a run: one model, trained from the last checkpoint, and saved."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+
+import torch
+import yaml
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD
+from iglue_plugins.runs.plugins import load_model
+from iglue_plugins.runs.record import Start, add_time
+from iglue_plugins.runs.state import RunState
+from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.utils import distributed
+from iglue_plugins.utils.files import sync_folder, write_atomic, write_json_atomic
+
+
+def trained_model(
+    state: RunState, trainer: Trainer, start: Start
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return the run's model: loaded if its training is finished, otherwise trained and saved.
+
+    Args:
+        state: The run, whose record gets what training found.
+        trainer: The recipe's trainer.
+        start: The weights that training starts from.
+
+    Returns:
+        The model and its tokenizer.
+    """
+    recipe, run, record = state.recipe, state.run, state.record
+    if run.model_dir.is_dir():
+        return load_model(recipe, run.model_dir)
+    start_time = time.monotonic()
+    torch.manual_seed(recipe.seed)  # for weights that the checkpoint lacks, or for all weights of a new model
+    model, tokenizer = load_model(recipe, start.checkpoint)
+    if distributed.is_main_process():
+        text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
+        write_atomic(run.recipe_path, text.encode())
+        print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
+    training = trainer.fit(
+        model, tokenizer, state.task, source_language=recipe.source_language,
+        auxiliary_languages=tuple(recipe.auxiliary_languages), seed=recipe.seed, folder=run.folder)
+    add_time(record, "training_seconds", start_time)
+    record["steps"] = training.steps
+    if training.best:
+        record["validation"] = training.best
+    if training.learned:
+        record["learned"] = training.learned
+    if distributed.is_main_process():
+        save_model(state, model, tokenizer)
+    return model, tokenizer
+
+
+def save_model(state: RunState, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Save a trained model so that its folder is whole, and has what is known of the training, once it has its name.
+
+    Args:
+        state: The run.
+        model: The trained model.
+        tokenizer: The model's tokenizer.
+    """
+    run = state.run
+    temporary = run.folder / "model.unfinished"
+    shutil.rmtree(temporary, ignore_errors=True)
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    write_json_atomic(temporary / TRAINING_RECORD, {**state.record, "format": RECORD_FORMAT})
+    sync_folder(temporary)
+    temporary.rename(run.model_dir)
+    run.remove_stale_files()

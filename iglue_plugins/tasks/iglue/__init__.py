@@ -1,0 +1,1 @@
+"""The IGLUE tasks at full scale: examples from annotation files, regions from stores on disk."""

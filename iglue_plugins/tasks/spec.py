@@ -1,0 +1,38 @@
+"""What a recipe has to know of a task; this module imports neither PyTorch nor datasets."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from iglue_plugins.tasks.config import IGLUEConfig
+from iglue_plugins.tasks.settings import TaskSettings
+
+
+class TaskSpec:
+    """What a recipe has to know of a task.
+
+    Attributes:
+        name: The task's name in recipes.
+        languages: The codes of all languages, the source language first.
+        source_language: The language of the large training set.
+        default_auxiliary_languages: The languages that XVL-MAML trains on unless a recipe says otherwise.
+        splits: The names of all splits.
+        trainer_defaults: Settings of trainers, by trainer, which a recipe may replace.
+        Settings: The task's settings in a recipe.
+        implementation: Where the task's class is, as "module:Class"; a task that is no specification has none.
+    """
+
+    name: ClassVar[str]
+    languages: ClassVar[tuple[str, ...]]
+    source_language: ClassVar[str] = "en"
+    default_auxiliary_languages: ClassVar[tuple[str, ...]]
+    splits: ClassVar[tuple[str, ...]]
+    trainer_defaults: ClassVar[dict[str, dict[str, Any]]] = {}
+    Settings: ClassVar[type[TaskSettings]] = TaskSettings
+    implementation: ClassVar[str]
+
+
+class IGLUESpec(TaskSpec):
+    """What a recipe has to know of an IGLUE task at full scale, read from task_configs/."""
+
+    config: ClassVar[IGLUEConfig]

@@ -1,0 +1,1 @@
+"""The settings of trainers in a recipe; these modules import neither PyTorch nor transformers."""

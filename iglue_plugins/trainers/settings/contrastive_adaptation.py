@@ -1,0 +1,19 @@
+"""Settings of adaptation at test time."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from iglue_plugins.tasks.settings import PairChoice
+
+
+class ContrastiveAdaptationSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    inner_lr: float = Field(1e-3, gt=0, description="learning rate of a step: theta - inner_lr * gradient")
+    inner_steps: int = Field(1, ge=1, description="gradient steps")
+    support_size: int = Field(32, ge=2, description="image-text pairs a step")
+    split: str = Field("test", description="whose images and texts, without their labels")
+    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
+    pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' takes labels and is refused")
+    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
