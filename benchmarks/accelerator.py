@@ -60,12 +60,15 @@ class Random(Task):
         super().__init__()
         rng = np.random.default_rng(0)
         self.regions = store
-        texts = [rng.integers(FIRST_WORD, words, rng.integers(self.lengths[0], self.lengths[1] + 1))
-                 for _ in range(examples)]
+        texts = [
+            rng.integers(FIRST_WORD, words, rng.integers(self.lengths[0], self.lengths[1] + 1)) for _ in range(examples)
+        ]
         self._columns = {
-            "id": [str(i) for i in range(examples)], "text": [" ".join(map(str, words)) for words in texts],
+            "id": [str(i) for i in range(examples)],
+            "text": [" ".join(map(str, words)) for words in texts],
             "image_ids": [[str(i % STORED)] for i in range(examples)],
-            "label": [self.labels[i % len(self.labels)] for i in range(examples)]}
+            "label": [self.labels[i % len(self.labels)] for i in range(examples)],
+        }
 
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
         return Dataset.from_dict(self._columns)
@@ -105,8 +108,11 @@ class Bench:
     def time(self, run: Callable[[], object]) -> float:
         """Median seconds of a call; the first one, which may compile, is not counted."""
         run()
-        return Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads()).blocked_autorange(
-            min_run_time=self.seconds).median
+        return (
+            Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
+            .blocked_autorange(min_run_time=self.seconds)
+            .median
+        )
 
     def peak(self, dtype: torch.dtype) -> float:
         """Operations a second of a product of two square matrices."""
@@ -119,8 +125,11 @@ class Bench:
         shares = f"{operations * rate / peak:6.1%} of the measured peak"
         if self.nominal:
             shares += f", {operations * rate / (self.nominal * 1e12):.1%} of the nominal one"
-        print(f"{name:20} {rate:10,.1f} {what}/s  {job:,} in {job / rate:,.1f} s  "
-              f"{operations * rate / 1e12:8.3f} TFLOP/s {shares}", flush=True)
+        print(
+            f"{name:20} {rate:10,.1f} {what}/s  {job:,} in {job / rate:,.1f} s  "
+            f"{operations * rate / 1e12:8.3f} TFLOP/s {shares}",
+            flush=True,
+        )
 
 
 def counted(run: Callable[[], object]) -> int:
@@ -132,9 +141,14 @@ def counted(run: Callable[[], object]) -> int:
 def make_model(options: argparse.Namespace, head: str, num_labels: int) -> XUniterForVisionAndLanguage:
     torch.manual_seed(0)
     config = XUniterConfig(
-        vocab_size=options.words, hidden_size=options.hidden, num_hidden_layers=options.layers,
-        num_attention_heads=max(1, options.hidden // 64), intermediate_size=4 * options.hidden, head=head,
-        num_labels=num_labels)
+        vocab_size=options.words,
+        hidden_size=options.hidden,
+        num_hidden_layers=options.layers,
+        num_attention_heads=max(1, options.hidden // 64),
+        intermediate_size=4 * options.hidden,
+        head=head,
+        num_labels=num_labels,
+    )
     return XUniterForVisionAndLanguage(config).to(options.device)
 
 
@@ -163,8 +177,11 @@ def make_step(
 def by_the_trainer(task: ClockedXVNLI, options: argparse.Namespace, folder: Path) -> float:
     """Examples a second of `finetune`, its first steps left out."""
     settings = Finetune.Settings(
-        steps=options.steps, batch_size=options.batch, precision=str(options.dtype).removeprefix("torch."),
-        save_every=10 * options.steps)
+        steps=options.steps,
+        batch_size=options.batch,
+        precision=str(options.dtype).removeprefix("torch."),
+        save_every=10 * options.steps,
+    )
     Finetune(settings).fit(make_model(options, "classifier", 3), WordNumbers(), task, folder=folder)
     first = options.steps // 4
     return options.batch * (options.steps - 1 - first) / (task.losses[-1] - task.losses[first])
@@ -208,9 +225,13 @@ def main() -> None:
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--seconds", type=float, default=5.0, help="at least so long for each figure")
     for name, default, meaning in (
-        ("layers", 12, None), ("hidden", 768, None), ("words", 250_002, "of the vocabulary"),
+        ("layers", 12, None),
+        ("hidden", 768, None),
+        ("words", 250_002, "of the vocabulary"),
         ("batch", 128, "examples of training"),
-        ("steps", 80, "of the trainer"), ("captions", 200, None), ("images", 2000, None),
+        ("steps", 80, "of the trainer"),
+        ("captions", 200, None),
+        ("images", 2000, None),
         ("block", 256, "pairs at once, evaluation.batch_size"),
     ):
         parser.add_argument(f"--{name}", type=int, default=default, help=meaning)
@@ -223,8 +244,11 @@ def main() -> None:
     if options.device.type == "cuda":
         device = torch.cuda.get_device_name(options.device)
     peak = bench.peak(options.dtype)
-    print(f"{device}, torch {torch.__version__}, {options.layers} layers of {options.hidden}, {options.dtype}; "
-          f"a matrix product has {peak / 1e12:.3f} TFLOP/s", flush=True)
+    print(
+        f"{device}, torch {torch.__version__}, {options.layers} layers of {options.hidden}, {options.dtype}; "
+        f"a matrix product has {peak / 1e12:.3f} TFLOP/s",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as folder:
         write_lmdb(Path(folder) / "lmdb", STORED)
         convert([Path(folder) / "lmdb"], Path(folder) / "store")

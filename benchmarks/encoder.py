@@ -37,7 +37,8 @@ def make_batch(config: XUniterConfig) -> Batch:
     mask = (torch.arange(longest) < lengths[:, None]).long()
     ids = torch.randint(5, config.vocab_size, mask.shape, generator=generator).where(mask.bool(), config.pad_token_id)
     return {
-        "input_ids": ids, "attention_mask": mask,
+        "input_ids": ids,
+        "attention_mask": mask,
         "region_features": torch.rand(BATCH, REGIONS, config.region_feature_size, generator=generator),
         "region_locations": torch.rand(BATCH, REGIONS, config.region_location_size, generator=generator),
         "region_mask": torch.ones(BATCH, REGIONS, dtype=torch.long),
@@ -47,8 +48,11 @@ def make_batch(config: XUniterConfig) -> Batch:
 def padded(batch: Batch, padding: int) -> Batch:
     """The batch with its texts padded to 80 tokens."""
     more = PADDED - batch["input_ids"].shape[1]
-    return {**batch, "input_ids": functional.pad(batch["input_ids"], (0, more), value=padding),
-            "attention_mask": functional.pad(batch["attention_mask"], (0, more))}
+    return {
+        **batch,
+        "input_ids": functional.pad(batch["input_ids"], (0, more), value=padding),
+        "attention_mask": functional.pad(batch["attention_mask"], (0, more)),
+    }
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -64,8 +68,7 @@ class ReferenceLayout:
     def __call__(self, batch: Batch) -> Tensor:
         encoder = self.encoder
         text = encoder.text_embeddings(batch["input_ids"], batch["attention_mask"])
-        regions = encoder.region_embeddings(
-            batch["region_features"], batch["region_locations"], encoder._region_type())
+        regions = encoder.region_embeddings(batch["region_features"], batch["region_locations"], encoder._region_type())
         masks = [(1.0 - batch[name].float())[:, None, None] * -10000.0 for name in ("attention_mask", "region_mask")]
         for layer in encoder.layers:
             text, regions = self._layer(layer, text, regions, masks)
@@ -76,18 +79,24 @@ class ReferenceLayout:
         parts = [self._projections(layer, hidden) for hidden in (text, regions)]
         attended = []
         for query, _, _ in parts:
-            scores = [query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + mask
-                      for (_, key, _), mask in zip(parts, masks, strict=True)]
+            scores = [
+                query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1]) + mask
+                for (_, key, _), mask in zip(parts, masks, strict=True)
+            ]
             weights = torch.cat(scores, -1).softmax(-1).split([score.shape[-1] for score in scores], -1)
             context = sum(weight @ value for weight, (_, _, value) in zip(weights, parts, strict=True))
             attended.append(context.transpose(1, 2).contiguous().flatten(2))
-        return tuple(self._feed_forward(layer, hidden, context)
-                     for hidden, context in zip((text, regions), attended, strict=True))
+        return tuple(
+            self._feed_forward(layer, hidden, context)
+            for hidden, context in zip((text, regions), attended, strict=True)
+        )
 
     def _projections(self, layer, hidden: Tensor) -> list[Tensor]:
         weights, biases = (getattr(layer.query_key_value, name).chunk(3) for name in ("weight", "bias"))
-        return [functional.linear(hidden, weight, bias).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
-                for weight, bias in zip(weights, biases, strict=True)]
+        return [
+            functional.linear(hidden, weight, bias).unflatten(-1, (layer.heads, -1)).transpose(1, 2)
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
 
     def _feed_forward(self, layer, hidden: Tensor, context: Tensor) -> Tensor:
         hidden = layer.attention_norm(hidden + layer.attention_output(context))
@@ -136,9 +145,11 @@ def main() -> None:
         variants |= {"ours, bfloat16, padded to 80": lambda: low(**long), "ours, bfloat16": lambda: low(**batch)}
     else:
         print("no bfloat16: this processor has no instructions for it, and emulating them is slower than float32")
-    print(f"{config.num_hidden_layers} layers of {config.hidden_size}, batch {BATCH}, texts of 8 to 20 tokens, "
-          f"one thread; largest difference from the reference layout's logits: "
-          f"{(model(**batch) - reference(long)).abs().max():.1e}")
+    print(
+        f"{config.num_hidden_layers} layers of {config.hidden_size}, batch {BATCH}, texts of 8 to 20 tokens, "
+        f"one thread; largest difference from the reference layout's logits: "
+        f"{(model(**batch) - reference(long)).abs().max():.1e}"
+    )
     seconds = interleaved(variants, arguments.rounds)
     first = next(iter(seconds.values()))
     for name, median in seconds.items():

@@ -28,7 +28,12 @@ from collections.abc import Callable
 
 TOKENS, REGIONS, EXAMPLES, INNER_LR = 20, 37, 8, 1e-3
 CONTENDERS = {  # name: needs this package
-    "fine-tuning": None, "functional_call": None, "higher": "higher", "torchopt": "torchopt", "xvl_maml": None}
+    "fine-tuning": None,
+    "functional_call": None,
+    "higher": "higher",
+    "torchopt": "torchopt",
+    "xvl_maml": None,
+}
 
 
 def random_task():
@@ -94,8 +99,10 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
         for _ in range(options.inner_steps):
             loss = functional_call(losses, theta, (support, "contrastive"))["loss"]
             slopes = torch.autograd.grad(loss, list(theta.values()), create_graph=second_order, allow_unused=True)
-            theta = {name: value if slope is None else torch.add(value, slope, alpha=-INNER_LR)
-                     for (name, value), slope in zip(theta.items(), slopes)}
+            theta = {
+                name: value if slope is None else torch.add(value, slope, alpha=-INNER_LR)
+                for (name, value), slope in zip(theta.items(), slopes)
+            }
         functional_call(losses, theta, (query, "task"))["loss"].backward()
 
     def with_higher() -> None:
@@ -104,8 +111,10 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
         # Its copies of a ModuleList cannot be sliced, as the encoder does.
         torch.nn.ModuleList.__getitem__ = lambda self, place: list(self._modules.values())[place]
         inner = torch.optim.SGD(losses.parameters(), lr=INNER_LR)
-        with higher.innerloop_ctx(
-                losses, inner, copy_initial_weights=False, track_higher_grads=second_order) as (patched, steps):
+        with higher.innerloop_ctx(losses, inner, copy_initial_weights=False, track_higher_grads=second_order) as (
+            patched,
+            steps,
+        ):
             for _ in range(options.inner_steps):
                 steps.step(patched(support, "contrastive")["loss"])
             loss = patched(query, "task")["loss"]
@@ -131,9 +140,16 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
 
     second_order = options.order == 2
     if contender == "xvl_maml":
-        objective = MetaObjective(losses, XVLMAMLSettings(
-            inner_lr=INNER_LR, inner_steps=options.inner_steps, outer_loss="task", first_order=not second_order,
-            inner_storage=options.storage))
+        objective = MetaObjective(
+            losses,
+            XVLMAMLSettings(
+                inner_lr=INNER_LR,
+                inner_steps=options.inner_steps,
+                outer_loss="task",
+                first_order=not second_order,
+                inner_storage=options.storage,
+            ),
+        )
         objective.is_logging = False
         episodes = [{"language": "tr", "support": support, "query": query}]
         return lambda: objective(episodes)["loss"].backward()
@@ -163,15 +179,36 @@ def measure(options: argparse.Namespace) -> None:
         seconds.append(time.process_time() - began)
     weight = losses.model.encoder.layers[0].query_key_value.weight
     unit = 2**30 if sys.platform == "darwin" else 2**20
-    print(json.dumps({"seconds": seconds[1:], "norm": weight.grad.norm().item(),
-                      "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds[1:],
+                "norm": weight.grad.norm().item(),
+                "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
+            }
+        )
+    )
 
 
-def in_process(contender: str, order: int, inner_steps: int, storage: str, options: argparse.Namespace, *,
-               for_memory: bool) -> dict:
-    command = [sys.executable, __file__, "--measure", contender, "--order", str(order), "--inner-steps",
-               str(inner_steps), "--storage", storage, "--layers", str(options.layers), "--repeats",
-               str(0 if for_memory else options.repeats)]
+def in_process(
+    contender: str, order: int, inner_steps: int, storage: str, options: argparse.Namespace, *, for_memory: bool
+) -> dict:
+    command = [
+        sys.executable,
+        __file__,
+        "--measure",
+        contender,
+        "--order",
+        str(order),
+        "--inner-steps",
+        str(inner_steps),
+        "--storage",
+        storage,
+        "--layers",
+        str(options.layers),
+        "--repeats",
+        str(0 if for_memory else options.repeats),
+    ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     if for_memory and not options.default_allocator:
         environment["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
@@ -189,14 +226,18 @@ def compare(rows: list[tuple[str, int, int, str]], options: argparse.Namespace) 
             seconds[row] += found
             print(f"round {number + 1}: {row} {[round(second, 2) for second in found]}", file=sys.stderr)
     medians = {row: statistics.median(found or [float("nan")]) for row, found in seconds.items()}
-    print(f"{'':16} {'order':>5} {'steps':>5} {'stored':>10} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6} "
-          f"{'gradient':>10}")
+    print(
+        f"{'':16} {'order':>5} {'steps':>5} {'stored':>10} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6} "
+        f"{'gradient':>10}"
+    )
     for row in rows:
         contender, order, inner_steps, storage = row
         gib = for_memory[row]["gib"]
-        print(f"{contender:16} {order:5} {inner_steps:5} {storage:>10} {medians[row]:8.2f} "
-              f"{medians[row] / medians[rows[0]]:6.2f} {gib:6.2f} {gib / for_memory[rows[0]]['gib']:6.2f} "
-              f"{for_memory[row]['norm']:10.6f}")
+        print(
+            f"{contender:16} {order:5} {inner_steps:5} {storage:>10} {medians[row]:8.2f} "
+            f"{medians[row] / medians[rows[0]]:6.2f} {gib:6.2f} {gib / for_memory[rows[0]]['gib']:6.2f} "
+            f"{for_memory[row]['norm']:10.6f}"
+        )
 
 
 def main() -> None:
@@ -216,8 +257,9 @@ def main() -> None:
     rows = [("fine-tuning", 1, 0, "")] if "fine-tuning" in options.only else []
     if options.steps:
         rows += [("xvl_maml", 1, steps, "graphs") for steps in options.steps]
-        rows += [("xvl_maml", 2, steps, storage)
-                 for storage in ("graphs", "parameters", "start") for steps in options.steps]
+        rows += [
+            ("xvl_maml", 2, steps, storage) for storage in ("graphs", "parameters", "start") for steps in options.steps
+        ]
     else:
         for contender in options.only[1:] if rows else options.only:
             package = CONTENDERS[contender]

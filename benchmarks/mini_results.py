@@ -43,8 +43,10 @@ def table(to_finetune: Comparison, to_second: Comparison) -> list[str]:
     for row in to_finetune.rows:
         scores = (row.languages[to_finetune.source], row.languages[auxiliary], row.target_mean)
         cells = [f"{mean_text(score)} {std_text(score)}" for score in scores]
-        cells += [f"{difference_text(interval)} {interval_text(interval)}" if interval else ""
-                  for interval in (row.difference, other[row.label])]
+        cells += [
+            f"{difference_text(interval)} {interval_text(interval)}" if interval else ""
+            for interval in (row.difference, other[row.label])
+        ]
         lines.append(f"| {row.label} | {' | '.join(cells)} |")
     return [*lines, "", *(f"- {note}" for note in notes(to_finetune))]
 
@@ -60,8 +62,11 @@ def main() -> None:
     arguments = parser.parse_args()
     for folder in arguments.folders:
         name = folder.removeprefix("mini/").replace("/", "_")
-        paths = [path for path in compare.expanded([ROOT / "recipes" / folder])
-                 if not any(fnmatch(path.stem, pattern) for pattern in arguments.without)]
+        paths = [
+            path
+            for path in compare.expanded([ROOT / "recipes" / folder])
+            if not any(fnmatch(path.stem, pattern) for pattern in arguments.without)
+        ]
         labelled = rows(paths, arguments.seeds, arguments.runs, Launch(jobs=arguments.jobs))
         comparison = against(labelled, "finetune")
         lines = [f"# {title(comparison)}", "", *table(comparison, against(labelled, arguments.against)), ""]

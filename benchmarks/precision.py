@@ -57,11 +57,14 @@ def main() -> None:
     print("language examples  logits' deviation  difference largest  mean    equal    float32 bfloat16  points")
     for language in options.languages.split(","):
         (exact, expected, score), (rounded, found, low) = (
-            evaluate(own, tokenizer, task, options.split, language) for own in models)
+            evaluate(own, tokenizer, task, options.split, language) for own in models
+        )
         difference = (exact - rounded).abs()
         equal = sum(one == other for one, other in zip(expected, found, strict=True)) / len(expected)
-        print(f"{language:8} {len(expected):8}  {exact.std():17.2f}  {difference.max():18.3f}  "
-              f"{difference.mean():.4f}  {equal:6.2%}  {score:8.2f} {low:8.2f}  {low - score:+6.2f}")
+        print(
+            f"{language:8} {len(expected):8}  {exact.std():17.2f}  {difference.max():18.3f}  "
+            f"{difference.mean():.4f}  {equal:6.2%}  {score:8.2f} {low:8.2f}  {low - score:+6.2f}"
+        )
 
 
 if __name__ == "__main__":

@@ -42,12 +42,30 @@ def build(order: int) -> tuple:
         return {"episodes": [{"language": "tr", "support": support, "query": query}]}
 
     torch.manual_seed(0)
-    model = XUniterForVisionAndLanguage(XUniterConfig(
-        head="classifier", num_labels=3, vocab_size=WORDS, num_hidden_layers=LAYERS, hidden_size=WIDTH,
-        intermediate_size=4 * WIDTH, num_attention_heads=4, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0))
+    model = XUniterForVisionAndLanguage(
+        XUniterConfig(
+            head="classifier",
+            num_labels=3,
+            vocab_size=WORDS,
+            num_hidden_layers=LAYERS,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
+            num_attention_heads=4,
+            hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0,
+        )
+    )
     settings = XVLMAMLSettings(
-        pairs="all", outer_loss="task", first_order=order == 1, inner_lr=1e-2, accumulation=EPISODES, clip_norm=0,
-        precision="float32", log_every=1000, save_every=1000)
+        pairs="all",
+        outer_loss="task",
+        first_order=order == 1,
+        inner_lr=1e-2,
+        accumulation=EPISODES,
+        clip_norm=0,
+        precision="float32",
+        log_every=1000,
+        save_every=1000,
+    )
     return MetaObjective(BatchLoss(model.train(), random_task(), settings), settings), episode, settings
 
 
@@ -72,7 +90,9 @@ def work(options: argparse.Namespace) -> None:
 
     def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
         if state.global_step == 0 and distributed.is_main_process():
-            gradient = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
+            gradient = {
+                name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None
+            }
             torch.save(gradient, options.work / "gradient.pt")
 
     def on_step_end(self, args, state, control, **kwargs):
@@ -90,8 +110,12 @@ def launch(order: int, count: int, steps: int, folder: Path) -> tuple[list[list[
     import torch
 
     with socket.create_server(("127.0.0.1", 0)) as free:
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": str(count),
-                                    "MASTER_PORT": str(free.getsockname()[1])}
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MASTER_ADDR": "127.0.0.1",
+            "WORLD_SIZE": str(count),
+            "MASTER_PORT": str(free.getsockname()[1]),
+        }
     if count == 1:
         del environment["WORLD_SIZE"]
     command = [sys.executable, __file__, "--work", str(folder), "--order", str(order), "--steps", str(steps)]
@@ -132,8 +156,10 @@ def main() -> None:
         medians = {count: [statistics.median(kind) for kind in zip(*found)] for count, found in seconds.items()}
         for count, (wall, cpu) in medians.items():
             element, norm = differences(gradients[count], gradients[1])
-            print(f"{order:5} {count:9} {1 / wall:8.2f} {medians[1][0] / wall:6.2f} {cpu:6.2f} {element:9.1e} {norm:9.1e}",
-                  flush=True)
+            print(
+                f"{order:5} {count:9} {1 / wall:8.2f} {medians[1][0] / wall:6.2f} {cpu:6.2f} {element:9.1e} {norm:9.1e}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

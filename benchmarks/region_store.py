@@ -43,9 +43,14 @@ def write_lmdb(path: Path, images: int) -> None:
     keys = [str(number).encode() for number in range(images)]
     with env.begin(write=True) as transaction:
         for key in keys:
-            item = {"img_id": key.decode(), "img_h": HEIGHT, "img_w": WIDTH, "num_boxes": BOXES,
-                    "features": base64.b64encode(rng.random((BOXES, FEATURES), dtype=np.float32)),
-                    "boxes": base64.b64encode(boxes)}
+            item = {
+                "img_id": key.decode(),
+                "img_h": HEIGHT,
+                "img_w": WIDTH,
+                "num_boxes": BOXES,
+                "features": base64.b64encode(rng.random((BOXES, FEATURES), dtype=np.float32)),
+                "boxes": base64.b64encode(boxes),
+            }
             transaction.put(key, pickle.dumps(item))
         transaction.put(b"keys", pickle.dumps(keys))
     env.close()
@@ -114,8 +119,11 @@ def main() -> None:
         path = Path(folder)
         write_lmdb(path / "lmdb", arguments.images)
         convert([path / "lmdb"], path / "store")
-        readers = {"VOLTA's LMDB": volta_reader(path / "lmdb"), "memory-mapped store": store_reader(path / "store"),
-                   "datasets column": column_reader(path / "column", MappedRegions(path / "store"))}
+        readers = {
+            "VOLTA's LMDB": volta_reader(path / "lmdb"),
+            "memory-mapped store": store_reader(path / "store"),
+            "datasets column": column_reader(path / "column", MappedRegions(path / "store")),
+        }
         numbers = range(BATCH)
         slow, fast, _ = (read(numbers) for read in readers.values())
         torch.testing.assert_close(slow, fast, rtol=1e-3, atol=1e-3)  # the same batch, but for float16

@@ -56,7 +56,8 @@ def make_batcher(captions: int, images: int) -> Batcher:
     texts = [" ".join(map(str, rng.integers(3, WORDS, size=rng.integers(8, 29)))) for _ in range(captions)]
     boxes = np.tile(np.asarray([[10, 10, 50, 50]], dtype=np.float32), (BOXES, 1))
     RandomPairs.regions.add(
-        {str(i): (rng.random((BOXES, FEATURES), dtype=np.float32), boxes) for i in range(images)}, 100, 100)
+        {str(i): (rng.random((BOXES, FEATURES), dtype=np.float32), boxes) for i in range(images)}, 100, 100
+    )
     rows = {"text": texts, "image_ids": [[str(i % images)] for i in range(captions)], "label": ["match"] * captions}
     return Batcher(Dataset.from_dict(rows), RandomPairs(), WordNumbers())
 
@@ -64,8 +65,14 @@ def make_batcher(captions: int, images: int) -> Batcher:
 def make_model(hidden: int, layers: int) -> XUniterForVisionAndLanguage:
     torch.manual_seed(0)
     config = XUniterConfig(
-        vocab_size=WORDS, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=hidden // 64,
-        intermediate_size=4 * hidden, head="matching", num_labels=1)
+        vocab_size=WORDS,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 64,
+        intermediate_size=4 * hidden,
+        head="matching",
+        num_labels=1,
+    )
     return XUniterForVisionAndLanguage(config).to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
 
@@ -87,8 +94,14 @@ def by_a_loop(model: XUniterForVisionAndLanguage, batcher: Batcher, images: np.n
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, default in (("hidden", 384), ("layers", 6), ("captions", 8), ("images", 64), ("batch_size", 64),
-                          ("rounds", 3)):
+    for name, default in (
+        ("hidden", 384),
+        ("layers", 6),
+        ("captions", 8),
+        ("images", 64),
+        ("batch_size", 64),
+        ("rounds", 3),
+    ):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     batcher, model = make_batcher(options.captions, options.images), make_model(options.hidden, options.layers)
@@ -104,8 +117,10 @@ def main() -> None:
     pairs, difference = options.captions * options.images, np.abs(found["loop"] - found["match_all"]).max()
     median = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
     ratios = [slow / fast for slow, fast in zip(seconds["loop"][1:], seconds["match_all"][1:])]
-    print(f"{pairs} pairs, hidden {options.hidden}, {options.layers} layers, {model.device.type}, "
-          f"{torch.get_num_threads()} thread(s); largest difference of a score {difference:.1e}")
+    print(
+        f"{pairs} pairs, hidden {options.hidden}, {options.layers} layers, {model.device.type}, "
+        f"{torch.get_num_threads()} thread(s); largest difference of a score {difference:.1e}"
+    )
     for name, taken in median.items():
         print(f"{name:10} {pairs / taken:8.1f} pairs/s")
     print(f"ratio      {statistics.median(ratios):8.2f} ({min(ratios):.2f} to {max(ratios):.2f})")

@@ -151,7 +151,9 @@ class Registry:
                 self._load_entry_point(point)
             except Exception as error:  # a broken package must not take the others down
                 reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                self.broken[point.name] = f"entry point '{point.name} = {point.value}' of {_distribution(point)}: {reason}"
+                self.broken[point.name] = (
+                    f"entry point '{point.name} = {point.value}' of {_distribution(point)}: {reason}"
+                )
                 warnings.warn(f"{self.kind} '{point.name}' is left out: {self.broken[point.name]}", stacklevel=3)
 
     def _load_entry_point(self, point: importlib.metadata.EntryPoint) -> None:

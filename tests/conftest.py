@@ -139,9 +139,17 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
     torch.manual_seed(0)
     config = XUniterConfig(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24,
-        max_position_embeddings=90, region_feature_size=FEATURE_SIZE, pooler_size=16, classifier_hidden_size=16,
-        contrastive_size=8)
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=24,
+        max_position_embeddings=90,
+        region_feature_size=FEATURE_SIZE,
+        pooler_size=16,
+        classifier_hidden_size=16,
+        contrastive_size=8,
+    )
     XUniterForVisionAndLanguage(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -86,8 +86,9 @@ try:
 finally:
     print(sorted({"torch", "transformers", "datasets", "pydantic"} & sys.modules.keys()), file=sys.stderr)
 """
-    ended = subprocess.run([sys.executable, "-c", program], cwd=Path(cli.__file__).parents[1], capture_output=True,
-                           text=True)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(cli.__file__).parents[1], capture_output=True, text=True
+    )
     assert (ended.returncode, ended.stderr) == (0, "[]\n")
 
 
@@ -210,8 +211,11 @@ def test_a_recipe_that_cannot_be_read(
     ],
 )  # fmt: skip
 def test_bad_arguments_end_with_one_sentence_that_names_them(
-    arguments: tuple[str, ...], named: str, iglue: Callable[..., Ended], write_recipe: Callable[..., Path],
-    tmp_path: Path
+    arguments: tuple[str, ...],
+    named: str,
+    iglue: Callable[..., Ended],
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     places = {"recipe": write_recipe(), "folder": tmp_path}
     sentence = iglue(*(argument.format(**places) for argument in arguments)).sentence()
@@ -251,5 +255,8 @@ cli.main()
     if Path("/dev/full").exists():
         with open("/dev/full", "w") as full:
             ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, **options)
-        assert (ended.returncode, ended.stderr) == (2, "iglue: the output: cannot be written (No space left on device); "
-                                                       "choose a folder that can be written to and has room\n")
+        assert (ended.returncode, ended.stderr) == (
+            2,
+            "iglue: the output: cannot be written (No space left on device); "
+            "choose a folder that can be written to and has room\n",
+        )

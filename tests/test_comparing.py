@@ -51,7 +51,8 @@ def test_a_comparison_runs_its_rows_and_is_printed_and_written(
     output = tmp_path / "deep" / "comparison"
     compare.compare(rows, [0, 1], "dev", Launch(), ["trainer.steps=3"], output)
     assert sorted(path.name for path in output.iterdir()) == [
-        f"comparison.{suffix}" for suffix in ("csv", "json", "md", "png", "tex")]
+        f"comparison.{suffix}" for suffix in ("csv", "json", "md", "png", "tex")
+    ]
     assert all(str(path) in capsys.readouterr().out for path in [output / "comparison.csv"])
     runs = [Run(folder).record() for folder in (tmp_path / "runs").iterdir()]
     assert sorted((record["seed"], record["steps"]) for record in runs) == [(0, 3), (1, 3)]
@@ -59,7 +60,9 @@ def test_a_comparison_runs_its_rows_and_is_printed_and_written(
     with (output / "comparison.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
     assert [(row["label"], row["seeds"], row["steps"]) for row in written] == [
-        ("plain", "0 1", "3"), ("faster", "0 1", "3")]
+        ("plain", "0 1", "3"),
+        ("faster", "0 1", "3"),
+    ]
     mean = sum(record["scores"]["dev"]["de"]["accuracy"] for record in runs) / 2
     assert [float(row["de"]) for row in written] == pytest.approx([mean, mean])
     assert json.loads((output / "comparison.json").read_text())["targets"] == ["de"]
@@ -99,4 +102,9 @@ def test_a_folder_of_recipes_is_a_row_for_each_with_the_baseline_first(write: Wr
         write(name)
     alone = write("zero")
     assert [path.stem for path in compare.expanded([tmp_path, alone])] == [
-        "finetune", "auxiliary", "xvl_maml", "zero", "zero"]
+        "finetune",
+        "auxiliary",
+        "xvl_maml",
+        "zero",
+        "zero",
+    ]

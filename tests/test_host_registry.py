@@ -55,7 +55,8 @@ class Host:
         tokenizer = AutoTokenizer.from_pretrained(recipe["checkpoint"])
         settings = {**task.trainer_defaults.get(recipe["trainer"], {}), **recipe["settings"]}
         trainer(trainer.Settings(**settings)).fit(
-            model, tokenizer, task, source_language="en", auxiliary_languages=("tr",), seed=5, folder=folder)
+            model, tokenizer, task, source_language="en", auxiliary_languages=("tr",), seed=5, folder=folder
+        )
         return model, {language: evaluate(task, model, tokenizer, "dev", language)[1] for language in LANGUAGES}
 
 
@@ -106,8 +107,7 @@ def test_a_host_runs_xvl_maml_beside_its_own_trainer(
     style: str, own_run: Run, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     host = Host()
-    names = iglue_plugins.register(
-        host if style == "decorators" else {"trainers": host.trainers, "tasks": host.tasks})
+    names = iglue_plugins.register(host if style == "decorators" else {"trainers": host.trainers, "tasks": host.tasks})
     assert host.trainers.keys() == {"plain", *names["trainers"]}
     assert host.tasks.keys() == set(names["tasks"])
 
@@ -121,7 +121,8 @@ def test_a_host_runs_xvl_maml_beside_its_own_trainer(
     weights = model.state_dict()
     assert {name for name in own_weights if not torch.equal(own_weights[name], weights[name])} == set()
     assert {language: set(of_language) for language, of_language in plain_scores.items()} == {
-        language: {"accuracy"} for language in LANGUAGES}
+        language: {"accuracy"} for language in LANGUAGES
+    }
 
 
 def test_the_equality_above_is_of_trained_weights(own_run: Run, tiny_checkpoint: Path) -> None:

@@ -43,8 +43,11 @@ def test_recipes_that_start_from_nothing_are_one_stage(write: Write) -> None:
 
 
 def test_a_shared_baseline_comes_first_and_once_for_each_seed(write: Write) -> None:
-    paths = [write("finetune", trainer="finetune"), write("xvl_maml", trainer="xvl_maml", start_from="finetune"),
-             write("control", start_from="finetune")]
+    paths = [
+        write("finetune", trainer="finetune"),
+        write("xvl_maml", trainer="xvl_maml", start_from="finetune"),
+        write("control", start_from="finetune"),
+    ]
     recipes = [load_recipe(path, [f"seed={seed}"]) for path in paths for seed in (0, 1)]
     before, rows = launcher.stages(recipes)
     assert rows == recipes
@@ -64,7 +67,10 @@ def test_a_chain_is_run_from_its_beginning(write: Write) -> None:
     third = write("third", start_from="second.yaml")
     beside = write("beside", start_from="first.yaml")
     assert in_stages([load_recipe(third), load_recipe(beside)]) == [
-        [("first", 0)], [("second", 0), ("first", 0)], [("third", 0), ("beside", 0)]]
+        [("first", 0)],
+        [("second", 0), ("first", 0)],
+        [("third", 0), ("beside", 0)],
+    ]
 
 
 # Several processes
@@ -225,11 +231,17 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: Callable[..., 
 def test_a_stage_is_one_array_with_the_parameters_that_are_given(
     slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parameters = ["slurm_partition=gpu", "gpus_per_node=1", "mem_gb=32", "slurm_array_parallelism=1",
-                  "slurm_setup=[module load cuda]"]
+    parameters = [
+        "slurm_partition=gpu",
+        "gpus_per_node=1",
+        "mem_gb=32",
+        "slurm_array_parallelism=1",
+        "slurm_setup=[module load cuda]",
+    ]
     with pytest.raises(UserError) as ended:
-        run_all_of(monkeypatch, acted, [as_if(name, tmp_path) for name in ("a", "b")],
-                   Launch.parse("slurm", 1, parameters))
+        run_all_of(
+            monkeypatch, acted, [as_if(name, tmp_path) for name in ("a", "b")], Launch.parse("slurm", 1, parameters)
+        )
     first, second = str(ended.value).splitlines()
     assert first.startswith("job 7_0 (a, seed 0) was killed, perhaps for want of memory or time (state TIMEOUT); its ")
     assert "job 7_1 (b, seed 0) was killed" in second and "(state OUT_OF_MEMORY)" in second

@@ -33,8 +33,21 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("setup.cfg", "pyproject.toml", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
-         "--wheel-dir", tree / "dist", tree], check=True)
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-index",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            tree / "dist",
+            tree,
+        ],
+        check=True,
+    )
     (built,) = (tree / "dist").iterdir()
     return built
 
@@ -64,14 +77,23 @@ def test_the_wheel_has_the_data_and_lists_everything_by_itself(wheel: Path, tmp_
     tree = wheel.parents[1]
     expected = {f"iglue_plugins/{path.relative_to(tree)}" for path in (tree / "task_configs").rglob("*.yaml")}
     expected |= {str(path.relative_to(tree)) for path in (tree / "iglue_plugins").rglob("*") if path.is_file()}
-    assert {"iglue_plugins/py.typed", "iglue_plugins/mini/assets/tokenizer/tokenizer.json",
-            "iglue_plugins/task_configs/mini/xvnli.yaml"} <= expected
+    assert {
+        "iglue_plugins/py.typed",
+        "iglue_plugins/mini/assets/tokenizer/tokenizer.json",
+        "iglue_plugins/task_configs/mini/xvnli.yaml",
+    } <= expected
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     assert {path for path in files if ".dist-info/" not in path} == expected
 
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    listed = subprocess.run([sys.executable, "-m", "iglue_plugins", "list"], cwd=tmp_path, env=environment,
-                            capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [sys.executable, "-m", "iglue_plugins", "list"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "mini/xvnli" in listed.stdout
 
 

@@ -90,8 +90,21 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     for name, text in FILES.items():
         (source / name).write_text(text.lstrip())
     subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation",
-         "--target", site, source], check=True)
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-index",
+            "--no-deps",
+            "--no-build-isolation",
+            "--target",
+            site,
+            source,
+        ],
+        check=True,
+    )
     ours = Path(iglue_plugins.__file__).parents[1]
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(ours)]), "OMP_NUM_THREADS": "1"}
 
@@ -118,9 +131,14 @@ def test_a_recipe_trains_with_a_trainer_of_another_package(
     folder = tmp_path / ended.stdout.splitlines()[-1]
     record = json.loads((folder / "record.json").read_text())
     assert (record["trainer"], record["training_languages"], record["labels_per_step"]) == (
-        "worst_language", ["tr", "sw"], 8)
+        "worst_language",
+        ["tr", "sw"],
+        8,
+    )
     assert {language: scores["examples"] for language, scores in record["scores"]["dev"].items()} == {
-        "en": 300, "id": 300}
+        "en": 300,
+        "id": 300,
+    }
 
 
 def test_a_broken_trainer_beside_it_is_listed_with_the_reason_and_takes_nothing_down(

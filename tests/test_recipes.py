@@ -49,7 +49,13 @@ def test_defaults_come_from_task_and_trainer(write) -> None:
         "source_language": "en",
         "auxiliary_languages": ["ar"],
         "seed": 0,
-        "evaluation": {"splits": ["test"], "languages": ["en", "ar", "fr", "ru"], "batch_size": 256, "precision": "float32", "compile": False},
+        "evaluation": {
+            "splits": ["test"],
+            "languages": ["en", "ar", "fr", "ru"],
+            "batch_size": 256,
+            "precision": "float32",
+            "compile": False,
+        },
         "runs": "runs",
     }
 

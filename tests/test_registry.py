@@ -174,5 +174,7 @@ def test_register_passes_on_the_hosts_refusal(ours: None) -> None:
 
 
 def test_register_into_something_else(ours: None) -> None:
-    with pytest.raises(UserError, match="a host of type list cannot take plugins; give a mutable mapping, or an object with"):
+    with pytest.raises(
+        UserError, match="a host of type list cannot take plugins; give a mutable mapping, or an object with"
+    ):
         iglue_plugins.register([])

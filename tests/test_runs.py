@@ -220,6 +220,7 @@ def test_a_free_lock_says_nothing_and_can_be_taken_again(tmp_path: Path, capfd: 
 
 # Content
 
+
 def test_content_hash_of_a_folder(tmp_path: Path) -> None:
     def made(name: str, **files: str) -> str:
         for file, text in files.items():

@@ -22,13 +22,21 @@ from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 
 ROOT = Path(__file__).parents[1]
-RECIPES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml")
-                 if path.parent.name != "iglue")  # which has what the recipes below it extend
+RECIPES = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name != "iglue"
+)  # which has what the recipes below it extend
 MINI = ("xvnli", "xgqa", "marvl", "xflickrco")
 COMPARED = {
-    "finetune.yaml", "auxiliary_finetune.yaml", "contrastive.yaml", "finetune_contrastive.yaml",
-    "finetune_longer.yaml", "x_maml.yaml", "xvl_maml.yaml", "xvl_maml_from_contrastive.yaml",
-    "xvl_maml_inner_lr_0.yaml", "xvl_maml_unsupervised.yaml",
+    "finetune.yaml",
+    "auxiliary_finetune.yaml",
+    "contrastive.yaml",
+    "finetune_contrastive.yaml",
+    "finetune_longer.yaml",
+    "x_maml.yaml",
+    "xvl_maml.yaml",
+    "xvl_maml_from_contrastive.yaml",
+    "xvl_maml_inner_lr_0.yaml",
+    "xvl_maml_unsupervised.yaml",
 }
 
 
@@ -91,12 +99,19 @@ def test_controls_see_as_many_labels_a_step_as_the_method(task: str) -> None:
         assert steps_and_labels(control) == expected, control
 
 
-@pytest.mark.parametrize(("row", "changed"), [
-    ("first_order", {"first_order"}), ("heads_only", {"adapt"}), ("joint_pass", {"joint_pass"}),
-    ("learned_rates", {"learned_rates"}), ("no_inner_step", {"inner_lr"}), ("three_inner_steps", {"inner_steps"}),
-    ("unsupervised", {"supervised", "outer_loss"}),
-    ("maml", {"inner_loss", "outer_loss", "support_size", "query_size"}),
-])
+@pytest.mark.parametrize(
+    ("row", "changed"),
+    [
+        ("first_order", {"first_order"}),
+        ("heads_only", {"adapt"}),
+        ("joint_pass", {"joint_pass"}),
+        ("learned_rates", {"learned_rates"}),
+        ("no_inner_step", {"inner_lr"}),
+        ("three_inner_steps", {"inner_steps"}),
+        ("unsupervised", {"supervised", "outer_loss"}),
+        ("maml", {"inner_loss", "outer_loss", "support_size", "query_size"}),
+    ],
+)
 def test_a_row_of_the_ablation_changes_one_thing(row: str, changed: set[str]) -> None:
     method, varied = (load_recipe(f"recipes/ablations/xvl_maml/{name}.yaml").to_dict() for name in ("xvl_maml", row))
     assert {key for key in method if method[key] != varied[key]} == {"name", "trainer"}
@@ -137,8 +152,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(MiniCaptions, "sizes", {"train": 60, "dev": 8})
     batches = {"steps": 2, "batch_size": 8, "learning_rate": 1e-3}
     episodes = {"steps": 3, "support_size": 4, "query_size": 4, "learning_rate": 1e-3}
-    monkeypatch.setattr(registry.tasks.get("mini/xvnli"), "trainer_defaults", {
-        "finetune": batches, "auxiliary_finetune": batches, "xvl_maml": episodes})
+    monkeypatch.setattr(
+        registry.tasks.get("mini/xvnli"),
+        "trainer_defaults",
+        {"finetune": batches, "auxiliary_finetune": batches, "xvl_maml": episodes},
+    )
     plugins._make_task.cache_clear()
     yield
     plugins._make_task.cache_clear()
@@ -149,9 +167,16 @@ def run(tiny: None, tmp_path: Path, tiny_checkpoint: Path) -> Callable[..., Run]
     """Runs mini/xvnli's recipe with a tiny model."""
 
     def run(name: str) -> Run:
-        return runner.run(load_recipe(f"recipes/mini/xvnli/{name}.yaml", [
-            f"runs={tmp_path / 'runs'}", f"model={{name: xuniter, checkpoint: '{tiny_checkpoint}'}}",
-            "evaluation.languages=[en, tr]"]))
+        return runner.run(
+            load_recipe(
+                f"recipes/mini/xvnli/{name}.yaml",
+                [
+                    f"runs={tmp_path / 'runs'}",
+                    f"model={{name: xuniter, checkpoint: '{tiny_checkpoint}'}}",
+                    "evaluation.languages=[en, tr]",
+                ],
+            )
+        )
 
     return run
 
@@ -171,9 +196,13 @@ def test_finetune_runs(run: Callable[..., Run], tiny_checkpoint: Path) -> None:
     assert changed_weights(finished, tiny_checkpoint) == {"encoder"}, "no contrastive loss, so no new projections"
 
 
-@pytest.mark.parametrize(("name", "steps", "changed"), [
-    ("auxiliary_finetune", 2, {"encoder", "head"}), ("xvl_maml", 3, {"encoder", "head", "contrastive"}),
-])
+@pytest.mark.parametrize(
+    ("name", "steps", "changed"),
+    [
+        ("auxiliary_finetune", 2, {"encoder", "head"}),
+        ("xvl_maml", 3, {"encoder", "head", "contrastive"}),
+    ],
+)
 def test_a_second_stage_runs_from_the_english_baseline(
     run: Callable[..., Run], name: str, steps: int, changed: set[str]
 ) -> None:
@@ -187,9 +216,17 @@ def test_a_second_stage_runs_from_the_english_baseline(
 
 
 def test_pretrain_runs(tiny: None, tmp_path: Path) -> None:
-    overrides = ["trainer.steps=2", "trainer.batch_size=8", "trainer.single_region_steps=1", f"runs={tmp_path}",
-                 "evaluation.languages=[sw]", "model.config.hidden_size=16", "model.config.intermediate_size=16",
-                 "model.config.pooler_size=16", "model.config.num_attention_heads=2"]
+    overrides = [
+        "trainer.steps=2",
+        "trainer.batch_size=8",
+        "trainer.single_region_steps=1",
+        f"runs={tmp_path}",
+        "evaluation.languages=[sw]",
+        "model.config.hidden_size=16",
+        "model.config.intermediate_size=16",
+        "model.config.pooler_size=16",
+        "model.config.num_attention_heads=2",
+    ]
     finished = runner.run(load_recipe("recipes/mini/pretrain.yaml", overrides))
     record = finished.record()
     assert (record["trainer"], record["steps"], record["start_from"]) == ("pretrain", 2, None)
@@ -215,21 +252,35 @@ def test_each_full_scale_task_and_model_has_the_same_recipes(task: str, model: s
         assert (recipes[name].start_from, recipes[name].trains_on) == ("finetune", "auxiliary")
     for name, before in (("few_shot", "finetune"), ("few_shot_xvl_maml", "xvl_maml")):
         assert recipes[name].previous() == recipes[before].model_copy(
-            update={"evaluation": recipes[name].previous().evaluation})
+            update={"evaluation": recipes[name].previous().evaluation}
+        )
 
 
 @pytest.mark.parametrize("model", ["xuniter", "uc2"])
-@pytest.mark.parametrize(("task", "learning_rate", "batch_size", "epochs", "few_shot_batch"), [
-    ("xvnli", 2e-5, 128, 10, 16), ("xgqa", 4e-5, 256, 5, 16), ("marvl", 1e-5, 64, 20, 4),
-    ("xflickrco", 2e-5, 64, 10, 32)])
+@pytest.mark.parametrize(
+    ("task", "learning_rate", "batch_size", "epochs", "few_shot_batch"),
+    [
+        ("xvnli", 2e-5, 128, 10, 16),
+        ("xgqa", 4e-5, 256, 5, 16),
+        ("marvl", 1e-5, 64, 20, 4),
+        ("xflickrco", 2e-5, 64, 10, 32),
+    ],
+)
 def test_the_published_settings(
     task: str, model: str, learning_rate: float, batch_size: int, epochs: int, few_shot_batch: int
 ) -> None:
     folder = ROOT / "recipes/iglue" / task / model
     finetune, few_shot = (load_recipe(folder / f"{name}.yaml").trainer.settings for name in ("finetune", "few_shot"))
-    assert (finetune["learning_rate"], finetune["batch_size"], finetune["epochs"]) == (learning_rate, batch_size, epochs)
+    assert (finetune["learning_rate"], finetune["batch_size"], finetune["epochs"]) == (
+        learning_rate,
+        batch_size,
+        epochs,
+    )
     assert (finetune["schedule_epochs"], finetune["validate_every"], finetune["warmup"]) == (20, "epoch", 0.1)
     assert (few_shot["batch_size"], few_shot["epochs"], few_shot["learning_rates"]) == (
-        few_shot_batch, 20, [1e-4, 5e-5, 1e-5])
+        few_shot_batch,
+        20,
+        [1e-4, 5e-5, 1e-5],
+    )
     loss = load_recipe(folder / "finetune.yaml").task.settings.get("loss")
     assert loss == ({"xuniter": "cross_entropy", "uc2": "triplet"}[model] if task == "xflickrco" else None)

@@ -36,8 +36,10 @@ def test_without_values_every_language_with_auxiliary_data_is_swept(
 
     monkeypatch.setattr(runner, "check_examples", lacking)
     axis = sweep.every_language(load_recipe(recipe()))
-    assert (axis.key, axis.values) == ("auxiliary_languages", ("ar", "bn", "de", "es", "fr", "id", "ko", "pt", "ru",
-                                                               "sw", "ta", "tr"))
+    assert (axis.key, axis.values) == (
+        "auxiliary_languages",
+        ("ar", "bn", "de", "es", "fr", "id", "ko", "pt", "ru", "sw", "ta", "tr"),
+    )
     assert capsys.readouterr().err == "iglue: left out, for want of auxiliary data: ja, zh\n"
 
 
@@ -54,11 +56,17 @@ def combined(path: Path, *over: str) -> list[sweep.Combination]:
 def test_several_keys_give_every_combination(recipe: Callable[..., Path]) -> None:
     combinations = combined(recipe(), "auxiliary_languages=tr,tr+de", "trainer.steps=1,2")
     assert [combination.label for combination in combinations] == [
-        "tr, steps=1", "tr, steps=2", "tr+de, steps=1", "tr+de, steps=2"]
+        "tr, steps=1",
+        "tr, steps=2",
+        "tr+de, steps=1",
+        "tr+de, steps=2",
+    ]
     last = combinations[-1]
     assert last.values == {"auxiliary_languages": "tr+de", "trainer.steps": "2"}
-    assert [(recipe.name, recipe.seed, recipe.auxiliary_languages, recipe.trainer.settings["steps"])
-            for recipe in last.recipes] == [("row_tr+de-steps-2", seed, ["tr", "de"], 2) for seed in (0, 1)]
+    assert [
+        (recipe.name, recipe.seed, recipe.auxiliary_languages, recipe.trainer.settings["steps"])
+        for recipe in last.recipes
+    ] == [("row_tr+de-steps-2", seed, ["tr", "de"], 2) for seed in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -144,5 +152,7 @@ def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languag
     for over in ([], ["auxiliary_languages=tr,ru"]):
         assert refused(by_source, *over).startswith("auxiliary_languages: found trainer finetune, which does not train")
     few = recipe(task={"name": "marvl", "auxiliary": "few_shot"}, evaluation={"languages": ["id", "sw"]})
-    assert refused(few, "auxiliary_languages=sw") == \
-        "task marvl: split 'auxiliary': found language 'sw'; choose from id, tr, zh"
+    assert (
+        refused(few, "auxiliary_languages=sw")
+        == "task marvl: split 'auxiliary': found language 'sw'; choose from id, tr, zh"
+    )

@@ -15,8 +15,12 @@ from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Sett
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
 app = typer.Typer(
-    help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.", no_args_is_help=True,
-    pretty_exceptions_enable=False, add_completion=False, rich_markup_mode=None)
+    help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(data.app, name="data")
 
@@ -69,8 +73,13 @@ def evaluate(
 
 @app.command()
 def compare(
-    rows: Annotated[list[Path], typer.Argument(
-        metavar="RECIPE_OR_FOLDER...", help="recipes, folders of recipes or finished runs; the first is the baseline")],
+    rows: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RECIPE_OR_FOLDER...",
+            help="recipes, folders of recipes or finished runs; the first is the baseline",
+        ),
+    ],
     seeds: Seeds = "0",
     split: Split = "test",
     jobs: Jobs = 1,
@@ -78,10 +87,13 @@ def compare(
     output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG")] = Path("comparison"),
     published: Annotated[bool, typer.Option("--published", help="add the figures of the IGLUE paper")] = False,
     published_models: Annotated[str | None, typer.Option(help="of these only, such as ctrl_xuniter,uc2")] = None,
-    published_settings: Annotated[str | None, typer.Option(
-        help="such as zero_shot (the default), translate_test, few_shot")] = None,
-    lmms_eval: Annotated[list[Path] | None, typer.Option(
-        help="add a result file of lmms-eval (<date>_results.json); several times for several")] = None,
+    published_settings: Annotated[
+        str | None, typer.Option(help="such as zero_shot (the default), translate_test, few_shot")
+    ] = None,
+    lmms_eval: Annotated[
+        list[Path] | None,
+        typer.Option(help="add a result file of lmms-eval (<date>_results.json); several times for several"),
+    ] = None,
     launcher: Launcher = "processes",
     launch: JobParameters = None,
 ) -> None:
@@ -91,8 +103,16 @@ def compare(
     from iglue_plugins.published import Choice
 
     chosen = Choice.parse(published, published_models, published_settings)
-    compare.compare(rows, compare.parse_seeds(seeds), split, Launch.parse(launcher, jobs, launch or []),
-                      override or [], output, chosen, lmms_eval or [])
+    compare.compare(
+        rows,
+        compare.parse_seeds(seeds),
+        split,
+        Launch.parse(launcher, jobs, launch or []),
+        override or [],
+        output,
+        chosen,
+        lmms_eval or [],
+    )
 
 
 app.command()(sweep.sweep)

@@ -18,10 +18,12 @@ def import_(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="the checkpoint's folder, new or empty")],
     config: Annotated[Path, typer.Option(help="VOLTA's model configuration, such as uc2_base.json")],
     weights: Annotated[Path, typer.Option(help="VOLTA's weights, such as pytorch_model_best.bin")],
-    task: Annotated[str | None, typer.Option(
-        help="whose head to keep, such as TASK19, or none; default: the only one in the file")] = None,
-    tokenizer: Annotated[str | None, typer.Option(
-        help="folder or hub id; default: the folder 'tokenizer' beside the weights")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="whose head to keep, such as TASK19, or none; default: the only one in the file")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="folder or hub id; default: the folder 'tokenizer' beside the weights")
+    ] = None,
 ) -> None:
     """Turn a VOLTA model into a checkpoint folder, for a recipe's model.checkpoint or start_from.
 
@@ -42,9 +44,12 @@ def import_(
 def export(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_CHECKPOINT", help="a run's or a checkpoint's folder")],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="a folder, new or empty")],
-    task: Annotated[str | None, typer.Option(
-        help="VOLTA's task for the head; default: TASK19 (3-way), TASK15 (answers), TASK12 (pairs), TASK8 (matching)",
-    )] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="VOLTA's task for the head; default: TASK19 (3-way), TASK15 (answers), TASK12 (pairs), TASK8 (matching)",
+        ),
+    ] = None,
 ) -> None:
     """Write a run's or checkpoint's model as VOLTA's config.json and pytorch_model.bin."""
     _quiet_libraries()

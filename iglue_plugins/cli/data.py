@@ -36,10 +36,15 @@ def show(
 
 @app.command("convert")
 def convert(
-    sources: Annotated[list[Path], typer.Argument(
-        metavar="SOURCE...", help="region features of the IGLUE release: H5 files, LMDBs, folders of .npy, TSVs")],
-    destination: Annotated[Path, typer.Argument(
-        metavar="DESTINATION", help="the folder of the store, such as data/regions/flickr30k")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE...", help="region features of the IGLUE release: H5 files, LMDBs, folders of .npy, TSVs"
+        ),
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DESTINATION", help="the folder of the store, such as data/regions/flickr30k")
+    ],
     format: Annotated[str, typer.Option(help="auto, h5, lmdb, npy or tsv")] = "auto",
     dtype: Annotated[str, typer.Option(help="float16 or float32, which takes twice the room")] = "float16",
 ) -> None:
@@ -48,8 +53,10 @@ def convert(
     from iglue_plugins.data.conversion.convert import convert as make_store
 
     store, is_new = make_store(sources, destination, format, dtype)
-    print(f"{destination}: {'' if is_new else 'already converted, '}{store.images} images, {store.boxes} boxes of "
-          f"{store.feature_size} features, {store.dtype}")
+    print(
+        f"{destination}: {'' if is_new else 'already converted, '}{store.images} images, {store.boxes} boxes of "
+        f"{store.feature_size} features, {store.dtype}"
+    )
     for reason, images in store.left_out.items():
         print(f"iglue: left out {listed(images)}: {reason}", file=sys.stderr)
     for reason, count in store.noted.items():

@@ -48,5 +48,8 @@ def rendered(scores: Scores) -> Group:
         table.add_column(name, justify="right" if table.columns else "left", no_wrap=True)
     for metric, value in scores.metrics.items():
         table.add_row(metric, f"{value:.2f}", str(scores.examples), str(scores.missing), str(scores.extra))
-    return Group(Text(f"{scores.task}/{scores.language}, {scores.split} split", style="bold"), table,
-                 *(Text(f"{note}.", style="dim") for note in scores.notes))
+    return Group(
+        Text(f"{scores.task}/{scores.language}, {scores.split} split", style="bold"),
+        table,
+        *(Text(f"{note}.", style="dim") for note in scores.notes),
+    )

@@ -12,9 +12,14 @@ from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Sett
 
 def sweep(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="a recipe (.yaml)")],
-    over: Annotated[list[str] | None, typer.Option(
-        metavar="KEY=V1,V2,...", help="a key and its values, such as auxiliary_languages=tr,ru,tr+ru or "
-        "trainer.shots=1,5; several give every combination; default: each auxiliary language that has data")] = None,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=V1,V2,...",
+            help="a key and its values, such as auxiliary_languages=tr,ru,tr+ru or "
+            "trainer.shots=1,5; several give every combination; default: each auxiliary language that has data",
+        ),
+    ] = None,
     seeds: Seeds = "0",
     split: Split = "test",
     jobs: Jobs = 1,
@@ -30,5 +35,12 @@ def sweep(
     from iglue_plugins.experiments import compare, sweep
     from iglue_plugins.experiments.launcher import Launch
 
-    sweep.sweep(recipe, over or [], compare.parse_seeds(seeds), split, override or [], output,
-                   Launch.parse(launcher, jobs, launch or []))
+    sweep.sweep(
+        recipe,
+        over or [],
+        compare.parse_seeds(seeds),
+        split,
+        override or [],
+        output,
+        Launch.parse(launcher, jobs, launch or []),
+    )

@@ -16,17 +16,26 @@ if TYPE_CHECKING:
 
 
 def trim(
-    checkpoint: Annotated[str, typer.Argument(
-        metavar="CHECKPOINT", help="a checkpoint's or a run's folder, or a hub id")],
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="CHECKPOINT", help="a checkpoint's or a run's folder, or a hub id")
+    ],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="the trimmed checkpoint's folder, new or empty")],
     task: Annotated[str | None, typer.Option(help="keep the words of this task, all splits that there are")] = None,
-    languages: Annotated[str | None, typer.Option(
-        help="comma-separated, of the task's; default: all of them")] = None,
+    languages: Annotated[str | None, typer.Option(help="comma-separated, of the task's; default: all of them")] = None,
     data_root: Annotated[str | None, typer.Option(help="the folder with the task's data; default: IGLUE_HOME")] = None,
-    file: Annotated[list[Path] | None, typer.Option(
-        help="keep the words of this file: .txt, a text a line, or .jsonl, every text in it; may be repeated")] = None,
-    keep_tokens: Annotated[int | None, typer.Option(
-        min=1, metavar="N", help="of what the texts use keep the N most frequent pieces only; texts with others change")
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="keep the words of this file: .txt, a text a line, or .jsonl, every text in it; may be repeated"
+        ),
+    ] = None,
+    keep_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="of what the texts use keep the N most frequent pieces only; texts with others change",
+        ),
     ] = None,
 ) -> None:
     """Keep of CHECKPOINT's vocabulary what the texts of a task or of files use.
@@ -77,8 +86,11 @@ def _task(name: str, data_root: str | None) -> Task:
 def _report(trimmed: Trimmed) -> list[str]:
     before, after = trimmed.before, trimmed.after
     counted = sum(trimmed.texts.values())
-    outcome = (f"{trimmed.changed:,} of them cut otherwise now" if trimmed.changed else
-               "all are cut into the same pieces as before")
+    outcome = (
+        f"{trimmed.changed:,} of them cut otherwise now"
+        if trimmed.changed
+        else "all are cut into the same pieces as before"
+    )
     return [
         f"texts: {', '.join(f'{name} {number:,}' for name, number in trimmed.texts.items())}",
         f"{counted:,} texts, {outcome}",

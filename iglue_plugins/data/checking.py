@@ -69,12 +69,18 @@ def check_store(folder: Path) -> list[str]:
         digests = store.digests()
     except UserError as error:
         return [str(error)]
-    images: dict[str, list[str]] = {"regions other than those that were converted": [],
-                                    "features that are not finite numbers": [], "boxes of no area": []}
+    images: dict[str, list[str]] = {
+        "regions other than those that were converted": [],
+        "features that are not finite numbers": [],
+        "boxes of no area": [],
+    }
     for position in progress_bar(iterable=range(len(store)), desc=f"check {folder.name}", unit=" images"):
         features, boxes, size = store.features(position), store.boxes(position), store.size(position)
-        faults = (digest(features, boxes, *size) != digests[position], not np.isfinite(features).all(),
-                  (boxes[:, 2:] <= boxes[:, :2]).any())
+        faults = (
+            digest(features, boxes, *size) != digests[position],
+            not np.isfinite(features).all(),
+            (boxes[:, 2:] <= boxes[:, :2]).any(),
+        )
         for found, fault in zip(images.values(), faults):
             if fault:
                 found.append(store.ids[position])

@@ -24,15 +24,18 @@ class ShuffledExamples:
 
     def __init__(self, batcher: Batcher, per_step: int, seed: tuple[int, ...], keep_last: bool = False) -> None:
         if len(batcher) < per_step and not keep_last:
-            raise UserError(f"task {batcher.task.name}: found {len(batcher)} training examples in a language, "
-                            f"expected at least the {per_step} that one step takes; raise trainer.examples or lower "
-                            "the batch, support or query size")
+            raise UserError(
+                f"task {batcher.task.name}: found {len(batcher)} training examples in a language, "
+                f"expected at least the {per_step} that one step takes; raise trainer.examples or lower "
+                "the batch, support or query size"
+            )
         self._batcher = batcher
         self._per_step = per_step
         self._seed = seed
         self.steps_per_epoch = -(-len(batcher) // per_step) if keep_last else len(batcher) // per_step
         self._permutation = lru_cache(maxsize=2)(
-            lambda epoch: np.random.default_rng((*seed, epoch)).permutation(len(batcher)))
+            lambda epoch: np.random.default_rng((*seed, epoch)).permutation(len(batcher))
+        )
 
     def parts(self, step: int, *sizes: int) -> list[Batch]:
         """The step's examples as batches of these sizes, which add up to per_step and share no example.
@@ -54,9 +57,11 @@ class ShuffledExamples:
             images = self._batcher.images
             rest = rest[~np.isin(images[rest], images[support]).any(1)]
             if len(rest) < size:
-                raise UserError(f"task {self._batcher.task.name}: found {len(rest)} training examples in a language "
-                                f"without an image of a support batch, expected at least trainer.query_size, {size}, "
-                                "with disjoint_images")
+                raise UserError(
+                    f"task {self._batcher.task.name}: found {len(rest)} training examples in a language "
+                    f"without an image of a support batch, expected at least trainer.query_size, {size}, "
+                    "with disjoint_images"
+                )
         return self._batches(step, [support, rest[:size]])
 
     def _epoch_and_place(self, step: int) -> tuple[np.ndarray, int]:
@@ -77,7 +82,10 @@ class Steps(Dataset):
     """
 
     def __init__(
-        self, make_step: Callable[[int], dict[str, Any]], count: int, epoch: int | None = None,
+        self,
+        make_step: Callable[[int], dict[str, Any]],
+        count: int,
+        epoch: int | None = None,
         schedule: int | None = None,
     ) -> None:
         self._make_step = make_step
@@ -100,9 +108,7 @@ def batch_steps(batchers: Sequence[Batcher], batch_size: int, count: int, seed: 
     return Steps(_in_turn(examples), count, epoch=sum(own.steps_per_epoch for own in examples))
 
 
-def batch_epochs(
-    batchers: Sequence[Batcher], batch_size: int, epochs: int, schedule_epochs: int, seed: int
-) -> Steps:
+def batch_epochs(batchers: Sequence[Batcher], batch_size: int, epochs: int, schedule_epochs: int, seed: int) -> Steps:
     """Steps as `batch_steps`, for so many passes over all examples; the last batch of a pass may be smaller."""
     examples = [ShuffledExamples(batcher, batch_size, (seed, i), keep_last=True) for i, batcher in enumerate(batchers)]
     epoch = sum(own.steps_per_epoch for own in examples)
@@ -118,8 +124,15 @@ def _in_turn(examples: Sequence[ShuffledExamples]) -> Callable[[int], dict[str, 
 
 
 def episode_steps(
-    batchers: Mapping[str, Batcher], support_size: int, query_size: int, count: int, seed: int, *,
-    languages_per_step: int | None = None, repeat_languages: bool = False, disjoint_images: bool = False,
+    batchers: Mapping[str, Batcher],
+    support_size: int,
+    query_size: int,
+    count: int,
+    seed: int,
+    *,
+    languages_per_step: int | None = None,
+    repeat_languages: bool = False,
+    disjoint_images: bool = False,
 ) -> Steps:
     """Steps of episodes, whose support and query share no example, and with disjoint_images no image.
 
@@ -129,13 +142,17 @@ def episode_steps(
     Raises:
         UserError: there are fewer languages than a step takes, or too few examples for an episode.
     """
-    examples = {language: ShuffledExamples(batcher, support_size + query_size, (seed, i))
-                for i, (language, batcher) in enumerate(batchers.items())}
+    examples = {
+        language: ShuffledExamples(batcher, support_size + query_size, (seed, i))
+        for i, (language, batcher) in enumerate(batchers.items())
+    }
     languages = list(examples)
     per_step = languages_per_step or len(languages)
     if per_step > len(languages) and not repeat_languages:
-        raise UserError(f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} "
-                        f"auxiliary languages ({', '.join(languages)}), or trainer.repeat_languages: true")
+        raise UserError(
+            f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} "
+            f"auxiliary languages ({', '.join(languages)}), or trainer.repeat_languages: true"
+        )
 
     def visits(step: int) -> list[tuple[str, int]]:
         """The languages of a step, and for each the number of the batch of its examples."""
@@ -145,9 +162,14 @@ def episode_steps(
         return [(languages[i], step * per_step + turn) for turn, i in enumerate(drawn)]
 
     def make_step(step: int) -> dict[str, Any]:
-        parts = [(language, examples[language].episode(number, support_size, disjoint_images))
-                 for language, number in visits(step)]
-        return {"episodes": [{"language": language, "support": support, "query": query}
-                             for language, (support, query) in parts]}
+        parts = [
+            (language, examples[language].episode(number, support_size, disjoint_images))
+            for language, number in visits(step)
+        ]
+        return {
+            "episodes": [
+                {"language": language, "support": support, "query": query} for language, (support, query) in parts
+            ]
+        }
 
     return Steps(make_step, count)

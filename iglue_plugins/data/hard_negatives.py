@@ -87,16 +87,20 @@ def pools_of_file(path: Path | str, image_ids: Sequence[str]) -> np.ndarray | No
     if len(lacking) == len(names):
         return None
     if lacking:
-        raise UserError(f"{path}: found no pool for {len(lacking)} of {len(names)} images, among them '{lacking[0]}', "
-                        "expected one for each of them")
+        raise UserError(
+            f"{path}: found no pool for {len(lacking)} of {len(names)} images, among them '{lacking[0]}', "
+            "expected one for each of them"
+        )
     number = {name: i for i, name in enumerate(names)}
     number_of_listed = np.asarray([number.get(name, -1) for name in listed])
     pools = number_of_listed[listed_pools[[place[name] for name in names]]]
     pools[pools == np.arange(len(pools))[:, None]] = -1
     pools = np.take_along_axis(pools, np.argsort(pools < 0, axis=1, kind="stable"), axis=1)
     if (empty := np.flatnonzero(pools[:, 0] < 0)).size:
-        raise UserError(f"{path}: found none of the other {len(names) - 1} images in the pool of '{names[empty[0]]}', "
-                        "expected at least one; use all examples, or leave out task.hard_negatives_file")
+        raise UserError(
+            f"{path}: found none of the other {len(names) - 1} images in the pool of '{names[empty[0]]}', "
+            "expected at least one; use all examples, or leave out task.hard_negatives_file"
+        )
     return pools
 
 
@@ -111,6 +115,8 @@ def read_pools(path: Path) -> tuple[list[str], np.ndarray]:
         raise UserError(f"{path}: found {found}, expected {' and '.join(sorted(keys))}")
     names, pools = [str(name) for name in content["train_image_list"]], np.asarray(content["train_hard_pool"])
     if pools.ndim != 2 or len(pools) != len(names) or not np.isin(pools, np.arange(len(names))).all():
-        raise UserError(f"{path}: found train_hard_pool {pools.shape}, expected a row for each of the {len(names)} "
-                        "images, of places in train_image_list")
+        raise UserError(
+            f"{path}: found train_hard_pool {pools.shape}, expected a row for each of the {len(names)} "
+            "images, of places in train_image_list"
+        )
     return names, pools.astype(np.int64)

@@ -28,8 +28,10 @@ class RegionLayout:
 
     def __post_init__(self) -> None:
         if self.location_size not in (5, 7):
-            raise UserError(f"region_location_size: found {self.location_size}, expected 5 (x1 y1 x2 y2 area) or 7 "
-                            "(x1 y1 x2 y2 width height area)")
+            raise UserError(
+                f"region_location_size: found {self.location_size}, expected 5 (x1 y1 x2 y2 area) or 7 "
+                "(x1 y1 x2 y2 width height area)"
+            )
 
 
 class RegionStore(Protocol):
@@ -93,7 +95,8 @@ class InMemoryRegions:
         self._position.update((image_id, start + i) for i, image_id in enumerate(images))
         self._features, self._boxes, self._mask = (
             torch.cat([held, held.new_zeros(count, *held.shape[1:])])
-            for held in (self._features, self._boxes, self._mask))
+            for held in (self._features, self._boxes, self._mask)
+        )
         self._sizes = torch.cat([self._sizes, torch.tensor([[width, height]]).expand(count, 2)])
         for position, (features, boxes) in enumerate(images.values(), start):
             self._features[position, : len(features)] = torch.from_numpy(features)
@@ -113,5 +116,10 @@ class InMemoryRegions:
         positions = torch.as_tensor(np.asarray(positions))
         mask = self._mask[positions]
         longest = int(mask.sum(1).max())
-        return lay_out(self._features[positions, :longest], self._boxes[positions, :longest], self._sizes[positions],
-                       mask[:, :longest], layout)
+        return lay_out(
+            self._features[positions, :longest],
+            self._boxes[positions, :longest],
+            self._sizes[positions],
+            mask[:, :longest],
+            layout,
+        )

@@ -29,10 +29,17 @@ from iglue_plugins.utils.threads import single_thread
 
 FEATURES, INDEX, METADATA, UNFINISHED = "features.bin", "index.parquet", "store.json", "unfinished"
 
-INDEX_SCHEMA = pa.schema([
-    ("id", pa.string()), ("offset", pa.int64()), ("num_boxes", pa.int32()), ("boxes", pa.list_(pa.float32())),
-    ("width", pa.int32()), ("height", pa.int32()), ("digest", pa.binary(8)),
-])
+INDEX_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("offset", pa.int64()),
+        ("num_boxes", pa.int32()),
+        ("boxes", pa.list_(pa.float32())),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("digest", pa.binary(8)),
+    ]
+)
 
 DTypeName = Literal["float16", "float32"]
 
@@ -126,8 +133,9 @@ class MappedRegions:
         try:
             return self._positions[image_id]
         except KeyError:
-            raise UserError(f"image '{image_id}' has no region features among the {len(self)} in {self.folder}"
-                            ) from None
+            raise UserError(
+                f"image '{image_id}' has no region features among the {len(self)} in {self.folder}"
+            ) from None
 
     def box_counts(self, positions: Sequence[int]) -> np.ndarray:
         """How many boxes each of the images at `positions` has, int64; reads no features."""
@@ -183,8 +191,10 @@ class RegionStores:
         if not self._stores:
             finished = sorted(path.parent.name for path in self.folder.glob(f"*/{METADATA}"))
             if not finished:
-                raise UserError(f"{self.folder}: found no store of region features, expected at least one; make it "
-                                f"with `iglue data convert SOURCE {self.folder}/STORE`")
+                raise UserError(
+                    f"{self.folder}: found no store of region features, expected at least one; make it "
+                    f"with `iglue data convert SOURCE {self.folder}/STORE`"
+                )
             self.store(finished[0])
         return self._stores[0].feature_size
 
@@ -198,8 +208,10 @@ class RegionStores:
             store = MappedRegions(self.folder / name)
             for other in self._stores[:1]:
                 if store.feature_size != other.feature_size:
-                    raise UserError(f"{store.folder}: found features of size {store.feature_size}, expected "
-                                    f"{other.feature_size} as in {other.folder}")
+                    raise UserError(
+                        f"{store.folder}: found features of size {store.feature_size}, expected "
+                        f"{other.feature_size} as in {other.folder}"
+                    )
             self._numbers[name] = len(self._stores)
             self._stores.append(store)
         return self._stores[self._numbers[name]]
@@ -255,8 +267,12 @@ def _gather(parts: Sequence[Part], layout: RegionLayout) -> dict[str, Tensor]:
     with single_thread():
         for store, rows, positions in parts:
             sizes[rows] = store._sizes[positions]
-            for row, offset, first, count in zip(rows.tolist(), (store._offsets[positions] + 1 - mean).tolist(),
-                                                 store._first_boxes[positions].tolist(), counts[rows].tolist()):
+            for row, offset, first, count in zip(
+                rows.tolist(),
+                (store._offsets[positions] + 1 - mean).tolist(),
+                store._first_boxes[positions].tolist(),
+                counts[rows].tolist(),
+            ):
                 # Straight from the map into the batch, converted on the way; an index would make a copy in between.
                 images[row].narrow(0, 0, mean + count).copy_(store._features.narrow(0, offset, mean + count))
                 boxes[row, :count] = store._boxes[first : first + count]
@@ -272,13 +288,18 @@ def read_metadata(folder: Path) -> Metadata:
         return Metadata.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         if (folder / UNFINISHED).is_dir():
-            raise UserError(f"{folder}: found an unfinished store, expected a whole one; run its `iglue data convert` "
-                            "command again, which goes on where it stopped") from None
-        raise UserError(f"{folder}: found no store of region features, expected one; make it with "
-                        f"`iglue data convert SOURCE {folder}`") from None
+            raise UserError(
+                f"{folder}: found an unfinished store, expected a whole one; run its `iglue data convert` "
+                "command again, which goes on where it stopped"
+            ) from None
+        raise UserError(
+            f"{folder}: found no store of region features, expected one; make it with "
+            f"`iglue data convert SOURCE {folder}`"
+        ) from None
     except (OSError, ValidationError) as error:
-        raise UserError(f"{path}: found {' '.join(str(error).split())}, expected a store's metadata; convert the store "
-                        "again") from error
+        raise UserError(
+            f"{path}: found {' '.join(str(error).split())}, expected a store's metadata; convert the store again"
+        ) from error
 
 
 def _read_index(path: Path, metadata: Metadata) -> pa.Table:
@@ -286,11 +307,14 @@ def _read_index(path: Path, metadata: Metadata) -> pa.Table:
     try:
         table = pq.read_table(path, columns=columns, use_threads=False)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: found {' '.join(str(error).split())}, expected a store's index; copy or convert the "
-                        "store again") from error
+        raise UserError(
+            f"{path}: found {' '.join(str(error).split())}, expected a store's index; copy or convert the store again"
+        ) from error
     counts = table["num_boxes"].to_numpy().astype(np.int64)
     offsets = (counts + 1).cumsum() - (counts + 1)
     if (len(table), counts.sum()) != (metadata.images, metadata.boxes) or (table["offset"].to_numpy() != offsets).any():
-        raise UserError(f"{path}: found {len(table)} images with {counts.sum()} boxes, or offsets that do not fit, "
-                        f"expected {metadata.images} and {metadata.boxes}; copy or convert the store again")
+        raise UserError(
+            f"{path}: found {len(table)} images with {counts.sum()} boxes, or offsets that do not fit, "
+            f"expected {metadata.images} and {metadata.boxes}; copy or convert the store again"
+        )
     return table

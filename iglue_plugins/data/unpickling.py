@@ -38,12 +38,15 @@ def safe_loads(data: bytes, source: str) -> Any:
         _check_memo(data)
         return _Unpickler(io.BytesIO(data)).load()
     except _RefusedError as refusal:
-        raise UserError(f"{source}: found a pickle that asks for {refusal}, which is refused without being run, "
-                        "expected only numbers, text, lists, dicts and numpy arrays") from None
+        raise UserError(
+            f"{source}: found a pickle that asks for {refusal}, which is refused without being run, "
+            "expected only numbers, text, lists, dicts and numpy arrays"
+        ) from None
     except Exception as error:  # a damaged pickle raises almost anything
         reason = str(error) or type(error).__name__
-        raise UserError(f"{source}: found a pickle that is damaged or cut short ({reason}), expected a whole one"
-                        ) from error
+        raise UserError(
+            f"{source}: found a pickle that is damaged or cut short ({reason}), expected a whole one"
+        ) from error
 
 
 def safe_load_file(path: str | Path) -> Any:
@@ -92,8 +95,9 @@ def _read_npy_header(file: io.BufferedReader, path: str | Path) -> tuple[tuple[i
     except OSError:
         raise
     except Exception as error:  # a damaged header raises almost anything
-        raise UserError(f"{path}: found no .npy file, or one with a damaged header ({error}), expected a whole one"
-                        ) from error
+        raise UserError(
+            f"{path}: found no .npy file, or one with a damaged header ({error}), expected a whole one"
+        ) from error
     return shape, dtype
 
 

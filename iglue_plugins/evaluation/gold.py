@@ -46,7 +46,9 @@ def _task(name: str, language: str, data_root: str | None) -> Task:
     task = cls(cls.Settings(**({} if data_root is None else {"data_root": data_root})))
     task.check(SPLIT, language)
     if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(IGLUE_HOME):
-        raise UserError(f"--data-root: found none, expected the folder with IGLUE's annotations here or in {IGLUE_HOME}")
+        raise UserError(
+            f"--data-root: found none, expected the folder with IGLUE's annotations here or in {IGLUE_HOME}"
+        )
     return task
 
 
@@ -57,7 +59,13 @@ def _left_out(task: Task, language: str, scored: Mapping[str, str]) -> dict[str,
         for name in (*source.file, *source.without) if language in source.languages else ():
             path = task.datasets_folder / name.format(language=language)
             if path.is_file():
-                rows = read_annotations(path, source.kind, language=language, labels=task.labels, keep_unknown=True,
-                                        store=source.store.format(language=language)).examples
+                rows = read_annotations(
+                    path,
+                    source.kind,
+                    language=language,
+                    labels=task.labels,
+                    keep_unknown=True,
+                    store=source.store.format(language=language),
+                ).examples
                 found.update(zip(rows["id"][:], rows["label"][:]))
     return {id_: label for id_, label in found.items() if id_ not in scored}

@@ -24,9 +24,7 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
     return float(100 * np.mean(predictions == labels))
 
 
-def retrieval_ranks(
-    similarity: ArrayLike, image_of_caption: ArrayLike
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def retrieval_ranks(similarity: ArrayLike, image_of_caption: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rank, from 1 for the best, of the right image for each caption and of the right caption for each image.
 
     Ties are pessimistic: a wrong candidate with the same score as the right one is ranked before it, and so is one

@@ -39,8 +39,10 @@ def read_predictions(path: Path) -> list[Prediction]:
     text = _read_text(path)
     entries = _listed(text, path) if text.lstrip().startswith("[") else _lines(text, path)
     if not entries:
-        raise UserError(f"{path}: found no predictions, expected one for each example (VOLTA writes an empty list for "
-                        "XVNLI and MaRVL)")
+        raise UserError(
+            f"{path}: found no predictions, expected one for each example (VOLTA writes an empty list for "
+            "XVNLI and MaRVL)"
+        )
     predictions = [_prediction(path, place, entry) for place, entry in entries.items()]
     for prediction in predictions:
         if (prediction.id is None) != (predictions[0].id is None):
@@ -63,8 +65,11 @@ def _listed(text: str, path: Path) -> dict[str, Any]:
 
 def _lines(text: str, path: Path) -> dict[str, Any]:
     """Split at line feeds alone: JSON may hold other line separators inside a string."""
-    return {f"line {number}": _parsed(line, path, number)
-            for number, line in enumerate(text.split("\n"), start=1) if line.strip()}
+    return {
+        f"line {number}": _parsed(line, path, number)
+        for number, line in enumerate(text.split("\n"), start=1)
+        if line.strip()
+    }
 
 
 def _parsed(text: str, path: Path, first_line: int) -> Any:
@@ -72,8 +77,9 @@ def _parsed(text: str, path: Path, first_line: int) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {first_line + error.lineno - 1}, column {error.colno}"
-        raise UserError(f"{path}: {place}: found no JSON ({error.msg}), expected a JSON list, or a JSON object in each "
-                        "line") from error
+        raise UserError(
+            f"{path}: {place}: found no JSON ({error.msg}), expected a JSON list, or a JSON object in each line"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: found JSON that cannot be read ({error}), expected a file of predictions") from error
 
@@ -83,8 +89,9 @@ def _prediction(path: Path, place: str, entry: Any) -> Prediction:
     if isinstance(entry, list):
         return Prediction(place, None, entry)
     if not isinstance(entry, dict):
-        raise UserError(f"{where}: found {entry!r}, expected an object with an id and a prediction, or a list of image "
-                        "indices")
+        raise UserError(
+            f"{where}: found {entry!r}, expected an object with an id and a prediction, or a list of image indices"
+        )
     id_ = _first(where, entry, ID_KEYS)
     if not isinstance(id_, str | int) or isinstance(id_, bool):
         raise UserError(f"{where}: found id {id_!r}, expected a text or a whole number")

@@ -14,8 +14,10 @@ from iglue_plugins.evaluation.prediction_files import Prediction
 from iglue_plugins.utils.errors import UserError
 
 RECALL_AT = (1, 5, 10)
-LACKS_TEXT_SCORES = ("text_recall is left out: it needs the scores of all captions with an image, and the file has "
-                     "each caption's best images")
+LACKS_TEXT_SCORES = (
+    "text_recall is left out: it needs the scores of all captions with an image, and the file has "
+    "each caption's best images"
+)
 LACKS_TEXT_HITS = "text_recall@1 is left out: the file's lists and scores do not tell the text hits"
 
 
@@ -69,12 +71,22 @@ def score(path: Path, predictions: Sequence[Prediction], gold: Gold, allow_missi
     found = {id_: by_id[id_] for id_ in gold.answers if id_ in by_id}
     missing = [id_ for id_ in gold.answers if id_ not in by_id]
     if missing and not allow_missing:
-        raise UserError(f"{path}: found no prediction for {len(missing)} of the {len(gold.answers)} examples of "
-                        f"{gold.name}, the first of them '{missing[0]}', expected one for each; --allow-missing counts "
-                        "them as wrong")
+        raise UserError(
+            f"{path}: found no prediction for {len(missing)} of the {len(gold.answers)} examples of "
+            f"{gold.name}, the first of them '{missing[0]}', expected one for each; --allow-missing counts "
+            "them as wrong"
+        )
     metrics, notes = (_retrieval if gold.retrieval else _classification)(path, found, gold)
-    return Scores(gold.task, gold.language, gold.split, metrics, len(gold.answers), len(missing),
-                  len(by_id) - len(found), tuple(notes))
+    return Scores(
+        gold.task,
+        gold.language,
+        gold.split,
+        metrics,
+        len(gold.answers),
+        len(missing),
+        len(by_id) - len(found),
+        tuple(notes),
+    )
 
 
 def _by_id(path: Path, predictions: Sequence[Prediction], gold: Gold) -> dict[str, Prediction]:
@@ -83,29 +95,39 @@ def _by_id(path: Path, predictions: Sequence[Prediction], gold: Gold) -> dict[st
         _check_form(path, prediction, gold)
     if predictions[0].id is None:
         if len(predictions) != len(gold.answers):
-            raise UserError(f"{path}: found {len(predictions)} lists of images, expected {len(gold.answers)}, one for "
-                            f"each caption of {gold.name}, in their order")
+            raise UserError(
+                f"{path}: found {len(predictions)} lists of images, expected {len(gold.answers)}, one for "
+                f"each caption of {gold.name}, in their order"
+            )
         return dict(zip(gold.answers, predictions))
     by_id: dict[str, Prediction] = {}
     for prediction in predictions:
         if (earlier := by_id.setdefault(prediction.id, prediction)) is not prediction:
-            raise UserError(f"{path}: {prediction.place}: found id '{prediction.id}', which {earlier.place} has too, "
-                            "expected each id once")
+            raise UserError(
+                f"{path}: {prediction.place}: found id '{prediction.id}', which {earlier.place} has too, "
+                "expected each id once"
+            )
     unknown = [id_ for id_ in by_id if id_ not in gold.answers and id_ not in gold.unscored]
     if unknown:
-        raise UserError(f"{path}: {by_id[unknown[0]].place}: found id '{unknown[0]}' ({len(unknown)} unknown in all), "
-                        f"expected ids of {gold.name}, such as '{next(iter(gold.answers))}'")
+        raise UserError(
+            f"{path}: {by_id[unknown[0]].place}: found id '{unknown[0]}' ({len(unknown)} unknown in all), "
+            f"expected ids of {gold.name}, such as '{next(iter(gold.answers))}'"
+        )
     return by_id
 
 
 def _check_form(path: Path, prediction: Prediction, gold: Gold) -> None:
     ranked = isinstance(prediction.value, list)
     if ranked and not gold.retrieval:
-        raise UserError(f"{path}: {prediction.place}: found a list, as of a retrieval task, expected an id and a label "
-                        f"for {gold.name}")
+        raise UserError(
+            f"{path}: {prediction.place}: found a list, as of a retrieval task, expected an id and a label "
+            f"for {gold.name}"
+        )
     if gold.retrieval and not ranked:
-        raise UserError(f"{path}: {prediction.place}: found prediction {prediction.value!r}, expected a list of "
-                        f"images, best first, for {gold.name}")
+        raise UserError(
+            f"{path}: {prediction.place}: found prediction {prediction.value!r}, expected a list of "
+            f"images, best first, for {gold.name}"
+        )
 
 
 def _check_labels(path: Path, by_id: Mapping[str, Prediction], gold: Gold) -> None:
@@ -113,8 +135,10 @@ def _check_labels(path: Path, by_id: Mapping[str, Prediction], gold: Gold) -> No
     for id_, prediction in by_id.items():
         answer = gold.answers.get(id_)
         if None not in (answer, prediction.label) and prediction.label != answer:
-            raise UserError(f"{path}: {prediction.place}: found label {prediction.label!r} for '{id_}', expected "
-                            f"'{answer}', as in {gold.name}")
+            raise UserError(
+                f"{path}: {prediction.place}: found label {prediction.label!r} for '{id_}', expected "
+                f"'{answer}', as in {gold.name}"
+            )
 
 
 def _classification(
@@ -125,8 +149,10 @@ def _classification(
     if not gold.unlabelled:
         return {"accuracy": of_labelled}, []
     total = len(gold.answers) + gold.unlabelled
-    note = (f"accuracy is over the labelled examples; accuracy_as_published is over {total} and counts the "
-            f"{gold.unlabelled} without a label as wrong")
+    note = (
+        f"accuracy is over the labelled examples; accuracy_as_published is over {total} and counts the "
+        f"{gold.unlabelled} without a label as wrong"
+    )
     return {"accuracy": of_labelled, "accuracy_as_published": of_labelled * len(gold.answers) / total}, [note]
 
 
@@ -146,8 +172,11 @@ def _retrieval(path: Path, predictions: Mapping[str, Prediction], gold: Gold) ->
     ranks = np.array([_rank(ranked.get(id_, []), image) for id_, image in gold.answers.items()])
     depth = min(map(len, ranked.values()), default=0)
     metrics = {f"image_recall@{k}": recall_at(ranks, k) for k in RECALL_AT if depth >= min(k, len(images))}
-    notes = [f"image_recall@{k} is left out: the shortest list has {depth} images"
-             for k in RECALL_AT if f"image_recall@{k}" not in metrics]
+    notes = [
+        f"image_recall@{k} is left out: the shortest list has {depth} images"
+        for k in RECALL_AT
+        if f"image_recall@{k}" not in metrics
+    ]
     scores = np.array([predictions[id_].score if id_ in predictions else 0.0 for id_ in gold.answers], dtype=float)
     of_text, text_notes = _text_recall(scores, ranks == 1, list(gold.answers.values()))
     return metrics | of_text, notes + text_notes
@@ -158,14 +187,20 @@ def _ranking(path: Path, prediction: Prediction, gold: Gold, images: Mapping[str
     where = f"{path}: {prediction.place}"
     for item in prediction.value:
         if prediction.id is None and not (type(item) is int and 0 <= item < len(images)):
-            raise UserError(f"{where}: found image index {item!r}, expected a number from 0 to {len(images) - 1}, a "
-                            f"place among the images of {gold.name}")
+            raise UserError(
+                f"{where}: found image index {item!r}, expected a number from 0 to {len(images) - 1}, a "
+                f"place among the images of {gold.name}"
+            )
         if prediction.id is not None and not (isinstance(item, str) and item in images):
-            raise UserError(f"{where}: found image {item!r}, expected one of the {len(images)} images of {gold.name}, "
-                            f"such as '{gold.choices[0]}'")
+            raise UserError(
+                f"{where}: found image {item!r}, expected one of the {len(images)} images of {gold.name}, "
+                f"such as '{gold.choices[0]}'"
+            )
     if not prediction.value or len(set(prediction.value)) < len(prediction.value):
-        raise UserError(f"{where}: found {'an image twice' if prediction.value else 'an empty list'}, expected images, "
-                        "best first, each once")
+        raise UserError(
+            f"{where}: found {'an image twice' if prediction.value else 'an empty list'}, expected images, "
+            "best first, each once"
+        )
     return [gold.choices[item] for item in prediction.value] if prediction.id is None else prediction.value
 
 

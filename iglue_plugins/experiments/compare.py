@@ -31,8 +31,14 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def compare(
-    rows: Sequence[Path], seeds: Sequence[int], split: str, launch: Launch, overrides: Sequence[str], output: Path,
-    chosen: published.Choice | None = None, lmms_eval: Sequence[Path] = (),
+    rows: Sequence[Path],
+    seeds: Sequence[int],
+    split: str,
+    launch: Launch,
+    overrides: Sequence[str],
+    output: Path,
+    chosen: published.Choice | None = None,
+    lmms_eval: Sequence[Path] = (),
 ) -> None:
     """A table with a row for each recipe (run with every seed), folder of recipes (all of them) or finished run.
 
@@ -52,8 +58,9 @@ def compare(
         of_row = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
         name = of_row[0].name
         if name in labelled:
-            raise UserError(f"{path}: found the name '{name}' of an earlier row, expected another; set name in the "
-                            "recipe")
+            raise UserError(
+                f"{path}: found the name '{name}' of an earlier row, expected another; set name in the recipe"
+            )
         labelled[name], recipes[name] = [], of_row
         tasks.append(of_row[0].task.name)
     check_targets(recipes)
@@ -69,12 +76,15 @@ def compare(
 def check_targets(recipes: dict[str, list[Recipe]]) -> None:
     """Better now than after all the runs: some language must be left that no row has been trained on."""
     all_of = [recipe for of_row in recipes.values() for recipe in of_row]
-    trained = {language for recipe in all_of if recipe.trains_on == "auxiliary"
-               for language in recipe.auxiliary_languages}
+    trained = {
+        language for recipe in all_of if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages
+    }
     for recipe in all_of:
         if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
-            raise UserError(f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
-                            f"{recipe.source_language} and auxiliary {', '.join(sorted(trained)) or 'none'}")
+            raise UserError(
+                f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
+                f"{recipe.source_language} and auxiliary {', '.join(sorted(trained)) or 'none'}"
+            )
 
 
 def report(comparison: Comparison, output: Path) -> None:
@@ -104,7 +114,9 @@ def expanded(rows: Sequence[Path]) -> list[Path]:
             raise UserError(f"{path}: found a result file of lmms-eval as a row, expected --lmms-eval before each")
         recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
         if not recipes:
-            raise UserError(f"{path}: found neither a record.json nor recipes, expected a recipe (.yaml), a folder of "
-                            "recipes or the folder of a finished run")
+            raise UserError(
+                f"{path}: found neither a record.json nor recipes, expected a recipe (.yaml), a folder of "
+                "recipes or the folder of a finished run"
+            )
         found += recipes
     return found

@@ -69,8 +69,10 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
                 watched = progress_bar(iterable=runs, unit="run", desc=f"stage {number} of {len(needed)}")
                 folders = [run.result() for run in watched]
         except BrokenProcessPool as error:
-            raise UserError(f"one of {count} processes was killed, perhaps for want of memory, expected --jobs that "
-                            "fit; the same command resumes") from error
+            raise UserError(
+                f"one of {count} processes was killed, perhaps for want of memory, expected --jobs that "
+                "fit; the same command resumes"
+            ) from error
         except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -88,8 +90,14 @@ def _run_as_jobs(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
         folders = [_finished(recipe) for recipe in stage]
         lacking = [index for index, folder in enumerate(folders) if folder is None]
         if lacking:
-            made = slurm.run_jobs(_run, [stage[index] for index in lacking], launch.launcher, launch.parameters,
-                                 launch.jobs, f"stage {number} of {len(needed)}")
+            made = slurm.run_jobs(
+                _run,
+                [stage[index] for index in lacking],
+                launch.launcher,
+                launch.parameters,
+                launch.jobs,
+                f"stage {number} of {len(needed)}",
+            )
             for index, folder in zip(lacking, made):
                 folders[index] = folder
     return folders

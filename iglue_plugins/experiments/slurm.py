@@ -63,8 +63,12 @@ class Work:
 
 
 def run_jobs(
-    run: Callable[[Recipe], Path], recipes: Sequence[Recipe], cluster: str, parameters: Mapping[str, Any],
-    at_a_time: int, description: str,
+    run: Callable[[Recipe], Path],
+    recipes: Sequence[Recipe],
+    cluster: str,
+    parameters: Mapping[str, Any],
+    at_a_time: int,
+    description: str,
 ) -> list[Path]:
     """What `run` gives for each recipe, when all jobs have ended: one array of jobs on Slurm, `at_a_time` here.
 
@@ -114,8 +118,10 @@ def _outcome(job: Job, recipe: Recipe) -> Path | UserError:
         how = "timed out too often" if "timed-out too many times" in str(error) else f"failed with {trace[-1]}"
     except UncompletedJobError:
         how = f"was killed, perhaps for want of memory or time (state {job.state})"
-    return UserError(f"job {job.job_id} ({recipe.name}, seed {recipe.seed}) {how}; its log is {job.paths.stderr}, and "
-                     "the same command resumes")
+    return UserError(
+        f"job {job.job_id} ({recipe.name}, seed {recipe.seed}) {how}; its log is {job.paths.stderr}, and "
+        "the same command resumes"
+    )
 
 
 def _cancel(jobs: Sequence[Job], cluster: str) -> None:
@@ -145,11 +151,13 @@ def _executor(cluster: str, parameters: Mapping[str, Any], folder: Path) -> Auto
     try:
         import submitit
     except ImportError:
-        raise UserError(f"--launcher {cluster}: found no submitit, expected it to be installed: "
-                        "pip install 'iglue_plugins[slurm]'") from None
+        raise UserError(
+            f"--launcher {cluster}: found no submitit, expected it to be installed: pip install 'iglue_plugins[slurm]'"
+        ) from None
     if cluster == "slurm" and (missing := [name for name in PROGRAMS if shutil.which(name) is None]):
-        raise UserError(f"--launcher slurm: found no {missing[0]} on PATH, expected a machine that submits jobs to "
-                        "Slurm")
+        raise UserError(
+            f"--launcher slurm: found no {missing[0]} on PATH, expected a machine that submits jobs to Slurm"
+        )
     _check_parameters(parameters)
     executor = submitit.AutoExecutor(folder, cluster=cluster)
     try:
@@ -164,12 +172,15 @@ def _check_parameters(parameters: Mapping[str, Any]) -> None:
     from submitit.core.plugins import get_executors
 
     types = AutoExecutor._typed_parameters()
-    of_clusters = {f"{cluster}_{name}" for cluster in CLUSTERS
-                   for name in (*types, *get_executors()[cluster]._valid_parameters())}
+    of_clusters = {
+        f"{cluster}_{name}" for cluster in CLUSTERS for name in (*types, *get_executors()[cluster]._valid_parameters())
+    }
     for key, value in parameters.items():
         if key not in types and key not in of_clusters:
-            raise UserError(f"--launch {key}: found an unknown parameter, expected one that submitit knows"
-                            f"{did_you_mean(key, {*types, *of_clusters})}")
+            raise UserError(
+                f"--launch {key}: found an unknown parameter, expected one that submitit knows"
+                f"{did_you_mean(key, {*types, *of_clusters})}"
+            )
         if key.removeprefix("local_") in TASKS and value != 1:
             raise UserError(f"--launch {key}: found {value}, expected 1; each run is a job of one process")
         kind = types.get(key, object)

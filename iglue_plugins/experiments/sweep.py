@@ -23,8 +23,13 @@ from iglue_plugins.utils.errors import UserError
 LANGUAGES = "auxiliary_languages"
 JOIN = "+"  # between languages that are trained on together
 SHARED = {  # keys that are the same in all rows, and what to use instead
-    "name": "the rows' own names", "seed": "--seeds", "evaluation": "--split or --set", "runs": "--set",
-    "source_language": "--set", "extends": "another recipe", "task.name": "a sweep for each task",
+    "name": "the rows' own names",
+    "seed": "--seeds",
+    "evaluation": "--split or --set",
+    "runs": "--set",
+    "source_language": "--set",
+    "extends": "another recipe",
+    "task.name": "a sweep for each task",
 }
 
 
@@ -52,7 +57,12 @@ class Combination:
 
 
 def sweep(
-    path: Path, over: Sequence[str], seeds: Sequence[int], split: str, overrides: Sequence[str], output: Path,
+    path: Path,
+    over: Sequence[str],
+    seeds: Sequence[int],
+    split: str,
+    overrides: Sequence[str],
+    output: Path,
     launch: Launch,
 ) -> None:
     """A matrix with a row for each combination of values (KEY=V1,V2,... each), run with every seed.
@@ -69,8 +79,10 @@ def sweep(
     recipes = [*before, *(recipe for combination in combinations for recipe in combination.recipes)]
     folders = iter(run_all(recipes, launch))
     first = Swept(before[0].name, {}, tuple(itertools.islice(folders, len(before)))) if before else None
-    rows = [Swept(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
-            for combination in combinations]
+    rows = [
+        Swept(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
+        for combination in combinations
+    ]
     report(build_matrix(rows, first, split, recipes[-1].evaluation.languages), output)
 
 
@@ -113,8 +125,10 @@ def every_language(recipe: Recipe) -> Axis:
         except UserError as error:
             lacking[language] = error
     if not found:
-        raise UserError(f"{LANGUAGES}: found no data to train on in any of {', '.join(lacking)}: "
-                        f"{next(iter(lacking.values()), 'the task has no target language')}")
+        raise UserError(
+            f"{LANGUAGES}: found no data to train on in any of {', '.join(lacking)}: "
+            f"{next(iter(lacking.values()), 'the task has no target language')}"
+        )
     if lacking:
         print(f"iglue: left out, for want of auxiliary data: {', '.join(lacking)}", file=sys.stderr)
     return Axis(LANGUAGES, tuple(found))
@@ -122,8 +136,10 @@ def every_language(recipe: Recipe) -> Axis:
 
 def _check_trains_on_auxiliary(recipe: Recipe) -> None:
     if recipe.trains_on != "auxiliary":
-        raise UserError(f"{LANGUAGES}: found trainer {recipe.trainer.name}, which does not train on them, expected "
-                        "another recipe, or --over with another key")
+        raise UserError(
+            f"{LANGUAGES}: found trainer {recipe.trainer.name}, which does not train on them, expected "
+            "another recipe, or --over with another key"
+        )
 
 
 def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: Sequence[str]) -> list[Combination]:
@@ -161,8 +177,10 @@ def check(combinations: Sequence[Combination]) -> None:
         runner.check_examples(recipe)
         trained = _trained_on(recipe)
         if not set(recipe.evaluation.languages) - {recipe.source_language, *trained}:
-            raise UserError(f"'{combination.label}': evaluation.languages leaves no target language besides source "
-                            f"{recipe.source_language} and auxiliary {', '.join(trained) or 'none'}")
+            raise UserError(
+                f"'{combination.label}': evaluation.languages leaves no target language besides source "
+                f"{recipe.source_language} and auxiliary {', '.join(trained) or 'none'}"
+            )
 
 
 def _trained_on(recipe: Recipe) -> list[str]:
@@ -180,14 +198,19 @@ def baseline(combinations: Sequence[Combination]) -> list[Recipe]:
     """
     of_seeds = [[recipe.previous() for recipe in recipes] for recipes in zip(*(row.recipes for row in combinations))]
     task = combinations[0].recipes[0].task.name
-    if any(stage is None or stage.task.name != task or same_run(stage) != same_run(stages[0])
-           for stages in of_seeds for stage in stages):
+    if any(
+        stage is None or stage.task.name != task or same_run(stage) != same_run(stages[0])
+        for stages in of_seeds
+        for stage in stages
+    ):
         return []
     first = [stages[0] for stages in of_seeds]
     for combination in combinations:
         if first[0].name in (combination.label, combination.recipes[0].name):
-            raise UserError(f"--over: found the name '{first[0].name}' of the stage before for '{combination.label}', "
-                            "expected another; set name in the recipe")
+            raise UserError(
+                f"--over: found the name '{first[0].name}' of the stage before for '{combination.label}', "
+                "expected another; set name in the recipe"
+            )
     return first
 
 

@@ -93,8 +93,11 @@ def language_facts(cldr: NpmPackage, language: str) -> dict:
 def is_plain_name(name: str, list_patterns: dict[str, str]) -> bool:
     """At most three words of letters and marks, with nothing that could be mistaken for a part of a list."""
     joints = {pattern.removeprefix("{0}").removesuffix("{1}") for pattern in list_patterns.values()}
-    return (0 < len(name.split()) <= MAX_WORDS and not any(joint in name for joint in joints)
-            and all(unicodedata.category(c)[0] in "LM" or c == " " for c in name))
+    return (
+        0 < len(name.split()) <= MAX_WORDS
+        and not any(joint in name for joint in joints)
+        and all(unicodedata.category(c)[0] in "LM" or c == " " for c in name)
+    )
 
 
 def candidate_concepts(emoji: NpmPackage, annotations: dict[str, dict], languages: dict[str, dict]) -> list[dict]:
@@ -107,7 +110,8 @@ def candidate_concepts(emoji: NpmPackage, annotations: dict[str, dict], language
         names = {language: annotations[language].get(character, {}).get("tts", [""])[0] for language in LANGUAGES}
         if all(is_plain_name(name, languages[language]["list_patterns"]) for language, name in names.items()):
             concepts.append(
-                {"emoji": character, "category": entry["category"], "image": entry["image"], "names": names})
+                {"emoji": character, "category": entry["category"], "image": entry["image"], "names": names}
+            )
     return sorted(concepts, key=lambda concept: concept["emoji"])
 
 
@@ -131,8 +135,11 @@ def select(concepts: list[dict], pictures: np.ndarray, count: int = CONCEPTS) ->
         clash = any(names_clash(concepts[best], concepts[i]) for i in chosen)
         if not clash:
             distance_to_best = np.linalg.norm(pictures - pictures[best], axis=1)
-            distance = np.minimum(distance, distance_to_best) if chosen else np.where(
-                distance == -np.inf, distance, distance_to_best)
+            distance = (
+                np.minimum(distance, distance_to_best)
+                if chosen
+                else np.where(distance == -np.inf, distance, distance_to_best)
+            )
             chosen.append(best)
         distance[best] = -np.inf
     return sorted(chosen)
@@ -165,19 +172,29 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     trainer = trainers.UnigramTrainer(
-        vocab_size=VOCABULARY_SIZE, special_tokens=special, unk_token="<unk>", show_progress=False)
+        vocab_size=VOCABULARY_SIZE, special_tokens=special, unk_token="<unk>", show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
     # The trainer goes through hash maps: round, level the single characters and sort, so that builds agree.
-    pieces = json.loads(tokenizer.to_str())["model"]["vocab"][len(special):]
+    pieces = json.loads(tokenizer.to_str())["model"]["vocab"][len(special) :]
     floor = round(min(score for piece, score in pieces if len(piece) > 1), 4)
     pieces = [(piece, round(score, 4) if len(piece) > 1 else floor) for piece, score in pieces]
     pieces.sort(key=lambda item: (-item[1], item[0]))
     tokenizer.model = models.Unigram([(token, 0.0) for token in special] + pieces, special.index("<unk>"))
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", cls_token="<s>", pad_token="<pad>", eos_token="</s>",
-        sep_token="</s>", unk_token="<unk>", mask_token="<mask>", model_max_length=80)
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        cls_token="<s>",
+        pad_token="<pad>",
+        eos_token="</s>",
+        sep_token="</s>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_max_length=80,
+    )
 
 
 def tokenizer_texts(facts: dict) -> list[str]:
@@ -194,8 +211,10 @@ def tokenizer_texts(facts: dict) -> list[str]:
 def build(folder: Path, downloads: Path) -> None:
     """Write all assets but the pre-trained encoder into `folder`, with npm tarballs kept in `downloads`."""
     emoji, annotated, misc = (NpmPackage(spec, downloads) for spec in PACKAGES)
-    annotations = {language: annotated.json(f"annotations/{language}/annotations.json")["annotations"]["annotations"]
-                   for language in LANGUAGES}
+    annotations = {
+        language: annotated.json(f"annotations/{language}/annotations.json")["annotations"]["annotations"]
+        for language in LANGUAGES
+    }
     languages = {language: language_facts(misc, language) for language in LANGUAGES}
     concepts = candidate_concepts(emoji, annotations, languages)
     pictures = [read_picture(emoji, concept.pop("image")) for concept in concepts]

@@ -12,5 +12,6 @@ class MiniXUniter(MiniXUniterSpec, XUniter):
     """Pre-trained on captions of mini scenes in 15 languages by recipes/mini/pretrain.yaml."""
 
     def __init__(self, settings: UniterSettings) -> None:
-        super().__init__(settings if settings.checkpoint else settings.model_copy(
-            update={"checkpoint": str(ASSETS / "xuniter")}))
+        super().__init__(
+            settings if settings.checkpoint else settings.model_copy(update={"checkpoint": str(ASSETS / "xuniter")})
+        )

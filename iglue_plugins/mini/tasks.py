@@ -62,8 +62,16 @@ class MiniTask(Task):
         examples = []
         for number in range(self.sizes[split]):
             scenes, text, label = self.make_example(rng)
-            examples.append(([world.make_scene(f"{self.name}/{split}/{number}/{i}", concepts, view)
-                              for i, concepts in enumerate(scenes)], text, label))
+            examples.append(
+                (
+                    [
+                        world.make_scene(f"{self.name}/{split}/{number}/{i}", concepts, view)
+                        for i, concepts in enumerate(scenes)
+                    ],
+                    text,
+                    label,
+                )
+            )
         features = {scene.id: world.region_features(scene) for scenes, _, _ in examples for scene in scenes}
         self.regions.add(features, world.CANVAS, world.CANVAS)
         return examples
@@ -140,11 +148,18 @@ class MiniXGQA(MiniXGQASpec, MiniTask, XGQA):
             return [scene], lambda language: words.question(describe([named])(language), language), answer
         category = words.concepts[other].category
         if kind == "what else" or words.concepts[asked].category == category:
-            return [scene], lambda language: words.question(
-                words.listing([*words.names([asked], language), ""], language).rstrip(), language), \
-                words.concepts[other].names["en"]
-        return [scene], lambda language: words.question(
-            words.languages[language]["categories"][category], language), words.concepts[other].names["en"]
+            return (
+                [scene],
+                lambda language: words.question(
+                    words.listing([*words.names([asked], language), ""], language).rstrip(), language
+                ),
+                words.concepts[other].names["en"],
+            )
+        return (
+            [scene],
+            lambda language: words.question(words.languages[language]["categories"][category], language),
+            words.concepts[other].names["en"],
+        )
 
 
 class MiniMaRVL(MiniMaRVLSpec, MiniTask, MaRVL):

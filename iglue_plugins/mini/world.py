@@ -61,8 +61,9 @@ def vocabulary() -> Vocabulary:
 def pictures() -> tuple[Image.Image, ...]:
     """One RGBA picture of 64 x 64 pixels for each concept."""
     sheet = Image.open(ASSETS / "pictures.png").convert("RGBA")
-    corners = ((i % ATLAS_COLUMNS * PICTURE_SIZE, i // ATLAS_COLUMNS * PICTURE_SIZE)
-               for i in range(len(vocabulary().concepts)))
+    corners = (
+        (i % ATLAS_COLUMNS * PICTURE_SIZE, i // ATLAS_COLUMNS * PICTURE_SIZE) for i in range(len(vocabulary().concepts))
+    )
     return tuple(sheet.crop((x, y, x + PICTURE_SIZE, y + PICTURE_SIZE)) for x, y in corners)
 
 
@@ -95,8 +96,14 @@ def make_scene(scene_id: str, concepts: list[int], view: str) -> Scene:
         size = rng.randint(*SIZES)
         x = quadrant % 2 * CANVAS // 2 + rng.randint(0, CANVAS // 2 - size)
         y = quadrant // 2 * CANVAS // 2 + rng.randint(0, CANVAS // 2 - size)
-        objects.append(SceneObject(concept, (x, y, x + size, y + size), rng.uniform(*ROTATIONS[view]),
-                                   (rng.uniform(*GAINS), rng.uniform(*GAINS))))
+        objects.append(
+            SceneObject(
+                concept,
+                (x, y, x + size, y + size),
+                rng.uniform(*ROTATIONS[view]),
+                (rng.uniform(*GAINS), rng.uniform(*GAINS)),
+            )
+        )
     return Scene(scene_id, tuple(rng.randint(215, 255) for _ in range(3)), tuple(objects))
 
 
@@ -105,8 +112,9 @@ def render(scene: Scene) -> Image.Image:
     canvas = Image.new("RGB", (CANVAS, CANVAS), scene.background)
     for item in scene.objects:
         picture = _turned(pictures()[item.concept], item.rotation, item.box[2] - item.box[0])
-        canvas.paste(picture.convert("RGB").convert("RGB", _colour_matrix(*item.gains)), item.box[:2],
-                     picture.getchannel("A"))
+        canvas.paste(
+            picture.convert("RGB").convert("RGB", _colour_matrix(*item.gains)), item.box[:2], picture.getchannel("A")
+        )
     return canvas
 
 
@@ -115,8 +123,12 @@ def _turned(picture: Image.Image, degrees: float, size: int) -> Image.Image:
     scale, centre = PICTURE_SIZE / size, PICTURE_SIZE / 2
     cosine, sine = scale * math.cos(math.radians(degrees)), scale * math.sin(math.radians(degrees))
     shift = centre - (cosine - sine) * size / 2, centre - (sine + cosine) * size / 2
-    return picture.transform((size, size), Image.Transform.AFFINE, (cosine, -sine, shift[0], sine, cosine, shift[1]),
-                             Image.Resampling.BILINEAR)
+    return picture.transform(
+        (size, size),
+        Image.Transform.AFFINE,
+        (cosine, -sine, shift[0], sine, cosine, shift[1]),
+        Image.Resampling.BILINEAR,
+    )
 
 
 def _colour_matrix(brightness: float, saturation: float) -> tuple[float, ...]:

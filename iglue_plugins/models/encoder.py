@@ -207,8 +207,11 @@ class UniterEncoder(UniterPreTrainedModel):
             if region_mask is None:
                 region_mask = torch.ones_like(region_features[..., 0], dtype=torch.long)
             regions_embedded = self.embed_regions(region_features, region_locations)
-        present = [(part, mask) for part, mask in ((text_embedded, attention_mask), (regions_embedded, region_mask))
-                   if part is not None]
+        present = [
+            (part, mask)
+            for part, mask in ((text_embedded, attention_mask), (regions_embedded, region_mask))
+            if part is not None
+        ]
         if not present:
             raise ValueError("input_ids and region_features are both None; expected at least one of them")
         text_length = 0 if text_embedded is None else text_embedded.shape[1]

@@ -69,8 +69,9 @@ class Uniter:
             if not source or Path(source).is_dir() or (key == "checkpoint" and self._is_volta):
                 continue
             if source.startswith((".", "/", "~")) or source.count("/") > 1:
-                raise UserError(f"model.{key}: found no folder '{source}', expected one with a saved model, or a "
-                                "hub id")
+                raise UserError(
+                    f"model.{key}: found no folder '{source}', expected one with a saved model, or a hub id"
+                )
         if self._is_volta and not Path(self.settings.checkpoint).is_file():
             raise UserError(f"model.checkpoint: found no file '{self.settings.checkpoint}', expected VOLTA's weights")
         for key in self.settings.config:
@@ -94,8 +95,13 @@ class Uniter:
             return model
         try:
             model, found = self.model_class.from_pretrained(
-                self.settings.checkpoint, revision=self.settings.revision, config=config, use_safetensors=True,
-                output_loading_info=True, ignore_mismatched_sizes=True)
+                self.settings.checkpoint,
+                revision=self.settings.revision,
+                config=config,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+            )
         except FOUND_DAMAGED as error:
             raise UserError(
                 f"no {config.model_type} weights can be loaded from {self.settings.checkpoint!r}; expected "
@@ -107,22 +113,28 @@ class Uniter:
     def _check_weights(self, found: dict[str, Any]) -> None:
         """Contrastive projections may be missing, as from VOLTA's models; a run draws them by its seed."""
         problems = [f"lacks {name}" for name in sorted(found["missing_keys"]) if not name.startswith(CONTRASTIVE)]
-        problems += [f"has {name} of shape {tuple(own)} where {tuple(expected)} is expected"
-                     for name, own, expected in sorted(found["mismatched_keys"])]
+        problems += [
+            f"has {name} of shape {tuple(own)} where {tuple(expected)} is expected"
+            for name, own, expected in sorted(found["mismatched_keys"])
+        ]
         problems += [f"has {name}, which no part of the model takes" for name in sorted(found["unexpected_keys"])]
         if problems:
-            raise UserError(f"{self.settings.checkpoint}: its weights do not fit its configuration: it "
-                            f"{'; '.join(problems)}")
+            raise UserError(
+                f"{self.settings.checkpoint}: its weights do not fit its configuration: it {'; '.join(problems)}"
+            )
 
     def _load_volta(self) -> UniterForVisionAndLanguage:
         weights = Path(self.settings.checkpoint)
         config = weights.parent / "config.json"
         if not config.is_file():
             raise UserError(
-                f"model.checkpoint: found no {config}, expected VOLTA's configuration of {weights.name} there")
+                f"model.checkpoint: found no {config}, expected VOLTA's configuration of {weights.name} there"
+            )
         if self.settings.config:
-            raise UserError(f"model.config: found {', '.join(self.settings.config)} beside {weights}, whose "
-                            "configuration is VOLTA's, expected a checkpoint made by `iglue checkpoint import`")
+            raise UserError(
+                f"model.config: found {', '.join(self.settings.config)} beside {weights}, whose "
+                "configuration is VOLTA's, expected a checkpoint made by `iglue checkpoint import`"
+            )
         model = from_volta(config, weights)
         self._check_type(model.config.model_type)
         return model
@@ -154,7 +166,8 @@ class Uniter:
         if found != expected:
             hint = f"; name the model '{found}'" if found in MODELS else ""
             raise UserError(
-                f"{self.settings.checkpoint!r} holds a model of type {found!r}; expected {expected!r}{hint}")
+                f"{self.settings.checkpoint!r} holds a model of type {found!r}; expected {expected!r}{hint}"
+            )
 
 
 class XUniter(XUniterSpec, Uniter):

@@ -20,7 +20,8 @@ class UniterSettings(BaseModel):
     )
     revision: str | None = Field(None, description="the hub revision of checkpoint or text_weights")
     config: dict[str, Any] = Field(
-        {}, description="sizes and probabilities of the model's configuration, instead of the checkpoint's or the defaults"
+        {},
+        description="sizes and probabilities of the model's configuration, instead of the checkpoint's or the defaults",
     )
     tokenizer: str | None = Field(
         None, description="local folder or hub id; default: the checkpoint's tokenizer, or that of text_weights"

@@ -44,8 +44,10 @@ def load_text_weights(model: UniterForVisionAndLanguage, source: str, revision: 
     text_model = _load(AutoModel, source, revision)
     kinds = TEXT_TYPES[config.position_ids]
     if text_model.config.model_type not in kinds:
-        raise UserError(f"model.text_weights: found a {text_model.config.model_type!r} in {source!r}, expected "
-                        f"{kinds[0]!r}, which {config.model_type} builds on")
+        raise UserError(
+            f"model.text_weights: found a {text_model.config.model_type!r} in {source!r}, expected "
+            f"{kinds[0]!r}, which {config.model_type} builds on"
+        )
     for name in SIZES:
         found, expected = getattr(text_model.config, name), getattr(config, name)
         if found != expected:
@@ -66,8 +68,10 @@ def _load(
     try:
         return auto.from_pretrained(source, revision=revision, trust_remote_code=False)
     except FOUND_DAMAGED as error:
-        raise UserError(f"model.text_weights: no text model can be loaded from {source!r}, expected a folder or hub id "
-                        f"in the format of transformers ({first_line(error)})") from error
+        raise UserError(
+            f"model.text_weights: no text model can be loaded from {source!r}, expected a folder or hub id "
+            f"in the format of transformers ({first_line(error)})"
+        ) from error
 
 
 def _volta_name(name: str) -> str:

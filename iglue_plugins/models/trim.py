@@ -37,8 +37,9 @@ class Size:
     @classmethod
     def of(cls, model: UniterForVisionAndLanguage) -> Size:
         weights = list(model.parameters())
-        return cls(model.config.vocab_size, sum(weight.numel() for weight in weights),
-                   sum(weight.nbytes for weight in weights))
+        return cls(
+            model.config.vocab_size, sum(weight.numel() for weight in weights), sum(weight.nbytes for weight in weights)
+        )
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ def trim_checkpoint(source: str, folder: Path, texts: Texts, keep_tokens: int | 
         changed = 0
         for name, text in differing(texts, usage.texts, tokenizer, trimmed, kept):
             if keep_tokens is None:
-                raise UserError(f"{name}: found that without the unused pieces the text {text[:SHOWN]!r} is cut "
-                                "otherwise, expected the same pieces as before; nothing was written")
+                raise UserError(
+                    f"{name}: found that without the unused pieces the text {text[:SHOWN]!r} is cut "
+                    "otherwise, expected the same pieces as before; nothing was written"
+                )
             changed += 1
     return Trimmed(usage.texts, changed, before, Size.of(model))
 
@@ -93,8 +96,10 @@ def load_model(source: str) -> tuple[UniterForVisionAndLanguage, PreTrainedToken
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except FOUND_DAMAGED as error:
-        raise UserError(f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
-                        "with config.json and model.safetensors, or a hub id") from error
+        raise UserError(
+            f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
+            "with config.json and model.safetensors, or a hub id"
+        ) from error
     if config.model_type not in MODELS:
         raise UserError(f"{source}: found a model of type {config.model_type!r}, expected one of {', '.join(MODELS)}")
     plugin = registry.models.load(config.model_type)
@@ -144,7 +149,10 @@ def count(texts: Texts, vocabulary: Vocabulary, tokenizer: PreTrainedTokenizerBa
 
 
 def differing(
-    texts: Texts, counted: Mapping[str, int], tokenizer: PreTrainedTokenizerBase, trimmed: PreTrainedTokenizerBase,
+    texts: Texts,
+    counted: Mapping[str, int],
+    tokenizer: PreTrainedTokenizerBase,
+    trimmed: PreTrainedTokenizerBase,
     kept: Sequence[int],
 ) -> Iterator[tuple[str, str]]:
     """The texts that the trimmed tokeniser cuts otherwise, each with its language or file.
@@ -156,14 +164,19 @@ def differing(
     with progress_bar(desc="checking", unit=" texts", total=sum(counted.values())) as progress:
         for name, batch in batches(texts):
             before, after = (cut(batch, verbose=False).input_ids for cut in (tokenizer, trimmed))
-            yield from ((name, text) for text, row, found in zip(batch, before, after, strict=True)
-                        if [new.get(i) for i in row] != found)
+            yield from (
+                (name, text)
+                for text, row, found in zip(batch, before, after, strict=True)
+                if [new.get(i) for i in row] != found
+            )
             numbers[name] += len(batch)
             progress.update(len(batch))
     for name, number in numbers.items():
         if number != counted[name]:
-            raise UserError(f"{name}: found {number} texts at the second reading, expected {counted[name]} as at the "
-                            "first; nothing was written")
+            raise UserError(
+                f"{name}: found {number} texts at the second reading, expected {counted[name]} as at the "
+                "first; nothing was written"
+            )
 
 
 def batches(texts: Texts) -> Iterator[tuple[str, list[str]]]:

@@ -34,17 +34,22 @@ class Vocabulary:
         self._tokenizer = tokenizer
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         if self._backend is None:
-            raise UserError(f"model.tokenizer: found a {type(tokenizer).__name__} without tokenizer.json, expected a "
-                            "tokeniser of the library tokenizers")
+            raise UserError(
+                f"model.tokenizer: found a {type(tokenizer).__name__} without tokenizer.json, expected a "
+                "tokeniser of the library tokenizers"
+            )
         self._content: dict[str, Any] = json.loads(self._backend.to_str())
         self._model: dict[str, Any] = self._content["model"]
         self._type = self._model["type"]
         if self._type not in TRIMMABLE:
-            raise UserError(f"model.tokenizer: found a tokeniser of type {self._type}, expected one whose pieces do "
-                            f"not depend on one another: {', '.join(TRIMMABLE)}")
+            raise UserError(
+                f"model.tokenizer: found a tokeniser of type {self._type}, expected one whose pieces do "
+                f"not depend on one another: {', '.join(TRIMMABLE)}"
+            )
         pieces = self._model["vocab"]
         self._ids: dict[str, int] = (
-            {piece: i for i, (piece, _) in enumerate(pieces)} if self._type == UNIGRAM else pieces)
+            {piece: i for i, (piece, _) in enumerate(pieces)} if self._type == UNIGRAM else pieces
+        )
         self._prefix: str = self._model.get("continuing_subword_prefix", "")
 
     def __len__(self) -> int:
@@ -126,8 +131,8 @@ def _renumbered(processor: Mapping[str, Any], new: Mapping[int, int]) -> dict[st
         processor["processors"] = [_renumbered(part, new) for part in processor["processors"]]
     if "special_tokens" in processor:
         processor["special_tokens"] = {
-            name: token | {"ids": [new[i] for i in token["ids"]]}
-            for name, token in processor["special_tokens"].items()}
+            name: token | {"ids": [new[i] for i in token["ids"]]} for name, token in processor["special_tokens"].items()
+        }
     for key in processor.keys() & {"cls", "sep"}:
         token, i = processor[key]
         processor[key] = [token, new[i]]

@@ -51,8 +51,9 @@ class Choice:
             UserError: models or settings are chosen, but no published figures wanted.
         """
         lists = {"models": models, "settings": settings}
-        given = {name: tuple(part.strip() for part in text.split(",")) for name, text in lists.items()
-                 if text is not None}
+        given = {
+            name: tuple(part.strip() for part in text.split(",")) for name, text in lists.items() if text is not None
+        }
         if given and not wanted:
             raise UserError(f"--published-{next(iter(given))}: found no --published, expected it beside this option")
         return cls(**given) if wanted else None
@@ -86,8 +87,12 @@ def select(task: str, split: str, choice: Choice) -> list[Figures]:
         raise UserError(f"--published: found split '{split}', expected {SPLIT}, the split of the published figures")
     _check("--published-settings", choice.settings, [figures.setting for figures in available], task)
     of_settings = [figures for figures in available if figures.setting in choice.settings]
-    _check("--published-models", choice.models, [figures.model for figures in of_settings],
-           f"{task} in the setting {' or '.join(choice.settings)}")
+    _check(
+        "--published-models",
+        choice.models,
+        [figures.model for figures in of_settings],
+        f"{task} in the setting {' or '.join(choice.settings)}",
+    )
     return [figures for figures in of_settings if not choice.models or figures.model in choice.models]
 
 
@@ -99,8 +104,11 @@ def main_metric(figures: Sequence[Figures]) -> list[Figures]:
         if metric not in DIRECTIONS:
             found.append(row)
         elif metric == DIRECTIONS[0] and (text := by_key.get((*key, DIRECTIONS[1]))):
-            both = {language: (row.languages[language] + text.languages[language]) / 2
-                    for language in row.languages if language in text.languages}
+            both = {
+                language: (row.languages[language] + text.languages[language]) / 2
+                for language in row.languages
+                if language in text.languages
+            }
             found.append(Figures(*key, "recall@1", both))
     return found
 
@@ -115,4 +123,6 @@ def _check(option: str, chosen: Iterable[str], available: Iterable[str], of_what
     available = sorted(set(available))
     for name in chosen:
         if name not in available:
-            raise UserError(f"{option}: found '{name}', expected one published for {of_what}{did_you_mean(name, available)}")
+            raise UserError(
+                f"{option}: found '{name}', expected one published for {of_what}{did_you_mean(name, available)}"
+            )

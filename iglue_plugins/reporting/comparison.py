@@ -135,10 +135,15 @@ def with_published(comparison: Comparison, figures: Sequence[Figures]) -> Compar
 
 def _published_row(comparison: Comparison, figures: Figures) -> PublishedRow:
     if figures.metric != comparison.metric:
-        raise UserError(f"--published: found runs scored by {comparison.metric}, expected {figures.metric}, the metric "
-                        f"of the figures published for {comparison.task}")
-    languages = {name: over_the_same(comparison.task, figures.languages[name], comparison.examples[name])
-                 for name in comparison.languages if name in figures.languages}
+        raise UserError(
+            f"--published: found runs scored by {comparison.metric}, expected {figures.metric}, the metric "
+            f"of the figures published for {comparison.task}"
+        )
+    languages = {
+        name: over_the_same(comparison.task, figures.languages[name], comparison.examples[name])
+        for name in comparison.languages
+        if name in figures.languages
+    }
     mean = _mean_of_targets(comparison, languages)
     return PublishedRow(figures.label, figures.model, figures.setting, figures.shots, languages, mean)
 
@@ -154,18 +159,25 @@ def with_lmms_eval(comparison: Comparison, evaluated: Sequence[Evaluated]) -> Co
 
 def _lmms_eval_row(comparison: Comparison, row: Evaluated) -> LMMSEvalRow:
     if (comparison.split, comparison.metric) != (SPLIT, METRIC):
-        raise UserError(f"--lmms-eval: found runs scored by {comparison.metric} on split '{comparison.split}', "
-                        f"expected {METRIC} on '{SPLIT}', as {row.file} has")
+        raise UserError(
+            f"--lmms-eval: found runs scored by {comparison.metric} on split '{comparison.split}', "
+            f"expected {METRIC} on '{SPLIT}', as {row.file} has"
+        )
     languages = {name: row.languages[name] for name in comparison.languages if name in row.languages}
     if not languages:
-        raise UserError(f"{row.file}: found {listed(row.languages)}, expected some language of the runs: "
-                        f"{listed(comparison.languages)}")
+        raise UserError(
+            f"{row.file}: found {listed(row.languages)}, expected some language of the runs: "
+            f"{listed(comparison.languages)}"
+        )
     for name in languages:
         if row.examples[name] != comparison.examples[name]:
-            raise UserError(f"{row.file}: found {row.examples[name]} documents in '{name}', expected all "
-                            f"{comparison.examples[name]}, which the runs are scored on; was there a --limit?")
-    return LMMSEvalRow(row.label, row.model, row.checkpoint, str(row.file), languages,
-                       _mean_of_targets(comparison, languages))
+            raise UserError(
+                f"{row.file}: found {row.examples[name]} documents in '{name}', expected all "
+                f"{comparison.examples[name]}, which the runs are scored on; was there a --limit?"
+            )
+    return LMMSEvalRow(
+        row.label, row.model, row.checkpoint, str(row.file), languages, _mean_of_targets(comparison, languages)
+    )
 
 
 def _mean_of_targets(comparison: Comparison, languages: dict[str, float]) -> float | None:

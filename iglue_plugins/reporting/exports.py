@@ -46,8 +46,7 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
     """
     texts = {"csv": _csv, "json": _json, "md": _markdown, "tex": _tex}
     return [
-        write_atomic(Path(folder) / f"comparison.{suffix}", text(comparison).encode())
-        for suffix, text in texts.items()
+        write_atomic(Path(folder) / f"comparison.{suffix}", text(comparison).encode()) for suffix, text in texts.items()
     ]
 
 
@@ -131,9 +130,7 @@ def _cells(comparison: Comparison, row: Row, escape: Callable[[str], str]) -> li
     ]
 
 
-def _others_cells(
-    comparison: Comparison, row: PublishedRow | LMMSEvalRow, escape: Callable[[str], str]
-) -> list[str]:
+def _others_cells(comparison: Comparison, row: PublishedRow | LMMSEvalRow, escape: Callable[[str], str]) -> list[str]:
     figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
     return [escape(row.label), *map(figure_text, figures), ""]
 
@@ -143,8 +140,10 @@ def _markdown(comparison: Comparison) -> str:
     header = [escape(name) for name in _header(comparison)]
     body = [_cells(comparison, row, escape) for row in comparison.rows]
     for block in blocks(comparison):
-        body += [[f"*{escape(block.heading)}*", *[""] * (len(header) - 1)],
-                 *(_others_cells(comparison, row, escape) for row in block.rows)]
+        body += [
+            [f"*{escape(block.heading)}*", *[""] * (len(header) - 1)],
+            *(_others_cells(comparison, row, escape) for row in block.rows),
+        ]
     return markdown_text(title(comparison), [header, *body], notes(comparison))
 
 
@@ -170,8 +169,11 @@ def _tex(comparison: Comparison) -> str:
     header = [escape(name) for name in _header(comparison)]
     body = [" & ".join(_cells(comparison, row, escape)) + r" \\" for row in comparison.rows]
     for block in blocks(comparison):
-        body += [r"\midrule", rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{escape(block.heading)}}}}} \\",
-                 *(" & ".join(_others_cells(comparison, row, escape)) + r" \\" for row in block.rows)]
+        body += [
+            r"\midrule",
+            rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{escape(block.heading)}}}}} \\",
+            *(" & ".join(_others_cells(comparison, row, escape)) + r" \\" for row in block.rows),
+        ]
     return "\n".join(
         [
             r"\begin{table*}",

@@ -104,23 +104,37 @@ def _colours(matrix: Matrix, columns: Sequence[Column]) -> ScalarMappable:
     return ScalarMappable(Normalize(-largest, largest), colormaps[DIFFERENCES])
 
 
-def _draw_cell(
-    axes: Axes, matrix: Matrix, row: MatrixRow, column: Column, index: int, colours: ScalarMappable
-) -> None:
+def _draw_cell(axes: Axes, matrix: Matrix, row: MatrixRow, column: Column, index: int, colours: ScalarMappable) -> None:
     value, is_baseline = shown(matrix, row, column), row is matrix.baseline
     colour = (1.0, 1.0, 1.0, 1.0) if is_baseline else colours.to_rgba(value)
     ink = "white" if _luminance(colour) < 0.45 else "black"
     axes.add_patch(Rectangle((column.left, index), column.width, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
     if column.language in row.trained_on:
-        axes.add_patch(Rectangle((column.left + INSET, index + INSET), column.width - 2 * INSET, 1 - 2 * INSET,
-                                 fill=False, edgecolor=ink, linewidth=1.6))
+        axes.add_patch(
+            Rectangle(
+                (column.left + INSET, index + INSET),
+                column.width - 2 * INSET,
+                1 - 2 * INSET,
+                fill=False,
+                edgecolor=ink,
+                linewidth=1.6,
+            )
+        )
     text = f"{value:.1f}" if is_baseline or matrix.baseline is None else f"{value:+z.1f}"
     significant = row.difference is not None and row.difference.excludes_zero
     if column.name == "mean" and column.language is None and significant:
         text += SIGNIFICANT
-    axes.text(column.left + column.width / 2, index + 0.5, text, ha="center", va="center", fontsize=8,
-              color=ink, fontstyle="italic" if is_baseline else "normal",
-              fontweight="bold" if column.language is None else "normal")
+    axes.text(
+        column.left + column.width / 2,
+        index + 0.5,
+        text,
+        ha="center",
+        va="center",
+        fontsize=8,
+        color=ink,
+        fontstyle="italic" if is_baseline else "normal",
+        fontweight="bold" if column.language is None else "normal",
+    )
 
 
 def _luminance(colour: tuple[float, float, float, float]) -> float:

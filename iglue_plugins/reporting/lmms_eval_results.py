@@ -40,16 +40,22 @@ def read_results(path: Path, task: str) -> Evaluated:
     """
     content = _content(path)
     try:
-        own = {name: config["metadata"] for name, config in content["configs"].items()
-               if "iglue_task" in (config.get("metadata") or {})}
+        own = {
+            name: config["metadata"]
+            for name, config in content["configs"].items()
+            if "iglue_task" in (config.get("metadata") or {})
+        }
         found = {facts["language"]: name for name, facts in own.items() if facts["iglue_task"] == task}
         if not found:
             others = ", ".join(sorted({facts["iglue_task"] for facts in own.values()})) or "no task of iglue's"
             raise UserError(f"{path}: found {others}, expected results of task {task}, as the rows compared are of")
         return Evaluated(
-            path, _text(content["config"]["model"]), _text(content.get("model_name") or ""),
+            path,
+            _text(content["config"]["model"]),
+            _text(content.get("model_name") or ""),
             {_text(language): _percent(content["results"][name]) for language, name in found.items()},
-            {language: content["n-samples"][name]["effective"] for language, name in found.items()})
+            {language: content["n-samples"][name]["effective"] for language, name in found.items()},
+        )
     except KeyError as error:
         raise UserError(f"{path}: found no {error}, expected a <date>_results.json of lmms-eval") from error
     except (TypeError, AttributeError) as error:

@@ -124,13 +124,18 @@ def build_matrix(rows: Sequence[Swept], baseline: Swept | None, split: str, lang
 def _unseen(label: str, result: RunResult, targets: Sequence[str]) -> tuple[str, ...]:
     unseen = tuple(language for language in targets if language not in result.record["training_languages"])
     if not unseen:
-        raise UserError(f"row '{label}': found {listed(result.metric)}, expected a target language that it was not "
-                        "trained on; evaluate on more languages")
+        raise UserError(
+            f"row '{label}': found {listed(result.metric)}, expected a target language that it was not "
+            "trained on; evaluate on more languages"
+        )
     return unseen
 
 
 def _row(
-    swept: Swept, results: list[RunResult], unseen: tuple[str, ...], common: tuple[str, ...],
+    swept: Swept,
+    results: list[RunResult],
+    unseen: tuple[str, ...],
+    common: tuple[str, ...],
     before: list[RunResult] | None,
 ) -> MatrixRow:
     trained_on = set(results[0].record["training_languages"])
@@ -138,8 +143,9 @@ def _row(
         label=swept.label,
         values=swept.values,
         runs=tuple(str(result.folder) for result in results),
-        languages={language: over_seeds([result.metric[language] for result in results])
-                   for language in results[0].metric},
+        languages={
+            language: over_seeds([result.metric[language] for result in results]) for language in results[0].metric
+        },
         trained_on=tuple(language for language in results[0].metric if language in trained_on),
         unseen=unseen,
         unseen_mean=_mean(results, unseen),
@@ -161,7 +167,12 @@ def _rank(row: MatrixRow) -> float:
 def _leads(
     best: MatrixRow, others: Sequence[MatrixRow], results: Mapping[str, list[RunResult]], common: tuple[str, ...]
 ) -> list[Lead]:
-    shared = {other.label: common or tuple(language for language in best.unseen if language in other.unseen)
-              for other in others}
-    return [Lead(label, languages, difference(results[best.label], results[label], languages))
-            for label, languages in shared.items() if languages]
+    shared = {
+        other.label: common or tuple(language for language in best.unseen if language in other.unseen)
+        for other in others
+    }
+    return [
+        Lead(label, languages, difference(results[best.label], results[label], languages))
+        for label, languages in shared.items()
+        if languages
+    ]

@@ -50,7 +50,9 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
     if record is None:
         raise UserError(f"{folder}: found no record.json, expected the folder of a finished run")
     if split not in record["scores"]:
-        raise UserError(f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}")
+        raise UserError(
+            f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
+        )
     metric, example_ids, scores = {}, {}, {}
     for language in languages or record["scores"][split]:
         recorded = record["scores"][split].get(language)
@@ -108,9 +110,7 @@ def _check_labels(labels: Sequence[str]) -> None:
         raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
 
 
-def _read_row(
-    label: str, folders: Sequence[Path], split: str, languages: Sequence[str] | None
-) -> list[RunResult]:
+def _read_row(label: str, folders: Sequence[Path], split: str, languages: Sequence[str] | None) -> list[RunResult]:
     read = (read_result(folder, split, languages) for folder in folders)
     results = sorted(read, key=lambda result: result.record["seed"])
     if not results:

@@ -60,8 +60,11 @@ class ComparisonTable:
     comparison: Comparison
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        labels = Column("", [Text(row.label) for row in self.comparison.rows],
-                        below=_below(self.comparison, lambda row: row.label, headings=True))
+        labels = Column(
+            "",
+            [Text(row.label) for row in self.comparison.rows],
+            below=_below(self.comparison, lambda row: row.label, headings=True),
+        )
         yield Text(title(self.comparison), style="bold")
         for block in in_blocks(column_groups(self.comparison), options.max_width - labels.width):
             yield _table([labels, *block])
@@ -89,8 +92,13 @@ def _below(
     comparison: Comparison, text: Callable[[PublishedRow | LMMSEvalRow], str], headings: bool = False
 ) -> list[list[Text]]:
     """A column's cells in each block; their headings stand in the first column, on two lines."""
-    return [[Text(block.heading.replace(" by ", " by\n") if headings else "", style="italic"),
-             *(Text(text(row)) for row in block.rows)] for block in blocks(comparison)]
+    return [
+        [
+            Text(block.heading.replace(" by ", " by\n") if headings else "", style="italic"),
+            *(Text(text(row)) for row in block.rows),
+        ]
+        for block in blocks(comparison)
+    ]
 
 
 def in_blocks(groups: list[list[Column]], width: int) -> list[list[Column]]:
@@ -136,9 +144,16 @@ class MatrixTable:
 def matrix_groups(matrix: Matrix) -> list[list[Column]]:
     """A group for each language; last the means and, where there is a baseline, the difference to it."""
     rows = matrix.all_rows
-    groups = [[Column(f"{language}\n{'src' if language == matrix.source else ''}",
-                      [_cell_of(row, language) for row in rows], "dim" if language == matrix.source else "")]
-              for language in matrix.languages]
+    groups = [
+        [
+            Column(
+                f"{language}\n{'src' if language == matrix.source else ''}",
+                [_cell_of(row, language) for row in rows],
+                "dim" if language == matrix.source else "",
+            )
+        ]
+        for language in matrix.languages
+    ]
     groups.append([Column("\nmean", [_one_line(row.unseen_mean) for row in rows], "bold")])
     if matrix.common and matrix.means_differ:
         groups[-1].append(Column("\ncommon", [_one_line(row.common_mean) for row in rows], "bold"))

@@ -26,8 +26,10 @@ class Block(NamedTuple):
 
 def blocks(comparison: Comparison) -> list[Block]:
     """The blocks below the comparison's own rows, those without rows left out."""
-    every = Block(PUBLISHED_HEADING, "published", comparison.published), \
-        Block(LMMS_EVAL_HEADING, "lmms-eval", comparison.lmms_eval)
+    every = (
+        Block(PUBLISHED_HEADING, "published", comparison.published),
+        Block(LMMS_EVAL_HEADING, "lmms-eval", comparison.lmms_eval),
+    )
     return [block for block in every if block.rows]
 
 
@@ -76,8 +78,14 @@ def notes(comparison: Comparison) -> list[str]:
     interval_notes = [_interval_note(comparison.rows[0].label, comparison.seeds)] if len(comparison.rows) > 1 else []
     published_notes = [_published_note(comparison)] if comparison.published else []
     lmms_eval_notes = [_lmms_eval_note(comparison)] if comparison.lmms_eval else []
-    return [_mean_note(comparison), _seeds_note(comparison), *interval_notes, *_training_notes(comparison.rows),
-            *published_notes, *lmms_eval_notes]
+    return [
+        _mean_note(comparison),
+        _seeds_note(comparison),
+        *interval_notes,
+        *_training_notes(comparison.rows),
+        *published_notes,
+        *lmms_eval_notes,
+    ]
 
 
 def describe_matrix(matrix: Matrix) -> list[str]:
@@ -94,12 +102,15 @@ def describe_matrix(matrix: Matrix) -> list[str]:
 
 def matrix_notes(matrix: Matrix) -> list[str]:
     """What a reader must know to read the numbers of a matrix."""
-    found = [f"Languages in brackets are those that a row was trained on besides {matrix.source}; its mean is without "
-             "them." if any(row.trained_on for row in matrix.all_rows) else
-             f"The mean is over {_targets(matrix.targets)}, without source {matrix.source}."]
+    found = [
+        f"Languages in brackets are those that a row was trained on besides {matrix.source}; its mean is without them."
+        if any(row.trained_on for row in matrix.all_rows)
+        else f"The mean is over {_targets(matrix.targets)}, without source {matrix.source}."
+    ]
     if matrix.common and matrix.means_differ:
-        found.append(f"common: the mean over the {_targets(matrix.common)} that no row was trained on "
-                     f"({listed(matrix.common)}).")
+        found.append(
+            f"common: the mean over the {_targets(matrix.common)} that no row was trained on ({listed(matrix.common)})."
+        )
     seeds = f"{len(matrix.seeds)} seeds ({listed(matrix.seeds)})"
     found.append(f"Cells: mean over {seeds}." if len(matrix.seeds) > 1 else f"One seed ({matrix.seeds[0]}).")
     if matrix.baseline is not None:
@@ -152,15 +163,19 @@ def _published_note(comparison: Comparison) -> str:
         note += "; their recall@1 is the mean of the published image and text recall@1"
     every, labelled = published.ALL_AND_LABELLED.get(comparison.task, (0, 0))
     if labelled in comparison.examples.values():
-        note += (f"; they count the {every - labelled} of {every} examples without a label as wrong, and are given "
-                 f"over the other {labelled}, as all rows are")
+        note += (
+            f"; they count the {every - labelled} of {every} examples without a label as wrong, and are given "
+            f"over the other {labelled}, as all rows are"
+        )
     return f"{note}."
 
 
 def _lmms_eval_note(comparison: Comparison) -> str:
     lacking = any(row.target_mean is None for row in comparison.lmms_eval)
-    return ("Rows of lmms-eval are single runs without differences or intervals, over the same examples; their mean is "
-            f"over the same target languages{' (- where one is lacking)' if lacking else ''}.")
+    return (
+        "Rows of lmms-eval are single runs without differences or intervals, over the same examples; their mean is "
+        f"over the same target languages{' (- where one is lacking)' if lacking else ''}."
+    )
 
 
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:

@@ -37,15 +37,18 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
         start_time, folder = time.monotonic(), state.run.adapted_dir / language
         load = partial(load_model, recipe, start.checkpoint)
         if language != recipe.source_language and distributed.is_main_process():
-            print(f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
-                  file=sys.stderr)
+            print(
+                f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
+                file=sys.stderr,
+            )
         torch.manual_seed(recipe.seed)
         if language == recipe.source_language:
             model, tokenizer = load()
             model.set_head(state.task.head, state.task.num_labels)
         else:
             adapted = adapter.adapt(
-                load, state.task, language, source_language=recipe.source_language, seed=recipe.seed, folder=folder)
+                load, state.task, language, source_language=recipe.source_language, seed=recipe.seed, folder=folder
+            )
             model, tokenizer = adapted.model, adapted.tokenizer
             record.setdefault("adaptation", {"summary": adapter.summary, "languages": {}})
             record["adaptation"]["languages"][language] = adapted.notes

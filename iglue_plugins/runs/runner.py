@@ -108,8 +108,9 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
             "evaluation.languages instead"
         )
     chosen = {"splits": splits, "languages": languages}
-    recipe = load_recipe(run.recipe_path, [
-        f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values])
+    recipe = load_recipe(
+        run.recipe_path, [f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values]
+    )
     with locked_run(run):
         state = RunState(recipe, run, make_task(recipe), run.latest_record() or run.require_record())
         if missing := state.missing_scores():

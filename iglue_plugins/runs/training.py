@@ -19,9 +19,7 @@ from iglue_plugins.utils import distributed
 from iglue_plugins.utils.files import sync_folder, write_atomic, write_json_atomic
 
 
-def trained_model(
-    state: RunState, trainer: Trainer, start: Start
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Return the run's model: loaded if its training is finished, otherwise trained and saved.
 
     Args:
@@ -43,8 +41,14 @@ def trained_model(
         write_atomic(run.recipe_path, text.encode())
         print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
     training = trainer.fit(
-        model, tokenizer, state.task, source_language=recipe.source_language,
-        auxiliary_languages=tuple(recipe.auxiliary_languages), seed=recipe.seed, folder=run.folder)
+        model,
+        tokenizer,
+        state.task,
+        source_language=recipe.source_language,
+        auxiliary_languages=tuple(recipe.auxiliary_languages),
+        seed=recipe.seed,
+        folder=run.folder,
+    )
     add_time(record, "training_seconds", start_time)
     record["steps"] = training.steps
     if training.best:

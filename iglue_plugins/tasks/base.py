@@ -154,12 +154,15 @@ class Task(TaskSpec, ABC):
         pairs = pairs or self.default_pairs
         if pairs == "caption":
             if "caption_input_ids" not in batch:
-                raise UserError(f"task {self.name} has no captions for trainer.pairs 'caption', "
-                                "expected 'aligned' or 'all'")
+                raise UserError(
+                    f"task {self.name} has no captions for trainer.pairs 'caption', expected 'aligned' or 'all'"
+                )
             texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
         else:
             texts = {key: batch[key][:: self.rows_per_example] for key in ("input_ids", "attention_mask")}
-        regions = self.contrastive_image_inputs({key: batch[key] for key in ("region_features", "region_locations", "region_mask")})
+        regions = self.contrastive_image_inputs(
+            {key: batch[key] for key in ("region_features", "region_locations", "region_mask")}
+        )
         rows = {**texts, **regions}
         if pairs == "aligned":
             keep = self.is_aligned(batch["labels"])

@@ -109,28 +109,43 @@ class IGLUEConfig(TaskFacts):
     global_region_takes_a_box: bool = Field(description="where a model has a global region, it is one of max_boxes")
     volta_task: str = Field(description="the task's key in VOLTA's task files")
     auxiliary: tuple[Literal["machine_translated", "few_shot"], ...] = Field(
-        description="the kinds of training data in auxiliary languages that there are, the default first")
+        description="the kinds of training data in auxiliary languages that there are, the default first"
+    )
     auxiliary_shots: Shots = Field(description="of few_shot, unless a recipe says otherwise")
-    few_shot_validation: str | None = Field(None, description="the split that few-shot training chooses its weights "
-                                                              "by, in the language; null: dev, in the source language")
+    few_shot_validation: str | None = Field(
+        None,
+        description="the split that few-shot training chooses its weights "
+        "by, in the language; null: dev, in the source language",
+    )
     hub: HubFacts
     origins: dict[str, str]
     splits: dict[str, tuple[Source, ...]] = Field(
-        description="the sources of each split; of several with a language, the first whose file is there counts")
+        description="the sources of each split; of several with a language, the first whose file is there counts"
+    )
 
     def attributes(self) -> dict[str, Any]:
-        return super().attributes() | {
-            "config": self,
-            "splits": (*self.splits, "auxiliary"),
-            "max_text_length": self.max_text_length,
-            "max_boxes": self.max_boxes,
-            "global_region_takes_a_box": self.global_region_takes_a_box,
-        } | ({"labels": self.labels} if self.labels else {})
+        return (
+            super().attributes()
+            | {
+                "config": self,
+                "splits": (*self.splits, "auxiliary"),
+                "max_text_length": self.max_text_length,
+                "max_boxes": self.max_boxes,
+                "global_region_takes_a_box": self.global_region_takes_a_box,
+            }
+            | ({"labels": self.labels} if self.labels else {})
+        )
 
     def shots(self, split: str, language: str | None = None) -> tuple[Shots, ...]:
         """The numbers of shots that a split has, in a language or at all; none for most splits."""
-        return tuple(dict.fromkeys(shots for source in self.splits[split]
-                                   if language is None or language in source.languages for shots in source.shots))
+        return tuple(
+            dict.fromkeys(
+                shots
+                for source in self.splits[split]
+                if language is None or language in source.languages
+                for shots in source.shots
+            )
+        )
 
     def split_languages(self, split: str) -> tuple[str, ...]:
         """The languages that a split has, in the task's order."""

@@ -45,8 +45,10 @@ class FileTexts:
 
     def __post_init__(self) -> None:
         if self.path.suffix not in SUFFIXES:
-            raise UserError(f"{self.path}: found a name that ends in '{self.path.suffix}', expected .txt (a text on "
-                            "each line) or .jsonl (a JSON object on each line)")
+            raise UserError(
+                f"{self.path}: found a name that ends in '{self.path.suffix}', expected .txt (a text on "
+                "each line) or .jsonl (a JSON object on each line)"
+            )
         next(iter(self), None)  # what cannot be read shows at once
 
     def __iter__(self) -> Iterator[str]:
@@ -65,8 +67,10 @@ class FileTexts:
         try:
             return line.decode("utf-8").strip("\r\n\ufeff")
         except UnicodeDecodeError as error:
-            raise UserError(f"{self.path}: line {number}: found byte {error.object[error.start]:#x}, which is not "
-                            "UTF-8, expected UTF-8 text") from error
+            raise UserError(
+                f"{self.path}: line {number}: found byte {error.object[error.start]:#x}, which is not "
+                "UTF-8, expected UTF-8 text"
+            ) from error
 
 
 def _strings(value: Any) -> Iterator[str]:

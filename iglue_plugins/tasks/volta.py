@@ -97,14 +97,19 @@ def _task(path: str | Path, key: str, facts: dict[str, Any]) -> VoltaTask:
     kind = KINDS[facts["type"]]
     if facts.get("loss") not in LOSSES:
         raise UserError(f"{path}: {key}.loss: found {facts.get('loss')!r}, expected one of {', '.join(LOSSES)}")
-    own = {"head": kind.head, "loss": LOSSES[facts["loss"]], "num_labels": facts.get("num_labels", kind.num_labels),
-           "splits": {name: facts[f"{name}_split"] for name in ("train", "val") if facts.get(f"{name}_split")},
-           "files": {name: facts[name] for name in FILES if facts.get(name)}}
+    own = {
+        "head": kind.head,
+        "loss": LOSSES[facts["loss"]],
+        "num_labels": facts.get("num_labels", kind.num_labels),
+        "splits": {name: facts[f"{name}_split"] for name in ("train", "val") if facts.get(f"{name}_split")},
+        "files": {name: facts[name] for name in FILES if facts.get(name)},
+    }
     try:
         return VoltaTask.model_validate(facts | own)
     except ValidationError as error:
         first = error.errors()[0]
         place = first["loc"][0]
         found = repr(facts[place]) if place in facts else "nothing"
-        raise UserError(f"{path}: {key}.{place}: found {found}, expected a fact about the task "
-                        f"({first['msg'].lower()})") from error
+        raise UserError(
+            f"{path}: {key}.{place}: found {found}, expected a fact about the task ({first['msg'].lower()})"
+        ) from error

@@ -46,8 +46,10 @@ class XFlickrCO(Task):
         if batcher not in self._hard_negatives:
             images, first, image_of_example = np.unique(batcher.images[:, 0], return_index=True, return_inverse=True)
             if len(images) == 1:
-                raise UserError(f"task {self.name}: found {len(batcher)} examples of one image, expected at least two "
-                                "images to take wrong candidates from")
+                raise UserError(
+                    f"task {self.name}: found {len(batcher)} examples of one image, expected at least two "
+                    "images to take wrong candidates from"
+                )
             pools, file = None, self.settings.hard_negatives_file
             if file is not None and set(batcher.dataset["language"]) == {self.source_language}:
                 pools = pools_of_file(file, [row[0] for row in batcher.dataset.select(first)["image_ids"][:]])

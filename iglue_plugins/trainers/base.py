@@ -46,8 +46,9 @@ class TrainingData:
         languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
         if not languages:
             choices = sorted(set(self.task.languages) - {self.source_language})
-            raise UserError(f"task {self.task.name}: found no auxiliary_languages, expected at least one of "
-                            f"{', '.join(choices)}")
+            raise UserError(
+                f"task {self.task.name}: found no auxiliary_languages, expected at least one of {', '.join(choices)}"
+            )
         split = self.task.training_splits[trains_on]
         examples = {language: self._training_examples(split, language, shots) for language in languages}
         return {language: Batcher(own, self.task, self.tokenizer, self.layout) for language, own in examples.items()}
@@ -103,14 +104,21 @@ class Trainer(TrainerSpec, ABC):
         torch.manual_seed(seed)
         model.set_head(task.head, task.num_labels)
         data = TrainingData(
-            task, tokenizer, source_language, tuple(auxiliary_languages), seed, self.settings.examples,
-            task.region_layout(model.config))
+            task,
+            tokenizer,
+            source_language,
+            tuple(auxiliary_languages),
+            seed,
+            self.settings.examples,
+            task.region_layout(model.config),
+        )
         split, language = validation or (task.validation_split, source_language)
         validate = None
         if self.settings.validate_every:
             validate = partial(validation_score, task, model, tokenizer, split, language)
-        return train(self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder,
-                     validate=validate)
+        return train(
+            self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder, validate=validate
+        )
 
 
 @dataclass(frozen=True)
@@ -149,7 +157,13 @@ class LanguageAdapter(TrainerSpec, ABC):
 
     @abstractmethod
     def adapt(
-        self, load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]], task: Task, language: str, *,
-        source_language: str, seed: int, folder: Path,
+        self,
+        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
+        task: Task,
+        language: str,
+        *,
+        source_language: str,
+        seed: int,
+        folder: Path,
     ) -> Adapted:
         """Adapt a model that `load` gives, anew each time. Called again with the same folder, it resumes."""

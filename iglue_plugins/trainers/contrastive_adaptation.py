@@ -25,40 +25,55 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     Weights that the loss does not depend on, such as the task head, stay as they are.
     """
 
-
     @property
     def summary(self) -> str:
         steps = self.settings.inner_steps
-        return f"by {steps} contrastive step{'s' if steps > 1 else ''} on the {self.settings.split} split without labels"
+        return (
+            f"by {steps} contrastive step{'s' if steps > 1 else ''} on the {self.settings.split} split without labels"
+        )
 
     def check(self, task: Task, language: str) -> None:
         settings = self.settings
         if task.pairs_require_labels(settings.pairs):
-            raise UserError(f"task {task.name}: found trainer.pairs '{settings.pairs}', which takes labels, expected "
-                            "pairs that adaptation without labels can make, such as 'all'")
+            raise UserError(
+                f"task {task.name}: found trainer.pairs '{settings.pairs}', which takes labels, expected "
+                "pairs that adaptation without labels can make, such as 'all'"
+            )
         examples = len(task.load(settings.split, language))
         if examples < settings.support_size:
-            raise UserError(f"task {task.name}: found {examples} examples in '{language}', split {settings.split}, "
-                            f"expected at least trainer.support_size, {settings.support_size}")
+            raise UserError(
+                f"task {task.name}: found {examples} examples in '{language}', split {settings.split}, "
+                f"expected at least trainer.support_size, {settings.support_size}"
+            )
 
     def adapt(
-        self, load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]], task: Task, language: str, *,
-        source_language: str, seed: int, folder: Path,
+        self,
+        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
+        task: Task,
+        language: str,
+        *,
+        source_language: str,
+        seed: int,
+        folder: Path,
     ) -> Adapted:
         settings, (model, tokenizer) = self.settings, load()
         model.to(distributed.device()).eval()
         batcher = Batcher(task.load(settings.split, language), task, tokenizer, task.region_layout(model.config))
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
-        loss_of = BatchLoss(model, task, ContrastiveSettings(
-            temperature=settings.temperature, pairs=settings.pairs, joint_pass=settings.joint_pass))
+        loss_of = BatchLoss(
+            model,
+            task,
+            ContrastiveSettings(temperature=settings.temperature, pairs=settings.pairs, joint_pass=settings.joint_pass),
+        )
         losses = []
         for step in range(settings.inner_steps):
             batch = move_to_device(examples.parts(step)[0], model.device)
             loss = loss_of(batch, "contrastive")["loss"]
             self._descend(model, loss)
             losses.append(loss.item())
-        return Adapted(model, tokenizer, {
-            "steps": settings.inner_steps, "first_loss": losses[0], "last_loss": losses[-1]})
+        return Adapted(
+            model, tokenizer, {"steps": settings.inner_steps, "first_loss": losses[0], "last_loss": losses[-1]}
+        )
 
     def _descend(self, model: PreTrainedModel, loss: torch.Tensor) -> None:
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -28,7 +28,9 @@ class EmbeddingSubset:
     rows: Tensor
 
     @classmethod
-    def from_batches(cls, module: nn.Module, model: PreTrainedModel, batches: Iterable[Batch]) -> EmbeddingSubset | None:
+    def from_batches(
+        cls, module: nn.Module, model: PreTrainedModel, batches: Iterable[Batch]
+    ) -> EmbeddingSubset | None:
         """Of the batches of a meta-step, for a module that holds the model.
 
         None where the whole matrix has to stay: it is not trained, has a second name (of an output layer, say), or the
@@ -38,8 +40,11 @@ class EmbeddingSubset:
         if not getattr(model, "supports_token_id_remapping", False):
             return None
         embeddings = model.get_input_embeddings()
-        names = [name for name, parameter in module.named_parameters(remove_duplicate=False)
-                 if parameter is embeddings.weight]
+        names = [
+            name
+            for name, parameter in module.named_parameters(remove_duplicate=False)
+            if parameter is embeddings.weight
+        ]
         if len(names) != 1 or not embeddings.weight.requires_grad or embeddings.max_norm is not None:
             return None
         ids = [batch[key].flatten() for batch in batches for key in ID_KEYS if key in batch]

@@ -75,7 +75,8 @@ class ObjectiveTrainer(transformers.Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Without accelerate's sharding, since `AccumulationShard` has done that, and without its copies of items at the end."""
         return DataLoader(
-            self.train_dataset, collate_fn=lambda items: items[0], pin_memory=self.args.dataloader_pin_memory)
+            self.train_dataset, collate_fn=lambda items: items[0], pin_memory=self.args.dataloader_pin_memory
+        )
 
     def check_weights(self) -> None:
         """A loss is checked before its step is taken; this checks what the last step left."""
@@ -86,8 +87,10 @@ class ObjectiveTrainer(transformers.Trainer):
         settings = self._settings
         inner = f"trainer.inner_lr ({settings.inner_lr}) or " if getattr(settings, "inner_lr", 0) else ""
         step = min(self.state.global_step + 1, self.state.max_steps)
-        return UserError(f"training diverged at step {step}: found {found}, expected finite numbers; "
-                         f"lower {inner}trainer.learning_rate ({settings.learning_rate})")
+        return UserError(
+            f"training diverged at step {step}: found {found}, expected finite numbers; "
+            f"lower {inner}trainer.learning_rate ({settings.learning_rate})"
+        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         means = {name: torch.stack(values).mean().item() for name, values in self._scalars.items()}
@@ -158,7 +161,8 @@ def arguments(
 ) -> TrainingArguments:
     """accumulation: of this process."""
     bf16 = settings.precision == "bfloat16" or (
-        settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported())
+        settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+    )
     made = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=steps,
@@ -200,7 +204,12 @@ class Training:
 
 
 def train(
-    objective: nn.Module, steps: Steps, settings: TrainerSettings, *, seed: int, folder: Path,
+    objective: nn.Module,
+    steps: Steps,
+    settings: TrainerSettings,
+    *,
+    seed: int,
+    folder: Path,
     validate: Callable[[], float] | None = None,
 ) -> Training:
     """Minimise the objective over the steps; resumes from `folder` if an earlier call was cut short.

@@ -20,7 +20,6 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
     Source: Bugliarello et al. 2022, section 4.2, and IGLUE's scripts: 20 epochs, learning rates 1e-4, 5e-5 and 1e-5.
     """
 
-
     @property
     def summary(self) -> str:
         return f"on {self.settings.shots} shots"
@@ -32,8 +31,14 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         task.load(task.training_splits["few_shot"], language, self.settings.shots)
 
     def adapt(
-        self, load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]], task: Task, language: str, *,
-        source_language: str, seed: int, folder: Path,
+        self,
+        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
+        task: Task,
+        language: str,
+        *,
+        source_language: str,
+        seed: int,
+        folder: Path,
     ) -> Adapted:
         validation = task.few_shot_validation(language, source_language)
         best: Adapted | None = None
@@ -41,9 +46,17 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
             model, tokenizer = load()
             trainer = type(self)(self.settings.model_copy(update={"learning_rate": rate}))
             training = trainer.fit(
-                model, tokenizer, task, source_language=source_language, auxiliary_languages=(language,), seed=seed,
-                folder=folder / f"learning-rate-{rate:g}", validation=validation)
+                model,
+                tokenizer,
+                task,
+                source_language=source_language,
+                auxiliary_languages=(language,),
+                seed=seed,
+                folder=folder / f"learning-rate-{rate:g}",
+                validation=validation,
+            )
             if best is None or training.best["score"] > best.notes["validation"]["score"]:
-                best = Adapted(model, tokenizer, {
-                    "learning_rate": rate, "steps": training.steps, "validation": training.best})
+                best = Adapted(
+                    model, tokenizer, {"learning_rate": rate, "steps": training.steps, "validation": training.best}
+                )
         return best

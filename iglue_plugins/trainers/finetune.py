@@ -16,12 +16,12 @@ from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
 class Finetune(FinetuneSpec, Trainer):
     """Fine-tuning on the source language's training examples."""
 
-
     def steps(self, data: TrainingData) -> Steps:
         settings, batchers = self.settings, list(self.batchers(data).values())
         if settings.epochs:
-            return batch_epochs(batchers, settings.batch_size, settings.epochs,
-                                settings.schedule_epochs or settings.epochs, data.seed)
+            return batch_epochs(
+                batchers, settings.batch_size, settings.epochs, settings.schedule_epochs or settings.epochs, data.seed
+            )
         return batch_steps(batchers, settings.batch_size, settings.steps * settings.accumulation, data.seed)
 
     def batchers(self, data: TrainingData) -> dict[str, Batcher]:
@@ -37,4 +37,3 @@ class Finetune(FinetuneSpec, Trainer):
 
 class AuxiliaryFinetune(AuxiliaryFinetuneSpec, Finetune):
     """Fine-tuning of the English model on the auxiliary languages' labelled examples, a language at a time in turn."""
-

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from iglue_plugins.trainers.settings.xvl_maml import LearnedRates
 
-LOG_LR_MULTIPLIER = 100  # AdamW moves a number by about its learning rate, made for weights and far too little for a logarithm
+LOG_LR_MULTIPLIER = (
+    100  # AdamW moves a number by about its learning rate, made for weights and far too little for a logarithm
+)
 
 
 class LearnedFactors(nn.Module):
@@ -59,12 +61,14 @@ class InnerRates(nn.Module):
         """The first step's learned rates by layer or parameter, to log."""
         if not self.is_learned:
             return {}
-        return {f"inner_lr/{name}": self._step_rates[0] * factor
-                for name, factor in zip(self._group_names, self.factors(), strict=True)}
+        return {
+            f"inner_lr/{name}": self._step_rates[0] * factor
+            for name, factor in zip(self._group_names, self.factors(), strict=True)
+        }
 
 
 def layer_of(name: str) -> str:
     """The numbered layer that a parameter stands in, or else the second module of its name: 'encoder.layers.3'."""
     parts = name.split(".")[:-1]
     numbered = next((place for place, part in enumerate(parts) if part.isdigit()), 1)
-    return ".".join(parts[:numbered + 1])
+    return ".".join(parts[: numbered + 1])

@@ -51,8 +51,13 @@ class InnerLoop:
     """
 
     def __init__(
-        self, loss: Callable[[Parameters], Tensor], rates: Sequence[Rates], *, second_order: bool,
-        storage: InnerStorage = "graphs", learns_rates: bool = False,
+        self,
+        loss: Callable[[Parameters], Tensor],
+        rates: Sequence[Rates],
+        *,
+        second_order: bool,
+        storage: InnerStorage = "graphs",
+        learns_rates: bool = False,
     ) -> None:
         self.first_loss: Tensor | None = None  # at theta_0, detached
         self.reached: tuple[str, ...] = ()  # parameters that the first step has moved
@@ -91,8 +96,14 @@ class InnerLoop:
                 continue
             step = kept if isinstance(kept, Step) else self.recompute_step(number, kept)
             if self._learns_rates:
-                by_rates.insert(0, {name: -torch.dot(own.detach().flatten(), gradient[name].flatten())
-                                    for name, own in step.gradients.items() if gradient[name] is not None})
+                by_rates.insert(
+                    0,
+                    {
+                        name: -torch.dot(own.detach().flatten(), gradient[name].flatten())
+                        for name, own in step.gradients.items()
+                        if gradient[name] is not None
+                    },
+                )
             if self._second_order:
                 gradient = backprop_through_step(step, gradient, self._rates[number])
         return gradient, by_rates
@@ -126,7 +137,8 @@ class InnerLoop:
                 return loss.detach(), Step(leaves, {})
             found = torch.autograd.grad(loss, list(adapted.values()), create_graph=keep_graph, allow_unused=True)
         return loss.detach(), Step(
-            leaves, {name: own for name, own in zip(adapted, found, strict=True) if own is not None})
+            leaves, {name: own for name, own in zip(adapted, found, strict=True) if own is not None}
+        )
 
 
 def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
@@ -140,8 +152,11 @@ def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters
 
 def backprop_through_step(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
     """v - H (rate * v), from the graph of the step's gradients."""
-    names = [name for name, own in step.gradients.items() if gradient[name] is not None
-             and (isinstance(own, GradientEdge) or own.requires_grad)]
+    names = [
+        name
+        for name, own in step.gradients.items()
+        if gradient[name] is not None and (isinstance(own, GradientEdge) or own.requires_grad)
+    ]
     if not names:
         return gradient
     scale = max(rates[name] for name in names)  # as a rule the rate of all, so that v itself is the vector
@@ -197,7 +212,8 @@ def explain_missing_double_backward(twice: bool) -> Iterator[None]:
         raise UserError(
             f"the model has an operation that cannot be differentiated twice, as second order asks for ({said}); "
             "expected attention without a fused kernel (attn_implementation 'eager', or 'sdpa' that is free to choose "
-            "its kernel), or trainer.first_order: true") from error
+            "its kernel), or trainer.first_order: true"
+        ) from error
 
 
 def with_gradient(value: Tensor, gradients: Gradients, parameters: Parameters) -> Tensor:

@@ -42,7 +42,8 @@ class MetaObjective(nn.Module):
         self.is_logging = True  # the engine clears it on steps whose scalars nobody reads
         self._settings = settings
         self.inner_rates = InnerRates(
-            adapted_parameters(batch_loss.model, settings.adapt), settings.step_rates, settings.learned_rates)
+            adapted_parameters(batch_loss.model, settings.adapt), settings.step_rates, settings.learned_rates
+        )
         self._has_warned = False
 
     def forward(self, episodes: Sequence[Episode]) -> dict[str, Tensor]:
@@ -53,8 +54,9 @@ class MetaObjective(nn.Module):
                 differentiate twice.
         """
         trained = {name: value for name, value in self.batch_loss.named_parameters() if value.requires_grad}
-        rows = EmbeddingSubset.from_batches(self.batch_loss, self.batch_loss.model,
-                          [episode[part] for episode in episodes for part in PARTS])
+        rows = EmbeddingSubset.from_batches(
+            self.batch_loss, self.batch_loss.model, [episode[part] for episode in episodes for part in PARTS]
+        )
         if rows:
             trained[rows.name] = rows.gather()
             episodes = [episode | {part: rows.remap_ids(episode[part]) for part in PARTS} for episode in episodes]
@@ -80,8 +82,10 @@ class MetaObjective(nn.Module):
     ) -> tuple[list[dict[str, Tensor]], Gradients]:
         """Each episode's scalars, and the gradient of the sum of their losses."""
         start = {name: value.detach() for name, value in trained.items()}
-        rates = [{MODEL + name: rate for name, rate in of_step.items() if MODEL + name in start}
-                 for of_step in self.inner_rates.by_step()]
+        rates = [
+            {MODEL + name: rate for name, rate in of_step.items() if MODEL + name in start}
+            for of_step in self.inner_rates.by_step()
+        ]
         outcomes, total = [], {}
         for episode in episodes:
             outcome, gradient = self._episode(episode, start, rates)
@@ -101,8 +105,13 @@ class MetaObjective(nn.Module):
             inner.setdefault("pairs", parts.get("contrastive_pairs"))
             return parts["loss"]
 
-        loop = InnerLoop(inner_loss, rates, second_order=not settings.first_order and torch.is_grad_enabled(),
-                         storage=settings.inner_storage, learns_rates=self.inner_rates.is_learned)
+        loop = InnerLoop(
+            inner_loss,
+            rates,
+            second_order=not settings.first_order and torch.is_grad_enabled(),
+            storage=settings.inner_storage,
+            learns_rates=self.inner_rates.is_learned,
+        )
         adapted = loop.adapt(start)
         scalars = {}
         if rates:
@@ -120,7 +129,8 @@ class MetaObjective(nn.Module):
         gradient, by_rates = loop.pull_back(gradient)
         if self.inner_rates.is_learned:
             gradient[RATES] = self.inner_rates.gradient(
-                [{name.removeprefix(MODEL): by_rate for name, by_rate in of_step.items()} for of_step in by_rates])
+                [{name.removeprefix(MODEL): by_rate for name, by_rate in of_step.items()} for of_step in by_rates]
+            )
         return {**parts, **scalars}, gradient
 
     def _outer(self, adapted: Parameters, query: dict[str, Tensor]) -> tuple[dict[str, Tensor], Gradients]:
@@ -134,14 +144,17 @@ class MetaObjective(nn.Module):
 
     def _check_reach(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:
         if not rates:
-            raise UserError(f"trainer.adapt: found no trained parameter among those of {self._settings.adapt!r}, "
-                            "expected at least one")
+            raise UserError(
+                f"trainer.adapt: found no trained parameter among those of {self._settings.adapt!r}, "
+                "expected at least one"
+            )
         has_negatives = pairs is None or pairs >= 2  # without any the contrastive loss is 0 and teaches nothing
         if not loop.reached and has_negatives:
             names = [name.removeprefix(MODEL) for name in rates]
             raise UserError(
                 f"trainer.adapt: found {len(names)} parameters ({', '.join(names[:3])}, ...) that the inner loss "
-                f"'{self._settings.inner_loss}' does not depend on, expected at least one that it does")
+                f"'{self._settings.inner_loss}' does not depend on, expected at least one that it does"
+            )
 
     def _warn_unused_parameters(self, gradient: Gradients) -> None:
         """Says once which trained parameters neither loss reaches, such as a head that no loss uses."""
@@ -150,8 +163,12 @@ class MetaObjective(nn.Module):
         self._has_warned = True
         unreached = [name.removeprefix(MODEL) for name, own in gradient.items() if own is None]
         if unreached:
-            logger.warning("%d of the %d trained parameters get no gradient and stay as they are: %s",
-                           len(unreached), len(gradient), ", ".join(unreached))
+            logger.warning(
+                "%d of the %d trained parameters get no gradient and stay as they are: %s",
+                len(unreached),
+                len(gradient),
+                ", ".join(unreached),
+            )
 
 
 def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]:
@@ -169,12 +186,15 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
         if not encoder or not chosen:
             raise UserError(
                 f"trainer.adapt: found '{choice}' for a {type(model).__name__}, whose parameters' names do not tell "
-                "encoder and heads apart (base_model_prefix), expected 'all' or name patterns")
+                "encoder and heads apart (base_model_prefix), expected 'all' or name patterns"
+            )
         return chosen
     for pattern in choice:
         if not matching(names, pattern):
-            raise UserError(f"trainer.adapt: found '{pattern}', which matches no parameter of the model, expected a "
-                            f"pattern of names such as '{names[0]}', where * stands for any part")
+            raise UserError(
+                f"trainer.adapt: found '{pattern}', which matches no parameter of the model, expected a "
+                f"pattern of names such as '{names[0]}', where * stands for any part"
+            )
     return [name for name in names if any(matching([name], pattern) for pattern in choice)]
 
 

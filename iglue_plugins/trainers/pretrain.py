@@ -51,8 +51,9 @@ class PretrainObjective(nn.Module):
         """True pairs against hard ones: another image of the batch, drawn by its similarity to the text (ALBEF)."""
         weights = functional.softmax(similarity.detach(), dim=1) + 1e-6
         other = torch.multinomial(weights.fill_diagonal_(0), 1).squeeze(1)
-        rows = {key: torch.cat([value, value[other] if key.startswith("region") else value])
-                for key, value in batch.items()}
+        rows = {
+            key: torch.cat([value, value[other] if key.startswith("region") else value]) for key, value in batch.items()
+        }
         logits = self.model(**rows).squeeze(-1)
         targets = torch.cat([torch.ones(len(other)), torch.zeros(len(other))]).to(logits)
         return functional.binary_cross_entropy_with_logits(logits, targets)
@@ -60,7 +61,6 @@ class PretrainObjective(nn.Module):
 
 class Pretrain(PretrainSpec, Trainer):
     """Makes the encoder that the others start from (recipes/mini/pretrain.yaml)."""
-
 
     def steps(self, data: TrainingData) -> Steps:
         settings = self.settings
@@ -72,8 +72,10 @@ class Pretrain(PretrainSpec, Trainer):
         is_single = batcher.region_counts[:images] == batcher.region_counts.min()
         fewest = min(images, is_single.sum()) if settings.single_region_steps else images
         if fewest < settings.batch_size:
-            raise UserError(f"task {data.task.name}: found {fewest} images to draw a batch from, expected at least "
-                            f"trainer.batch_size, {settings.batch_size}")
+            raise UserError(
+                f"task {data.task.name}: found {fewest} images to draw a batch from, expected at least "
+                f"trainer.batch_size, {settings.batch_size}"
+            )
 
         def make_step(step: int) -> dict:
             rng = np.random.default_rng((data.seed, step))

@@ -25,9 +25,11 @@ class AccumulationShard(Dataset):
 
     def __init__(self, steps: Steps, accumulation: int, process: int = 0, processes: int = 1) -> None:
         if accumulation < processes:
-            raise UserError(f"trainer.accumulation: found {accumulation} for {processes} processes, expected at least "
-                            f"{processes}; the processes share a step's batches or episodes, so that {processes} times "
-                            f"the accumulation at 1/{processes} of the batch size uses all of them")
+            raise UserError(
+                f"trainer.accumulation: found {accumulation} for {processes} processes, expected at least "
+                f"{processes}; the processes share a step's batches or episodes, so that {processes} times "
+                f"the accumulation at 1/{processes} of the batch size uses all of them"
+            )
         self._steps, self._accumulation = steps, accumulation
         self._process, self._processes = process, processes
         self.per_step = -(-accumulation // processes)

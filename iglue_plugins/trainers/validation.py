@@ -24,8 +24,9 @@ def validation_interval(every: int | str, steps: Steps, accumulation: int) -> in
     if every != "epoch":
         return every
     if steps.epoch is None:
-        raise UserError("trainer.validate_every: found 'epoch', expected a number of steps for this trainer, which has "
-                        "no epochs")
+        raise UserError(
+            "trainer.validate_every: found 'epoch', expected a number of steps for this trainer, which has no epochs"
+        )
     return -(-steps.epoch // accumulation)
 
 
@@ -68,8 +69,10 @@ class BestWeights(TrainerCallback):
         try:
             yield
         except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(f"{self._folder}: found {error}, expected the best weights so far; delete "
-                            f"{self._folder.parent} and run again") from error
+            raise UserError(
+                f"{self._folder}: found {error}, expected the best weights so far; delete "
+                f"{self._folder.parent} and run again"
+            ) from error
 
     def _weights(self, step: int) -> Path:
         return self._folder / f"step-{step}.safetensors"

@@ -17,20 +17,27 @@ from iglue_plugins.utils.errors import UserError
 class XVLMAML(XVLMAMLSpec, Trainer):
     """Meta-training of the English model on the auxiliary languages (the paper's method; docs/method.md)."""
 
-
     def steps(self, data: TrainingData) -> Steps:
         settings = self.settings
         return episode_steps(
-            data.batchers(self.trains_on), settings.support_size, settings.query_size,
-            settings.steps * settings.accumulation, data.seed, languages_per_step=settings.languages_per_step,
-            repeat_languages=settings.repeat_languages, disjoint_images=settings.disjoint_images)
+            data.batchers(self.trains_on),
+            settings.support_size,
+            settings.query_size,
+            settings.steps * settings.accumulation,
+            data.seed,
+            languages_per_step=settings.languages_per_step,
+            repeat_languages=settings.repeat_languages,
+            disjoint_images=settings.disjoint_images,
+        )
 
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
         pairs = self.settings.pairs or task.default_pairs
         if not self.settings.supervised and task.pairs_require_labels(pairs):
             choices = "'all'" if task.captions_reveal_labels else "'caption' or 'all'"
-            raise UserError(f"task {task.name}: found pairs '{pairs}', which take labels, expected trainer.pairs "
-                            f"{choices} with supervised: false")
+            raise UserError(
+                f"task {task.name}: found pairs '{pairs}', which take labels, expected trainer.pairs "
+                f"{choices} with supervised: false"
+            )
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
     def labels_per_step(self, task: Task, languages: int) -> int:

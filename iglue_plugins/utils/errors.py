@@ -57,8 +57,9 @@ def explain_write_errors(path: object, only_writes: bool = True) -> Iterator[Non
         if reason is None:
             raise
         named = path if only_writes else getattr(error, "filename", None) or path
-        raise UserError(f"{named}: cannot be written ({reason}); choose a folder that can be written to and has room"
-                        ) from error
+        raise UserError(
+            f"{named}: cannot be written ({reason}); choose a folder that can be written to and has room"
+        ) from error
 
 
 def disk_error_reason(error: Exception) -> str | None:

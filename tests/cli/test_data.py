@@ -57,14 +57,18 @@ def test_convert_says_what_it_left_out(iglue: Callable, source: Path, tmp_path: 
     assert ended.err.splitlines() == [
         "iglue: left out 2 images (1, 2): features or boxes that are not finite numbers",
         "iglue: left out 1 image (3): a .npy without its _info.npy",
-        "iglue: 1 image with boxes more than a pixel outside of it, kept as they are"]
+        "iglue: 1 image with boxes more than a pixel outside of it, kept as they are",
+    ]
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["--format", "h6"], "--format: found 'h6'; did you mean 'h5'?"),
-    (["--dtype", "float61"], "--dtype: found 'float61'; did you mean 'float16'?"),
-    (["--format", "h5"], "{source}: cannot be read"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--format", "h6"], "--format: found 'h6'; did you mean 'h5'?"),
+        (["--dtype", "float61"], "--dtype: found 'float61'; did you mean 'float16'?"),
+        (["--format", "h5"], "{source}: cannot be read"),
+    ],
+)
 def test_convert_with_other_options(
     options: list[str], message: str, iglue: Callable, source: Path, tmp_path: Path
 ) -> None:
@@ -114,6 +118,7 @@ class Shelf:
 @pytest.fixture
 def shelf(monkeypatch: pytest.MonkeyPatch) -> type[Shelf]:
     """The only task there is."""
+
     class Own(Shelf):
         images = dict(Shelf.images)
 
@@ -138,7 +143,8 @@ def test_check_where_all_is_well(check: Callable) -> None:
         "train id: not there: train/id.jsonl: found no such file, expected annotations",
         "train tr: not there: train/tr.jsonl: found no such file, expected annotations",
         "test en id tr: shelf: 2 images, all have features",
-        "shelf: nothing is damaged"]
+        "shelf: nothing is damaged",
+    ]
 
 
 def test_check_names_images_without_features(check: Callable, shelf: type[Shelf]) -> None:
@@ -157,7 +163,8 @@ def test_check_names_what_is_damaged(check: Callable, tmp_path: Path) -> None:
     ended = check()
     assert ended.code == 1
     assert ended.out.splitlines()[-1] == (
-        f"{features.parent}: 1 image (0) with regions other than those that were converted")
+        f"{features.parent}: 1 image (0) with regions other than those that were converted"
+    )
     features.write_bytes(features.read_bytes()[1:])
     ended = check()
     assert ended.code == 1
@@ -170,9 +177,15 @@ def test_check_a_full_scale_task(iglue: Callable, source: Path, tmp_path: Path) 
     for file, images in {"en/test": "01", "ar/train_1": "2", "ar/train_5": "23"}.items():
         path = annotations / f"{file}.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps({
-            "gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": image, "Flikr30kID": image}) + "\n"
-            for image in images))
+        path.write_text(
+            "".join(
+                json.dumps(
+                    {"gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": image, "Flikr30kID": image}
+                )
+                + "\n"
+                for image in images
+            )
+        )
     iglue("data", "convert", source, tmp_path / "regions" / "flickr30k")
     ended = iglue("data", "check", "xvnli", "--data-root", tmp_path)
     lines = ended.out.splitlines()
@@ -180,7 +193,8 @@ def test_check_a_full_scale_task(iglue: Callable, source: Path, tmp_path: Path) 
     assert [line for line in lines if "not there" not in line] == [
         "few_shot ar: flickr30k: 2 images, all have features",
         "test en: flickr30k: 2 images, all have features",
-        "flickr30k: nothing is damaged"]
+        "flickr30k: nothing is damaged",
+    ]
     assert all("found no such file" in line for line in lines if "not there" in line)
 
 
@@ -191,4 +205,5 @@ def test_check_without_any_annotations(check: Callable, shelf: type[Shelf]) -> N
 
 def test_check_a_task_that_brings_its_data(iglue: Callable) -> None:
     assert iglue("data", "check", "mini/xvnli", "--data-root", "x").sentence() == (
-        "--data-root: found 'x', but the task mini/xvnli brings its own data")
+        "--data-root: found 'x', but the task mini/xvnli brings its own data"
+    )

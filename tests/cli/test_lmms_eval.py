@@ -42,8 +42,16 @@ def run(tmp_path: Path) -> Path:
         lines = ({"id": str(i), "prediction": "x", "label": "x", "score": float(i)} for i in range(2))
         (predictions / f"{language}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     record = {
-        "format": 1, "name": "finetune", "fingerprint": "0" * 12, "seed": 0, "task": "mini/xvnli",
-        "trainer": "finetune", "source_language": "en", "training_languages": [], "labels_per_step": 1, "steps": 1,
+        "format": 1,
+        "name": "finetune",
+        "fingerprint": "0" * 12,
+        "seed": 0,
+        "task": "mini/xvnli",
+        "trainer": "finetune",
+        "source_language": "en",
+        "training_languages": [],
+        "labels_per_step": 1,
+        "steps": 1,
         "main_metric": "accuracy",
         "scores": {"test": {language: {"accuracy": 50.0, "examples": 2} for language in ("en", "ar", "ru")}},
     }
@@ -58,20 +66,25 @@ def put_results(tmp_path: Path) -> Callable[..., Path]:
     def write(name: str, accuracies: dict[str, float], task: str = "mini/xvnli") -> Path:
         tasks = {f"some_{language}": language for language in accuracies}
         path = tmp_path / f"{name}_results.json"
-        path.write_text(json.dumps({
-            "results": {own: {"accuracy,none": accuracies[language]} for own, language in tasks.items()},
-            "configs": {own: {"metadata": {"iglue_task": task, "language": language}}
-                        for own, language in tasks.items()},
-            "n-samples": {own: {"original": 2, "effective": 2} for own in tasks},
-            "config": {"model": name}, "model_name": f"org/{name}-2B"}))
+        path.write_text(
+            json.dumps(
+                {
+                    "results": {own: {"accuracy,none": accuracies[language]} for own, language in tasks.items()},
+                    "configs": {
+                        own: {"metadata": {"iglue_task": task, "language": language}} for own, language in tasks.items()
+                    },
+                    "n-samples": {own: {"original": 2, "effective": 2} for own in tasks},
+                    "config": {"model": name},
+                    "model_name": f"org/{name}-2B",
+                }
+            )
+        )
         return path
 
     return write
 
 
-def test_results_stand_beside_the_runs(
-    iglue: Any, run: Path, put_results: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_results_stand_beside_the_runs(iglue: Any, run: Path, put_results: Callable[..., Path], tmp_path: Path) -> None:
     files = [put_results("one", {"en": 1.0, "ar": 0.5, "ru": 1.0}), put_results("two", {"ar": 0.0})]
     ended = iglue("compare", run, "--lmms-eval", files[0], "--lmms-eval", files[1], "--output", tmp_path / "out")
     assert (ended.code, ended.err) == (0, "")
@@ -80,7 +93,12 @@ def test_results_stand_beside_the_runs(
         rows = {row["label"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["finetune", "one one-2B", "two two-2B"]
     assert [rows["one one-2B"][key] for key in ("en", "ar", "ru", "mean", "lmms_eval")] == [
-        "100.0", "50.0", "100.0", "75.0", str(files[0])]
+        "100.0",
+        "50.0",
+        "100.0",
+        "75.0",
+        str(files[0]),
+    ]
     assert (rows["two two-2B"]["ar"], rows["two two-2B"]["mean"]) == ("0.0", "")
 
 

@@ -26,8 +26,17 @@ def run(tmp_path: Path) -> Callable[..., Path]:
             lines = ({"id": str(i), "prediction": "x", "label": "x", "score": float(i)} for i in range(2))
             (predictions / f"{language}.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
         record = {
-            "format": 1, "name": "finetune", "fingerprint": "0" * 12, "seed": 0, "task": task, "trainer": "finetune",
-            "source_language": "en", "training_languages": [], "labels_per_step": 1, "steps": 1, "main_metric": metric,
+            "format": 1,
+            "name": "finetune",
+            "fingerprint": "0" * 12,
+            "seed": 0,
+            "task": task,
+            "trainer": "finetune",
+            "source_language": "en",
+            "training_languages": [],
+            "labels_per_step": 1,
+            "steps": 1,
+            "main_metric": metric,
             "scores": {split: {language: {metric: 50.0, "examples": 2} for language in languages}},
         }
         (folder / "record.json").write_text(json.dumps(record))
@@ -57,8 +66,17 @@ def test_published_rows_stand_beside_the_runs(iglue: Any, run: Callable[..., Pat
 
 def test_models_and_settings_are_chosen(iglue: Any, run: Callable[..., Path], tmp_path: Path) -> None:
     folder = run("xflickrco", ["en", "de", "ja", "tr"], "recall@1")
-    ended = iglue("compare", folder, "--published", "--published-models", "uc2", "--published-settings",
-                  "zero_shot,translate_train", "--output", tmp_path / "out")
+    ended = iglue(
+        "compare",
+        folder,
+        "--published",
+        "--published-models",
+        "uc2",
+        "--published-settings",
+        "zero_shot,translate_train",
+        "--output",
+        tmp_path / "out",
+    )
     assert ended.code == 0
     written = rows(tmp_path / "out")
     assert list(written)[1:] == ["uc2 zero-shot", "uc2 translate-train"]
@@ -94,8 +112,10 @@ def test_a_task_without_figures_is_refused_before_anything_runs(
     [
         (("--split", "dev"), "--published: found split 'dev', expected test, the split of the published figures"),
         (("--published-models", "uc"), "--published-models: found 'uc', expected one published for xgqa in the "),
-        (("--published-settings", "zero-shot"), "--published-settings: found 'zero-shot', expected one published for "
-                                                "xgqa; did you mean 'zero_shot'?"),
+        (
+            ("--published-settings", "zero-shot"),
+            "--published-settings: found 'zero-shot', expected one published for xgqa; did you mean 'zero_shot'?",
+        ),
     ],
 )
 def test_figures_that_are_not_there(

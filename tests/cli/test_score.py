@@ -26,8 +26,7 @@ def evaluated(
     def evaluate(name: str) -> tuple[Path, dict[str, float]]:
         cls = registry.tasks.load(name)
         monkeypatch.setattr(cls, "sizes", dict.fromkeys(cls.sizes, 24))
-        model = XUniterForVisionAndLanguage.from_pretrained(
-            tiny_checkpoint, head=cls.head, num_labels=cls().num_labels)
+        model = XUniterForVisionAndLanguage.from_pretrained(tiny_checkpoint, head=cls.head, num_labels=cls().num_labels)
         rows, scores = evaluator.evaluate(cls(), model, AutoTokenizer.from_pretrained(tiny_checkpoint), "test", "tr")
         path = tmp_path / "tr.jsonl"
         write_jsonl_atomic(path, rows)
@@ -78,8 +77,16 @@ def test_json_is_alone_on_standard_output(iglue: Any, answers: Callable[..., Pat
     path = answers(wrong=1, leave_out=3)
     ended = iglue("score", "mini/xvnli", path, "--language", "tr", "--json", "--allow-missing")
     assert json.loads(ended.out) == {
-        "task": "mini/xvnli", "language": "tr", "split": "test", "metrics": {"accuracy": 99.0}, "examples": 400,
-        "missing": 3, "extra": 0, "notes": [], "predictions": str(path)}
+        "task": "mini/xvnli",
+        "language": "tr",
+        "split": "test",
+        "metrics": {"accuracy": 99.0},
+        "examples": 400,
+        "missing": 3,
+        "extra": 0,
+        "notes": [],
+        "predictions": str(path),
+    }
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,15 @@ def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> No
     more = ("--seeds", "0,1", "--split", "dev", "--set", "trainer.steps=2", "--output", "out")
     assert iglue("sweep", RECIPE, *over, *more, *AS_JOBS).code == 0
     assert iglue("compare", RECIPE, *AS_JOBS).code == 0
-    assert called[0] == (RECIPE, ["auxiliary_languages=tr,ru", "trainer.inner_steps=1,3"], [0, 1], "dev",
-                         ["trainer.steps=2"], Path("out"), LAUNCH)
+    assert called[0] == (
+        RECIPE,
+        ["auxiliary_languages=tr,ru", "trainer.inner_steps=1,3"],
+        [0, 1],
+        "dev",
+        ["trainer.steps=2"],
+        Path("out"),
+        LAUNCH,
+    )
     assert called[1][:4] == ([RECIPE], [0], "test", LAUNCH)
 
 

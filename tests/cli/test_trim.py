@@ -49,13 +49,12 @@ def test_texts_that_change_are_counted(
     assert capsys.readouterr().out.splitlines()[1] == "3 texts, 1 of them cut otherwise now"
 
 
-def test_what_a_task_lacks_is_said(
-    tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_task_lacks_is_said(tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "datasets" / "XVNLI" / "annotations" / "ar" / "test.jsonl"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps(
-        {"pairID": "1", "Flikr30kID": "1.jpg", "sentence1": "a", "sentence2": "b", "gold_label": "neutral"}))
+    path.write_text(
+        json.dumps({"pairID": "1", "Flikr30kID": "1.jpg", "sentence1": "a", "sentence2": "b", "gold_label": "neutral"})
+    )
     trim(str(tiny_checkpoint), tmp_path / "out", task="xvnli", languages="ar", data_root=str(tmp_path))
     out, err = capsys.readouterr()
     assert out.startswith("texts: ar 2\n")

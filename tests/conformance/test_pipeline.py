@@ -55,20 +55,50 @@ class Case:
 
 CASES = {
     "xvnli": Case(
-        40, {"XVNLI/annotations/en/train.jsonl": "XVNLI/annotations/en/train_48.jsonl",
-             "XVNLI/annotations/en/dev.jsonl": "XVNLI/annotations/en/train_20.jsonl"},
-        "ar", 10, "test", ("en", "ar", "es", "fr", "ru"), steps=10),
+        40,
+        {
+            "XVNLI/annotations/en/train.jsonl": "XVNLI/annotations/en/train_48.jsonl",
+            "XVNLI/annotations/en/dev.jsonl": "XVNLI/annotations/en/train_20.jsonl",
+        },
+        "ar",
+        10,
+        "test",
+        ("en", "ar", "es", "fr", "ru"),
+        steps=10,
+    ),
     "xgqa": Case(  # the test files of the other languages are not at hand: the few-shot dev sets of two are
-        40, {"gqa/annotations/train.json": "xGQA/annotations/few_shot/en/train_5.json",
-             "gqa/annotations/valid.json": "xGQA/annotations/few_shot/en/train_1.json"},
-        "de", 5, "few_shot_dev", ("en", "de"), steps=5),
+        40,
+        {
+            "gqa/annotations/train.json": "xGQA/annotations/few_shot/en/train_5.json",
+            "gqa/annotations/valid.json": "xGQA/annotations/few_shot/en/train_1.json",
+        },
+        "de",
+        5,
+        "few_shot_dev",
+        ("en", "de"),
+        steps=5,
+    ),
     "marvl": Case(
-        24, {"nlvr2/annotations/train.jsonl": "nlvr2/annotations/dev.jsonl",
-             "nlvr2/annotations/test.jsonl": "nlvr2/annotations/dev.jsonl"},
-        "id", 4, "test", ("en", "id", "sw", "ta", "tr", "zh"), steps=20),
+        24,
+        {
+            "nlvr2/annotations/train.jsonl": "nlvr2/annotations/dev.jsonl",
+            "nlvr2/annotations/test.jsonl": "nlvr2/annotations/dev.jsonl",
+        },
+        "id",
+        4,
+        "test",
+        ("en", "id", "sw", "ta", "tr", "zh"),
+        steps=20,
+    ),
     "xflickrco": Case(
-        12, {"flickr30k/annotations/train_ann.jsonl": "flickr30k/annotations/valid_ann.jsonl"},
-        "de", 10, "test", ("en", "de", "es", "id", "ja", "ru", "tr", "zh"), steps=10),
+        12,
+        {"flickr30k/annotations/train_ann.jsonl": "flickr30k/annotations/valid_ann.jsonl"},
+        "de",
+        10,
+        "test",
+        ("en", "de", "es", "id", "ja", "ru", "tr", "zh"),
+        steps=10,
+    ),
 }
 
 
@@ -132,10 +162,20 @@ def save_model(folder: Path, model: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
     torch.manual_seed(0)
     cls, config = MODELS[model]
-    cls(config(
-        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-        max_position_embeddings=90, region_feature_size=FEATURE_SIZE, pooler_size=16, classifier_hidden_size=16,
-        contrastive_size=8)).save_pretrained(folder)
+    cls(
+        config(
+            vocab_size=len(tokenizer),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=16,
+            max_position_embeddings=90,
+            region_feature_size=FEATURE_SIZE,
+            pooler_size=16,
+            classifier_hidden_size=16,
+            contrastive_size=8,
+        )
+    ).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
@@ -153,12 +193,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str]
     return make
 
 
-@pytest.mark.parametrize(("task", "model"), [
-    ("xvnli", "xuniter"), ("xgqa", "uc2"), ("marvl", "xuniter"), ("xflickrco", "uc2")])
+@pytest.mark.parametrize(
+    ("task", "model"), [("xvnli", "xuniter"), ("xgqa", "uc2"), ("marvl", "xuniter"), ("xflickrco", "uc2")]
+)
 def test_the_whole_pipeline(home: Callable[[str, str], Path], task: str, model: str) -> None:
     case, folder = CASES[task], home(task, model)
-    common = [f"runs={folder / 'runs'}", f"evaluation.splits=[{case.split}]", "task.auxiliary=few_shot",
-              f"auxiliary_languages=[{case.auxiliary}]", f"task.auxiliary_shots={case.shots}"]
+    common = [
+        f"runs={folder / 'runs'}",
+        f"evaluation.splits=[{case.split}]",
+        "task.auxiliary=few_shot",
+        f"auxiliary_languages=[{case.auxiliary}]",
+        f"task.auxiliary_shots={case.shots}",
+    ]
     everywhere = f"evaluation.languages=[{', '.join(case.languages)}]"
     meta = ["trainer.steps=3", "trainer.support_size=4", "trainer.query_size=4"]
 
@@ -166,14 +212,22 @@ def test_the_whole_pipeline(home: Callable[[str, str], Path], task: str, model: 
     record = baseline.record()
     assert record["steps"] % case.steps == 0
     assert record["validation"].keys() == {"step", "score"}
-    maml = runner.run(load_recipe(
-        f"recipes/iglue/{task}/{model}/xvl_maml.yaml", [*common, everywhere, *meta])).record()
+    maml = runner.run(load_recipe(f"recipes/iglue/{task}/{model}/xvl_maml.yaml", [*common, everywhere, *meta])).record()
     assert maml["start_from"]["fingerprint"] == record["fingerprint"], "the baseline is not run again"
     assert maml["training_languages"] == [case.auxiliary]
-    few_shot = runner.run(load_recipe(
-        f"recipes/iglue/{task}/{model}/few_shot.yaml",
-        [*common, f"start_from={baseline.folder}", f"evaluation.languages=[en, {case.auxiliary}]",
-         f"trainer.shots={case.shots}", "trainer.epochs=2", "trainer.learning_rates=[1e-3, 1e-4]"])).record()
+    few_shot = runner.run(
+        load_recipe(
+            f"recipes/iglue/{task}/{model}/few_shot.yaml",
+            [
+                *common,
+                f"start_from={baseline.folder}",
+                f"evaluation.languages=[en, {case.auxiliary}]",
+                f"trainer.shots={case.shots}",
+                "trainer.epochs=2",
+                "trainer.learning_rates=[1e-3, 1e-4]",
+            ],
+        )
+    ).record()
     assert list(few_shot["adaptation"]["languages"]) == [case.auxiliary]
     for scored, languages in ((record, case.languages), (maml, case.languages), (few_shot, ("en", case.auxiliary))):
         scores = scored["scores"][case.split]

@@ -31,8 +31,14 @@ def make_store() -> Callable[[Images], InMemoryRegions]:
 
     def make(images: Images) -> InMemoryRegions:
         store = InMemoryRegions(feature_size=2, max_boxes=3)
-        store.add({image_id: (np.asarray(features, dtype=np.float32), _boxes(len(features)))
-                   for image_id, features in images.items()}, 100, 100)
+        store.add(
+            {
+                image_id: (np.asarray(features, dtype=np.float32), _boxes(len(features)))
+                for image_id, features in images.items()
+            },
+            100,
+            100,
+        )
         return store
 
     return make

@@ -18,15 +18,22 @@ from iglue_plugins.utils.errors import UserError
 
 IMAGES = {"a": [[0, 0]], "b": [[1, 1], [1, 1]], "c": [[8, 8]], "d": [[3, 3], [0, 6], [6, 0]]}
 DTYPES = {
-    "input_ids": torch.int64, "attention_mask": torch.int64, "region_features": torch.float32,
-    "region_locations": torch.float32, "region_mask": torch.int64, "labels": torch.int64,
+    "input_ids": torch.int64,
+    "attention_mask": torch.int64,
+    "region_features": torch.float32,
+    "region_locations": torch.float32,
+    "region_mask": torch.int64,
+    "labels": torch.int64,
 }
 
 
 @pytest.fixture
 def nli(make_batcher: Callable[..., Batcher]) -> Batcher:
-    return make_batcher(XVNLI, [("5", ["a"], "neutral", "5 6 7"), ("6 7 8", ["b"], "entailment", "8"),
-                                ("9 9", ["c"], "contradiction", "9")], IMAGES)
+    return make_batcher(
+        XVNLI,
+        [("5", ["a"], "neutral", "5 6 7"), ("6 7 8", ["b"], "entailment", "8"), ("9 9", ["c"], "contradiction", "9")],
+        IMAGES,
+    )
 
 
 @pytest.fixture
@@ -69,11 +76,14 @@ def test_regions_and_labels_of_a_classification_batch(nli: Batcher) -> None:
     assert batch["labels"].tolist() == [XVNLI.labels.index("neutral"), XVNLI.labels.index("entailment")]
 
 
-@pytest.mark.parametrize(("kind", "rows", "rows_per_example"), [
-    (XVNLI, [("5", ["a"], "neutral"), ("6", ["d"], "neutral"), ("7 7", ["b"], "neutral")], 1),
-    (MaRVL, [("5", ["a", "b"], "True"), ("6", ["d", "a"], "False"), ("7 7", ["b", "c"], "True")], 2),
-    (XFlickrCO, [("5", ["a"], "match"), ("6", ["d"], "match"), ("7 7", ["b"], "match")], 4),
-])
+@pytest.mark.parametrize(
+    ("kind", "rows", "rows_per_example"),
+    [
+        (XVNLI, [("5", ["a"], "neutral"), ("6", ["d"], "neutral"), ("7 7", ["b"], "neutral")], 1),
+        (MaRVL, [("5", ["a", "b"], "True"), ("6", ["d", "a"], "False"), ("7 7", ["b", "c"], "True")], 2),
+        (XFlickrCO, [("5", ["a"], "match"), ("6", ["d"], "match"), ("7 7", ["b"], "match")], 4),
+    ],
+)
 def test_a_batchs_tensors_have_the_documented_shapes_and_dtypes(
     make_batcher: Callable[..., Batcher], kind: type, rows: list, rows_per_example: int
 ) -> None:
@@ -81,8 +91,13 @@ def test_a_batchs_tensors_have_the_documented_shapes_and_dtypes(
     count = 3 * rows_per_example
     assert {key: value.dtype for key, value in batch.items()} == DTYPES
     assert {key: tuple(value.shape) for key, value in batch.items()} == {
-        "input_ids": (count, 4), "attention_mask": (count, 4), "region_features": (count, 3, 2),
-        "region_locations": (count, 3, 5), "region_mask": (count, 3), "labels": (3,)}
+        "input_ids": (count, 4),
+        "attention_mask": (count, 4),
+        "region_features": (count, 3, 2),
+        "region_locations": (count, 3, 5),
+        "region_mask": (count, 3),
+        "labels": (3,),
+    }
 
 
 def test_two_images_are_two_rows_with_the_same_text(make_batcher: Callable[..., Batcher]) -> None:
@@ -105,8 +120,10 @@ def test_retrieval_rows_are_the_pair_a_wrong_caption_a_wrong_image_and_a_hard_wr
 
 
 def test_wrong_candidates_are_drawn_anew_by_the_generator_and_fixed_without(retrieval: Batcher) -> None:
-    drawn = {tuple(retrieval.batch([0, 1, 2, 3], np.random.default_rng(seed))["input_ids"][:, 1].tolist())
-             for seed in range(10)}
+    drawn = {
+        tuple(retrieval.batch([0, 1, 2, 3], np.random.default_rng(seed))["input_ids"][:, 1].tolist())
+        for seed in range(10)
+    }
     assert len(drawn) > 1
     fixed = [retrieval.batch([0, 1, 2, 3])["input_ids"] for _ in range(2)]
     assert torch.equal(*fixed)

@@ -68,8 +68,11 @@ def test_a_step_depends_on_the_seed_and_its_number_only() -> None:
 
 
 def test_other_seeds_and_steps_have_other_examples_and_draws() -> None:
-    steps = [ShuffledExamples(Recorder(50), 10, seed).parts(step, 10)[0]
-             for seed in ((0, 0), (0, 1), (1, 0)) for step in (0, 1, 5)]
+    steps = [
+        ShuffledExamples(Recorder(50), 10, seed).parts(step, 10)[0]
+        for seed in ((0, 0), (0, 1), (1, 0))
+        for step in (0, 1, 5)
+    ]
     assert len({tuple(step["examples"]) for step in steps}) == len({step["draw"] for step in steps}) == 9
 
 
@@ -135,8 +138,11 @@ def test_a_language_may_come_twice_in_a_step_with_other_examples() -> None:
 
 
 def test_more_languages_than_there_are() -> None:
-    with pytest.raises(UserError, match=r"trainer.languages_per_step: found 3, expected at most the 2 auxiliary "
-                                        r"languages \(tr, sw\), or trainer.repeat_languages: true"):
+    with pytest.raises(
+        UserError,
+        match=r"trainer.languages_per_step: found 3, expected at most the 2 auxiliary "
+        r"languages \(tr, sw\), or trainer.repeat_languages: true",
+    ):
         episode_steps({"tr": Recorder(40), "sw": Recorder(40)}, 4, 4, 9, 0, languages_per_step=3)
 
 
@@ -148,8 +154,13 @@ def test_support_and_query_may_be_kept_to_images_of_their_own() -> None:
         support, query = (set(images[episode[part]["examples"]].ravel().tolist()) for part in ("support", "query"))
         return support & query
 
-    apart, plain = ([item["episodes"][0] for item in episode_steps(
-        {"tr": Recorder(40, images=images)}, 3, 3, 30, 0, disjoint_images=setting)] for setting in (True, False))
+    apart, plain = (
+        [
+            item["episodes"][0]
+            for item in episode_steps({"tr": Recorder(40, images=images)}, 3, 3, 30, 0, disjoint_images=setting)
+        ]
+        for setting in (True, False)
+    )
     assert not any(shared(episode) for episode in apart)
     assert sum(bool(shared(episode)) for episode in plain) > 20
     for one, other in zip(apart, plain, strict=True):
@@ -161,8 +172,11 @@ def test_support_and_query_may_be_kept_to_images_of_their_own() -> None:
 def test_images_that_do_not_suffice_for_both() -> None:
     images = np.asarray([[0]] * 30 + [[1]] * 2)
     steps = episode_steps({"tr": Recorder(32, images=images)}, 4, 4, 4, 0, disjoint_images=True)
-    with pytest.raises(UserError, match="task toy: found . training examples in a language without an image of a "
-                                        "support batch, expected at least trainer.query_size, 4, with disjoint_images"):
+    with pytest.raises(
+        UserError,
+        match="task toy: found . training examples in a language without an image of a "
+        "support batch, expected at least trainer.query_size, 4, with disjoint_images",
+    ):
         list(steps)
 
 

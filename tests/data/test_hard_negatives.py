@@ -39,8 +39,14 @@ def store() -> RecordingStore:
     """45 images of one to four regions with 6 features, all of them far from 0 and close to each other."""
     rng = np.random.default_rng(0)
     store = RecordingStore(feature_size=6, max_boxes=4)
-    store.add({str(i): (100 + rng.normal(size=(1 + i % 4, 6)).astype(np.float32), np.ones((1 + i % 4, 4), np.float32))
-               for i in range(45)}, 10, 10)
+    store.add(
+        {
+            str(i): (100 + rng.normal(size=(1 + i % 4, 6)).astype(np.float32), np.ones((1 + i % 4, 4), np.float32))
+            for i in range(45)
+        },
+        10,
+        10,
+    )
     store.reads = []
     return store
 
@@ -78,7 +84,11 @@ def test_regions_are_read_block_by_block(store: RecordingStore, monkeypatch: pyt
 
 def test_more_images_than_there_are_gives_all_the_others(store: RecordingStore) -> None:
     assert [sorted(row) for row in nearest_images(store, np.arange(4), 99).tolist()] == [
-        [1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]]
+        [1, 2, 3],
+        [0, 2, 3],
+        [0, 1, 3],
+        [0, 1, 2],
+    ]
 
 
 def test_every_caption_of_every_image_of_the_pool_is_drawn_and_no_other() -> None:
@@ -91,8 +101,10 @@ def test_every_caption_of_every_image_of_the_pool_is_drawn_and_no_other() -> Non
             found[example].add(other)
     of_image = {0: {1, 4}, 1: {2}, 2: {0, 3, 6}, 3: {5}}
     pools = {0: {1, 2}, 1: {3, 0, 2}, 2: {0}, 3: {2, 1}}
-    assert found == {example: set().union(*(of_image[other] for other in pools[image]))
-                     for example, image in enumerate(image_of_example.tolist())}
+    assert found == {
+        example: set().union(*(of_image[other] for other in pools[image]))
+        for example, image in enumerate(image_of_example.tolist())
+    }
 
 
 def test_images_of_a_pool_and_then_their_captions_are_equally_likely() -> None:
@@ -133,8 +145,14 @@ def volta_file(tmp_path: Path) -> Path:
 
 def test_pools_of_a_file_leave_out_the_image_itself_and_images_of_no_example(volta_file: Path) -> None:
     everything = pools_of_file(volta_file, [f"flickr30k/{100 + i}" for i in range(6)])
-    assert everything.tolist() == [[1, 5, 2, -1], [4, 0, 5, -1], [3, 4, 1, -1], [5, 2, 4, -1], [1, 3, 2, -1],
-                                   [0, 1, 3, -1]]
+    assert everything.tolist() == [
+        [1, 5, 2, -1],
+        [4, 0, 5, -1],
+        [3, 4, 1, -1],
+        [5, 2, 4, -1],
+        [1, 3, 2, -1],
+        [0, 1, 3, -1],
+    ]
     some = pools_of_file(volta_file, ["flickr30k/105", "flickr30k/101", "flickr30k/100"])
     assert some.tolist() == [[2, 1, -1, -1], [2, 0, -1, -1], [1, 0, -1, -1]]
 
@@ -153,13 +171,25 @@ def test_a_pool_without_another_example_is_refused(volta_file: Path) -> None:
         pools_of_file(volta_file, ["flickr30k/100", "flickr30k/103"])
 
 
-@pytest.mark.parametrize(("content", "found"), [
-    ([1, 2], "found list, expected train_hard_pool and train_image_list"),
-    ({"train_image_list": [1]}, r"found the keys \['train_image_list'\], expected train_hard_pool and"),
-    ({"train_image_list": [1, 2], "train_hard_pool": np.zeros((1, 2))}, r"found train_hard_pool \(1, 2\), expected a"),
-    ({"train_image_list": [1, 2], "train_hard_pool": np.asarray([[0.0, 2.0]] * 2)}, "expected a row for each of the 2"),
-    ({"train_image_list": [1, 2], "train_hard_pool": np.asarray([[0.0, 0.5]] * 2)}, "of places in train_image_list"),
-])
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ([1, 2], "found list, expected train_hard_pool and train_image_list"),
+        ({"train_image_list": [1]}, r"found the keys \['train_image_list'\], expected train_hard_pool and"),
+        (
+            {"train_image_list": [1, 2], "train_hard_pool": np.zeros((1, 2))},
+            r"found train_hard_pool \(1, 2\), expected a",
+        ),
+        (
+            {"train_image_list": [1, 2], "train_hard_pool": np.asarray([[0.0, 2.0]] * 2)},
+            "expected a row for each of the 2",
+        ),
+        (
+            {"train_image_list": [1, 2], "train_hard_pool": np.asarray([[0.0, 0.5]] * 2)},
+            "of places in train_image_list",
+        ),
+    ],
+)
 def test_another_file_is_refused(tmp_path: Path, content: object, found: str) -> None:
     path = tmp_path / "hard_negative.pkl"
     path.write_bytes(pickle.dumps(content))
@@ -183,8 +213,12 @@ def flickr(make_store: MakeStore) -> Callable[..., Batcher]:
                 return ""
 
         image_ids = [[f"flickr30k/{image}"] for _ in range(captions) for image in images]
-        rows = {"text": ["dog"] * len(image_ids), "image_ids": image_ids, "language": [language] * len(image_ids),
-                "label": ["match"] * len(image_ids)}
+        rows = {
+            "text": ["dog"] * len(image_ids),
+            "image_ids": image_ids,
+            "language": [language] * len(image_ids),
+            "label": ["match"] * len(image_ids),
+        }
         tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
         return Batcher(Dataset.from_dict(rows), Flickr(Flickr.Settings(**settings)), tokenizer)
 

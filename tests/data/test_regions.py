@@ -34,9 +34,7 @@ def test_locations_are_shares_of_the_image(images: dict[str, torch.Tensor]) -> N
 
 
 @pytest.mark.parametrize("location_size", [5, 7])
-def test_the_global_region_is_the_mean_at_the_whole_image(
-    images: dict[str, torch.Tensor], location_size: int
-) -> None:
+def test_the_global_region_is_the_mean_at_the_whole_image(images: dict[str, torch.Tensor], location_size: int) -> None:
     regions = lay_out(**images, layout=RegionLayout(location_size=location_size))
     assert regions["region_features"].tolist() == [[[2, 4], [1, 2], [3, 6]], [[5, 7], [5, 7], [0, 0]]]
     assert regions["region_locations"][:, 0].tolist() == 2 * [[0, 0] + (location_size - 2) * [1]]
@@ -63,7 +61,10 @@ def test_regions_are_padded_to_the_most_among_those_asked_for(make_store: Callab
     assert regions["region_mask"].tolist() == [[1, 1], [1, 0], [1, 1]]
     assert regions["region_locations"][1].tolist() == [pytest.approx([0.1, 0.2, 0.3, 0.4, 0.04]), [0, 0, 0, 0, 0]]
     assert {key: value.dtype for key, value in regions.items()} == {
-        "region_features": torch.float32, "region_locations": torch.float32, "region_mask": torch.int64}
+        "region_features": torch.float32,
+        "region_locations": torch.float32,
+        "region_mask": torch.int64,
+    }
     assert store.gather(store.index(["a"]), BOXES_ONLY)["region_features"].shape == (1, 1, 2)
     assert store.gather(store.index(["a", "c"]))["region_features"].shape == (2, 4, 2)
 

@@ -73,9 +73,13 @@ def test_a_path_that_cannot_be_written(path: str, tmp_path: Path) -> None:
     assert str(error.value).startswith(f"{tmp_path / path}: ")
 
 
-@pytest.mark.parametrize(("split", "language", "message"), [
-    ("tset", "en", "found split 'tset'; did you mean 'test'?"), ("test", "eng", "found language 'eng'; did you mean"),
-])
+@pytest.mark.parametrize(
+    ("split", "language", "message"),
+    [
+        ("tset", "en", "found split 'tset'; did you mean 'test'?"),
+        ("test", "eng", "found language 'eng'; did you mean"),
+    ],
+)
 def test_an_unknown_split_or_language(split: str, language: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         draw_examples(MiniXVNLI(), split, language, 1, tmp_path / "x.png")

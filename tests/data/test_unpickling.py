@@ -97,47 +97,58 @@ def test_a_function_is_named_and_not_run(tmp_path: Path) -> None:
         safe_load_file(path)
     assert str(error.value) == (
         f"{path}: found a pickle that asks for '{os.mkdir.__module__}.mkdir', which is refused without being run, "
-        "expected only numbers, text, lists, dicts and numpy arrays")
+        "expected only numbers, text, lists, dicts and numpy arrays"
+    )
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize(("data", "refused"), [
-    (b"cos\nsystem\n(S'true'\ntR.", "'os.system'"),
-    (b"(ios\nsystem\n.", "'os.system'"),
-    (b"\x80\x04\x8c\x05numpy\x8c\x0bctypeslib.x\x93.", "'numpy.ctypeslib.x'"),
-    (b"cnumpy\nndarray\n(I3\ntR.", "'numpy.ndarray' as a function"),
-    (b"c_codecs\nencode\n(Vabc\nVrot13\ntR.", "the encoding 'rot13'"),
-    (b"\x80\x04Nr\xff\xff\xff\x7f.", "memory for 2147483647 objects"),
-    (pickle.dumps(OrderedDict(a=1)), "'collections.OrderedDict'"),
-    (pickle.dumps({1}, 2), "'__builtin__.set'"),
-    (pickle.dumps(Forged(eval, ("1",))), "'builtins.eval'"),
-    (pickle.dumps(Forged(np.load, ("x",))), "'numpy.load'"),
-    (pickle.dumps(Path("x")), "'pathlib.PosixPath'"),
-    (pickle.dumps(np.zeros(2, dtype=[("a", "i4")])), "an array of type '|V4'"),
-    (pickle.dumps(Forged(np.dtype, ("O", False, True), (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0))),
-     "a structured array"),
-])
+@pytest.mark.parametrize(
+    ("data", "refused"),
+    [
+        (b"cos\nsystem\n(S'true'\ntR.", "'os.system'"),
+        (b"(ios\nsystem\n.", "'os.system'"),
+        (b"\x80\x04\x8c\x05numpy\x8c\x0bctypeslib.x\x93.", "'numpy.ctypeslib.x'"),
+        (b"cnumpy\nndarray\n(I3\ntR.", "'numpy.ndarray' as a function"),
+        (b"c_codecs\nencode\n(Vabc\nVrot13\ntR.", "the encoding 'rot13'"),
+        (b"\x80\x04Nr\xff\xff\xff\x7f.", "memory for 2147483647 objects"),
+        (pickle.dumps(OrderedDict(a=1)), "'collections.OrderedDict'"),
+        (pickle.dumps({1}, 2), "'__builtin__.set'"),
+        (pickle.dumps(Forged(eval, ("1",))), "'builtins.eval'"),
+        (pickle.dumps(Forged(np.load, ("x",))), "'numpy.load'"),
+        (pickle.dumps(Path("x")), "'pathlib.PosixPath'"),
+        (pickle.dumps(np.zeros(2, dtype=[("a", "i4")])), "an array of type '|V4'"),
+        (
+            pickle.dumps(
+                Forged(np.dtype, ("O", False, True), (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0))
+            ),
+            "a structured array",
+        ),
+    ],
+)
 def test_anything_else_is_refused_by_name(data: bytes, refused: str) -> None:
     with pytest.raises(UserError) as error:
         safe_loads(data, "a pickle")
     assert str(error.value).startswith(f"a pickle: found a pickle that asks for {refused}, which is refused")
 
 
-@pytest.mark.parametrize("forged", [
-    forged_array((1000,), np.dtype("O"), []),
-    forged_array((1000,), np.dtype("f4"), b"1234"),
-    forged_array((2,), np.dtype("O"), bytes(16)),
-    forged_array((-1,), np.dtype("f4"), b""),
-    forged_array((2**62, 8), np.dtype("f4"), b""),
-    forged_array(("2",), np.dtype("f4"), bytes(8)),
-    forged_array((2,), "f4", bytes(8)),
-    Forged(SCALAR, (np.dtype("f8"), b"1234")),
-    Forged(SCALAR, (np.dtype("O"), bytes(8))),
-    Forged(SCALAR, (np.dtype("f8"), np.zeros(1))),
-    Forged(FROM_BUFFER, (np.zeros(3), np.dtype("f8"), (3,), "C")),
-    Forged(FROM_BUFFER, (bytes(16), np.dtype("O"), (2,), "C")),
-    Forged(FROM_BUFFER, (bytes(16), np.dtype("f8"), (3,), "C")),
-])
+@pytest.mark.parametrize(
+    "forged",
+    [
+        forged_array((1000,), np.dtype("O"), []),
+        forged_array((1000,), np.dtype("f4"), b"1234"),
+        forged_array((2,), np.dtype("O"), bytes(16)),
+        forged_array((-1,), np.dtype("f4"), b""),
+        forged_array((2**62, 8), np.dtype("f4"), b""),
+        forged_array(("2",), np.dtype("f4"), bytes(8)),
+        forged_array((2,), "f4", bytes(8)),
+        Forged(SCALAR, (np.dtype("f8"), b"1234")),
+        Forged(SCALAR, (np.dtype("O"), bytes(8))),
+        Forged(SCALAR, (np.dtype("f8"), np.zeros(1))),
+        Forged(FROM_BUFFER, (np.zeros(3), np.dtype("f8"), (3,), "C")),
+        Forged(FROM_BUFFER, (bytes(16), np.dtype("O"), (2,), "C")),
+        Forged(FROM_BUFFER, (bytes(16), np.dtype("f8"), (3,), "C")),
+    ],
+)
 def test_an_array_whose_content_does_not_fit_is_damaged(forged: Forged) -> None:
     with pytest.raises(UserError, match="^a pickle: found a pickle that is damaged or cut short"):
         safe_loads(pickle.dumps(forged), "a pickle")
@@ -202,20 +213,28 @@ def npy(header: str, content: bytes, version: int = 1) -> bytes:
     return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2, "little") + header.encode() + content
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "found no .npy file"),
-    (b"PK\x03\x04 a zip file", "found no .npy file"),
-    (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", b"", version=9), "found no .npy file"),
-    (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3", bytes(12)), "found no .npy file"),
-    (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", bytes(11)), "found 11 bytes of numbers, exp"),
-    (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,)}", b""), "found no .npy file"),
-    (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", bytes(8)), "found no .npy file"),
-    (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,)}", b""), "found 0 bytes of numbers"),
-    (npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", pickle.dumps([1, 2, 3])), "found a pickled list"),
-    (npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", pickle.dumps(np.zeros(2))), "found a pickled "),
-    (npy("{'descr': '|O', 'fortran_order': False, 'shape': ()}", pickle.dumps(np.asarray({}))[:-9]),
-     "found a pickle that is damaged or cut short"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "found no .npy file"),
+        (b"PK\x03\x04 a zip file", "found no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", b"", version=9), "found no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3", bytes(12)), "found no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", bytes(11)), "found 11 bytes of numbers, exp"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,)}", b""), "found no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", bytes(8)), "found no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,)}", b""), "found 0 bytes of numbers"),
+        (
+            npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", pickle.dumps([1, 2, 3])),
+            "found a pickled list",
+        ),
+        (npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", pickle.dumps(np.zeros(2))), "found a pickled "),
+        (
+            npy("{'descr': '|O', 'fortran_order': False, 'shape': ()}", pickle.dumps(np.asarray({}))[:-9]),
+            "found a pickle that is damaged or cut short",
+        ),
+    ],
+)
 def test_npy_files_that_are_none_or_damaged(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     path.write_bytes(content)

@@ -28,16 +28,26 @@ from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str) -> None:
     torch.set_num_threads(1)
     if processes > 1:  # what a launcher sets
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes), OMP_NUM_THREADS="1",
-                          LOCAL_WORLD_SIZE=str(processes), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+        os.environ.update(
+            RANK=str(rank),
+            LOCAL_RANK=str(rank),
+            WORLD_SIZE=str(processes),
+            OMP_NUM_THREADS="1",
+            LOCAL_WORLD_SIZE=str(processes),
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(port),
+        )
     state = PartialState(cpu=True)
     rows: list[int] = []
     marvl, model = batcher_and_model(MiniMaRVL, 11, "paired", 2, checkpoint, rows)
     found = {f"classify {size}": classify(model, marvl, size) for size in (3, 100)}
     pairs, model = batcher_and_model(MiniXFlickrCO, 7, "matching", 1, checkpoint, rows)
-    found |= {f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size))
-              for size in (3, 10, 100)}
-    found["evaluate"] = evaluator.evaluate(pairs.task, model, AutoTokenizer.from_pretrained(checkpoint), "test", "ta", 5)
+    found |= {
+        f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size)) for size in (3, 10, 100)
+    }
+    found["evaluate"] = evaluator.evaluate(
+        pairs.task, model, AutoTokenizer.from_pretrained(checkpoint), "test", "ta", 5
+    )
     torch.save(found | {"rows": rows, "processes": state.num_processes}, Path(folder) / f"{processes}-{rank}.pt")
     state.destroy_process_group()
 
@@ -64,4 +74,5 @@ def free_port() -> int:
 if __name__ == "__main__":
     for processes in (1, 2, 3):
         multiprocessing.start_processes(
-            evaluate, (processes, free_port(), *sys.argv[1:]), processes, start_method="fork")
+            evaluate, (processes, free_port(), *sys.argv[1:]), processes, start_method="fork"
+        )

@@ -30,20 +30,32 @@ def questions(answers: dict[str, str]) -> dict[str, Any]:
 def files() -> Iterator[tuple[str, Any]]:
     """Annotations of each task, of a few rows."""
     labels = {"p1": "neutral", "p2": "-", "p3": "entailment"}
-    yield "XVNLI/annotations/ar/test.jsonl", [
-        {"pairID": id_, "Flikr30kID": "1", "sentence1": "a", "sentence2": "b", "gold_label": label}
-        for id_, label in labels.items()]
+    yield (
+        "XVNLI/annotations/ar/test.jsonl",
+        [
+            {"pairID": id_, "Flikr30kID": "1", "sentence1": "a", "sentence2": "b", "gold_label": label}
+            for id_, label in labels.items()
+        ],
+    )
     yield "gqa/annotations/trainval_label2ans.json", ANSWERS
     answers = {"1": "no", "2": "a word outside of the vocabulary", "3": "yes", "4": "no"}
     yield "gqa/annotations/testdev_balanced_questions.json", questions(answers)
     yield "xGQA/annotations/few_shot/en/dev.json", questions({"3": "yes"})
     yield "xGQA/annotations/few_shot/en/train_48.json", questions({"4": "no"})
-    yield "marvl/zero_shot/annotations/marvl-sw.jsonl", [
-        {"id": f"sw-{i}", "left_img": "a.jpg", "right_img": "b.jpg", "caption": "c", "label": bool(i)}
-        for i in range(2)]
-    yield "xFlickrCO/annotations/tr/test.jsonl", [
-        {"id": image, "img_path": f"{image}.jpg", "sentences": captions}
-        for image, captions in {"9": ["a", "b"], "2": ["c"], "5": ["d"]}.items()]
+    yield (
+        "marvl/zero_shot/annotations/marvl-sw.jsonl",
+        [
+            {"id": f"sw-{i}", "left_img": "a.jpg", "right_img": "b.jpg", "caption": "c", "label": bool(i)}
+            for i in range(2)
+        ],
+    )
+    yield (
+        "xFlickrCO/annotations/tr/test.jsonl",
+        [
+            {"id": image, "img_path": f"{image}.jpg", "sentences": captions}
+            for image, captions in {"9": ["a", "b"], "2": ["c"], "5": ["d"]}.items()
+        ],
+    )
 
 
 @pytest.fixture

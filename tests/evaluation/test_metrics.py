@@ -88,7 +88,8 @@ def test_without_ties_the_ranks_are_those_of_a_sorted_list(seed):
     by_caption = np.argsort(-similarity, axis=0)
     assert caption_ranks.tolist() == [
         1 + min(by_caption[:, image].tolist().index(caption) for caption in np.flatnonzero(image_of_caption == image))
-        for image in range(11)]
+        for image in range(11)
+    ]
 
 
 def test_an_images_own_other_captions_are_no_competitors():

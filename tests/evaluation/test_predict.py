@@ -88,7 +88,10 @@ def test_matching_scores_equal_a_loop_over_captions_and_images(
 @pytest.mark.parametrize(("batch_size", "reads"), [(2, [2, 2, 1]), (4, [3, 2]), (5, [5]), (1000, [5])])
 @pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
 def test_regions_are_read_once_and_no_batch_is_larger_than_asked_for(
-    batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int, reads: list[int],
+    batcher: Batcher,
+    model: XUniterForVisionAndLanguage,
+    batch_size: int,
+    reads: list[int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gather, found, rows = batcher.task.regions.gather, [], []
@@ -106,9 +109,7 @@ def test_regions_are_read_once_and_no_batch_is_larger_than_asked_for(
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 1000])
 @pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
-def test_captions_with_the_same_text_tie(
-    batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int
-) -> None:
+def test_captions_with_the_same_text_tie(batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int) -> None:
     rows = batcher.dataset.to_dict()
     rows["text"][8] = rows["text"][3] = rows["text"][6]
     twins = Batcher(Dataset.from_dict(rows), batcher.task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))

@@ -26,10 +26,14 @@ def test_lists_of_images(path: Path) -> None:
 
 
 def test_the_predictions_of_a_run(path: Path) -> None:
-    path.write_text('{"id": "a", "prediction": "x", "label": "y", "score": 0.0}\n\n'
-                    '{"id": "b\u2028", "prediction": ["i", "j"], "label": "i", "score": 1}\n')
+    path.write_text(
+        '{"id": "a", "prediction": "x", "label": "y", "score": 0.0}\n\n'
+        '{"id": "b\u2028", "prediction": ["i", "j"], "label": "i", "score": 1}\n'
+    )
     assert read_predictions(path) == [
-        Prediction("line 1", "a", "x", "y", 0.0), Prediction("line 3", "b\u2028", ["i", "j"], "i", 1)]
+        Prediction("line 1", "a", "x", "y", 0.0),
+        Prediction("line 3", "b\u2028", ["i", "j"], "i", 1),
+    ]
 
 
 @pytest.mark.parametrize("key", ["question_id", "pairID", "identifier"])

@@ -17,8 +17,10 @@ TABLES = {
     "xgqa": ("accuracy", "xgqa/xGQA_0.csv", 9666, 2912),
     "xflickrco": ("image_recall@1", "xflickrco/xFlickrCO_ir_0.csv", 2000, 0),
 }
-LANGUAGES = {"xgqa": ("en", "bn", "de", "id", "ko", "pt", "ru", "zh"),
-             "xflickrco": ("en", "de", "es", "id", "ja", "ru", "tr", "zh")}
+LANGUAGES = {
+    "xgqa": ("en", "bn", "de", "id", "ko", "pt", "ru", "zh"),
+    "xflickrco": ("en", "de", "es", "id", "ja", "ru", "tr", "zh"),
+}
 
 pytestmark = pytest.mark.skipif(not IGLUE.is_dir(), reason=f"no annotations and predictions of IGLUE in {IGLUE}")
 

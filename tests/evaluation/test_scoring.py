@@ -13,8 +13,13 @@ from iglue_plugins.evaluation.scoring import Gold, score
 from iglue_plugins.utils.errors import UserError
 
 FILE = Path("result.json")
-XVNLI = Gold("xvnli", "ar", "test", {"a": "neutral", "b": "entailment", "c": "neutral", "d": "-"},
-             ("contradiction", "entailment", "neutral"))
+XVNLI = Gold(
+    "xvnli",
+    "ar",
+    "test",
+    {"a": "neutral", "b": "entailment", "c": "neutral", "d": "-"},
+    ("contradiction", "entailment", "neutral"),
+)
 XGQA = Gold("xgqa", "de", "test", {"1": "no", "2": "fence"}, None, unscored=frozenset({"3", "4"}))
 MARVL = Gold("marvl", "sw", "test", {"sw-0": "True", "sw-1": "False"}, ("False", "True"))
 RETRIEVAL = Gold("xflickrco", "tr", "test", {"a": "u", "b": "v", "c": "w", "d": "u"}, ("u", "v", "w"), retrieval=True)
@@ -47,8 +52,10 @@ def test_published_accuracies_count_examples_without_a_label() -> None:
     found = score(FILE, answers({"a": "neutral", "b": "entailment", "d": "neutral"}), gold)
     assert found.metrics == {"accuracy": 100.0, "accuracy_as_published": 50.0}
     assert (found.examples, found.extra) == (2, 1)
-    assert found.notes == ("accuracy is over the labelled examples; accuracy_as_published is over 4 and counts the 2 "
-                           "without a label as wrong",)
+    assert found.notes == (
+        "accuracy is over the labelled examples; accuracy_as_published is over 4 and counts the 2 "
+        "without a label as wrong",
+    )
 
 
 def test_predictions_for_unscored_examples_are_counted_and_left_aside() -> None:
@@ -71,19 +78,31 @@ def test_missing_predictions_are_named_or_counted_as_wrong() -> None:
 
 
 BAD_LABELS = {
-    "unknown": (answers({"1": "no", "9": "no", "8": "no"}), XGQA,
-                r"entry 2: found id '9' \(2 unknown in all\), expected ids of xgqa/de, test split, such as '1'"),
-    "twice": ([*answers({"1": "no", "2": "no"}), Prediction("entry 3", "1", "no")], XGQA,
-              "entry 3: found id '1', which entry 1 has too, expected each id once"),
-    "not a label": (answers({"a": "maybe"}), XVNLI,
-                    "entry 1: found prediction 'maybe', expected one of contradiction, entailment, neutral"),
+    "unknown": (
+        answers({"1": "no", "9": "no", "8": "no"}),
+        XGQA,
+        r"entry 2: found id '9' \(2 unknown in all\), expected ids of xgqa/de, test split, such as '1'",
+    ),
+    "twice": (
+        [*answers({"1": "no", "2": "no"}), Prediction("entry 3", "1", "no")],
+        XGQA,
+        "entry 3: found id '1', which entry 1 has too, expected each id once",
+    ),
+    "not a label": (
+        answers({"a": "maybe"}),
+        XVNLI,
+        "entry 1: found prediction 'maybe', expected one of contradiction, entailment, neutral",
+    ),
     "a class index": (answers({"a": 2}), XVNLI, "entry 1: found prediction 2, expected one of contradiction"),
     "a boolean": (answers({"a": True}), XVNLI, "entry 1: found prediction True, expected one of contradiction"),
     "not a word": (answers({"1": None}), XGQA, "entry 1: found prediction None, expected a word"),
     "lists": (lists([1, 2], [0]), XGQA, "entry 1: found a list, as of a retrieval task, expected an id and a label"),
     "images": (answers({"1": ["u"]}), XGQA, "entry 1: found a list, as of a retrieval task"),
-    "other labels": (answers({"a": "neutral"}, label="entailment"), XVNLI,
-                     "entry 1: found label 'entailment' for 'a', expected 'neutral', as in xvnli/ar, test split"),
+    "other labels": (
+        answers({"a": "neutral"}, label="entailment"),
+        XVNLI,
+        "entry 1: found label 'entailment' for 'a', expected 'neutral', as in xvnli/ar, test split",
+    ),
 }
 
 
@@ -103,8 +122,10 @@ def test_recall_at_k_of_places_in_the_order_of_the_images() -> None:
     rankings[0][0], rankings[1][4], rankings[2][5], rankings[3][9] = 0, 1, 2, 3
     found = score(FILE, lists(*rankings), gold)
     assert found.metrics == {"image_recall@1": 5.0, "image_recall@5": 10.0, "image_recall@10": 20.0}
-    assert found.notes == ("text_recall is left out: it needs the scores of all captions with an image, and the file "
-                           "has each caption's best images",)
+    assert found.notes == (
+        "text_recall is left out: it needs the scores of all captions with an image, and the file "
+        "has each caption's best images",
+    )
 
 
 def test_the_shortest_list_says_which_recalls_can_be_told() -> None:
@@ -123,26 +144,51 @@ def test_a_list_of_all_images_is_deep_enough() -> None:
 
 def test_the_scores_of_a_run_tell_text_recall() -> None:
     """Two captions of u: the images found for them are right and wrong; one of them is the best caption of u."""
-    found = score(FILE, rows(("d", ["v", "u", "w"], "u", 0.5), ("a", ["u", "v", "w"], "u", 1.0),
-                             ("c", ["w", "v", "u"], "w", 0.5), ("b", ["w", "v", "u"], "v", 0.0)), RETRIEVAL)
-    assert found.metrics == pytest.approx({
-        "recall@1": 50.0, "image_recall@1": 50.0, "image_recall@5": 100.0, "image_recall@10": 100.0,
-        "text_recall@1": 100 / 3})
+    found = score(
+        FILE,
+        rows(
+            ("d", ["v", "u", "w"], "u", 0.5),
+            ("a", ["u", "v", "w"], "u", 1.0),
+            ("c", ["w", "v", "u"], "w", 0.5),
+            ("b", ["w", "v", "u"], "v", 0.0),
+        ),
+        RETRIEVAL,
+    )
+    assert found.metrics == pytest.approx(
+        {
+            "recall@1": 50.0,
+            "image_recall@1": 50.0,
+            "image_recall@5": 100.0,
+            "image_recall@10": 100.0,
+            "text_recall@1": 100 / 3,
+        }
+    )
     assert found.notes == ()
 
 
 def test_text_recall_is_left_out_where_a_tie_hides_it() -> None:
     """u and v tie for a: a miss in the score, and u stands first."""
-    found = score(FILE, rows(("a", ["u", "v", "w"], "u", 0.0), ("b", ["v", "u", "w"], "v", 0.5),
-                             ("c", ["w", "v", "u"], "w", 1.0), ("d", ["v", "u", "w"], "u", 0.0)), RETRIEVAL)
+    found = score(
+        FILE,
+        rows(
+            ("a", ["u", "v", "w"], "u", 0.0),
+            ("b", ["v", "u", "w"], "v", 0.5),
+            ("c", ["w", "v", "u"], "w", 1.0),
+            ("d", ["v", "u", "w"], "u", 0.0),
+        ),
+        RETRIEVAL,
+    )
     assert (found.metrics["recall@1"], found.metrics["image_recall@1"]) == (37.5, 75.0)
     assert "text_recall@1" not in found.metrics
     assert found.notes == ("text_recall@1 is left out: the file's lists and scores do not tell the text hits",)
 
 
 def test_scores_that_are_not_hits_tell_nothing() -> None:
-    found = score(FILE, rows(("a", ["u"], "u", 0.7), ("b", ["v"], "v", 0.5), ("c", ["w"], "w", 1.0),
-                             ("d", ["u"], "u", 0.5)), RETRIEVAL)
+    found = score(
+        FILE,
+        rows(("a", ["u"], "u", 0.7), ("b", ["v"], "v", 0.5), ("c", ["w"], "w", 1.0), ("d", ["u"], "u", 0.5)),
+        RETRIEVAL,
+    )
     assert found.metrics == {"image_recall@1": 100.0}
 
 

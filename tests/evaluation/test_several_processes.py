@@ -16,11 +16,14 @@ SCRIPT = Path(__file__).with_name("evaluate_in_processes.py")
 def outcomes(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict]]:
     """What each process finds, where one, two and three of them evaluate."""
     folder = tmp_path_factory.mktemp("processes")
-    ended = subprocess.run([sys.executable, SCRIPT, tiny_checkpoint, folder], capture_output=True, text=True,
-                           timeout=300)
+    ended = subprocess.run(
+        [sys.executable, SCRIPT, tiny_checkpoint, folder], capture_output=True, text=True, timeout=300
+    )
     assert ended.returncode == 0, ended.stderr
-    return {count: [torch.load(folder / f"{count}-{rank}.pt", weights_only=False) for rank in range(count)]
-            for count in (1, 2, 3)}
+    return {
+        count: [torch.load(folder / f"{count}-{rank}.pt", weights_only=False) for rank in range(count)]
+        for count in (1, 2, 3)
+    }
 
 
 @pytest.mark.parametrize("count", [2, 3])
@@ -36,9 +39,7 @@ def test_every_process_has_what_one_process_finds(outcomes: dict[int, list[dict]
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_each_example_and_each_pair_is_scored_by_one_process_only(
-    outcomes: dict[int, list[dict]], count: int
-) -> None:
+def test_each_example_and_each_pair_is_scored_by_one_process_only(outcomes: dict[int, list[dict]], count: int) -> None:
     (alone,) = outcomes[1]
     images_a_text, classified, matched = 2, 2, 4
     assert sum(alone["rows"]) == classified * 11 * images_a_text + matched * 7 * 7

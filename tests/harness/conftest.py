@@ -20,7 +20,7 @@ from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.engine import Training
 
-TINY_TASK = '''
+TINY_TASK = """
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.registry import tasks
 
@@ -35,7 +35,7 @@ class TinyXVNLI(MiniXVNLI):
         "auxiliary_finetune": {"steps": 2, "batch_size": 8, "learning_rate": 1e-2},
         "xvl_maml": {"steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2},
     }
-'''
+"""
 CHILD = """
 import os, signal, sys
 from pathlib import Path
@@ -114,7 +114,9 @@ def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess]]:
     """Starts another process, which is a fork of one that has all the imports, on code; its output goes to a file."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["iglue_plugins.runs.runner", "iglue_plugins.mini.tasks", "iglue_plugins.trainers.xvl_maml"])
+    context.set_forkserver_preload(
+        ["iglue_plugins.runs.runner", "iglue_plugins.mini.tasks", "iglue_plugins.trainers.xvl_maml"]
+    )
     started = []
 
     def run(code: str, log: str = "log") -> BaseProcess:

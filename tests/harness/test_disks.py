@@ -100,27 +100,44 @@ def told(log: Path) -> list:
     return found
 
 
-@pytest.mark.parametrize(("system", "reason"), [(FULL, "No space left on device"), (TOO_LARGE, "File too large")],
-                         ids=["full", "too large"])
+@pytest.mark.parametrize(
+    ("system", "reason"), [(FULL, "No space left on device"), (TOO_LARGE, "File too large")], ids=["full", "too large"]
+)
 def test_a_full_disk_ends_in_a_sentence_and_loses_nothing_finished(
     system: str, reason: str, recipe: MakeRecipe, start: Callable[..., BaseProcess], same_run: SameRun, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    made = recipe({"trainer": "xvl_maml", "start_from": "model", "evaluation": {"languages": ["en", "tr", "de"]},
-                   "runs": str(disk / "runs")})
+    made = recipe(
+        {
+            "trainer": "xvl_maml",
+            "start_from": "model",
+            "evaluation": {"languages": ["en", "tr", "de"]},
+            "runs": str(disk / "runs"),
+        }
+    )
     start(f"disk, outside = {str(disk)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{system}{RUN_FULL}").join(120)
     *failed, finished = told(tmp_path / "log")
     assert finished == [0, []]
     expected = runner.run(made.model_copy(update={"runs": tmp_path / "expected"}))
     run = f"{disk}/runs/{expected.folder.name}"
-    places = [f"{run}/recipe.yaml", run, run, run, f"{run}/predictions/test/tr.jsonl", f"{run}/record.json",
-              f"{disk}/comparison/comparison.csv"]
+    places = [
+        f"{run}/recipe.yaml",
+        run,
+        run,
+        run,
+        f"{run}/predictions/test/tr.jsonl",
+        f"{run}/record.json",
+        f"{disk}/comparison/comparison.csv",
+    ]
     reasons = [reason, reason, "a file could not be written to its end", *[reason] * 4]
     for (code, said), place, why in zip(failed, places, reasons, strict=True):
         *before, sentence = said
         assert code == 2
-        assert sentence == f"iglue: {place}: cannot be written ({why}); choose a folder that can be written to and has room"
+        assert (
+            sentence
+            == f"iglue: {place}: cannot be written ({why}); choose a folder that can be written to and has room"
+        )
         assert all(line.startswith(("training recipe", f"{run}/checkpoints/checkpoint-")) for line in before), before
     assert failed[3][1][1] == f"{run}/checkpoints/checkpoint-4: half-written or damaged, so training resumes before it"
     assert (tmp_path / "outside" / "comparison" / "comparison.png").is_file()
@@ -153,8 +170,14 @@ def truncate(path: Path) -> None:
 
 @pytest.mark.parametrize(("damaged", "first_step"), [([4], 2), ([2, 4], 0)], ids=["the last", "all"])
 def test_a_checkpoint_damaged_after_it_was_finished_is_not_resumed(
-    damaged: list[int], first_step: int, recipe: MakeRecipe, start: Callable[..., BaseProcess], same_run: SameRun,
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    damaged: list[int],
+    first_step: int,
+    recipe: MakeRecipe,
+    start: Callable[..., BaseProcess],
+    same_run: SameRun,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made = recipe({"trainer": "xvl_maml", "start_from": "model"})
     start("at_call(MetaObjective, 'forward', 6, signal.SIGKILL)\nrunner.run(load_recipe(recipe))").join(60)
@@ -162,14 +185,20 @@ def test_a_checkpoint_damaged_after_it_was_finished_is_not_resumed(
     for step in damaged:
         truncate(folder / "checkpoints" / f"checkpoint-{step}" / "optimizer.pt")
     steps, on_step_begin = [], Progress.on_step_begin
-    monkeypatch.setattr(Progress, "on_step_begin", lambda self, args, state, control, **kwargs: (
-        steps.append(state.global_step), on_step_begin(self, args, state, control, **kwargs)) and None)
+    monkeypatch.setattr(
+        Progress,
+        "on_step_begin",
+        lambda self, args, state, control, **kwargs: (
+            (steps.append(state.global_step), on_step_begin(self, args, state, control, **kwargs)) and None
+        ),
+    )
     capfd.readouterr()
     found = runner.run(made)
     said = capfd.readouterr().err.splitlines()
     assert [line for line in said if "half-written" in line] == [
         f"{folder}/checkpoints/checkpoint-{step}: half-written or damaged, so training resumes before it"
-        for step in reversed(damaged)]
+        for step in reversed(damaged)
+    ]
     assert steps[0] == first_step
     same_run(found, runner.run(made.model_copy(update={"runs": tmp_path / "expected"})))
 

@@ -77,8 +77,10 @@ print(json.dumps(signals))
 
 
 def test_a_run_killed_twenty_times_ends_with_the_very_same_weights_and_scores(
-    recipe: Callable[..., Recipe], start: Callable[..., BaseProcess], same_run: Callable[[Run, Run], None],
-    tmp_path: Path
+    recipe: Callable[..., Recipe],
+    start: Callable[..., BaseProcess],
+    same_run: Callable[[Run, Run], None],
+    tmp_path: Path,
 ) -> None:
     """And so does the one that it starts from, with dropout, validation and second order.
 

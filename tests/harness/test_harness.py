@@ -54,7 +54,12 @@ def test_a_run_leaves_a_record_predictions_a_model_and_logs(recipe: MakeRecipe) 
 
     assert load_recipe(run.recipe_path) == made
     assert sorted(path.name for path in run.folder.iterdir()) == [
-        "model", "predictions", "recipe.yaml", "record.json", "tensorboard"]
+        "model",
+        "predictions",
+        "recipe.yaml",
+        "record.json",
+        "tensorboard",
+    ]
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in run.model_dir.iterdir()}
 
 
@@ -113,8 +118,16 @@ def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> Non
     """Also those of a model without a checkpoint, whatever was drawn before."""
     tokenizer = plugins.load_model(recipe(), None)[1]
     tokenizer.save_pretrained(tmp_path / "tokenizer")
-    config = {"vocab_size": len(tokenizer), "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-              "intermediate_size": 8, "region_feature_size": 64, "pooler_size": 8, "contrastive_size": 4}
+    config = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 8,
+        "region_feature_size": 64,
+        "pooler_size": 8,
+        "contrastive_size": 4,
+    }
     model = {"name": "xuniter", "config": config, "tokenizer": str(tmp_path / "tokenizer")}
     found = []
     for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
@@ -133,7 +146,9 @@ def test_start_from_finetune_trains_the_baseline_once(recipe: MakeRecipe, fits: 
     (baseline,) = (Run(path) for path in run.folder.parent.glob("finetune-*"))
     assert baseline.record()["training_languages"] == []
     assert run.record()["start_from"] == {
-        "fingerprint": baseline.record()["fingerprint"], "path": str(baseline.model_dir)}
+        "fingerprint": baseline.record()["fingerprint"],
+        "path": str(baseline.model_dir),
+    }
     assert (run.record()["trainer"], baseline.record()["trainer"]) == ("xvl_maml", "finetune")
     runner.run(recipe({"trainer": "auxiliary_finetune"}))
     runner.run(recipe(file="english"))
@@ -158,7 +173,8 @@ def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
     baseline = runner.run(recipe(file="english"))
     folder, checkpoint = (
         runner.run(recipe({"trainer": "auxiliary_finetune", "start_from": str(path)}))
-        for path in (baseline.folder, baseline.model_dir))
+        for path in (baseline.folder, baseline.model_dir)
+    )
     assert fits == ["Finetune", "AuxiliaryFinetune", "AuxiliaryFinetune"]
     assert weights(folder) == weights(checkpoint) != weights(baseline)
     assert folder.record()["start_from"]["fingerprint"] == baseline.record()["fingerprint"]
@@ -236,8 +252,9 @@ def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
 
 
 def test_what_is_learned_beside_the_weights_is_in_the_record(recipe: MakeRecipe) -> None:
-    learning = recipe({"trainer": {"name": "xvl_maml", "learned_temperature": True, "learned_rates": "layer"},
-                       "start_from": "model"})
+    learning = recipe(
+        {"trainer": {"name": "xvl_maml", "learned_temperature": True, "learned_rates": "layer"}, "start_from": "model"}
+    )
     learned = runner.run(learning).record()["learned"]
     assert {"temperature", "inner_lr/encoder.layers.0", "inner_lr/contrastive.text"} < learned.keys()
     assert 0.02 < learned["temperature"] != 0.07
@@ -282,6 +299,8 @@ def test_scores_are_made_again_where_their_data_have_changed(
 
 def test_evaluation_in_bfloat16_leaves_the_saved_weights_as_they_are(recipe: MakeRecipe, tmp_path: Path) -> None:
     expected = weights(runner.run(recipe()))
-    low = runner.run(recipe({"runs": str(tmp_path / "low"), "evaluation": {"languages": ["en"], "precision": "bfloat16"}}))
+    low = runner.run(
+        recipe({"runs": str(tmp_path / "low"), "evaluation": {"languages": ["en"], "precision": "bfloat16"}})
+    )
     assert weights(low) == expected
     assert 0 <= low.record()["scores"]["test"]["en"]["accuracy"] <= 100

@@ -48,8 +48,14 @@ def expected(xvl_maml: Recipe, uninterrupted: dict[str, Run], tmp_path_factory: 
     ids=["first step", "training", "checkpoint", "saving", "evaluation", "second language", "record"],
 )  # fmt: skip
 def test_a_killed_run_resumes_to_the_very_same_result(
-    moment: str, trains_again: bool, xvl_maml: Recipe, expected: Run, start: Callable[..., BaseProcess],
-    fits: list[str], same_run: Callable[[Run, Run], None], tmp_path: Path
+    moment: str,
+    trains_again: bool,
+    xvl_maml: Recipe,
+    expected: Run,
+    start: Callable[..., BaseProcess],
+    fits: list[str],
+    same_run: Callable[[Run, Run], None],
+    tmp_path: Path,
 ) -> None:
     killed = start(f"at_call({moment}, signal.SIGKILL)\nrunner.run(load_recipe(recipe))")
     killed.join(60)
@@ -60,8 +66,11 @@ def test_a_killed_run_resumes_to_the_very_same_result(
 
 
 def test_an_interrupt_ends_with_130_and_one_line_and_the_run_resumes(
-    xvl_maml: Recipe, expected: Run, start: Callable[..., BaseProcess], same_run: Callable[[Run, Run], None],
-    tmp_path: Path
+    xvl_maml: Recipe,
+    expected: Run,
+    start: Callable[..., BaseProcess],
+    same_run: Callable[[Run, Run], None],
+    tmp_path: Path,
 ) -> None:
     interrupted = start("""
 at_call(MetaObjective, "forward", 5, signal.SIGINT)
@@ -71,7 +80,8 @@ cli.main()
     interrupted.join(60)
     folder = xvl_maml.runs / expected.folder.name
     assert (tmp_path / "log").read_text() == (
-        f"training recipe (seed 0): xvl_maml, {folder}\niglue: interrupted; the same command resumes\n")
+        f"training recipe (seed 0): xvl_maml, {folder}\niglue: interrupted; the same command resumes\n"
+    )
     assert interrupted.exitcode == 130
     assert (folder / "checkpoints" / "checkpoint-4").is_dir()
     same_run(runner.run(xvl_maml), expected)

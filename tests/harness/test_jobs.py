@@ -25,8 +25,10 @@ def test_jobs_make_what_is_not_finished_stage_by_stage(
     monkeypatch.setattr(launcher, "_run", run)
     monkeypatch.setenv("PYTHONPATH", str(tiny_task))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    rows = [recipe({"trainer": "auxiliary_finetune"}, f"auxiliary_languages=[{language}]", file=language)
-            for language in ("tr", "de")]
+    rows = [
+        recipe({"trainer": "auxiliary_finetune"}, f"auxiliary_languages=[{language}]", file=language)
+        for language in ("tr", "de")
+    ]
     finished, launch = runner.run(rows[0]), Launch.parse("local", 2, ["cpus_per_task=1"])
     folders = launcher.run_all(rows, launch)
     assert folders[0] == finished.folder

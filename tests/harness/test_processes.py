@@ -30,8 +30,14 @@ TRAINERS = {
     "finetune": {"name": "finetune", "epochs": 1, "batch_size": 5, "accumulation": 4, "validate_every": 1},
     "second_order": EPISODES,
     "first_order": EPISODES | {"first_order": True},
-    "few_shot": {"name": "few_shot", "shots": 7, "epochs": 1, "batch_size": 2, "accumulation": 2,
-                 "learning_rates": [1e-2]},
+    "few_shot": {
+        "name": "few_shot",
+        "shots": 7,
+        "epochs": 1,
+        "batch_size": 2,
+        "accumulation": 2,
+        "learning_rates": [1e-2],
+    },
 }
 GRADIENTS = {
     "finetune": {"name": "finetune", "epochs": 1, "batch_size": 5, "accumulation": 4},  # 7 batches, the last of 2
@@ -70,8 +76,15 @@ runner.run(load_recipe(sys.argv[1]))
 """
 LAUNCHERS = {
     "torchrun": ("torch.distributed.run", "--standalone", "--nproc-per-node=2"),
-    "accelerate": ("accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--num_machines=1",
-                   "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0"),
+    "accelerate": (
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes=2",
+        "--num_machines=1",
+        "--mixed_precision=no",
+        "--dynamo_backend=no",
+        "--main_process_port=0",
+    ),
 }
 
 
@@ -81,11 +94,17 @@ def start_two(start: Callable[..., BaseProcess]) -> Callable[..., list[BaseProce
 
     def run(code: str) -> list[BaseProcess]:
         with socket.create_server(("127.0.0.1", 0)) as free:
-            common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2",
-                      "OMP_NUM_THREADS": "1"}
+            common = {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(free.getsockname()[1]),
+                "WORLD_SIZE": "2",
+                "OMP_NUM_THREADS": "1",
+            }
         joined = [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-        return [start(f"import torch\ntorch.set_num_threads(1)\nos.environ |= {environment}\n{code}", f"log{rank}")
-                for rank, environment in enumerate(joined)]
+        return [
+            start(f"import torch\ntorch.set_num_threads(1)\nos.environ |= {environment}\n{code}", f"log{rank}")
+            for rank, environment in enumerate(joined)
+        ]
 
     return run
 
@@ -117,8 +136,10 @@ def same_weights(found: Run, expected: Run) -> None:
 def test_two_processes_train_and_score_as_one(
     recipe: MakeRecipe, without_dropout: dict[str, Any], start_two: Callable[..., list[BaseProcess]], tmp_path: Path
 ) -> None:
-    made = {name: recipe({"trainer": trainer, "start_from": "model", "model": without_dropout}, file=name)
-            for name, trainer in TRAINERS.items()}
+    made = {
+        name: recipe({"trainer": trainer, "start_from": "model", "model": without_dropout}, file=name)
+        for name, trainer in TRAINERS.items()
+    }
     succeed(start_two(RUN_ALL), tmp_path)
     said = [(tmp_path / f"log{rank}").read_text() for rank in range(2)]
     assert (said[0].count("training second_order"), said[1]) == (1, "")
@@ -128,8 +149,11 @@ def test_two_processes_train_and_score_as_one(
 
 
 def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
-    recipe: MakeRecipe, without_dropout: dict[str, Any], start: Callable[..., BaseProcess],
-    start_two: Callable[..., list[BaseProcess]], tmp_path: Path
+    recipe: MakeRecipe,
+    without_dropout: dict[str, Any],
+    start: Callable[..., BaseProcess],
+    start_two: Callable[..., list[BaseProcess]],
+    tmp_path: Path,
 ) -> None:
     """Also where a step's items do not divide evenly. Steps are so small that all of them start at the same weights."""
     made = {}
@@ -156,16 +180,25 @@ def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
     torch.manual_seed(recipe.seed)
     model.set_head(task.head, task.num_labels)
     objective = trainer.objective(model.train(), task)
-    steps = trainer.steps(TrainingData(task, tokenizer, "en", tuple(recipe.auxiliary_languages), recipe.seed,
-                                       layout=task.region_layout(model.config)))
+    steps = trainer.steps(
+        TrainingData(
+            task,
+            tokenizer,
+            "en",
+            tuple(recipe.auxiliary_languages),
+            recipe.seed,
+            layout=task.region_layout(model.config),
+        )
+    )
     found, accumulation = [], trainer.settings.accumulation
     for first in range(0, len(steps), accumulation):
         items = range(first, min(first + accumulation, len(steps)))
         objective.zero_grad()
         for item in items:
             (objective(**steps[item])["loss"] / len(items)).backward()
-        found.append({name: weight.grad.clone() for name, weight in objective.named_parameters()
-                      if weight.grad is not None})
+        found.append(
+            {name: weight.grad.clone() for name, weight in objective.named_parameters() if weight.grad is not None}
+        )
     return found
 
 
@@ -179,8 +212,12 @@ def relative_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -
 
 @pytest.mark.parametrize("first", [2, 1])
 def test_a_run_is_resumed_by_another_number_of_processes(
-    first: int, recipe: MakeRecipe, without_dropout: dict[str, Any], start: Callable[..., BaseProcess],
-    start_two: Callable[..., list[BaseProcess]], tmp_path: Path
+    first: int,
+    recipe: MakeRecipe,
+    without_dropout: dict[str, Any],
+    start: Callable[..., BaseProcess],
+    start_two: Callable[..., list[BaseProcess]],
+    tmp_path: Path,
 ) -> None:
     changes = {"trainer": EPISODES | {"steps": 4, "save_every": 1}, "start_from": "model", "model": without_dropout}
     made = recipe(changes)
@@ -206,8 +243,13 @@ def test_a_launcher_starts_a_run(
     script.write_text(LAUNCHED.format(tiny_task=str(tiny_task)))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(runner.__file__).parents[1])}
     ended = subprocess.run(
-        [sys.executable, "-m", *LAUNCHERS[launcher], str(script), str(tmp_path / "recipe.yaml")], env=environment,
-        cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        [sys.executable, "-m", *LAUNCHERS[launcher], str(script), str(tmp_path / "recipe.yaml")],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.count("training recipe") == 1
     (folder,) = made.runs.glob("recipe-*")

@@ -34,10 +34,22 @@ def concept(name: str, **names: str) -> dict:
 # What is chosen
 
 
-@pytest.mark.parametrize(("name", "is_plain"), [
-    ("red hat", True), ("very old red hat", False), ("hat, red", False), ("T-shirt", False), ("3 hats", False),
-    ("தொப்பி", True), ("帽子", True), ("l'hat", False), ("", False), ("hat and coat", False), ("sandy hat", True),
-])
+@pytest.mark.parametrize(
+    ("name", "is_plain"),
+    [
+        ("red hat", True),
+        ("very old red hat", False),
+        ("hat, red", False),
+        ("T-shirt", False),
+        ("3 hats", False),
+        ("தொப்பி", True),
+        ("帽子", True),
+        ("l'hat", False),
+        ("", False),
+        ("hat and coat", False),
+        ("sandy hat", True),
+    ],
+)
 def test_a_plain_name_is_at_most_three_words_of_letters(name: str, is_plain: bool) -> None:
     assert build.is_plain_name(name, ENGLISH) is is_plain
 
@@ -58,24 +70,39 @@ def test_candidates_have_a_picture_and_a_plain_name_in_every_language() -> None:
 
     class Emoji:
         def json(self, name: str) -> list[dict]:
-            return [{**entry, "unified": "2702-FE0F", "image": "scissors.png"}, entry,
-                    {**entry, "category": "Flags", "unified": "1F3F4"}, {**entry, "has_img_google": False},
-                    {**entry, "unified": "1F512"}, {**entry, "unified": "1F513"}]
+            return [
+                {**entry, "unified": "2702-FE0F", "image": "scissors.png"},
+                entry,
+                {**entry, "category": "Flags", "unified": "1F3F4"},
+                {**entry, "has_img_google": False},
+                {**entry, "unified": "1F512"},
+                {**entry, "unified": "1F513"},
+            ]
 
-    annotations = {language: {"\u2702": {"tts": ["scissors"]}, "🔑": {"tts": ["key"]}, "🏴": {"tts": ["flag"]},
-                              "🔒": {"tts": ["lock"]}, "🔓": {"tts": ["open lock"]}} for language in LANGUAGES}
+    annotations = {
+        language: {
+            "\u2702": {"tts": ["scissors"]},
+            "🔑": {"tts": ["key"]},
+            "🏴": {"tts": ["flag"]},
+            "🔒": {"tts": ["lock"]},
+            "🔓": {"tts": ["open lock"]},
+        }
+        for language in LANGUAGES
+    }
     del annotations["sw"]["🔒"]
     annotations["ta"]["🔓"] = {"tts": ["lock: open"]}
-    found = build.candidate_concepts(
-        Emoji(), annotations, dict.fromkeys(LANGUAGES, {"list_patterns": ENGLISH}))
+    found = build.candidate_concepts(Emoji(), annotations, dict.fromkeys(LANGUAGES, {"list_patterns": ENGLISH}))
     assert [item["image"] for item in found] == ["scissors.png", "key.png"], "in the order of code points"
     assert found[0]["emoji"] == "\u2702" and found[0]["names"] == dict.fromkeys(LANGUAGES, "scissors")
 
 
-@pytest.mark.parametrize(("names", "chosen"), [
-    (["a", "b", "c", "d"], [0, 1, 3]),  # 0 is farthest from the mean, 1 from it, 3 from both
-    (["a", "b", "c", "ab"], [0, 1, 2]),  # 3 clashes
-])
+@pytest.mark.parametrize(
+    ("names", "chosen"),
+    [
+        (["a", "b", "c", "d"], [0, 1, 3]),  # 0 is farthest from the mean, 1 from it, 3 from both
+        (["a", "b", "c", "ab"], [0, 1, 2]),  # 3 clashes
+    ],
+)
 def test_far_pictures_without_clashing_names_are_selected(names: list[str], chosen: list[int]) -> None:
     pictures = np.asarray([[0], [10], [9], [4]], dtype=np.float32)
     assert build.select([concept(name) for name in names], pictures, count=3) == chosen
@@ -114,8 +141,11 @@ def test_facts_name_the_pinned_packages(facts: dict) -> None:
 def test_shipped_names_do_not_clash_and_are_plain(facts: dict) -> None:
     concepts = facts["concepts"]
     assert [item["emoji"] for item in concepts] == sorted(item["emoji"] for item in concepts)
-    assert all(build.is_plain_name(name, facts["languages"][language]["list_patterns"])
-               for item in concepts for language, name in item["names"].items())
+    assert all(
+        build.is_plain_name(name, facts["languages"][language]["list_patterns"])
+        for item in concepts
+        for language, name in item["names"].items()
+    )
     assert not any(build.names_clash(one, other) for i, one in enumerate(concepts) for other in concepts[:i])
 
 

@@ -20,7 +20,10 @@ LISTS = {
     "de": ["Hund", "Hund und Katze", "Hund, Katze und Eule"],
 }
 ITEMS = {
-    "en": ["dog", "cat", "owl"], "ja": ["犬", "猫", "鳥"], "ar": ["كلب", "قطة", "بومة"], "zh": ["狗", "猫", "鸟"],
+    "en": ["dog", "cat", "owl"],
+    "ja": ["犬", "猫", "鳥"],
+    "ar": ["كلب", "قطة", "بومة"],
+    "zh": ["狗", "猫", "鸟"],
     "de": ["Hund", "Katze", "Eule"],
 }
 
@@ -142,8 +145,15 @@ def test_features_have_noise_of_the_scenes_own() -> None:
 
 def features_by_concept(view: str, scenes: int) -> np.ndarray:
     """float32 (concepts, scenes, FEATURE_SIZE)."""
-    return np.stack([[world.region_features(world.make_scene(f"{view}/{concept}/{i}", [concept], view))[0][0]
-                      for i in range(scenes)] for concept in range(120)])
+    return np.stack(
+        [
+            [
+                world.region_features(world.make_scene(f"{view}/{concept}/{i}", [concept], view))[0][0]
+                for i in range(scenes)
+            ]
+            for concept in range(120)
+        ]
+    )
 
 
 def test_features_tell_most_concepts_across_views_but_are_no_identity() -> None:

@@ -49,8 +49,9 @@ def test_more_padding_changes_nothing(member: UniterForVisionAndLanguage, make_b
     torch.testing.assert_close(after.region_hidden[:, :5][regions], before.region_hidden[regions], **TOLERANCE)
     torch.testing.assert_close(member(**padded), member(**batch), **TOLERANCE)
     for joint in (False, True):
-        torch.testing.assert_close(member.embed_pairs(**padded, joint=joint), member.embed_pairs(**batch, joint=joint),
-                                   **TOLERANCE)
+        torch.testing.assert_close(
+            member.embed_pairs(**padded, joint=joint), member.embed_pairs(**batch, joint=joint), **TOLERANCE
+        )
 
 
 def test_each_row_alone_gives_what_it_gives_in_a_batch(
@@ -105,9 +106,7 @@ def test_position_ids(make_model: Callable, kind: str, shifted: bool) -> None:
     assert embeddings.position_ids(mask).tolist() == expected
 
 
-def test_single_passes_do_not_see_the_other_modality(
-    member: UniterForVisionAndLanguage, make_batch: MakeBatch
-) -> None:
+def test_single_passes_do_not_see_the_other_modality(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch = make_batch(member)
     other_picture = {**batch, "region_features": batch["region_features"] + 1}
     other_text = {**batch, "input_ids": batch["input_ids"].flip(1)}

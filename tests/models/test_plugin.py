@@ -28,9 +28,9 @@ def checkpoint(model: UniterForVisionAndLanguage, tmp_path: Path, save_tokenizer
     return tmp_path / "checkpoint"
 
 
-def load(plugin: type[XUniter] = XUniter, **settings: object) -> tuple[
-    UniterForVisionAndLanguage, PreTrainedTokenizerFast
-]:
+def load(
+    plugin: type[XUniter] = XUniter, **settings: object
+) -> tuple[UniterForVisionAndLanguage, PreTrainedTokenizerFast]:
     return plugin(plugin.Settings(**settings)).load()
 
 
@@ -172,9 +172,13 @@ def test_all_weights_of_a_checkpoint_that_do_not_fit_are_listed(checkpoint: Path
     save_file(weights, path, metadata={"format": "pt"})
     with pytest.raises(UserError) as caught:
         load(checkpoint=str(checkpoint))
-    assert str(caught.value) == f"{checkpoint}: its weights do not fit its configuration: it " + "; ".join([
-        "lacks encoder.layers.1.output.bias", "has head.bias of shape (2,) where (3,) is expected",
-        "has encoder.odd, which no part of the model takes"])
+    assert str(caught.value) == f"{checkpoint}: its weights do not fit its configuration: it " + "; ".join(
+        [
+            "lacks encoder.layers.1.output.bias",
+            "has head.bias of shape (2,) where (3,) is expected",
+            "has encoder.odd, which no part of the model takes",
+        ]
+    )
 
 
 def test_one_source_of_weights(checkpoint: Path) -> None:

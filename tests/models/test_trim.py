@@ -71,9 +71,11 @@ def outputs(folder: Path, texts: list[str]) -> list[Tensor]:
     model, tokenizer = load_model(str(folder))
     draw, config = torch.Generator().manual_seed(2), model.config
     batch = tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)
-    regions = {"region_features": torch.randn(len(texts), 4, config.region_feature_size, generator=draw),
-               "region_locations": torch.rand(len(texts), 4, config.region_location_size, generator=draw),
-               "region_mask": torch.ones(len(texts), 4, dtype=torch.long)}
+    regions = {
+        "region_features": torch.randn(len(texts), 4, config.region_feature_size, generator=draw),
+        "region_locations": torch.rand(len(texts), 4, config.region_location_size, generator=draw),
+        "region_mask": torch.ones(len(texts), 4, dtype=torch.long),
+    }
     with torch.no_grad():
         return [model(**batch, **regions), *model.embed_pairs(**batch, **regions)]
 

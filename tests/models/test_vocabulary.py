@@ -18,8 +18,9 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 
 def wrap(backend: Tokenizer) -> PreTrainedTokenizerFast:
     backend.pre_tokenizer = backend.pre_tokenizer or pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<s>", pad_token="<pad>", eos_token="</s>",
-                                   unk_token="<unk>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def unigram(pieces: dict[str, float], byte_fallback: bool = False) -> PreTrainedTokenizerFast:
@@ -125,7 +126,8 @@ def test_padding_keeps_its_id() -> None:
 
 ROBERTA = processors.RobertaProcessing(("</s>", 6), ("<s>", 5), add_prefix_space=False)
 TEMPLATE = processors.TemplateProcessing(
-    single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 5), ("</s>", 6)])
+    single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 5), ("</s>", 6)]
+)
 
 
 @pytest.mark.parametrize("processor", [ROBERTA, TEMPLATE, processors.Sequence([processors.ByteLevel(), TEMPLATE])])
@@ -152,8 +154,11 @@ def test_a_normalised_text_keeps_what_it_is_normalised_to() -> None:
 
 def test_tokenisers_that_cannot_be_trimmed() -> None:
     vocabulary = {piece: i for i, piece in enumerate([*SPECIAL, "a", "b", "ab"])}
-    with pytest.raises(UserError, match="found a tokeniser of type BPE, expected one whose pieces do not depend on one "
-                                        "another: Unigram, WordPiece, WordLevel"):
+    with pytest.raises(
+        UserError,
+        match="found a tokeniser of type BPE, expected one whose pieces do not depend on one "
+        "another: Unigram, WordPiece, WordLevel",
+    ):
         Vocabulary(wrap(Tokenizer(models.BPE(vocabulary, [("a", "b")], unk_token="<unk>"))))
     with pytest.raises(UserError, match="found a CanineTokenizer without tokenizer.json, expected a tokeniser of the"):
         Vocabulary(CanineTokenizer())

@@ -13,8 +13,10 @@ from iglue_plugins.published import Choice, Figures
 from iglue_plugins.utils.errors import UserError
 
 TABLES = Path(__file__).parents[2].parent / "shared" / "iglue" / "published"
-NAME = re.compile(r"\w+?(?P<many>-many)?(_(?P<direction>ir|tr))?_(?P<shots>[0-9x]+)(\.id_tr_zh)?"
-                  r"(?P<translated>\.mt|\.translate-train)?\.csv")
+NAME = re.compile(
+    r"\w+?(?P<many>-many)?(_(?P<direction>ir|tr))?_(?P<shots>[0-9x]+)(\.id_tr_zh)?"
+    r"(?P<translated>\.mt|\.translate-train)?\.csv"
+)
 TRANSLATED = {".mt": "translate_test", ".translate-train": "translate_train"}
 METRICS = {"ir": "image_recall@1", "tr": "text_recall@1", None: "accuracy"}
 MULTILINGUAL = ["ctrl_muniter", "ctrl_xuniter", "uc2", "m3p"]
@@ -34,8 +36,9 @@ def test_every_figure_is_that_of_the_source_and_no_other_is_there(task: str) -> 
     found = set()
     for path in (TABLES / task).glob("*.csv"):
         name = NAME.fullmatch(path.name)
-        setting = TRANSLATED.get(name["translated"], "many_shot" if name["many"] else
-                                 "zero_shot" if name["shots"] == "0" else "few_shot")
+        setting = TRANSLATED.get(
+            name["translated"], "many_shot" if name["many"] else "zero_shot" if name["shots"] == "0" else "few_shot"
+        )
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
                 key = (row.pop("model"), setting, name["shots"], METRICS[name["direction"]])
@@ -62,7 +65,12 @@ def test_the_source_stands_in_every_file() -> None:
 def test_figures_are_percentages_of_a_closed_set_of_settings(task: str) -> None:
     figures = published.read(task)
     assert {row.setting for row in figures} <= {
-        "zero_shot", "translate_test", "translate_train", "few_shot", "many_shot"}
+        "zero_shot",
+        "translate_test",
+        "translate_train",
+        "few_shot",
+        "many_shot",
+    }
     assert all(0 < figure < 100 for row in figures for figure in row.languages.values())
 
 
@@ -80,7 +88,9 @@ def test_zero_shot_figures_of_all_models_are_the_default(task: str) -> None:
 def test_models_and_settings_can_be_chosen() -> None:
     rows = chosen("xgqa", "uc2, m3p", "few_shot,zero_shot")
     assert [row.label for row in rows if row.model == "uc2"] == [
-        "uc2 zero-shot", *(f"uc2 few-shot {shots}" for shots in (1, 5, 10, 20, 25, 48))]
+        "uc2 zero-shot",
+        *(f"uc2 few-shot {shots}" for shots in (1, 5, 10, 20, 25, 48)),
+    ]
     assert {row.model for row in rows} == {"uc2", "m3p"}
     assert [row.label for row in chosen("marvl", "ctrl_vilbert", "translate_test")] == ["ctrl_vilbert translate-test"]
 
@@ -89,9 +99,11 @@ def test_recall_is_the_mean_of_both_directions_where_both_are_there() -> None:
     (xuniter,) = chosen("xflickrco", "ctrl_xuniter")
     assert xuniter.languages["de"] == (14.55 + 13.25) / 2
     assert list(xuniter.languages) == ["en", "de", "es", "id", "ja", "ru", "tr", "zh"]
-    one_sided = [Figures("m", "zero_shot", "0", "image_recall@1", {"en": 1.0, "de": 3.0}),
-                 Figures("m", "zero_shot", "0", "text_recall@1", {"de": 5.0}),
-                 Figures("n", "zero_shot", "0", "image_recall@1", {"de": 3.0})]
+    one_sided = [
+        Figures("m", "zero_shot", "0", "image_recall@1", {"en": 1.0, "de": 3.0}),
+        Figures("m", "zero_shot", "0", "text_recall@1", {"de": 5.0}),
+        Figures("n", "zero_shot", "0", "image_recall@1", {"de": 3.0}),
+    ]
     assert published.main_metric(one_sided) == [Figures("m", "zero_shot", "0", "recall@1", {"de": 4.0})]
 
 

@@ -39,8 +39,20 @@ def square(with_baseline: bool) -> Matrix:
         interval = Interval(number - 4.0, number - 6.0, number - 2.0) if with_baseline else None
         rows.append(row(auxiliary, means, (auxiliary,), interval))
     before = row("finetune", base, (), None) if with_baseline else None
-    return Matrix("mini/xvnli", "test", "accuracy", "en", tuple(IGLUE_LANGUAGES[1:]), (), (0,),
-                  ("auxiliary_languages",), before, tuple(rows), "ar", ())
+    return Matrix(
+        "mini/xvnli",
+        "test",
+        "accuracy",
+        "en",
+        tuple(IGLUE_LANGUAGES[1:]),
+        (),
+        (0,),
+        ("auxiliary_languages",),
+        before,
+        tuple(rows),
+        "ar",
+        (),
+    )
 
 
 @dataclass(frozen=True)
@@ -60,8 +72,9 @@ def draw(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Drawn]:
         with pytest.MonkeyPatch.context() as patch:
             kept: list[Figure] = []
             save = Figure.savefig
-            patch.setattr(Figure, "savefig", lambda figure, *args, **kwargs: (
-                kept.append(figure), save(figure, *args, **kwargs)))
+            patch.setattr(
+                Figure, "savefig", lambda figure, *args, **kwargs: (kept.append(figure), save(figure, *args, **kwargs))
+            )
             heat_map(matrix, path)
         return Drawn(matrix, kept[0], path)
 
@@ -87,7 +100,8 @@ def test_differences_with_the_baselines_scores_above(draw: Callable[[bool], Draw
     assert drawn.figure.axes[1].get_ylabel() == "difference to finetune (points)"
     assert drawn.figure.axes[0].get_xlabel() == (
         "framed: trained on, and not in the row's mean; en: source, in no mean; finetune: its scores (%); * 95 % "
-        "interval excludes 0")
+        "interval excludes 0"
+    )
 
 
 def face(drawn: Drawn, label: str, language: str) -> tuple[float, ...]:
@@ -95,9 +109,13 @@ def face(drawn: Drawn, label: str, language: str) -> tuple[float, ...]:
     axes = drawn.figure.axes[0]
     x = [tick.get_text() for tick in axes.get_xticklabels()].index(language)
     y = [tick.get_text() for tick in axes.get_yticklabels()].index(label)
-    (cell,) = [patch for patch in axes.patches if patch.get_fill()
-               and patch.get_x() < axes.get_xticks()[x] < patch.get_x() + patch.get_width()
-               and patch.get_y() < axes.get_yticks()[y] < patch.get_y() + patch.get_height()]
+    (cell,) = [
+        patch
+        for patch in axes.patches
+        if patch.get_fill()
+        and patch.get_x() < axes.get_xticks()[x] < patch.get_x() + patch.get_width()
+        and patch.get_y() < axes.get_yticks()[y] < patch.get_y() + patch.get_height()
+    ]
     return cell.get_facecolor()[:3]
 
 
@@ -106,8 +124,10 @@ def test_colours_are_white_at_no_difference_and_symmetric(draw: Callable[[bool],
     low, high = drawn.figure.axes[1].get_ylim()
     assert low == pytest.approx(-high)
     found = cells(drawn.figure)
-    none, worse, better = (next(place for place, text in found.items() if text == number and place[1] != "mean")
-                           for number in ("+0.0", "-5.0", "+7.0"))
+    none, worse, better = (
+        next(place for place, text in found.items() if text == number and place[1] != "mean")
+        for number in ("+0.0", "-5.0", "+7.0")
+    )
     assert min(face(drawn, *none)) > 0.95
     red, blue = face(drawn, *worse), face(drawn, *better)
     assert red[0] > red[2] + 0.2 and blue[2] > blue[0] + 0.2

@@ -90,10 +90,21 @@ def test_files_say_whose_they_are(both: Comparison, tmp_path: Path) -> None:
         table = list(csv.DictReader(file))
     assert [row["lmms_eval"] for row in table] == ["", "", "a_results.json", "b_results.json"]
     assert [table[2][key] for key in ("label", "ar", "mean", "trainer", "published_by")] == [
-        "some_vl Some_VL", "25.0", "42.5", "", ""]
+        "some_vl Some_VL",
+        "25.0",
+        "42.5",
+        "",
+        "",
+    ]
     content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
-    assert content["lmms_eval"][1] == {"label": "dummy", "model": "dummy", "checkpoint": "", "file": "b_results.json",
-                                       "languages": {"ar": 20.0}, "target_mean": None}
+    assert content["lmms_eval"][1] == {
+        "label": "dummy",
+        "model": "dummy",
+        "checkpoint": "",
+        "file": "b_results.json",
+        "languages": {"ar": 20.0},
+        "target_mean": None,
+    }
     markdown = (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()
     assert markdown[6].startswith("| *evaluated by lmms-eval* |")
     assert markdown[7] == r"| some\_vl Some\_VL | 75.0 | 50.0 | 25.0 | 60.0 | 42.5 |  |"
@@ -102,6 +113,8 @@ def test_files_say_whose_they_are(both: Comparison, tmp_path: Path) -> None:
 
 def test_the_chart_marks_a_few(both: Comparison) -> None:
     assert [(row.label, kind) for row, kind in drawn_others(both)] == [
-        ("some_vl Some_VL", "lmms-eval"), ("dummy", "lmms-eval")]
+        ("some_vl Some_VL", "lmms-eval"),
+        ("dummy", "lmms-eval"),
+    ]
     figures = [Figures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})] * (len(MARKERS) - 1)
     assert drawn_others(with_published(both, figures)) == []

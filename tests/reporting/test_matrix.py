@@ -32,8 +32,10 @@ def row(
 @pytest.fixture
 def matrix(make_run: Callable[..., Path]) -> Matrix:
     """Trained on Turkish: +25 in Russian, +50 and +25 in Arabic. On Russian: 0 in Turkish, +25 and 0 in Arabic."""
-    rows = [row(make_run, "tr", BEFORE | {"tr": "1111", "ru": "1100", "ar": "1110"}, ("tr",), seeds=2),
-            row(make_run, "ru", BEFORE | {"ru": "1111", "ar": "1100"}, ("ru",), seeds=2)]
+    rows = [
+        row(make_run, "tr", BEFORE | {"tr": "1111", "ru": "1100", "ar": "1110"}, ("tr",), seeds=2),
+        row(make_run, "ru", BEFORE | {"ru": "1111", "ar": "1100"}, ("ru",), seeds=2),
+    ]
     return build_matrix(rows, row(make_run, "finetune", BEFORE, seeds=2), "test", LANGUAGES)
 
 
@@ -58,12 +60,15 @@ def test_differences_are_over_the_rows_own_languages(matrix: Matrix) -> None:
 def test_the_best_row_leads_over_common_languages(matrix: Matrix) -> None:
     assert matrix.best == "tr"
     assert [(lead.other, lead.languages, lead.difference.difference) for lead in matrix.leads] == [
-        ("finetune", ("ar",), pytest.approx(50)), ("ru", ("ar",), pytest.approx(25))]
+        ("finetune", ("ar",), pytest.approx(50)),
+        ("ru", ("ar",), pytest.approx(25)),
+    ]
     said = describe_matrix(matrix)
     assert said[0] == "best of 2 rows by the mean over the 1 target language that no row was trained on: tr"
     assert said[1:] == [
         "no difference shown between tr and finetune: +50.0 [0.0, 100.0] points over 1 target language",
-        "no difference shown between tr and ru: +25.0 [0.0, 75.0] points over 1 target language"]
+        "no difference shown between tr and ru: +25.0 [0.0, 75.0] points over 1 target language",
+    ]
 
 
 def test_without_common_languages_the_difference_to_the_baseline_ranks(make_run: Callable[..., Path]) -> None:
@@ -73,7 +78,8 @@ def test_without_common_languages_the_difference_to_the_baseline_ranks(make_run:
     assert (matrix.common, matrix.best) == ((), "ru")
     assert [lead.other for lead in matrix.leads] == ["finetune"]  # no language is unseen by both tr and ru
     assert describe_matrix(matrix)[0] == (
-        "best of 2 rows by the difference to finetune over the target languages that a row was not trained on: ru")
+        "best of 2 rows by the difference to finetune over the target languages that a row was not trained on: ru"
+    )
     assert all(of_row.common_mean is None for of_row in matrix.all_rows)
 
 
@@ -106,16 +112,32 @@ def test_files(matrix: Matrix, tmp_path: Path) -> None:
     written = matrix_exports.write(matrix, tmp_path / "new")
     assert [path.name for path in written] == ["matrix.csv", "scores.csv", "matrix.md"]
     before, tr, ru = read(written[0])
-    assert list(tr) == ["label", "auxiliary_languages", "trained_on", *LANGUAGES, "mean_unseen", "mean_unseen_std",
-                        "mean_common", "mean_common_std", "difference", "difference_low", "difference_high"]
+    assert list(tr) == [
+        "label",
+        "auxiliary_languages",
+        "trained_on",
+        *LANGUAGES,
+        "mean_unseen",
+        "mean_unseen_std",
+        "mean_common",
+        "mean_common_std",
+        "difference",
+        "difference_low",
+        "difference_high",
+    ]
     assert (tr["auxiliary_languages"], tr["trained_on"], tr["tr"], tr["mean_unseen"]) == ("tr", "tr", "100.0", "56.25")
     assert (before["auxiliary_languages"], before["difference"], before["mean_common"]) == ("", "", "12.5")
     lines = read(written[1])
     assert len(lines) == 3 * 2 * 4
     turkish = [line for line in lines if line["language"] == "tr"]
     assert [(line["label"], line["seed"], line["role"], line["score"]) for line in turkish] == [
-        ("finetune", "0", "target", "25.0"), ("finetune", "1", "target", "25.0"), ("tr", "0", "auxiliary", "100.0"),
-        ("tr", "1", "auxiliary", "100.0"), ("ru", "0", "target", "25.0"), ("ru", "1", "target", "25.0")]
+        ("finetune", "0", "target", "25.0"),
+        ("finetune", "1", "target", "25.0"),
+        ("tr", "0", "auxiliary", "100.0"),
+        ("tr", "1", "auxiliary", "100.0"),
+        ("ru", "0", "target", "25.0"),
+        ("ru", "1", "target", "25.0"),
+    ]
     assert {line["role"] for line in lines if line["language"] == "en"} == {"source"}
     text = written[2].read_text()
     assert "|  | en (source) | tr | ru | ar | mean | common | difference |" in text

@@ -56,7 +56,7 @@ def test_figures_in_another_metric_are_refused(own: Comparison) -> None:
 
 
 def test_the_note_says_where_they_are_from_and_what_is_averaged(own: Comparison, both: Comparison) -> None:
-    (note,) = notes(both)[len(notes(own)):]
+    (note,) = notes(both)[len(notes(own)) :]
     assert note.startswith(f"Published figures: {SOURCE}, IGLUE, ICML; repository e-bug/iglue")
     assert note.endswith("their mean is over the same target languages (- where one is lacking).")
     assert notes(with_published(own, [COMPLETE]))[-1].endswith("over the same target languages.")
@@ -77,8 +77,10 @@ def test_figures_over_unlabelled_examples_too_are_given_over_the_labelled_ones(m
     comparison = with_published(build_comparison([("finetune", [run])]), figures)
     assert comparison.published[0].languages["en"] == pytest.approx(100 * 889 / 1150, abs=1e-3)
     assert comparison.published[0].languages["ar"] == 50.0
-    assert notes(comparison)[-1].endswith("they count the 14 of 1164 examples without a label as wrong, and are given "
-                                          "over the other 1150, as all rows are.")
+    assert notes(comparison)[-1].endswith(
+        "they count the 14 of 1164 examples without a label as wrong, and are given "
+        "over the other 1150, as all rows are."
+    )
     other = make_run("finetune", 0, {"en": "10" * 575, "ar": "10"}, task="marvl")
     unchanged = with_published(build_comparison([("finetune", [other])]), figures)
     assert unchanged.published[0].languages == {"en": 76.375, "ar": 50.0}
@@ -93,8 +95,10 @@ def test_the_terminal_has_them_in_a_block_of_their_own(both: Comparison, width: 
     assert max(map(len, lines)) <= width
     rows = [line.split() for line in lines if line.startswith(("finetune ", "published", SOURCE, "uc2", "m$p_x"))]
     figures = [row[2:] for row in rows if row[0] == "uc2"], [row[3:] for row in rows if row[0] == "m$p_x"]
-    assert [sum(of_row, []) for of_row in figures] == [["75.0", "50.0", "30.2", "40.0", "35.1"],
-                                                       ["-", "-", "20.0", "-", "-"]]
+    assert [sum(of_row, []) for of_row in figures] == [
+        ["75.0", "50.0", "30.2", "40.0", "35.1"],
+        ["-", "-", "20.0", "-", "-"],
+    ]
     assert [row[0] for row in rows][:5] == ["finetune", "published", "Bugliarello", "uc2", "m$p_x"]
 
 
@@ -104,7 +108,13 @@ def test_csv_marks_them_and_leaves_what_they_lack_empty(both: Comparison, tmp_pa
         finetune, xvl_maml, uc2, partial = csv.DictReader(file)
     assert [row["published_by"] for row in (finetune, xvl_maml, uc2, partial)] == ["", "", SOURCE, SOURCE]
     assert [uc2[key] for key in ("label", "en", "tr", "ar", "ru", "mean")] == [
-        "uc2 zero-shot", "75.0", "50.0", "30.25", "40.0", "35.125"]
+        "uc2 zero-shot",
+        "75.0",
+        "50.0",
+        "30.25",
+        "40.0",
+        "35.125",
+    ]
     assert [uc2[key] for key in ("trainer", "seeds", "steps", "ar_std", "mean_std", "difference")] == [""] * 6
     assert [partial[key] for key in ("en", "ar", "ru", "mean")] == ["", "20.0", "", ""]
 
@@ -113,8 +123,14 @@ def test_json_has_them_beside_the_rows(both: Comparison, tmp_path: Path) -> None
     exports.write(both, tmp_path)
     content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert len(content["rows"]) == 2
-    assert content["published"][1] == {"label": "m$p_x few-shot 48", "model": "m$p_x", "setting": "few_shot",
-                                       "shots": "48", "languages": {"ar": 20.0}, "target_mean": None}
+    assert content["published"][1] == {
+        "label": "m$p_x few-shot 48",
+        "model": "m$p_x",
+        "setting": "few_shot",
+        "shots": "48",
+        "languages": {"ar": 20.0},
+        "target_mean": None,
+    }
 
 
 def test_markdown_and_tex_have_a_heading_over_them(both: Comparison, tmp_path: Path) -> None:
@@ -150,8 +166,11 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
 
 def markers(figure: Figure) -> dict[str, list[float]]:
-    return {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].get_lines()
-            if line.get_marker() in MARKERS}
+    return {
+        line.get_label(): line.get_ydata().tolist()
+        for line in figure.axes[0].get_lines()
+        if line.get_marker() in MARKERS
+    }
 
 
 def test_a_few_are_drawn_as_markers(both: Comparison, drawn: list[Figure], tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ def test_a_narrow_console_gets_blocks_that_lose_nothing(fifteen_languages, width
     assert blocks == text.count("\nxvl_maml_inner_lr_0 ") > 1
     wide = rendered(fifteen_languages, width=160)
     narrow_numbers, wide_numbers = (
-        sorted(word for word in page.split() if "." in word and word[0] in "±0123456789") for page in (text, wide))
+        sorted(word for word in page.split() if "." in word and word[0] in "±0123456789") for page in (text, wide)
+    )
     assert narrow_numbers == wide_numbers
     assert any(line.split() == ["src", "aux"] for line in text.splitlines())
     assert any(line.split()[-2:] == ["mean", "diff"] for line in text.splitlines())

@@ -40,7 +40,10 @@ def test_loss_is_binary_cross_entropy_over_one_hot_targets(small: Callable[[str]
 def test_predictions_are_the_labels_with_the_highest_logits(small: Callable[[str], Task]) -> None:
     task = small("xvnli")
     assert task.predict(torch.tensor([[0.1, 0.3, 0.2], [-1.0, -3.0, -2.0], [0.0, 0.0, 5.0]])) == [
-        "entailment", "contradiction", "neutral"]
+        "entailment",
+        "contradiction",
+        "neutral",
+    ]
 
 
 def test_targets_are_class_indices(small: Callable[[str], Task]) -> None:
@@ -56,10 +59,13 @@ def test_an_unknown_label_is_named_with_the_nearest(small: Callable[[str], Task]
         small("marvl").targets(["True", "1"])
 
 
-@pytest.mark.parametrize(("split", "language", "message"), [
-    ("vla", "en", "found split 'vla'; choose from auxiliary, dev, test, train"),
-    ("test", "trr", "found language 'trr'; did you mean 'tr'?"),
-])
+@pytest.mark.parametrize(
+    ("split", "language", "message"),
+    [
+        ("vla", "en", "found split 'vla'; choose from auxiliary, dev, test, train"),
+        ("test", "trr", "found language 'trr'; did you mean 'tr'?"),
+    ],
+)
 def test_an_unknown_split_or_language(small: Callable[[str], Task], split: str, language: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         small("xvnli").load(split, language)
@@ -81,8 +87,14 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
         ids = torch.tensor([tokenizer(example["text"]).input_ids] * task.rows_per_example)
         logits = model(ids, torch.ones_like(ids), **task.regions.gather(task.regions.index(example["image_ids"])))[0]
         prediction = task.labels[max(range(task.num_labels), key=lambda i: logits[i])]
-        expected.append({"id": example["id"], "prediction": prediction, "label": example["label"],
-                         "score": 1.0 if prediction == example["label"] else 0.0})
+        expected.append(
+            {
+                "id": example["id"],
+                "prediction": prediction,
+                "label": example["label"],
+                "score": 1.0 if prediction == example["label"] else 0.0,
+            }
+        )
     assert rows == expected
     assert [row["id"] for row in rows] == [f"test/{i}" for i in range(24)]
     correct = sum(row["prediction"] == row["label"] for row in rows)
@@ -167,9 +179,15 @@ def test_all_examples_of_the_other_tasks_are_aligned(make_batch: Callable[[str],
     assert equal(task.aligned_pairs(batch, "aligned"), task.aligned_pairs(batch, "all"))
 
 
-@pytest.mark.parametrize(("name", "pairs"), [
-    ("xvnli", "caption"), ("xgqa", "caption"), ("marvl", "aligned"), ("xflickrco", "all"),
-])
+@pytest.mark.parametrize(
+    ("name", "pairs"),
+    [
+        ("xvnli", "caption"),
+        ("xgqa", "caption"),
+        ("marvl", "aligned"),
+        ("xflickrco", "all"),
+    ],
+)
 def test_the_tasks_own_choice_of_pairs(make_batch: Callable[[str], tuple], name: str, pairs: str) -> None:
     task, batch = make_batch(name)
     assert equal(task.aligned_pairs(batch), task.aligned_pairs(batch, pairs))
@@ -177,6 +195,7 @@ def test_the_tasks_own_choice_of_pairs(make_batch: Callable[[str], tuple], name:
 
 def test_captions_that_a_task_does_not_have(make_batch: Callable[[str], tuple]) -> None:
     task, batch = make_batch("marvl")
-    with pytest.raises(UserError, match="task mini/marvl has no captions for trainer.pairs 'caption', "
-                                        "expected 'aligned' or 'all'"):
+    with pytest.raises(
+        UserError, match="task mini/marvl has no captions for trainer.pairs 'caption', expected 'aligned' or 'all'"
+    ):
         task.aligned_pairs(batch, "caption")

@@ -54,10 +54,15 @@ def test_a_file_that_is_missing(folder: Path) -> None:
         load_task_config("toys")
 
 
-@pytest.mark.parametrize(("change", "found"), [
-    ("lisence: MIT", "lisence"), ("splits: many", "splits"), ("splits: {train: few}", "splits.train"),
-    ("name: [", "toy.yaml"),
-])
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("lisence: MIT", "lisence"),
+        ("splits: many", "splits"),
+        ("splits: {train: few}", "splits.train"),
+        ("name: [", "toy.yaml"),
+    ],
+)
 def test_a_file_that_does_not_fit(folder: Path, change: str, found: str) -> None:
     (folder / "toy.yaml").write_text(f"{FACTS}\n{change}\n")
     with pytest.raises(UserError) as error:

@@ -20,8 +20,15 @@ def read(texts: TaskTexts) -> dict[str, list[str]]:
 def test_all_texts_and_captions_of_a_task(small: Callable[[str], Task]) -> None:
     task = small("xvnli")
     found = task_texts(task, ["sw", "en"])
-    expected = {language: sorted(text for split in task.splits for column in ("text", "caption")
-                                 for text in task.load(split, language)[column]) for language in ("sw", "en")}
+    expected = {
+        language: sorted(
+            text
+            for split in task.splits
+            for column in ("text", "caption")
+            for text in task.load(split, language)[column]
+        )
+        for language in ("sw", "en")
+    }
     first, second = read(found), read(found)
     assert first == second
     assert {language: sorted(texts) for language, texts in first.items()} == expected
@@ -81,8 +88,9 @@ def test_a_task_at_full_scale_gives_the_texts_of_the_files_that_are_there(
 ) -> None:
     found = task_texts(xvnli("ar/test", "ar/train_5", "ar/train_48"), ["en", "ar"])
     assert {language: set(texts) for language, texts in read(found).items()} == {
-        "ar": {"ar/test", "ar/train_5", "ar/train_48", "premise"}}
-    (reason, left_out), = found.left_out.items()
+        "ar": {"ar/test", "ar/train_5", "ar/train_48", "premise"}
+    }
+    ((reason, left_out),) = found.left_out.items()
     assert reason == f"no file below {tmp_path / 'datasets'}"
     assert {"test/en", "train/en", "few_shot/ar/1", "few_shot/en/5"} <= set(left_out)
     assert not {"test/ar", "few_shot/ar/5", "train/ar"} & set(left_out)
@@ -124,9 +132,7 @@ def test_every_text_of_json_lines(tmp_path: Path) -> None:
     ("texts.jsonl", b'{"a": ', "line 1: found JSON that is damaged or cut short"),
     ("texts.json", b"{}", "found a name that ends in '.json', expected .txt .* or .jsonl"),
 ])  # fmt: skip
-def test_files_that_cannot_be_read_show_at_once(
-    name: str, content: bytes | None, message: str, tmp_path: Path
-) -> None:
+def test_files_that_cannot_be_read_show_at_once(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)

@@ -12,14 +12,31 @@ from iglue_plugins.tasks.volta import read_volta_task, read_volta_tasks
 from iglue_plugins.utils.errors import UserError
 
 NLI: dict[str, Any] = {
-    "name": "XVNLI", "type": "VL-tri-classifier", "loss": "BCEWithLogitLoss", "process": "normal", "task_id": 19,
-    "dataroot": "/data/XVNLI", "features_h5path1": "/data/flickr30k.lmdb", "features_h5path2": "",
-    "train_annotations_jsonpath": "/data/XVNLI/annotations", "val_annotations_jsonpath": "/data/XVNLI/annotations",
-    "max_seq_length": 80, "max_region_num": 36, "num_labels": 3, "batch_size": 128, "eval_batch_size": 512,
-    "train_split": "train", "val_split": "dev", "lr": 0.00002, "num_epoch": 10,
+    "name": "XVNLI",
+    "type": "VL-tri-classifier",
+    "loss": "BCEWithLogitLoss",
+    "process": "normal",
+    "task_id": 19,
+    "dataroot": "/data/XVNLI",
+    "features_h5path1": "/data/flickr30k.lmdb",
+    "features_h5path2": "",
+    "train_annotations_jsonpath": "/data/XVNLI/annotations",
+    "val_annotations_jsonpath": "/data/XVNLI/annotations",
+    "max_seq_length": 80,
+    "max_region_num": 36,
+    "num_labels": 3,
+    "batch_size": 128,
+    "eval_batch_size": 512,
+    "train_split": "train",
+    "val_split": "dev",
+    "lr": 0.00002,
+    "num_epoch": 10,
 }
 GQA = {key: value for key, value in NLI.items() if key not in ("num_labels", "lr", "num_epoch")} | {
-    "name": "GQA", "type": "VL-classifier-GQA", "num_labels": 1842}
+    "name": "GQA",
+    "type": "VL-classifier-GQA",
+    "num_labels": 1842,
+}
 
 
 def write(folder: Path, tasks: Any) -> Path:
@@ -30,11 +47,22 @@ def write(folder: Path, tasks: Any) -> Path:
 def test_the_facts_of_a_task(tmp_path: Path) -> None:
     found = read_volta_task(write(tmp_path, {"TASK19": NLI}), "TASK19")
     assert found.model_dump() == {
-        "name": "XVNLI", "head": "classifier", "loss": "binary_cross_entropy", "num_labels": 3, "max_text_length": 80,
-        "max_boxes": 36, "batch_size": 128, "learning_rate": 2e-5, "epochs": 10,
+        "name": "XVNLI",
+        "head": "classifier",
+        "loss": "binary_cross_entropy",
+        "num_labels": 3,
+        "max_text_length": 80,
+        "max_boxes": 36,
+        "batch_size": 128,
+        "learning_rate": 2e-5,
+        "epochs": 10,
         "splits": {"train": "train", "val": "dev"},
-        "files": {"dataroot": "/data/XVNLI", "train_annotations_jsonpath": "/data/XVNLI/annotations",
-                  "val_annotations_jsonpath": "/data/XVNLI/annotations", "features_h5path1": "/data/flickr30k.lmdb"},
+        "files": {
+            "dataroot": "/data/XVNLI",
+            "train_annotations_jsonpath": "/data/XVNLI/annotations",
+            "val_annotations_jsonpath": "/data/XVNLI/annotations",
+            "features_h5path1": "/data/flickr30k.lmdb",
+        },
     }
 
 
@@ -46,21 +74,27 @@ def test_a_file_for_testing_says_nothing_of_training(tmp_path: Path) -> None:
 def test_tasks_of_other_kinds_are_left_out(tmp_path: Path) -> None:
     path = write(tmp_path, {"TASK19": NLI, "TASK10": NLI | {"type": "V-logit"}, "TASK1": NLI | {"process": "dialog"}})
     assert [*read_volta_tasks(path)] == ["TASK19"]
-    with pytest.raises(UserError, match=f"^{path}: TASK10: found type 'V-logit', expected one of VL-tri-classifier, "
-                                        "VL-classifier-GQA, VL-binary-classifier, VL-logit$"):
+    with pytest.raises(
+        UserError,
+        match=f"^{path}: TASK10: found type 'V-logit', expected one of VL-tri-classifier, "
+        "VL-classifier-GQA, VL-binary-classifier, VL-logit$",
+    ):
         read_volta_task(path, "TASK10")
     with pytest.raises(UserError, match=f"^{path}: TASK1: found process 'dialog', expected 'normal' with type VL-tri-"):
         read_volta_task(path, "TASK1")
 
 
-@pytest.mark.parametrize(("key", "value", "message"), [
-    ("loss", "HingeLoss", "found 'HingeLoss', expected one of BCEWithLogitLoss, CrossEntropyLoss, TripletLoss$"),
-    ("max_seq_length", "long", "found 'long', expected a fact about the task "),
-    ("max_region_num", 0, "found 0, expected a fact about the task .input should be greater than or equal to 1.$"),
-    ("batch_size", None, "found None, expected a fact about the task "),
-    ("lr", -1, "found -1, expected a fact about the task "),
-    ("num_labels", 0, "found 0, expected a fact about the task "),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("loss", "HingeLoss", "found 'HingeLoss', expected one of BCEWithLogitLoss, CrossEntropyLoss, TripletLoss$"),
+        ("max_seq_length", "long", "found 'long', expected a fact about the task "),
+        ("max_region_num", 0, "found 0, expected a fact about the task .input should be greater than or equal to 1.$"),
+        ("batch_size", None, "found None, expected a fact about the task "),
+        ("lr", -1, "found -1, expected a fact about the task "),
+        ("num_labels", 0, "found 0, expected a fact about the task "),
+    ],
+)
 def test_a_wrong_fact_is_named(key: str, value: Any, message: str, tmp_path: Path) -> None:
     path = write(tmp_path, {"TASK19": NLI | {key: value}})
     for reading in (read_volta_tasks, lambda path: read_volta_task(path, "TASK19")):

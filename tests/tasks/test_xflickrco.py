@@ -66,8 +66,10 @@ def test_triplet_loss_pulls_only_violating_candidates(with_triplet_loss: Task) -
     assert right < 0 < near and worse > 0 and far == 0
 
 
-@pytest.mark.parametrize(("settings", "key"), [
-    ({"loss": "hinge"}, "loss"), ({"hard_negatives": 0}, "hard_negatives"), ({"hard_negative": 3}, "hard_negative")])
+@pytest.mark.parametrize(
+    ("settings", "key"),
+    [({"loss": "hinge"}, "loss"), ({"hard_negatives": 0}, "hard_negatives"), ({"hard_negative": 3}, "hard_negative")],
+)
 def test_settings_are_checked(task: Task, settings: dict, key: str) -> None:
     with pytest.raises(ValidationError, match=key):
         task.Settings(**settings)

@@ -58,11 +58,25 @@ def make_model(tokenizer: PreTrainedTokenizerBase) -> MakeModel:
     def make(dropout: float = 0.0, seed: int = 0) -> XUniterForVisionAndLanguage:
         torch.manual_seed(seed)
         # The poolers are wide enough that no fused vector is all zeros, where a head's LayerNorm has no useful slope.
-        return XUniterForVisionAndLanguage(XUniterConfig(
-            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16,
-            max_position_embeddings=82, region_feature_size=FEATURE_SIZE, pooler_size=64, classifier_hidden_size=16,
-            contrastive_size=8, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout,
-            initializer_range=0.2, head="answers", num_labels=3))
+        return XUniterForVisionAndLanguage(
+            XUniterConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=16,
+                num_hidden_layers=2,
+                num_attention_heads=2,
+                intermediate_size=16,
+                max_position_embeddings=82,
+                region_feature_size=FEATURE_SIZE,
+                pooler_size=64,
+                classifier_hidden_size=16,
+                contrastive_size=8,
+                hidden_dropout_prob=dropout,
+                attention_probs_dropout_prob=dropout,
+                initializer_range=0.2,
+                head="answers",
+                num_labels=3,
+            )
+        )
 
     return make
 

@@ -23,8 +23,10 @@ ATTENTION = "encoder.layers.0.query_key_value.weight"
 @pytest.fixture
 def episodes(batchers: dict[str, Batcher], doubled: Callable[[Batch], Batch]) -> list[dict]:
     rows = np.arange(7)
-    return [{"language": language, "support": doubled(batcher.batch(rows[:4])),
-             "query": doubled(batcher.batch(rows[4:]))} for language, batcher in batchers.items()]
+    return [
+        {"language": language, "support": doubled(batcher.batch(rows[:4])), "query": doubled(batcher.batch(rows[4:]))}
+        for language, batcher in batchers.items()
+    ]
 
 
 def meta_gradient(
@@ -47,7 +49,8 @@ def test_meta_gradients_are_the_same_with_and_without(
 ) -> None:
     """With dropout, two inner steps, and the episodes' own rows in the place of the whole embedding matrix."""
     settings = XVLMAMLSettings(
-        inner_lr=0.05, temperature=0.5, inner_steps=2, first_order=first_order, inner_storage=storage)
+        inner_lr=0.05, temperature=0.5, inner_steps=2, first_order=first_order, inner_storage=storage
+    )
     model = make_model(dropout=0.1).double().train()
     expected, without = meta_gradient(model, task, episodes, settings)
     model.activation_checkpointing_enable()
@@ -57,8 +60,13 @@ def test_meta_gradients_are_the_same_with_and_without(
         assert (gradient is None) == (found[name] is None), name
         if gradient is not None:
             torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
-    own = {row for episode in episodes for part in ("support", "query") for key in ("input_ids", "caption_input_ids")
-           for row in episode[part][key].flatten().tolist()}
+    own = {
+        row
+        for episode in episodes
+        for part in ("support", "query")
+        for key in ("input_ids", "caption_input_ids")
+        for row in episode[part][key].flatten().tolist()
+    }
     assert set(found[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= own
     assert min(expected[name].abs().max() for name in (WORDS, ATTENTION)) > 1e-3
 
@@ -68,5 +76,6 @@ def test_orders_differ(make_model: Callable[..., PreTrainedModel], task: Task, e
     model.activation_checkpointing_enable()
     first, second = (
         meta_gradient(model, task, episodes, XVLMAMLSettings(inner_lr=0.05, temperature=0.5, first_order=order))[0]
-        for order in (True, False))
+        for order in (True, False)
+    )
     assert min((first[name] - second[name]).abs().max() for name in (WORDS, ATTENTION)) > 1e-4

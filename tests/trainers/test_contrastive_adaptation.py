@@ -29,8 +29,9 @@ def adapt(
 ) -> Callable[..., Adapted]:
     def run(**settings: object) -> Adapted:
         adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS | settings))
-        return adapter.adapt(lambda: (make_model(dropout=0.1), tokenizer), task, "tr", source_language="en", seed=3,
-                             folder=tmp_path)
+        return adapter.adapt(
+            lambda: (make_model(dropout=0.1), tokenizer), task, "tr", source_language="en", seed=3, folder=tmp_path
+        )
 
     return run
 
@@ -40,8 +41,10 @@ def weights(model: PreTrainedModel) -> dict[str, Tensor]:
 
 
 def test_a_step_is_the_inner_loops(
-    adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel], task: Task,
-    tokenizer: PreTrainedTokenizerBase
+    adapt: Callable[..., Adapted],
+    make_model: Callable[..., PreTrainedModel],
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     model = make_model()
     batch = ShuffledExamples(Batcher(task.load("auxiliary", "tr"), task, tokenizer), 4, (3,)).parts(0)[0]

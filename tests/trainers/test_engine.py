@@ -34,16 +34,25 @@ Weights = dict[str, Tensor]
 
 
 def test_two_halves_make_one_batch(
-    make_model: Callable[..., PreTrainedModel], task: Task, batchers: dict[str, Batcher],
-    doubled: Callable[[Batch], Batch], tmp_path: Path
+    make_model: Callable[..., PreTrainedModel],
+    task: Task,
+    batchers: dict[str, Batcher],
+    doubled: Callable[[Batch], Batch],
+    tmp_path: Path,
 ) -> None:
     def train(batch_size: int, accumulation: int) -> Weights:
         settings = FinetuneSettings(
-            steps=3, batch_size=batch_size, accumulation=accumulation, learning_rate=1e-2, warmup=0)
+            steps=3, batch_size=batch_size, accumulation=accumulation, learning_rate=1e-2, warmup=0
+        )
         objective = BatchObjective(BatchLoss(make_model().double(), task, settings), "task")
         steps = batch_steps([batchers["tr"]], batch_size, 3 * accumulation, seed=0)
-        engine.train(objective, Steps(lambda step: {"batch": doubled(steps[step]["batch"])}, len(steps)), settings,
-                     seed=0, folder=tmp_path / str(batch_size))
+        engine.train(
+            objective,
+            Steps(lambda step: {"batch": doubled(steps[step]["batch"])}, len(steps)),
+            settings,
+            seed=0,
+            folder=tmp_path / str(batch_size),
+        )
         return objective.state_dict()
 
     whole, halves = train(8, 1), train(4, 2)
@@ -142,8 +151,12 @@ class NothingToLearn(nn.Module):
 
 def test_biases_and_layer_norms_do_not_decay(make_model: Callable[..., PreTrainedModel], tmp_path: Path) -> None:
     objective = NothingToLearn(make_model())
-    spared = {f"{module}.{name}" for module, norm in objective.named_modules() if isinstance(norm, nn.LayerNorm)
-              for name, _ in norm.named_parameters()}
+    spared = {
+        f"{module}.{name}"
+        for module, norm in objective.named_modules()
+        if isinstance(norm, nn.LayerNorm)
+        for name, _ in norm.named_parameters()
+    }
     spared |= {name for name, _ in objective.named_parameters() if name.endswith("bias")}
     assert "batch_loss.model.head.2.weight" in spared  # the LayerNorm in the middle of a head
     assert "batch_loss.model.encoder.layers.1.output_norm.weight" in spared
@@ -186,11 +199,17 @@ def scalars(folder: Path) -> dict[str, dict[int, float]]:
 
 
 def test_scalars_are_logged_by_name(fit: Callable[..., Weights], tmp_path: Path) -> None:
-    fit(XVLMAML(XVLMAMLSettings(
-        steps=6, support_size=4, query_size=4, learning_rate=1e-2, inner_lr=0.01, log_every=2)))
+    fit(XVLMAML(XVLMAMLSettings(steps=6, support_size=4, query_size=4, learning_rate=1e-2, inner_lr=0.01, log_every=2)))
     logged = scalars(tmp_path / "run")
-    for name in ("loss", "task_loss", "contrastive_loss", "inner_loss_before", "inner_loss_after", "learning_rate",
-                 "grad_norm"):
+    for name in (
+        "loss",
+        "task_loss",
+        "contrastive_loss",
+        "inner_loss_before",
+        "inner_loss_after",
+        "learning_rate",
+        "grad_norm",
+    ):
         assert list(logged[f"train/{name}"]) == [2, 4, 6], name
     for step in (2, 4, 6):  # loss is the sum over two languages, its parts are means over them; both of two steps
         parts = logged["train/task_loss"][step] + 0.1 * logged["train/contrastive_loss"][step]
@@ -203,8 +222,9 @@ def test_logged_means_are_over_the_steps_since_the_last_log(tmp_path: Path) -> N
             return {"loss": self.weight.sum() * 0 + number, "number": number}
 
     settings = TrainerSettings(steps=4, log_every=2)
-    engine.train(Counting(), Steps(lambda step: {"number": torch.tensor(float(step))}, 4), settings, seed=0,
-                 folder=tmp_path)
+    engine.train(
+        Counting(), Steps(lambda step: {"number": torch.tensor(float(step))}, 4), settings, seed=0, folder=tmp_path
+    )
     assert scalars(tmp_path)["train/number"] == scalars(tmp_path)["train/loss"] == {2: 0.5, 4: 2.5}
 
 
@@ -215,8 +235,11 @@ def test_logged_means_are_over_the_steps_since_the_last_log(tmp_path: Path) -> N
     "trainer", [Finetune(FinetuneSettings(steps=2, batch_size=4)),
                 XVLMAML(XVLMAMLSettings(steps=2, support_size=4, query_size=4))])  # fmt: skip
 def test_fit_trains_what_the_loss_reaches_and_gives_the_head_of_the_task(
-    trainer: Trainer, make_model: Callable[..., PreTrainedModel], task: Task, tokenizer: PreTrainedTokenizerBase,
-    tmp_path: Path
+    trainer: Trainer,
+    make_model: Callable[..., PreTrainedModel],
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    tmp_path: Path,
 ) -> None:
     model = make_model()
     before = copy.deepcopy(model.state_dict())
@@ -255,8 +278,9 @@ class Counting(nn.Module):
 
 @pytest.fixture
 def counting() -> tuple[TrainerSettings, Steps]:
-    settings = TrainerSettings(steps=7, learning_rate=1.0, warmup=0, weight_decay=0, clip_norm=0, save_every=2,
-                               validate_every=2)
+    settings = TrainerSettings(
+        steps=7, learning_rate=1.0, warmup=0, weight_decay=0, clip_norm=0, save_every=2, validate_every=2
+    )
     return settings, Steps(lambda step: {"labels": torch.ones(1)}, 7, epoch=3)
 
 
@@ -287,8 +311,9 @@ def test_validation_resumes_where_it_was(
         return -abs(objective.weight.item() - 3.5)
 
     whole = Counting()
-    expected = engine.train(whole, steps, settings, seed=0, folder=tmp_path / "whole",
-                            validate=lambda: -abs(whole.weight.item() - 3.5))
+    expected = engine.train(
+        whole, steps, settings, seed=0, folder=tmp_path / "whole", validate=lambda: -abs(whole.weight.item() - 3.5)
+    )
     with pytest.raises(KeyboardInterrupt):
         engine.train(objective, steps, settings, seed=0, folder=tmp_path / "run", validate=validate)
     objective = Counting()
@@ -300,10 +325,22 @@ def test_validation_resumes_where_it_was(
 def test_validation_once_an_epoch(counting: tuple[TrainerSettings, Steps], tmp_path: Path) -> None:
     settings, steps = counting
     seen: list[float] = []
-    engine.train(Counting(), steps, settings.model_copy(update={"validate_every": "epoch"}), seed=0, folder=tmp_path,
-                 validate=lambda: seen.append(0.0) or 0.0)
+    engine.train(
+        Counting(),
+        steps,
+        settings.model_copy(update={"validate_every": "epoch"}),
+        seed=0,
+        folder=tmp_path,
+        validate=lambda: seen.append(0.0) or 0.0,
+    )
     assert len(seen) == 3  # after 3 and 6 steps, and at the end
     without = Steps(lambda step: {"labels": torch.ones(1)}, 7)
     with pytest.raises(UserError, match="^trainer.validate_every: found 'epoch', expected a number of steps"):
-        engine.train(Counting(), without, settings.model_copy(update={"validate_every": "epoch"}), seed=0,
-                     folder=tmp_path / "other", validate=lambda: 0.0)
+        engine.train(
+            Counting(),
+            without,
+            settings.model_copy(update={"validate_every": "epoch"}),
+            seed=0,
+            folder=tmp_path / "other",
+            validate=lambda: 0.0,
+        )

@@ -26,8 +26,9 @@ def adapt(
 ) -> Callable[..., Adapted]:
     def run(folder: str, **settings: object) -> Adapted:
         trainer = FewShot(FewShotSettings(**{"shots": 5, "epochs": 2, "batch_size": 2, **settings}))
-        return trainer.adapt(lambda: (make_model(), tokenizer), task, "tr", source_language="en", seed=0,
-                             folder=tmp_path / folder)
+        return trainer.adapt(
+            lambda: (make_model(), tokenizer), task, "tr", source_language="en", seed=0, folder=tmp_path / folder
+        )
 
     return run
 
@@ -48,10 +49,16 @@ def test_the_learning_rate_that_validates_best_is_kept(
 
 
 def test_it_trains_as_finetune_does_on_the_few_examples(
-    adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel], task: Task,
-    tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    adapt: Callable[..., Adapted],
+    make_model: Callable[..., PreTrainedModel],
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trainer_base, "validation_score", lambda *_, rising=iter(range(9)): float(next(rising)))  # last is best
+    monkeypatch.setattr(
+        trainer_base, "validation_score", lambda *_, rising=iter(range(9)): float(next(rising))
+    )  # last is best
 
     class OnTurkish(Finetune):
         def batchers(self, data: TrainingData) -> dict:
@@ -59,7 +66,8 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
 
     model = make_model()
     OnTurkish(FinetuneSettings(epochs=2, batch_size=2, learning_rate=1e-3)).fit(
-        model, tokenizer, task, auxiliary_languages=("tr",), seed=0, folder=tmp_path / "finetune")
+        model, tokenizer, task, auxiliary_languages=("tr",), seed=0, folder=tmp_path / "finetune"
+    )
     expected = torch.cat([value.flatten() for value in model.state_dict().values()])
     assert torch.equal(weights_of(adapt("few", learning_rates=(1e-3,))), expected)
 
@@ -68,7 +76,9 @@ def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
     adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(trainer_base, "validation_score", lambda task, model, tokenizer, *where: asked.append(where) or 0.0)
+    monkeypatch.setattr(
+        trainer_base, "validation_score", lambda task, model, tokenizer, *where: asked.append(where) or 0.0
+    )
     adapt("source", learning_rates=(1e-3,), epochs=1)
     monkeypatch.setattr(MiniXVNLI, "few_shot_validation", lambda self, language, source: ("test", language))
     adapt("own", learning_rates=(1e-3,), epochs=1)

@@ -9,8 +9,16 @@ import torch
 
 from iglue_plugins.trainers.learned import InnerRates, LearnedFactors, layer_of
 
-NAMES = ["encoder.layers.0.output.weight", "encoder.layers.0.output.bias", "encoder.layers.11.norm.weight",
-         "encoder.text_embeddings.words.weight", "contrastive.text.weight", "head.bias", "head.3.weight", "scale"]
+NAMES = [
+    "encoder.layers.0.output.weight",
+    "encoder.layers.0.output.bias",
+    "encoder.layers.11.norm.weight",
+    "encoder.text_embeddings.words.weight",
+    "contrastive.text.weight",
+    "head.bias",
+    "head.3.weight",
+    "scale",
+]
 
 
 def test_factors_move_at_the_speed_of_logarithms_and_their_gradient_is_that_by_them() -> None:
@@ -26,8 +34,15 @@ def test_factors_move_at_the_speed_of_logarithms_and_their_gradient_is_that_by_t
 
 def test_layers() -> None:
     assert [layer_of(name) for name in NAMES] == [
-        "encoder.layers.0", "encoder.layers.0", "encoder.layers.11", "encoder.text_embeddings", "contrastive.text",
-        "head", "head.3", ""]
+        "encoder.layers.0",
+        "encoder.layers.0",
+        "encoder.layers.11",
+        "encoder.text_embeddings",
+        "contrastive.text",
+        "head",
+        "head.3",
+        "",
+    ]
 
 
 @pytest.mark.parametrize("learned", ["none", "layer", "parameter"])
@@ -47,6 +62,8 @@ def test_rates_by_step_and_parameter(learned: str) -> None:
 
 def test_the_gradient_by_a_factor_is_the_sum_over_its_steps_and_parameters() -> None:
     rates = InnerRates(NAMES[:3], [0.1, 0.5], "layer")
-    by_step = [{NAMES[0]: torch.tensor(2.0), NAMES[1]: torch.tensor(3.0)},
-               {NAMES[0]: torch.tensor(-1.0), NAMES[2]: torch.tensor(4.0)}]
+    by_step = [
+        {NAMES[0]: torch.tensor(2.0), NAMES[1]: torch.tensor(3.0)},
+        {NAMES[0]: torch.tensor(-1.0), NAMES[2]: torch.tensor(4.0)},
+    ]
     torch.testing.assert_close(rates.gradient(by_step), torch.tensor([0.1 * (2 + 3) - 0.5, 0.5 * 4]))

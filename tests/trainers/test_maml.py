@@ -37,9 +37,7 @@ def symmetric(drawn: Tensor) -> Tensor:
 @pytest.mark.parametrize("steps", [1, 2, 3])
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("second_order", [True, False])
-def test_meta_gradient_of_quadratics(
-    draw: Callable[..., Tensor], steps: int, storage: str, second_order: bool
-) -> None:
+def test_meta_gradient_of_quadratics(draw: Callable[..., Tensor], steps: int, storage: str, second_order: bool) -> None:
     """Inner loss x'Ax / 2 - b'x, outer loss x'Cx / 2 - d'x: the Jacobian of a step is I - rate A."""
     a, c, b, d, x = symmetric(draw(4, 4)), symmetric(draw(4, 4)), draw(4), draw(4), draw(4)
     calls = []
@@ -87,8 +85,13 @@ def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     gradient, by_rates = loop.pull_back(dict(zip("xyz", outer_slopes, strict=True)))
 
     theta = {name: value.detach().requires_grad_() for name, value in start.items()}
-    leaves, drawn_rates = dict(theta), [{name: torch.tensor(rate, dtype=torch.float64, requires_grad=True)
-                                         for name, rate in of_step.items()} for of_step in rates]
+    leaves, drawn_rates = (
+        dict(theta),
+        [
+            {name: torch.tensor(rate, dtype=torch.float64, requires_grad=True) for name, rate in of_step.items()}
+            for of_step in rates
+        ],
+    )
     for of_step in drawn_rates:
         slopes = torch.autograd.grad(loss(theta), [theta["x"], theta["y"]], create_graph=True)
         slopes = slopes if second_order else [slope.detach() for slope in slopes]
@@ -189,15 +192,19 @@ class Attention(nn.Module):
 def test_a_fused_kernel_is_avoided_or_refused_in_a_sentence(draw: Callable[..., Tensor], storage: str) -> None:
     def meta_gradient(kernel: SDPBackend | None, second_order: bool) -> Tensor:
         attention = Attention(kernel)
-        loop = InnerLoop(lambda at: attention(at["x"]).square().sum(), [{"x": 0.1}], second_order=second_order,
-                         storage=storage)
+        loop = InnerLoop(
+            lambda at: attention(at["x"]).square().sum(), [{"x": 0.1}], second_order=second_order, storage=storage
+        )
         return loop.pull_back(loop.adapt({"x": start}))[0]["x"]
 
     start = draw(32)
     close(meta_gradient(None, second_order=True), meta_gradient(SDPBackend.MATH, second_order=True))
     close(meta_gradient(SDPBackend.FLASH_ATTENTION, second_order=False), meta_gradient(None, second_order=False))
-    with pytest.raises(UserError, match="cannot be differentiated twice, as second order asks for .*flash_attention.*; "
-                                        "expected attention without a fused kernel .* trainer.first_order: true"):
+    with pytest.raises(
+        UserError,
+        match="cannot be differentiated twice, as second order asks for .*flash_attention.*; "
+        "expected attention without a fused kernel .* trainer.first_order: true",
+    ):
         meta_gradient(SDPBackend.FLASH_ATTENTION, second_order=True)
 
 
@@ -243,13 +250,16 @@ def test_backward_gives_the_known_gradients(known: tuple[Callable[[], Tensor], P
     assert (loss.item(), loss.requires_grad) == (2.5, True)
     loss.backward()
     assert {name: None if value.grad is None else value.grad.tolist() for name, value in parameters.items()} == {
-        "a": [0, 1, 2], "b": [4, 4, 4], "c": None}
+        "a": [0, 1, 2],
+        "b": [4, 4, 4],
+        "c": None,
+    }
     with pytest.raises(RuntimeError, match="found a second backward through a meta-step"):
         loss.backward()
 
 
 def test_scaling_accumulation_clipping_and_hooks_work_as_on_any_loss(
-    known: tuple[Callable[[], Tensor], Parameters, Gradients]
+    known: tuple[Callable[[], Tensor], Parameters, Gradients],
 ) -> None:
     make, parameters, _ = known
     seen = []

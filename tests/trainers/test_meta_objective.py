@@ -39,9 +39,14 @@ def model(make_model: Callable[..., PreTrainedModel]) -> PreTrainedModel:
 def episodes(batchers: dict[str, Batcher], doubled: Callable[[Batch], Batch]) -> list[dict]:
     """Turkish and German, with 5 examples of support and 4 of query."""
     rows = np.arange(9)
-    return [{"language": language, "support": doubled(batcher.batch(rows[:5] + shift)),
-             "query": doubled(batcher.batch(rows[5:] + shift))}
-            for shift, (language, batcher) in enumerate(batchers.items())]
+    return [
+        {
+            "language": language,
+            "support": doubled(batcher.batch(rows[:5] + shift)),
+            "query": doubled(batcher.batch(rows[5:] + shift)),
+        }
+        for shift, (language, batcher) in enumerate(batchers.items())
+    ]
 
 
 @pytest.fixture
@@ -72,8 +77,9 @@ def assert_equal_gradients(found: Grads, expected: Grads, tolerance: float = 1e-
     for name, gradient in found.items():
         assert (gradient is None) == (expected[name] is None), name
         if gradient is not None:
-            torch.testing.assert_close(gradient, expected[name], rtol=tolerance, atol=tolerance,
-                                       msg=lambda text, name=name: f"{name}: {text}")
+            torch.testing.assert_close(
+                gradient, expected[name], rtol=tolerance, atol=tolerance, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Grads]:
@@ -88,10 +94,14 @@ def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Gr
                 rates = {f"model.{name}": rate for name, rate in of_step.items()}
                 loss = functional_call(losses, theta, (episode["support"], settings.inner_loss))["loss"]
                 names = [name for name in theta if name in rates]
-                slopes = torch.autograd.grad(loss, [theta[name] for name in names], allow_unused=True,
-                                             create_graph=not settings.first_order)
-                theta |= {name: theta[name] - rates[name] * slope for name, slope in zip(names, slopes, strict=True)
-                          if slope is not None}
+                slopes = torch.autograd.grad(
+                    loss, [theta[name] for name in names], allow_unused=True, create_graph=not settings.first_order
+                )
+                theta |= {
+                    name: theta[name] - rates[name] * slope
+                    for name, slope in zip(names, slopes, strict=True)
+                    if slope is not None
+                }
             total = total + functional_call(losses, theta, (episode["query"], settings.outer_loss))["loss"]
     return total.detach(), gradients(objective, total)
 
@@ -204,9 +214,7 @@ def norm(values: object) -> float:
 
 
 @pytest.mark.parametrize(("inner", "outer"), list(itertools.product(LOSSES, LOSSES)))
-def test_meta_gradient_equals_finite_differences(
-    meta: MakeMeta, episodes: list[dict], inner: str, outer: str
-) -> None:
+def test_meta_gradient_equals_finite_differences(meta: MakeMeta, episodes: list[dict], inner: str, outer: str) -> None:
     objective = meta(inner_loss=inner, outer_loss=outer)
     assert_slope(objective, episodes, meta_gradient(objective, episodes)[1])
 
@@ -267,12 +275,18 @@ def test_own_rows_are_exact_and_the_other_rows_gradients_zero(
     objective = meta(inner_steps=2, first_order=first_order)
     sizes = []
     model.encoder.text_embeddings.register_forward_hook(
-        lambda module, *_: sizes.append(len(module.word_embeddings.weight)))
+        lambda module, *_: sizes.append(len(module.word_embeddings.weight))
+    )
     results = []
     for model.supports_token_id_remapping in (False, True):
         results.append(meta_gradient(objective, episodes))
-    own = {row for episode in episodes for part in ("support", "query") for key in ("input_ids", "caption_input_ids")
-           for row in episode[part][key].flatten().tolist()}
+    own = {
+        row
+        for episode in episodes
+        for part in ("support", "query")
+        for key in ("input_ids", "caption_input_ids")
+        for row in episode[part][key].flatten().tolist()
+    }
     assert set(sizes) == {model.config.vocab_size, len(own)}
     assert torch.equal(results[0][0], results[1][0])
     assert_equal_gradients(results[0][1], results[1][1], 1e-12)
@@ -292,8 +306,10 @@ def test_own_rows_are_exact_and_the_other_rows_gradients_zero(
         ({"adapt": "encoder"}, "encoder."),
         ({"adapt": "heads"}, ("head.", "contrastive.")),
         ({"adapt": "heads", "first_order": True}, ("head.", "contrastive.")),
-        ({"adapt": ("encoder.layers.1.*", "contrastive.*.bias")},
-         ("encoder.layers.1.", "contrastive.text.bias", "contrastive.image.bias")),
+        (
+            {"adapt": ("encoder.layers.1.*", "contrastive.*.bias")},
+            ("encoder.layers.1.", "contrastive.text.bias", "contrastive.image.bias"),
+        ),
     ],
     ids=["encoder", "heads", "heads-first-order", "patterns"],
 )
@@ -311,8 +327,11 @@ def test_a_choice_of_parameters_adapts(
 def test_parameters_to_adapt_that_are_not_there(meta: MakeMeta, model: PreTrainedModel, episodes: list[dict]) -> None:
     with pytest.raises(UserError, match=r"trainer.adapt: found 'encoder.layer.\*', which matches no parameter"):
         meta(adapt=("head.*", "encoder.layer.*"))
-    with pytest.raises(UserError, match=r"trainer.adapt: found 6 parameters \(head.0.weight, .*\) that the inner loss "
-                                        "'contrastive' does not depend on, expected at least one that it does"):
+    with pytest.raises(
+        UserError,
+        match=r"trainer.adapt: found 6 parameters \(head.0.weight, .*\) that the inner loss "
+        "'contrastive' does not depend on, expected at least one that it does",
+    ):
         meta(adapt=("head.*",))(episodes)
     objective = meta(adapt=("encoder.*_pooler.*",))
     for parameter in model.encoder.parameters():
@@ -344,8 +363,9 @@ def test_inner_dropout_is_a_setting(
 @pytest.mark.parametrize("first_order", [True, False])
 def test_learned_rates(meta: MakeMeta, episodes: list[dict], granularity: str, first_order: bool) -> None:
     """Their gradients are those of the loss by the logarithms; the parameters' ones are as without."""
-    settings = {"inner_steps": 1, "first_order": True} if first_order else {
-        "inner_steps": 2, "inner_lr_factors": (1.0, 0.5)}
+    settings = (
+        {"inner_steps": 1, "first_order": True} if first_order else {"inner_steps": 2, "inner_lr_factors": (1.0, 0.5)}
+    )
     objective = meta(learned_rates=granularity, **settings).double()
     loss, found = meta_gradient(objective, episodes)
     plain_loss, plain = meta_gradient(meta(**settings), episodes)
@@ -368,8 +388,11 @@ def test_learned_rates(meta: MakeMeta, episodes: list[dict], granularity: str, f
     assert last == pytest.approx(0.05 * (1 if first_order else 0.5) * np.exp(-step), rel=1e-12)
 
 
-@pytest.mark.parametrize("settings", [{}, {"outer_loss": "task"}, {"outer_loss": "contrastive", "first_order": True}],
-                         ids=["both-losses", "inner-loss-alone", "outer-loss-alone"])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"outer_loss": "task"}, {"outer_loss": "contrastive", "first_order": True}],
+    ids=["both-losses", "inner-loss-alone", "outer-loss-alone"],
+)
 def test_a_learned_temperature_has_its_meta_gradient(meta: MakeMeta, episodes: list[dict], settings: dict) -> None:
     objective = meta(learned_temperature=True, inner_loss="contrastive", **settings).double()
     outcome = objective(episodes)
@@ -384,7 +407,8 @@ def test_a_learned_temperature_has_its_meta_gradient(meta: MakeMeta, episodes: l
                 logarithm.fill_(distance / LOG_LR_MULTIPLIER)
                 losses.append(objective(episodes)["loss"].item())
         assert found["batch_loss.temperature_factor.logarithms"].item() == pytest.approx(
-            (losses[0] - losses[1]) / (2 * step), rel=1e-6)
+            (losses[0] - losses[1]) / (2 * step), rel=1e-6
+        )
 
 
 # The objective as a module
@@ -462,7 +486,8 @@ def test_parameters_without_a_gradient_are_named_once(
         objective(episodes)
     heads = ", ".join(f"head.{place}.{kind}" for place in (0, 2, 3) for kind in ("weight", "bias"))
     assert caplog.messages == [
-        f"8 of the 56 trained parameters get no gradient and stay as they are: {heads}, spare.weight, spare.bias"]
+        f"8 of the 56 trained parameters get no gradient and stay as they are: {heads}, spare.weight, spare.bias"
+    ]
     meta(inner_loss="both")(episodes[:1])
     assert len(caplog.messages) == 2
     assert caplog.messages[1].endswith("stay as they are: spare.weight, spare.bias")

@@ -51,7 +51,9 @@ def test_both_is_the_weighted_sum_of_its_parts(batch_loss: Callable[..., BatchLo
     losses = batch_loss(contrastive_weight=0.25)
     task, contrastive, both = (losses(batch, choice) for choice in ("task", "contrastive", "both"))
     assert (task.keys(), contrastive.keys()) == (
-        {"loss", "task_loss"}, {"loss", "contrastive_loss", "contrastive_pairs"})
+        {"loss", "task_loss"},
+        {"loss", "contrastive_loss", "contrastive_pairs"},
+    )
     assert both.keys() == {"loss", "task_loss", "contrastive_loss", "contrastive_pairs"}
     assert both["task_loss"] == task["loss"] == task["task_loss"]
     assert both["contrastive_loss"] == contrastive["loss"] == contrastive["contrastive_loss"]
@@ -74,8 +76,11 @@ def test_the_parts_are_the_tasks_loss_and_the_loss_of_its_pairs(
 
 def test_a_caption_is_the_text_of_a_pair_by_default(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
     losses = batch_loss()
-    other_captions = {**batch, "caption_input_ids": batch["caption_input_ids"].roll(1, 0),
-                      "caption_attention_mask": batch["caption_attention_mask"].roll(1, 0)}
+    other_captions = {
+        **batch,
+        "caption_input_ids": batch["caption_input_ids"].roll(1, 0),
+        "caption_attention_mask": batch["caption_attention_mask"].roll(1, 0),
+    }
     assert losses(other_captions, "contrastive")["loss"] != losses(batch, "contrastive")["loss"]
     assert losses(other_captions, "task")["loss"] == losses(batch, "task")["loss"]
 
@@ -111,8 +116,10 @@ def test_only_a_joint_pass_lets_a_text_see_its_image(
 def test_a_learned_temperature_starts_at_the_setting_and_learns(
     batch_loss: Callable[..., BatchLoss], batch: Batch
 ) -> None:
-    fixed, learned = batch_loss(temperature=0.2, loss="both"), batch_loss(
-        temperature=0.2, loss="both", learned_temperature=True)
+    fixed, learned = (
+        batch_loss(temperature=0.2, loss="both"),
+        batch_loss(temperature=0.2, loss="both", learned_temperature=True),
+    )
     expected, parts = fixed(batch, "both"), learned(batch, "both")
     assert {name: parts[name] for name in expected} == expected
     assert parts["temperature"].item() == pytest.approx(0.2)

@@ -38,8 +38,10 @@ class Words(PreTrainedModel):
 
 @pytest.fixture
 def batches() -> list[dict[str, Tensor]]:
-    return [{"input_ids": torch.tensor([[3, 9, PADDING], [3, 5, 0]]), "labels": torch.tensor([9, 3])},
-            {"input_ids": torch.tensor([[5, 2]]), "caption_input_ids": torch.tensor([[8, 9]])}]
+    return [
+        {"input_ids": torch.tensor([[3, 9, PADDING], [3, 5, 0]]), "labels": torch.tensor([9, 3])},
+        {"input_ids": torch.tensor([[5, 2]]), "caption_input_ids": torch.tensor([[8, 9]])},
+    ]
 
 
 def test_the_rows_of_all_texts_and_captions(batches: list[dict[str, Tensor]]) -> None:
@@ -59,8 +61,14 @@ def test_the_rows_of_all_texts_and_captions(batches: list[dict[str, Tensor]]) ->
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_here_works_on_own_rows(name: str, batches: list[dict[str, Tensor]]) -> None:
     config = MODELS[name].config_class(
-        vocab_size=10, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4,
-        max_position_embeddings=8, region_feature_size=4)
+        vocab_size=10,
+        hidden_size=4,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=4,
+        max_position_embeddings=8,
+        region_feature_size=4,
+    )
     model = MODELS[name](config)
     rows = EmbeddingSubset.from_batches(nn.Sequential(model), model, batches)
     assert (rows.name, len(rows.gather())) == ("0.encoder.text_embeddings.word_embeddings.weight", 7)
@@ -99,4 +107,6 @@ def test_the_whole_matrix_stays_where_rows_would_not_do(
 ) -> None:
     model = make()
     assert EmbeddingSubset.from_batches(model, model, batches) is None
-    assert EmbeddingSubset.from_batches(Words(), Words(), batches) is None, "rows of a matrix that the module does not have"
+    assert EmbeddingSubset.from_batches(Words(), Words(), batches) is None, (
+        "rows of a matrix that the module does not have"
+    )

@@ -26,8 +26,12 @@ def items(captions: Task, tokenizer: PreTrainedTokenizerBase) -> MakeItems:
 
     def make(**settings: object) -> list[dict]:
         chosen = PretrainSettings(**{"steps": 3, "batch_size": 16, "language_shares": {"en": 1, "tr": 1}} | settings)
-        return list(map(Pretrain(chosen).steps(TrainingData(captions, tokenizer, "en", (), seed=0)).__getitem__,
-                        range(chosen.steps)))
+        return list(
+            map(
+                Pretrain(chosen).steps(TrainingData(captions, tokenizer, "en", (), seed=0)).__getitem__,
+                range(chosen.steps),
+            )
+        )
 
     return make
 
@@ -55,8 +59,11 @@ def test_the_loss_is_the_sum_of_three_finite_losses_whose_gradient_reaches_every
 
 @pytest.mark.parametrize(("masked_share", "masks"), [(0.999999, "all"), (0.3, "some"), (1e-9, "none")])
 def test_words_are_masked_and_special_tokens_are_not(
-    objective: Callable[..., PretrainObjective], items: MakeItems, tokenizer: PreTrainedTokenizerBase,
-    masked_share: float, masks: str
+    objective: Callable[..., PretrainObjective],
+    items: MakeItems,
+    tokenizer: PreTrainedTokenizerBase,
+    masked_share: float,
+    masks: str,
 ) -> None:
     made, item = objective(masked_share=masked_share), items()[0]
     read, encode = [], made.model.encoder.forward
@@ -81,8 +88,9 @@ def test_the_masked_words_themselves_are_the_targets(
     made, item = objective(masked_share=0.999999), items()[0]
     targets = []
     entropy = pretrain.functional.cross_entropy
-    monkeypatch.setattr(pretrain.functional, "cross_entropy",
-                        lambda logits, wanted: targets.append(wanted) or entropy(logits, wanted))
+    monkeypatch.setattr(
+        pretrain.functional, "cross_entropy", lambda logits, wanted: targets.append(wanted) or entropy(logits, wanted)
+    )
     made(**item)
     ids = item["batch"]["input_ids"]
     assert torch.equal(targets[-1], ids[~torch.isin(ids, item["special_tokens"])])
@@ -118,19 +126,26 @@ def test_the_first_steps_see_single_objects_and_languages_come_by_their_shares(
     regions = [item["batch"]["region_mask"].sum(1) for item in steps]
     assert all((count == 2).all() for count in regions[:2])  # the global region and the object's
     assert all((count > 2).any() for count in regions[2:])
-    seen = {text for item in items(steps=10, language_shares={"en": 3, "tr": 1, "de": 0})
-            for text in tokenizer.batch_decode(item["batch"]["input_ids"], skip_special_tokens=True)}
+    seen = {
+        text
+        for item in items(steps=10, language_shares={"en": 3, "tr": 1, "de": 0})
+        for text in tokenizer.batch_decode(item["batch"]["input_ids"], skip_special_tokens=True)
+    }
     own = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
     assert len(seen & own["en"]) > len(seen & own["tr"]) > 0
     assert not seen & (own["de"] - own["en"] - own["tr"])
 
 
 def test_training_tells_pairs_apart(
-    make_model: Callable[..., PreTrainedModel], captions: Task, tokenizer: PreTrainedTokenizerBase, items: MakeItems,
-    tmp_path: Path
+    make_model: Callable[..., PreTrainedModel],
+    captions: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    items: MakeItems,
+    tmp_path: Path,
 ) -> None:
     settings = PretrainSettings(
-        steps=60, batch_size=16, learning_rate=5e-3, temperature=0.5, language_shares={"en": 1, "tr": 1})
+        steps=60, batch_size=16, learning_rate=5e-3, temperature=0.5, language_shares={"en": 1, "tr": 1}
+    )
     model = make_model()
     Pretrain(settings).fit(model, tokenizer, captions, folder=tmp_path)
     assert (model.config.head, model.config.num_labels) == ("matching", 1)

@@ -27,13 +27,17 @@ def assert_same_weights(found: Weights, expected: Weights) -> None:
 
 
 def finetune(**settings: object) -> Finetune:
-    return Finetune(FinetuneSettings(**{
-        "steps": 6, "batch_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings))
+    return Finetune(
+        FinetuneSettings(**{"steps": 6, "batch_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings)
+    )
 
 
 def xvl_maml(**settings: object) -> XVLMAML:
-    return XVLMAML(XVLMAMLSettings(**{
-        "steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings))
+    return XVLMAML(
+        XVLMAMLSettings(
+            **{"steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2} | settings
+        )
+    )
 
 
 # Resuming
@@ -105,8 +109,10 @@ def test_damaged_best_weights_are_named(tmp_path: Path) -> None:
     best.found = {"step": 1, "score": 1.0}
     best._keep(1)
     sentence = f"{folder}: found .*, expected the best weights so far; delete {tmp_path}/checkpoints and run again"
-    for file, act in (("step-1.safetensors", best.restore),
-                      ("validation.json", lambda: BestWeights(torch.nn.Linear(2, 2), lambda: 1.0, 1, folder))):
+    for file, act in (
+        ("step-1.safetensors", best.restore),
+        ("validation.json", lambda: BestWeights(torch.nn.Linear(2, 2), lambda: 1.0, 1, folder)),
+    ):
         act()
         whole = (folder / file).read_bytes()
         (folder / file).write_bytes(whole[: len(whole) // 2])

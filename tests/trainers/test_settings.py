@@ -88,15 +88,20 @@ def test_a_contrastive_batch_needs_negatives(loss: str) -> None:
 def test_without_labels_a_tasks_default_may_not_need_them_either(make_model: Callable[..., PreTrainedModel]) -> None:
     """MaRVL's own choice of pairs, true statements, is a choice by label."""
     trainer = XVLMAML(XVLMAMLSettings(supervised=False))
-    with pytest.raises(UserError, match="mini/marvl: found pairs 'aligned', which take labels, expected "
-                                        "trainer.pairs 'caption' or 'all'"):
+    with pytest.raises(
+        UserError,
+        match="mini/marvl: found pairs 'aligned', which take labels, expected trainer.pairs 'caption' or 'all'",
+    ):
         trainer.objective(make_model(), MiniMaRVL())
     XVLMAML(XVLMAMLSettings(supervised=False, pairs="all")).objective(make_model(), MiniMaRVL())
 
 
 def test_too_few_examples_for_a_step(
-    make_model: Callable[..., PreTrainedModel], tokenizer: PreTrainedTokenizerBase, task: Task, captions: Task,
-    tmp_path: Path
+    make_model: Callable[..., PreTrainedModel],
+    tokenizer: PreTrainedTokenizerBase,
+    task: Task,
+    captions: Task,
+    tmp_path: Path,
 ) -> None:
     def fit(trainer: XVLMAML | Pretrain, task: Task) -> None:
         trainer.fit(make_model(), tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
@@ -179,8 +184,10 @@ def test_fine_tuning_sees_the_source_language_and_the_control_each_auxiliary_one
     settings = FinetuneSettings(batch_size=8, steps=2, accumulation=2)
     english, auxiliary = (trainer(settings).steps(data) for trainer in (Finetune, AuxiliaryFinetune))
     assert len(english) == len(auxiliary) == 4
-    written = {language: set(task.load(split, language)["text"])
-               for split, language in (("train", "en"), ("auxiliary", "tr"), ("auxiliary", "de"))}
+    written = {
+        language: set(task.load(split, language)["text"])
+        for split, language in (("train", "en"), ("auxiliary", "tr"), ("auxiliary", "de"))
+    }
     for steps, languages in (english, ["en"] * 4), (auxiliary, ["tr", "de"] * 2):
         for step, language in enumerate(languages):
             assert set(texts(steps[step]["batch"], tokenizer)) <= written[language], (step, language)
@@ -209,8 +216,11 @@ def test_a_few_examples_are_the_same_in_every_language(task: Task, tokenizer: Pr
 
 @pytest.mark.parametrize("trainer", [XVLMAML, AuxiliaryFinetune])
 def test_without_an_auxiliary_language_there_is_nothing_to_train_on(
-    trainer: type[XVLMAML], task: Task, tokenizer: PreTrainedTokenizerBase, make_model: Callable[..., PreTrainedModel],
-    tmp_path: Path
+    trainer: type[XVLMAML],
+    task: Task,
+    tokenizer: PreTrainedTokenizerBase,
+    make_model: Callable[..., PreTrainedModel],
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(UserError, match="found no auxiliary_languages, expected at least one of ar, bn, de, es"):
         trainer().fit(make_model(), tokenizer, task, folder=tmp_path)

@@ -21,10 +21,16 @@ from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path
 
 VERSION = 1  # raise it when a reader gives other examples of the same file
-FEATURES = Features({
-    "id": Value("string"), "image_ids": List(Value("string")), "text": Value("string"), "language": Value("string"),
-    "label": Value("string"), "caption": Value("string"),
-})
+FEATURES = Features(
+    {
+        "id": Value("string"),
+        "image_ids": List(Value("string")),
+        "text": Value("string"),
+        "language": Value("string"),
+        "label": Value("string"),
+        "caption": Value("string"),
+    }
+)
 ROWS_AT_ONCE = 10_000
 SMALL = 2**20  # bytes; a digest of fewer is not worth keeping
 
@@ -67,11 +73,13 @@ def read_annotations(
     if not table.is_file():
         counts = Counts()
         examples = as_table(
-            counted(READERS[kind](path, labels), counts, None if keep_unknown else frozenset(labels)), language, store)
+            counted(READERS[kind](path, labels), counts, None if keep_unknown else frozenset(labels)), language, store
+        )
         with _replacing(table) as temporary:
             if not _write_table(examples, temporary):
-                raise UserError(f"{path}: found no examples{' with a label' if counts.unlabelled else ''}, expected at "
-                                "least one")
+                raise UserError(
+                    f"{path}: found no examples{' with a label' if counts.unlabelled else ''}, expected at least one"
+                )
             with _replacing(notes) as temporary_notes:
                 temporary_notes.write_text(json.dumps(asdict(counts)), encoding="utf-8")
     return Annotations(Dataset.from_file(str(table)), Counts(**json.loads(notes.read_text(encoding="utf-8"))))
@@ -108,10 +116,17 @@ def as_table(examples: Iterable[Example], language: str, store: str) -> Iterator
     examples = iter(examples)
     while rows := list(itertools.islice(examples, ROWS_AT_ONCE)):
         ids, images, texts, labels, captions = zip(*rows)
-        yield pa.table({
-            "id": ids, "image_ids": [[f"{store}/{name}" for name in names] for names in images], "text": texts,
-            "language": [language] * len(rows), "label": labels, "caption": captions,
-        }, schema=FEATURES.arrow_schema)
+        yield pa.table(
+            {
+                "id": ids,
+                "image_ids": [[f"{store}/{name}" for name in names] for names in images],
+                "text": texts,
+                "language": [language] * len(rows),
+                "label": labels,
+                "caption": captions,
+            },
+            schema=FEATURES.arrow_schema,
+        )
 
 
 def counted(examples: Iterable[Example], counts: Counts, labels: frozenset[str] | None) -> Iterator[Example]:
@@ -145,8 +160,10 @@ def _replacing(path: Path) -> Iterator[Path]:
         with atomic_path(path) as temporary:
             yield temporary
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written to ({error.strerror}), expected a folder for what is read "
-                        "of the annotations; HF_DATASETS_CACHE names another") from error
+        raise UserError(
+            f"{path.parent}: cannot be written to ({error.strerror}), expected a folder for what is read "
+            "of the annotations; HF_DATASETS_CACHE names another"
+        ) from error
 
 
 class _Identity(NamedTuple):

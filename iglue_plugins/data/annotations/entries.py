@@ -86,12 +86,14 @@ def _parsed(content: bytes, path: Path, place: str = "") -> Any:
     try:
         return json.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
-        raise UserError(f"{where}: found byte {error.object[error.start]:#x}, which is not UTF-8, expected UTF-8 text"
-                        ) from error
+        raise UserError(
+            f"{where}: found byte {error.object[error.start]:#x}, which is not UTF-8, expected UTF-8 text"
+        ) from error
     except json.JSONDecodeError as error:
         column = f"column {error.colno}" if place else f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"{where}: found JSON that is damaged or cut short ({error.msg}, {column}), expected a whole "
-                        "object") from error
+        raise UserError(
+            f"{where}: found JSON that is damaged or cut short ({error.msg}, {column}), expected a whole object"
+        ) from error
 
 
 def unreadable(path: Path, error: OSError) -> UserError:

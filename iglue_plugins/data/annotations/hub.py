@@ -34,8 +34,13 @@ class Layout(NamedTuple):
 
 
 def _xvnli(row: Entry, number: int, labels: Sequence[str]) -> Example:
-    return Example(row.text("pair_id"), (image_name(row.identifier("flikr30k_id")),), row.text("hypothesis"),
-                   row.word("label", (*labels, UNLABELLED)), row.text("caption"))
+    return Example(
+        row.text("pair_id"),
+        (image_name(row.identifier("flikr30k_id")),),
+        row.text("hypothesis"),
+        row.word("label", (*labels, UNLABELLED)),
+        row.text("caption"),
+    )
 
 
 def _xgqa(row: Entry, number: int, labels: Sequence[str]) -> Example:
@@ -98,8 +103,9 @@ class HubCopy:
             UserError: as `read`, or the image is none of the test set's.
         """
         if name not in (places := self._places(language)):
-            raise UserError(f"{self}: found no image '{name}' in split '{language}', expected one of its "
-                            f"{len(places)} images")
+            raise UserError(
+                f"{self}: found no image '{name}' in split '{language}', expected one of its {len(places)} images"
+            )
         number, column = places[name]
         return Image().decode_example(self._split(language)[number][column])
 
@@ -116,20 +122,31 @@ class HubCopy:
 
     def _find_pictures(self, language: str) -> dict[str, tuple[int, str]]:
         """The row and column of each image, by name."""
-        return {name: (number, column) for number, example in enumerate(self._examples(language))
-                for name, column in zip(example.images, self._layout.image_columns)}
+        return {
+            name: (number, column)
+            for number, example in enumerate(self._examples(language))
+            for name, column in zip(example.images, self._layout.image_columns)
+        }
 
     def _load(self, language: str) -> Dataset:
         try:
             split = load_dataset(
-                self.repository, data_files={language: f"data/{language}-*"}, split=language, revision=self.revision,
-                verification_mode="no_checks")  # what the card says of all splits does not hold for one
+                self.repository,
+                data_files={language: f"data/{language}-*"},
+                split=language,
+                revision=self.revision,
+                verification_mode="no_checks",
+            )  # what the card says of all splits does not hold for one
         except Exception as error:  # a hub's client raises almost anything
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{self}: split '{language}' cannot be loaded ({reason}), expected a repository of data "
-                            "sets that can be reached, or a folder with data/<language>-*.parquet") from error
+            raise UserError(
+                f"{self}: split '{language}' cannot be loaded ({reason}), expected a repository of data "
+                "sets that can be reached, or a folder with data/<language>-*.parquet"
+            ) from error
         lacking = [name for name in (*self._layout.columns, *self._layout.image_columns) if name not in split.features]
         if lacking:
-            raise UserError(f"{self}: split '{language}': found columns {', '.join(split.column_names)}, expected also "
-                            f"{', '.join(lacking)}")
+            raise UserError(
+                f"{self}: split '{language}': found columns {', '.join(split.column_names)}, expected also "
+                f"{', '.join(lacking)}"
+            )
         return split

@@ -30,8 +30,13 @@ def xvnli(path: Path, labels: Sequence[str]) -> Iterator[Example]:
     """XVNLI's and SNLI-VE's JSON lines: a hypothesis about an image; the premise is a caption of it."""
     words = (*labels, UNLABELLED)
     for entry in json_lines(path):
-        yield Example(entry.text("pairID"), (image_name(entry.identifier("Flikr30kID")),), entry.text("sentence2"),
-                      entry.word("gold_label", words), entry.text("sentence1"))
+        yield Example(
+            entry.text("pairID"),
+            (image_name(entry.identifier("Flikr30kID")),),
+            entry.text("sentence2"),
+            entry.word("gold_label", words),
+            entry.text("sentence1"),
+        )
 
 
 def marvl(path: Path, labels: Sequence[str]) -> Iterator[Example]:
@@ -116,10 +121,16 @@ def _questions_listed(path: Path, content: list[Any], labels: Sequence[str]) -> 
 
 def _scores_by_answer(entry: Entry, labels: Sequence[str]) -> dict[str, float]:
     places, scores = entry.value("labels"), entry.value("scores")
-    if (not isinstance(places, list) or not isinstance(scores, list) or len(places) != len(scores)
-            or not all(isinstance(place, int) and 0 <= place < len(labels) for place in places)):
-        raise entry.problem(f"found labels {places!r} with scores {scores!r}",
-                            f"expected a score for each, and labels from 0 to {len(labels) - 1}")
+    if (
+        not isinstance(places, list)
+        or not isinstance(scores, list)
+        or len(places) != len(scores)
+        or not all(isinstance(place, int) and 0 <= place < len(labels) for place in places)
+    ):
+        raise entry.problem(
+            f"found labels {places!r} with scores {scores!r}",
+            f"expected a score for each, and labels from 0 to {len(labels) - 1}",
+        )
     return {labels[place]: score for place, score in zip(places, scores)}
 
 
@@ -140,8 +151,9 @@ def read_answers(path: Path) -> tuple[str, ...]:
         places = {place for place in content.values() if isinstance(place, int)}
         content = sorted(content, key=content.get) if places == set(range(len(content))) else content
     if not isinstance(content, list) or not all(isinstance(answer, str) for answer in content):
-        raise UserError(f"{path}: found {type(content).__name__}, expected a list of answers, or their places by "
-                        "answer")
+        raise UserError(
+            f"{path}: found {type(content).__name__}, expected a list of answers, or their places by answer"
+        )
     if len(set(content)) < len(content):
         raise UserError(f"{path}: found {len(content) - len(set(content))} answers twice, expected each once")
     return tuple(content)

@@ -39,15 +39,21 @@ def convert(
         shutil.rmtree(destination / stores.UNFINISHED, ignore_errors=True)
         return metadata, False
     total = sum(source.images for source in opened)
-    with (single_thread(), claimed(destination, settings), StoreWriter(destination, settings) as writer,
-          progress_bar(total=total, initial=writer.read.total(), desc=destination.name, unit=" images") as progress):
+    with (
+        single_thread(),
+        claimed(destination, settings),
+        StoreWriter(destination, settings) as writer,
+        progress_bar(total=total, initial=writer.read.total(), desc=destination.name, unit=" images") as progress,
+    ):
         for number, source in enumerate(opened):
             for image in _images(source, writer.read[number]):
                 writer.add(number, image)
                 progress.update()
             if source.counted and writer.read[number] != source.images:
-                raise UserError(f"{source.path}: found {writer.read[number]} images, expected the {source.images} that "
-                                "were in it at the start; it changed meanwhile")
+                raise UserError(
+                    f"{source.path}: found {writer.read[number]} images, expected the {source.images} that "
+                    "were in it at the start; it changed meanwhile"
+                )
         return writer.finish(), True
 
 

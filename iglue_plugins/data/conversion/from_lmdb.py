@@ -39,15 +39,19 @@ class LmdbSource:
             entries = transaction.stat()["entries"]
             keys = transaction.get(KEYS)
             if transaction.get(TENSORPACK_KEYS) is not None:
-                raise UserError(f"{path}: found an LMDB of tensorpack (training examples, not images), expected the H5 "
-                                "file or the .npy folder that it was made from")
+                raise UserError(
+                    f"{path}: found an LMDB of tensorpack (training examples, not images), expected the H5 "
+                    "file or the .npy folder that it was made from"
+                )
             if keys is None:
                 raise UserError(f"{path}: found no key 'keys', expected an LMDB as VOLTA's h5_to_lmdb.py makes it")
             listed = _unpickled(list, keys, f"{path}: key 'keys'")
         self.images = entries - 1
         if len(listed) != self.images:
-            raise UserError(f"{path}: found {self.images} images, expected the {len(listed)} that its key 'keys' "
-                            "lists; it is cut short")
+            raise UserError(
+                f"{path}: found {self.images} images, expected the {len(listed)} that its key 'keys' "
+                "lists; it is cut short"
+            )
 
     @contextmanager
     def _begin(self) -> Iterator[lmdb.Transaction]:

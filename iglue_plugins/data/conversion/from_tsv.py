@@ -9,8 +9,18 @@ from pathlib import Path
 from iglue_plugins.data.conversion.images import Image, make_image
 from iglue_plugins.utils.errors import UserError
 
-FIELDS = ("img_id", "img_h", "img_w", "objects_id", "objects_conf", "attrs_id", "attrs_conf", "num_boxes", "boxes",
-          "features")
+FIELDS = (
+    "img_id",
+    "img_h",
+    "img_w",
+    "objects_id",
+    "objects_conf",
+    "attrs_id",
+    "attrs_conf",
+    "num_boxes",
+    "boxes",
+    "features",
+)
 
 
 class TsvSource:
@@ -34,11 +44,15 @@ class TsvSource:
                 where = f"{self.path}: line {number}"
                 values = line.rstrip(b"\r\n").split(b"\t")
                 if len(values) < len(FIELDS):
-                    raise UserError(f"{where}: found {len(values)} fields, expected {len(FIELDS)} "
-                                    f"({' '.join(FIELDS)}); it is cut short")
+                    raise UserError(
+                        f"{where}: found {len(values)} fields, expected {len(FIELDS)} "
+                        f"({' '.join(FIELDS)}); it is cut short"
+                    )
                 fields = dict(zip(FIELDS, values))
                 image = make_image(fields["img_id"].decode(errors="replace"), fields, where)
                 if fields["num_boxes"] != str(len(image.boxes)).encode():
-                    raise UserError(f"{where}: found {len(image.boxes)} boxes, expected num_boxes "
-                                    f"{fields['num_boxes'].decode(errors='replace')}; it is cut short")
+                    raise UserError(
+                        f"{where}: found {len(image.boxes)} boxes, expected num_boxes "
+                        f"{fields['num_boxes'].decode(errors='replace')}; it is cut short"
+                    )
                 yield image

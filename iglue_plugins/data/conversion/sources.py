@@ -16,7 +16,7 @@ FORMATS: dict[str, Callable[[Path], Source]] = {"h5": H5Source, "lmdb": LmdbSour
 EXPECTED = "an H5 file, an LMDB, a folder of .npy and _info.npy files, or a TSV"
 
 H5_MAGIC = b"\x89HDF\r\n\x1a\n"
-LMDB_MAGIC = 0xBEEFC0DE .to_bytes(4, "little")  # after 16 bytes of its first page's header
+LMDB_MAGIC = 0xBEEFC0DE.to_bytes(4, "little")  # after 16 bytes of its first page's header
 
 
 def open_source(path: Path, format: str = "auto") -> Source:

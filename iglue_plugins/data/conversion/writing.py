@@ -31,10 +31,15 @@ from iglue_plugins.utils.files import atomic_path
 
 PART = 250  # images
 
-PART_SCHEMA = pa.schema([
-    *stores.INDEX_SCHEMA, ("feature_size", pa.int32()), ("source", pa.int32()), ("left_out", pa.string()),
-    ("noted", pa.string()),
-])
+PART_SCHEMA = pa.schema(
+    [
+        *stores.INDEX_SCHEMA,
+        ("feature_size", pa.int32()),
+        ("source", pa.int32()),
+        ("left_out", pa.string()),
+        ("noted", pa.string()),
+    ]
+)
 
 
 class Settings(BaseModel):
@@ -81,8 +86,10 @@ def _read_settings(path: Path) -> Settings:
 
 
 def _damaged(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: found {' '.join(str(error).split())}, expected what an earlier conversion left; delete "
-                     f"{path.parents[1]} and convert again")
+    return UserError(
+        f"{path}: found {' '.join(str(error).split())}, expected what an earlier conversion left; delete "
+        f"{path.parents[1]} and convert again"
+    )
 
 
 class StoreWriter:
@@ -122,8 +129,10 @@ class StoreWriter:
         with _writing(path):
             path.touch()
             if (found := path.stat().st_size) < expected:
-                raise UserError(f"{path}: found {found} bytes, expected at least {expected} of an earlier conversion; "
-                                f"delete {self.folder} and convert again")
+                raise UserError(
+                    f"{path}: found {found} bytes, expected at least {expected} of an earlier conversion; "
+                    f"delete {self.folder} and convert again"
+                )
             os.truncate(path, expected)
             return path.open("ab")
 
@@ -157,8 +166,14 @@ class StoreWriter:
             else:
                 with _writing(self.folder):
                     self._file.write(features)
-                row |= {"offset": self._rows, "num_boxes": len(image.boxes), "boxes": image.boxes.ravel(),
-                        "width": image.width, "height": image.height, "feature_size": self._feature_size}
+                row |= {
+                    "offset": self._rows,
+                    "num_boxes": len(image.boxes),
+                    "boxes": image.boxes.ravel(),
+                    "width": image.width,
+                    "height": image.height,
+                    "feature_size": self._feature_size,
+                }
                 self._rows += len(features)
                 self._digests[image.id] = row["digest"]
         rows = self._part[1]
@@ -171,21 +186,27 @@ class StoreWriter:
         """The image's rows in features.bin."""
         size = image.features.shape[1]
         if size != (self._feature_size or size):
-            raise UserError(f"{image.where}: found features of size {size}, expected {self._feature_size} as in the "
-                            "images before it")
+            raise UserError(
+                f"{image.where}: found features of size {size}, expected {self._feature_size} as in the "
+                "images before it"
+            )
         self._feature_size = size
         largest, most = np.abs(image.features).max(), np.finfo(self.settings.dtype).max
         if largest > most:
-            raise UserError(f"{image.where}: found a feature of {largest:g}, expected at most {most:g}; convert with "
-                            "--dtype float32")
+            raise UserError(
+                f"{image.where}: found a feature of {largest:g}, expected at most {most:g}; convert with "
+                "--dtype float32"
+            )
         features = np.concatenate([image.features.mean(0, keepdims=True), image.features])
         dtype = getattr(torch, self.settings.dtype)
         return torch.from_numpy(features).to(dtype).numpy()  # numpy takes 60 times as long
 
     def _check_again(self, image: Image, found: bytes) -> None:
         if found != self._digests[image.id]:
-            raise UserError(f"{image.where}: found the image id '{image.id}' again with other regions, expected each "
-                            "image once; convert the sources into stores of their own")
+            raise UserError(
+                f"{image.where}: found the image id '{image.id}' again with other regions, expected each "
+                "image once; convert the sources into stores of their own"
+            )
 
     def _keep(self) -> None:
         """Make sure that a later process finds what was appended so far."""
@@ -207,15 +228,25 @@ class StoreWriter:
         self._keep()
         images = self._images(PART_SCHEMA.names)
         index = images.filter(pc.greater(images["num_boxes"], 0)).select(stores.INDEX_SCHEMA.names)
-        left_out = {reason: images.filter(pc.equal(images["left_out"], reason))["id"].to_pylist()
-                    for reason in pc.unique(images["left_out"].drop_null()).to_pylist()}
+        left_out = {
+            reason: images.filter(pc.equal(images["left_out"], reason))["id"].to_pylist()
+            for reason in pc.unique(images["left_out"].drop_null()).to_pylist()
+        }
         if not len(index):
-            raise UserError(f"{self.folder}: found no image that can be stored among {len(images)} "
-                            f"({', '.join(left_out)}), expected at least one")
+            raise UserError(
+                f"{self.folder}: found no image that can be stored among {len(images)} "
+                f"({', '.join(left_out)}), expected at least one"
+            )
         metadata = Metadata(
-            dtype=self.settings.dtype, feature_size=self._feature_size, images=len(index),
-            boxes=self._rows - len(index), sources=self.settings.sources, left_out=left_out,
-            noted=Counter(images["noted"].drop_null().to_pylist()), fingerprint=self._fingerprint())
+            dtype=self.settings.dtype,
+            feature_size=self._feature_size,
+            images=len(index),
+            boxes=self._rows - len(index),
+            sources=self.settings.sources,
+            left_out=left_out,
+            noted=Counter(images["noted"].drop_null().to_pylist()),
+            fingerprint=self._fingerprint(),
+        )
         text = metadata.model_dump_json(indent=2) + "\n"
         with _writing(self.folder):
             _write_table(self.folder / stores.INDEX, index)
@@ -234,8 +265,9 @@ class StoreWriter:
 def check_settings(folder: Path, found: Settings, expected: Settings) -> None:
     """Raises UserError when a folder was converted from something else, or otherwise."""
     if found != expected:
-        raise UserError(f"{folder}: found a store of {found}, expected {expected}; name another DESTINATION, or delete "
-                        "this one")
+        raise UserError(
+            f"{folder}: found a store of {found}, expected {expected}; name another DESTINATION, or delete this one"
+        )
 
 
 def _write_text(path: Path, text: str) -> None:
@@ -253,5 +285,7 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}), expected a folder with room; what is "
-                        "converted is kept, and the same command goes on from there") from error
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}), expected a folder with room; what is "
+            "converted is kept, and the same command goes on from there"
+        ) from error

@@ -42,8 +42,10 @@ def pictures(document: Document, options: Mapping[str, Any]) -> list[Image.Image
     try:
         return [task.picture(image_id).convert("RGB") for image_id in document["image_ids"]]
     except UserError as error:
-        raise UserError(f"document '{document['id']}' of {document['task']} in '{document['language']}': {error}; "
-                        "expected pictures, which `iglue lmms-eval-tasks` takes from --images or --hub") from error
+        raise UserError(
+            f"document '{document['id']}' of {document['task']} in '{document['language']}': {error}; "
+            "expected pictures, which `iglue lmms-eval-tasks` takes from --images or --hub"
+        ) from error
 
 
 def scored(document: Document, answers: Sequence[str]) -> dict[str, float]:

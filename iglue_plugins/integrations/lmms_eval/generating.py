@@ -193,4 +193,3 @@ def _function(function: object) -> Function:
 
 def _write_yaml(path: Path, config: dict[str, Any]) -> None:
     path.write_text(yaml.dump(config, Dumper=Dumper, sort_keys=False, allow_unicode=True), encoding="utf-8")
-

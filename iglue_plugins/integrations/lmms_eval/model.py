@@ -42,8 +42,13 @@ class IGLUE(lmms):
         return cls(**((additional_config or {}) | arguments))
 
     def __init__(
-        self, pretrained: str | None = None, data_root: str | None = None, batch_size: int | str | None = None,
-        device: str | None = None, max_batch_size: int | None = None, **unknown: Any,
+        self,
+        pretrained: str | None = None,
+        data_root: str | None = None,
+        batch_size: int | str | None = None,
+        device: str | None = None,
+        max_batch_size: int | None = None,
+        **unknown: Any,
     ) -> None:
         """batch_size: 1, which lmms-eval gives where nothing is asked for, or auto stands for the recipe's.
 
@@ -53,7 +58,9 @@ class IGLUE(lmms):
         """
         super().__init__()
         for name in unknown:
-            raise UserError(f"model_args: found '{name}', expected one of the model iglue's{did_you_mean(name, ARGUMENTS)}")
+            raise UserError(
+                f"model_args: found '{name}', expected one of the model iglue's{did_you_mean(name, ARGUMENTS)}"
+            )
         if not pretrained:
             raise UserError("model_args: found no pretrained, expected the folder of a finished run or checkpoint")
         if (count := int(os.environ.get("WORLD_SIZE", 1))) > 1:
@@ -73,8 +80,9 @@ class IGLUE(lmms):
         places: dict[tuple[str, str], list[int]] = defaultdict(list)
         for place, document in enumerate(documents):
             places[document["task"], document["language"]].append(place)
-        batchers = {key: self.predictor.batcher(*key, [documents[place] for place in of_key])
-                    for key, of_key in places.items()}  # all that can go wrong does so before the first prediction
+        batchers = {
+            key: self.predictor.batcher(*key, [documents[place] for place in of_key]) for key, of_key in places.items()
+        }  # all that can go wrong does so before the first prediction
         answers = [""] * len(requests)
         for key, batcher in progress_bar(iterable=batchers.items(), unit="task", desc="iglue"):
             for place, answer in zip(places[key], self.predictor.answers(batcher), strict=True):
@@ -84,8 +92,9 @@ class IGLUE(lmms):
     def _document(self, request: Instance) -> dict[str, Any]:
         *_, number, task, split = request.args
         if "iglue_task" not in request.metadata:
-            raise UserError(f"task {task}: found no task that `iglue lmms-eval-tasks` made, expected one for the model "
-                            "iglue")
+            raise UserError(
+                f"task {task}: found no task that `iglue lmms-eval-tasks` made, expected one for the model iglue"
+            )
         return self.task_dict[task][split][number]
 
     @exit_on_user_error()
@@ -94,8 +103,9 @@ class IGLUE(lmms):
 
     @exit_on_user_error()
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> NoReturn:
-        raise UserError("the model iglue was asked for several rounds, expected generate_until, as the generated tasks "
-                        "do")
+        raise UserError(
+            "the model iglue was asked for several rounds, expected generate_until, as the generated tasks do"
+        )
 
 
 def _batch_size(given: int | str | None) -> int | None:

@@ -34,7 +34,10 @@ class Predictor:
     """The model of a finished run, or of a checkpoint alone, and what it says of documents."""
 
     def __init__(
-        self, pretrained: str | Path, data_root: str | Path | None = None, batch_size: int | None = None,
+        self,
+        pretrained: str | Path,
+        data_root: str | Path | None = None,
+        batch_size: int | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         """pretrained: the folder of a run, or a checkpoint's. data_root, batch_size: instead of the recipe's.
@@ -81,8 +84,10 @@ class Predictor:
     def _task(self, name: str) -> Task:
         """The documents' task, with the recipe's settings; checked against the model."""
         if self.recipe and self.recipe.task.name != name:
-            raise UserError(f"{self.path}: found a model of task {self.recipe.task.name}, expected one of {name}, as "
-                            "the documents are")
+            raise UserError(
+                f"{self.path}: found a model of task {self.recipe.task.name}, expected one of {name}, as "
+                "the documents are"
+            )
         settings = dict(self.recipe.task.settings) if self.recipe else {}
         if self.data_root is not None:
             if "data_root" not in registry.tasks.load(name).Settings.model_fields:
@@ -90,19 +95,25 @@ class Predictor:
             settings["data_root"] = str(self.data_root)
         task, config = make_task(name, settings), self.model.config
         if isinstance(task, IGLUETask) and not (settings.get("data_root") or os.environ.get(IGLUE_HOME)):
-            raise UserError(f"model_args: found no data_root, expected the folder with the data of task {name} "
-                            f"here, in the run's recipe or in {IGLUE_HOME}")
+            raise UserError(
+                f"model_args: found no data_root, expected the folder with the data of task {name} "
+                f"here, in the run's recipe or in {IGLUE_HOME}"
+            )
         if (config.head, config.num_labels) != (task.head, task.num_labels):
-            raise UserError(f"{self.path}: found a model with head {config.head!r} and {config.num_labels} labels, "
-                            f"expected {task.head!r} and {task.num_labels}, as task {name} has")
+            raise UserError(
+                f"{self.path}: found a model with head {config.head!r} and {config.num_labels} labels, "
+                f"expected {task.head!r} and {task.num_labels}, as task {name} has"
+            )
         return task
 
 
 def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     if recipe is not None:
         if not run.model_dir.is_dir():
-            raise UserError(f"{run.folder}: found no model, expected a run that keeps one; a trainer that adapts to "
-                            "each language does not")
+            raise UserError(
+                f"{run.folder}: found no model, expected a run that keeps one; a trainer that adapts to "
+                "each language does not"
+            )
         return load_model(recipe, run.model_dir)
     kind = _checkpoint_type(path)
     plugin = registry.models.load(kind)
@@ -114,8 +125,9 @@ def _checkpoint_type(path: Path) -> str:
     try:
         found = json.loads((path / CONFIG).read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):
-        raise UserError(f"pretrained: found '{path}', expected the folder of a finished run, or of a checkpoint with "
-                        f"{CONFIG}") from None
+        raise UserError(
+            f"pretrained: found '{path}', expected the folder of a finished run, or of a checkpoint with {CONFIG}"
+        ) from None
     if found not in MODELS:
         raise UserError(f"{path / CONFIG}: found model_type {found!r}, expected one of {', '.join(MODELS)}")
     return found

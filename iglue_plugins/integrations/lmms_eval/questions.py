@@ -61,19 +61,27 @@ QUESTIONS = {
     "xvnli": Question(
         "Hypothesis: {text}\nIs the hypothesis true of the image? Answer with one word: entailment if the image shows "
         "that it is true, contradiction if the image shows that it is false, neutral if the image does not tell.",
-        INFERENCE),
+        INFERENCE,
+    ),
     "xgqa": Question(
-        "Question: {text}\nAnswer the question about the image with a single English word or short phrase."),
+        "Question: {text}\nAnswer the question about the image with a single English word or short phrase."
+    ),
     "marvl": Question(
         "The first image is the left one, the second the right one. Statement: {text}\n"
-        "Is the statement true of the two images? Answer with one word: True or False.", TRUTH),
+        "Is the statement true of the two images? Answer with one word: True or False.",
+        TRUTH,
+    ),
     "mini/xvnli": Question(
         "Two things: {text}\nAre they in the image? Answer with one word: entailment if both are, neutral if only one "
-        "of them is, contradiction if neither is.", INFERENCE),
+        "of them is, contradiction if neither is.",
+        INFERENCE,
+    ),
     "mini/xgqa": Question(
         "The image shows two things. Question: {text}\nThe name of a thing asks whether it is in the image. A name "
         "that is followed by a gap asks for the other thing. A kind of thing asks which thing of that kind is in the "
-        "image. Answer with one of these: {labels}."),
+        "image. Answer with one of these: {labels}."
+    ),
     "mini/marvl": Question(
-        "Things: {text}\nDo both images show all of them? Answer with one word: True or False.", TRUTH),
+        "Things: {text}\nDo both images show all of them? Answer with one word: True or False.", TRUTH
+    ),
 }

@@ -59,8 +59,10 @@ def _encoder_modules(config: UniterConfig) -> dict[str, list[Names]]:
         for ours, (sublayer, module, parts) in SUBLAYERS.items():
             prefix = f"encoder.layer.{2 * layer + sublayer}.{module}"
             modules[f"layers.{layer}.{ours}"] = [(f"{prefix}.{part}", f"{prefix}.v_{part}") for part in parts]
-    return {f"encoder.{ours}": [tuple(f"bert.{name}" for name in names) for names in parts]
-            for ours, parts in modules.items()}
+    return {
+        f"encoder.{ours}": [tuple(f"bert.{name}" for name in names) for names in parts]
+        for ours, parts in modules.items()
+    }
 
 
 def _head_modules(config: UniterConfig, task: str | None) -> dict[str, list[Names]]:

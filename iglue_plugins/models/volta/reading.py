@@ -114,8 +114,9 @@ def read_weights(path: Path) -> Weights:
         raise UserError(f"{path}: found a {type(found).__name__}, expected a state dict: names and their tensors")
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise UserError(f"{path}: found a {type(value).__name__} as {name!r}, expected a state dict: names and "
-                            "their tensors")
+            raise UserError(
+                f"{path}: found a {type(value).__name__} as {name!r}, expected a state dict: names and their tensors"
+            )
     return {name.removeprefix("module."): value.detach() for name, value in found.items()}
 
 
@@ -125,8 +126,10 @@ def choose_head(weights: Weights, task: str | None, path: Path) -> str | None:
     if task == NO_HEAD or (task is None and not heads):
         return None
     if task is None and len(heads) > 1:
-        raise UserError(f"{path}: found the heads {', '.join(heads)}, expected the task to be named "
-                        f"(by --task of `iglue checkpoint import`), or '{NO_HEAD}'")
+        raise UserError(
+            f"{path}: found the heads {', '.join(heads)}, expected the task to be named "
+            f"(by --task of `iglue checkpoint import`), or '{NO_HEAD}'"
+        )
     chosen = heads[0] if task is None else f"TASK{task.removeprefix('TASK')}"
     if chosen not in heads:
         raise UserError(f"{path}: found no head {chosen}{did_you_mean(chosen, heads)}")

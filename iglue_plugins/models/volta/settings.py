@@ -76,7 +76,9 @@ def read_config(path: Path) -> UniterConfig:
     family = _check_architecture(settings, path)
     for key in found:
         if key not in KNOWN:
-            raise UserError(f"{path}: found the key {key!r}, which VOLTA's UNITERs do not have{did_you_mean(key, KNOWN)}")
+            raise UserError(
+                f"{path}: found the key {key!r}, which VOLTA's UNITERs do not have{did_you_mean(key, KNOWN)}"
+            )
     try:
         config = family(
             num_hidden_layers=_check_sublayers(settings, path),
@@ -115,8 +117,9 @@ def _check_sublayers(settings: dict[str, Any], path: Path) -> int:
     """The number of layers, each an attention and a feed-forward sublayer that text and regions share."""
     first = settings.get("tt_attn_sublayers")
     if not isinstance(first, list) or not first:
-        raise UserError(f"{path}: found tt_attn_sublayers {first!r}, expected a list such as [0, 2, 4], a number for "
-                        "each layer")
+        raise UserError(
+            f"{path}: found tt_attn_sublayers {first!r}, expected a list such as [0, 2, 4], a number for each layer"
+        )
     count = len(first)
     for key, sublayers in _sublayers(count).items():
         found = settings.get(key)

@@ -69,13 +69,17 @@ def _split(weight: Tensor, parts: list[Names]) -> dict[str, Tensor]:
 
 def _load_config(source: Path) -> UniterConfig:
     if not (source / "config.json").is_file():
-        raise UserError(f"{source}: found no run and no checkpoint of ours, expected a folder with config.json and "
-                        "model.safetensors")
+        raise UserError(
+            f"{source}: found no run and no checkpoint of ours, expected a folder with config.json and "
+            "model.safetensors"
+        )
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except FOUND_DAMAGED as error:
-        raise UserError(f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
-                        "with config.json and model.safetensors") from error
+        raise UserError(
+            f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
+            "with config.json and model.safetensors"
+        ) from error
     if not isinstance(config, UniterConfig):
         raise UserError(f"{source}: found a model of type {config.model_type!r}, expected one of {', '.join(MODELS)}")
     return config
@@ -90,8 +94,10 @@ def _load_weights(source: Path, config: UniterConfig) -> dict[str, Tensor]:
     expected = {name: tuple(shape) for name, shape in weight_shapes(config).items()}
     found = {name: tuple(value.shape) for name, value in weights.items() if not name.startswith(CONTRASTIVE)}
     if differing := sorted({name for name, _ in found.items() ^ expected.items()}):
-        raise UserError(f"{path}: found weights that config.json does not describe, or of another shape, or none where "
-                        f"it does: {', '.join(differing)}; expected both to be of one model")
+        raise UserError(
+            f"{path}: found weights that config.json does not describe, or of another shape, or none where "
+            f"it does: {', '.join(differing)}; expected both to be of one model"
+        )
     return weights
 
 

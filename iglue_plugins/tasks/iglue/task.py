@@ -44,8 +44,10 @@ class IGLUETask(IGLUESpec, Task):
         """Raises UserError when neither the settings nor the environment name it."""
         root = self.settings.data_root or os.environ.get(IGLUE_HOME)
         if not root:
-            raise UserError(f"task {self.name}: found no data_root, expected task.data_root in the recipe, or the "
-                            f"environment variable {IGLUE_HOME}, to name the folder with IGLUE's data")
+            raise UserError(
+                f"task {self.name}: found no data_root, expected task.data_root in the recipe, or the "
+                f"environment variable {IGLUE_HOME}, to name the folder with IGLUE's data"
+            )
         return Path(root)
 
     @property
@@ -93,8 +95,9 @@ class IGLUETask(IGLUESpec, Task):
         if split != "auxiliary":
             source, count = split, shots
         elif shots is not None:
-            raise UserError(f"task {self.name}: found {shots} shots for split 'auxiliary', expected them in "
-                            "task.auxiliary_shots")
+            raise UserError(
+                f"task {self.name}: found {shots} shots for split 'auxiliary', expected them in task.auxiliary_shots"
+            )
         elif self.settings.auxiliary == "few_shot":
             source, count = "few_shot", self.settings.auxiliary_shots
         else:
@@ -129,8 +132,13 @@ class IGLUETask(IGLUESpec, Task):
             source, path = self._source(split, language, shots)
             place = str(path)
             found = read_annotations(
-                path, source.kind, language=language, store=source.store.format(language=language),
-                labels=self.labels, keep_unknown=self.keeps_unknown(split))
+                path,
+                source.kind,
+                language=language,
+                store=source.store.format(language=language),
+                labels=self.labels,
+                keep_unknown=self.keeps_unknown(split),
+            )
         examples = self._without(found.examples, source)
         if not any(caption is not None for caption in examples[:1]["caption"]):
             examples = examples.remove_columns("caption")
@@ -138,23 +146,35 @@ class IGLUETask(IGLUESpec, Task):
         return examples
 
     def _sources(self, split: str, language: str, shots: str | None) -> list[Source]:
-        return [source for source in self.config.splits[split] if language in source.languages
-                and (shots is None or shots in map(str, source.shots))]
+        return [
+            source
+            for source in self.config.splits[split]
+            if language in source.languages and (shots is None or shots in map(str, source.shots))
+        ]
 
     def _paths(self, source: Source, language: str, shots: str | None) -> list[Path]:
         return [self.datasets_folder / name.format(language=language, shots=shots) for name in source.file]
 
     def present(self, split: str, language: str, shots: str | None) -> tuple[Source, Path] | None:
         """The first source whose file is there, and the file."""
-        return next(((source, path) for source in self._sources(split, language, shots)
-                     for path in self._paths(source, language, shots) if path.is_file()), None)
+        return next(
+            (
+                (source, path)
+                for source in self._sources(split, language, shots)
+                for path in self._paths(source, language, shots)
+                if path.is_file()
+            ),
+            None,
+        )
 
     def _source(self, split: str, language: str, shots: str | None) -> tuple[Source, Path]:
         if found := self.present(split, language, shots):
             return found
         first = self._sources(split, language, shots)[0]
-        raise UserError(f"{self._paths(first, language, shots)[0]}: found no such file, expected the examples of task "
-                        f"{self.name}, split '{split}', in '{language}', from {self.config.origins[first.origin]}")
+        raise UserError(
+            f"{self._paths(first, language, shots)[0]}: found no such file, expected the examples of task "
+            f"{self.name}, split '{split}', in '{language}', from {self.config.origins[first.origin]}"
+        )
 
     def _without(self, examples: Dataset, source: Source) -> Dataset:
         """The examples but those of the source's `without`."""
@@ -164,10 +184,20 @@ class IGLUETask(IGLUESpec, Task):
         for name in source.without:
             path = self.datasets_folder / name
             if not path.is_file():
-                raise UserError(f"{path}: found no such file, expected the questions that are not in the test set of "
-                                f"task {self.name}, from {self.config.origins[source.origin]}")
-            left_out.update(read_annotations(path, source.kind, language=self.source_language, store=source.store,
-                                             labels=self.labels, keep_unknown=True).examples["id"][:])
+                raise UserError(
+                    f"{path}: found no such file, expected the questions that are not in the test set of "
+                    f"task {self.name}, from {self.config.origins[source.origin]}"
+                )
+            left_out.update(
+                read_annotations(
+                    path,
+                    source.kind,
+                    language=self.source_language,
+                    store=source.store,
+                    labels=self.labels,
+                    keep_unknown=True,
+                ).examples["id"][:]
+            )
         return examples.select([i for i, id_ in enumerate(examples["id"][:]) if id_ not in left_out])
 
     def _report(self, place: str, found: Annotations, count: int, published: int | None, split: str) -> None:
@@ -177,8 +207,10 @@ class IGLUETask(IGLUESpec, Task):
             raise UserError(f"{place}: found the id '{counts.first_repeated}' more than once, expected each id once")
         notes = []
         if counts.unlabelled:
-            notes.append(f"left out {counts.unlabelled} of {counts.unlabelled + len(found.examples)} rows, which have "
-                         "none of the task's labels")
+            notes.append(
+                f"left out {counts.unlabelled} of {counts.unlabelled + len(found.examples)} rows, which have "
+                "none of the task's labels"
+            )
         if counts.repeated:
             notes.append(f"found ids of earlier rows in {counts.repeated}, '{counts.first_repeated}' first")
         if published not in (None, count):
@@ -197,12 +229,20 @@ class IGLUETask(IGLUESpec, Task):
             "reader": VERSION,
             "labels": self.config.labels,
             "reading": [self.max_text_length, self.max_boxes, self.global_region_takes_a_box],
-            "splits": {split: [source.model_dump(exclude={"origin", "examples", "unlabelled"})
-                               for source in self.config.splits[split]] for split in self._training_splits},
+            "splits": {
+                split: [
+                    source.model_dump(exclude={"origin", "examples", "unlabelled"})
+                    for source in self.config.splits[split]
+                ]
+                for split in self._training_splits
+            },
             "files": self.digests(),
             "regions": self._store_fingerprints(
-                source.store.format(language=language) for split in self._training_splits
-                for source in self.config.splits[split] for language in source.languages),
+                source.store.format(language=language)
+                for split in self._training_splits
+                for source in self.config.splits[split]
+                for language in source.languages
+            ),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -216,15 +256,18 @@ class IGLUETask(IGLUESpec, Task):
             "labels": self.config.labels,
             "files": [content_digest(file) for file in files if file.is_file()],
             "regions": self._store_fingerprints(
-                source.store.format(language=language) for source in self._sources(split, language, None)),
+                source.store.format(language=language) for source in self._sources(split, language, None)
+            ),
             "hub": self.hub and self.hub.fingerprint(),
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def digests(self) -> dict[str, str]:
         """Of the content of every file that training may read and that is there, by name."""
-        return {path.relative_to(self.datasets_folder).as_posix(): content_digest(path)
-                for path in sorted(set(self._files()))}
+        return {
+            path.relative_to(self.datasets_folder).as_posix(): content_digest(path)
+            for path in sorted(set(self._files()))
+        }
 
     def _files(self) -> Iterator[Path]:
         for split in self._training_splits:
@@ -239,5 +282,8 @@ class IGLUETask(IGLUESpec, Task):
 
     def _store_fingerprints(self, names: Iterable[str]) -> dict[str, str]:
         """Of those that are there."""
-        return {name: read_metadata(self.regions.folder / name).fingerprint for name in sorted(set(names))
-                if (self.regions.folder / name / METADATA).is_file()}
+        return {
+            name: read_metadata(self.regions.folder / name).fingerprint
+            for name in sorted(set(names))
+            if (self.regions.folder / name / METADATA).is_file()
+        }

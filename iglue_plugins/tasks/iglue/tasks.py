@@ -37,8 +37,10 @@ class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
         paths = [self.datasets_folder / name for name in self.config.answers.file]
         path = next(filter(Path.is_file, paths), None)
         if path is None:
-            raise UserError(f"{paths[0]}: found no such file, expected the answers of task {self.name}, from "
-                            f"{self.config.origins[self.config.answers.origin]}")
+            raise UserError(
+                f"{paths[0]}: found no such file, expected the answers of task {self.name}, from "
+                f"{self.config.origins[self.config.answers.origin]}"
+            )
         answers = read_answers(path)
         if len(answers) != self.num_labels:
             raise UserError(f"{path}: found {len(answers)} answers, expected {self.num_labels}")

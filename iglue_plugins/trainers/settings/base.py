@@ -26,7 +26,8 @@ class TrainerSettings(BaseModel):
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where a GPU has it")
     examples: int | None = Field(None, ge=1, description="use only so many training examples a language")
     validate_every: int | Literal["epoch"] | None = Field(
-        None, description="steps between validations, of which the best weights are kept; null: keep the last weights")
+        None, description="steps between validations, of which the best weights are kept; null: keep the last weights"
+    )
     save_every: int = Field(200, ge=1, description="steps between checkpoints to resume from")
     log_every: int = Field(10, ge=1, description="steps between logged losses")
 

@@ -13,13 +13,32 @@ import pytest
 Annotation = dict[str, Any]
 
 ANNOTATIONS: dict[str, Annotation] = {
-    "xvnli": {"gold_label": "neutral", "sentence1": "Una mujer ríe.", "sentence2": "Está contenta.",
-              "captionID": "42.jpg#2", "pairID": "42.jpg#2r1c", "Flikr30kID": "42.jpg"},
-    "marvl": {"concept": "39-Panci", "language": "id", "caption": "Ada dua panci.", "left_img": "39-0.jpg",
-              "right_img": "39-12.jpg", "annotator_info": {"id": "id_01"}, "chapter": "House", "id": "id-7",
-              "label": False},
-    "nlvr2": {"sentence": "Two dogs.", "left_url": "http://left", "right_url": "http://right", "label": "True",
-              "identifier": "dev-850-0-1"},
+    "xvnli": {
+        "gold_label": "neutral",
+        "sentence1": "Una mujer ríe.",
+        "sentence2": "Está contenta.",
+        "captionID": "42.jpg#2",
+        "pairID": "42.jpg#2r1c",
+        "Flikr30kID": "42.jpg",
+    },
+    "marvl": {
+        "concept": "39-Panci",
+        "language": "id",
+        "caption": "Ada dua panci.",
+        "left_img": "39-0.jpg",
+        "right_img": "39-12.jpg",
+        "annotator_info": {"id": "id_01"},
+        "chapter": "House",
+        "id": "id-7",
+        "label": False,
+    },
+    "nlvr2": {
+        "sentence": "Two dogs.",
+        "left_url": "http://left",
+        "right_url": "http://right",
+        "label": "True",
+        "identifier": "dev-850-0-1",
+    },
     "captions": {"sentences": ["Ein Hund.", "Ein Tier."], "id": 3, "img_path": "COCO_val2014_000000000042.jpg"},
     "gqa": {"imageId": "n161313", "question": "¿Está nublado?", "answer": "no", "fullAnswer": "No, it is not."},
 }

@@ -34,14 +34,20 @@ def replace(path: Path, old: str, new: str, seconds_later: int = 0) -> None:
 def test_the_columns(annotation: Make, json_lines: Write, read: Callable[..., Annotations]) -> None:
     examples = read(json_lines(annotation("xvnli"))).examples
     assert examples[0] == {
-        "id": "42.jpg#2r1c", "image_ids": ["flickr30k/42"], "text": "Está contenta.", "language": "es",
-        "label": "neutral", "caption": "Una mujer ríe."}
+        "id": "42.jpg#2r1c",
+        "image_ids": ["flickr30k/42"],
+        "text": "Está contenta.",
+        "language": "es",
+        "label": "neutral",
+        "caption": "Una mujer ríe.",
+    }
     assert examples.features == caching.FEATURES
 
 
 def test_a_column_without_a_value_is_of_the_same_type(annotation: Make, json_lines: Write) -> None:
-    examples = read_annotations(json_lines(annotation("nlvr2")), "nlvr2", language="en", store="nlvr2",
-                                labels=("False", "True")).examples
+    examples = read_annotations(
+        json_lines(annotation("nlvr2")), "nlvr2", language="en", store="nlvr2", labels=("False", "True")
+    ).examples
     assert examples[0]["caption"] is None
     assert examples[0]["image_ids"] == ["nlvr2/dev-850-0-img0", "nlvr2/dev-850-0-img1"]
     assert examples.features == caching.FEATURES
@@ -76,8 +82,10 @@ def test_many_rows_keep_their_order(
     assert examples["text"][:] == [f"text {i}" for i in range(50)]
 
 
-@pytest.mark.parametrize(("gold_labels", "message"), [("", "found no examples, expected at least one"),
-                                                      ("--", "found no examples with a label, expected at least one")])
+@pytest.mark.parametrize(
+    ("gold_labels", "message"),
+    [("", "found no examples, expected at least one"), ("--", "found no examples with a label, expected at least one")],
+)
 def test_a_file_without_examples(
     gold_labels: str, message: str, annotation: Make, json_lines: Write, read: Callable[..., Annotations], cache: Path
 ) -> None:
@@ -110,7 +118,10 @@ def test_a_file_that_changed_is_read_again(
 
 
 def test_what_else_the_examples_depend_on(
-    annotation: Make, json_lines: Write, read: Callable[..., Annotations], labels: tuple[str, ...],
+    annotation: Make,
+    json_lines: Write,
+    read: Callable[..., Annotations],
+    labels: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = json_lines(annotation("xvnli"), annotation("xvnli", gold_label="-", pairID="unlabelled"))
@@ -150,7 +161,10 @@ def test_a_file_that_is_not_there(tmp_path: Path, read: Callable[..., Annotation
 
 
 def test_a_cache_that_cannot_be_written(
-    annotation: Make, json_lines: Write, read: Callable[..., Annotations], tmp_path: Path,
+    annotation: Make,
+    json_lines: Write,
+    read: Callable[..., Annotations],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "taken").touch()

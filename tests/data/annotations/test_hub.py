@@ -28,27 +28,53 @@ def picture(colour: tuple[int, int, int]) -> dict[str, Any]:
 
 
 def xvnli(**changes: Any) -> Row:
-    return {"label": "neutral", "caption": "Una mujer ríe.", "hypothesis": "Está contenta.", "caption_id": "42.jpg#2",
-            "pair_id": "42.jpg#2r1c", "flikr30k_id": "42.jpg", "image": picture(RED)} | changes
+    return {
+        "label": "neutral",
+        "caption": "Una mujer ríe.",
+        "hypothesis": "Está contenta.",
+        "caption_id": "42.jpg#2",
+        "pair_id": "42.jpg#2r1c",
+        "flikr30k_id": "42.jpg",
+        "image": picture(RED),
+    } | changes
 
 
 def xgqa(**changes: Any) -> Row:
-    return {"question": "¿Está nublado?", "answer": "no", "full_answer": "No, it is not.", "image_id": "n161313",
-            "image": picture(RED)} | changes
+    return {
+        "question": "¿Está nublado?",
+        "answer": "no",
+        "full_answer": "No, it is not.",
+        "image_id": "n161313",
+        "image": picture(RED),
+    } | changes
 
 
 def marvl(**changes: Any) -> Row:
-    return {"id": "id-7", "hypothesis": "Ada dua panci.", "hypo_en": "There are two pans.", "language": "id",
-            "label": False, "chapter": "House", "concept": "39-Panci", "left_img_id": "39-0.jpg",
-            "right_img_id": "39-12.jpg", "left_img": picture(RED), "right_img": picture(BLUE)} | changes
+    return {
+        "id": "id-7",
+        "hypothesis": "Ada dua panci.",
+        "hypo_en": "There are two pans.",
+        "language": "id",
+        "label": False,
+        "chapter": "House",
+        "concept": "39-Panci",
+        "left_img_id": "39-0.jpg",
+        "right_img_id": "39-12.jpg",
+        "left_img": picture(RED),
+        "right_img": picture(BLUE),
+    } | changes
 
 
 def xflickrco(**changes: Any) -> Row:
     return {"sentences": "Ein Hund.", "id": "42", "image": picture(RED)} | changes
 
 
-LABELS = {"xvnli": ("contradiction", "neutral", "entailment"), "xgqa": ("yes",), "marvl": ("False", "True"),
-          "xflickrco": ("match",)}
+LABELS = {
+    "xvnli": ("contradiction", "neutral", "entailment"),
+    "xgqa": ("yes",),
+    "marvl": ("False", "True"),
+    "xflickrco": ("match",),
+}
 
 
 @pytest.fixture
@@ -58,8 +84,12 @@ def copy(tmp_path: Path) -> Write:
     def write(rows: list[Row], language: str = "es") -> Path:
         path = tmp_path / "copy" / "data" / f"{language}-00000-of-00001.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        features = Features({key: Image() if isinstance(value, dict) else
-                             Value("bool" if isinstance(value, bool) else "string") for key, value in rows[0].items()})
+        features = Features(
+            {
+                key: Image() if isinstance(value, dict) else Value("bool" if isinstance(value, bool) else "string")
+                for key, value in rows[0].items()
+            }
+        )
         Dataset.from_list(rows, features=features).to_parquet(path)
         return tmp_path / "copy"
 
@@ -70,19 +100,61 @@ def hub_copy(task: str, folder: Path) -> HubCopy:
     return HubCopy(task, str(folder), None, LABELS[task])
 
 
-@pytest.mark.parametrize(("task", "row", "expected"), [
-    ("xvnli", xvnli(), {"id": "42.jpg#2r1c", "image_ids": ["store/42"], "text": "Está contenta.", "label": "neutral",
-                        "caption": "Una mujer ríe."}),
-    ("xgqa", xgqa(), {"id": "0", "image_ids": ["store/n161313"], "text": "¿Está nublado?", "label": "no",
-                      "caption": "¿Está nublado? no"}),
-    ("marvl", marvl(), {"id": "id-7", "image_ids": ["store/39-0", "store/39-12"], "text": "Ada dua panci.",
-                        "label": "False", "caption": None}),
-    ("marvl", marvl(label=True, left_img_id="39-Panci/39-0"), {"image_ids": ["store/39-0", "store/39-12"],
-                                                               "label": "True"}),
-    ("xflickrco", xflickrco(), {"id": "COCO_val2014_000000000042#0", "image_ids": ["store/COCO_val2014_000000000042"],
-                                "text": "Ein Hund.", "label": "match", "caption": None}),
-    ("xflickrco", xflickrco(id="2097358575"), {"id": "2097358575#0", "image_ids": ["store/2097358575"]}),
-])
+@pytest.mark.parametrize(
+    ("task", "row", "expected"),
+    [
+        (
+            "xvnli",
+            xvnli(),
+            {
+                "id": "42.jpg#2r1c",
+                "image_ids": ["store/42"],
+                "text": "Está contenta.",
+                "label": "neutral",
+                "caption": "Una mujer ríe.",
+            },
+        ),
+        (
+            "xgqa",
+            xgqa(),
+            {
+                "id": "0",
+                "image_ids": ["store/n161313"],
+                "text": "¿Está nublado?",
+                "label": "no",
+                "caption": "¿Está nublado? no",
+            },
+        ),
+        (
+            "marvl",
+            marvl(),
+            {
+                "id": "id-7",
+                "image_ids": ["store/39-0", "store/39-12"],
+                "text": "Ada dua panci.",
+                "label": "False",
+                "caption": None,
+            },
+        ),
+        (
+            "marvl",
+            marvl(label=True, left_img_id="39-Panci/39-0"),
+            {"image_ids": ["store/39-0", "store/39-12"], "label": "True"},
+        ),
+        (
+            "xflickrco",
+            xflickrco(),
+            {
+                "id": "COCO_val2014_000000000042#0",
+                "image_ids": ["store/COCO_val2014_000000000042"],
+                "text": "Ein Hund.",
+                "label": "match",
+                "caption": None,
+            },
+        ),
+        ("xflickrco", xflickrco(id="2097358575"), {"id": "2097358575#0", "image_ids": ["store/2097358575"]}),
+    ],
+)
 def test_rows_are_examples_as_files_give_them(task: str, row: Row, expected: Row, copy: Write) -> None:
     examples = hub_copy(task, copy([row])).read("es", "store", keep_unknown=True).examples
     assert examples.features == FEATURES
@@ -111,11 +183,17 @@ def test_pictures_are_left_undecoded_unless_asked_for(copy: Write) -> None:
     assert found.picture("es", "43").size == (4, 3)
 
 
-@pytest.mark.parametrize(("row", "message"), [
-    (xvnli(label="neutrall"), "row 1: found label 'neutrall', expected one of contradiction, neutral, entailment, -; "),
-    (xvnli(hypothesis=None), "row 1: found hypothesis None, expected text"),
-    (xvnli(flikr30k_id=None), "row 1: found flikr30k_id None, expected text or a whole number"),
-])
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            xvnli(label="neutrall"),
+            "row 1: found label 'neutrall', expected one of contradiction, neutral, entailment, -; ",
+        ),
+        (xvnli(hypothesis=None), "row 1: found hypothesis None, expected text"),
+        (xvnli(flikr30k_id=None), "row 1: found flikr30k_id None, expected text or a whole number"),
+    ],
+)
 def test_a_wrong_value_is_named_with_its_row(row: Row, message: str, copy: Write) -> None:
     folder = copy([xvnli(), row])
     with pytest.raises(UserError, match=f"^{folder}: split 'es': {message}"):
@@ -124,8 +202,11 @@ def test_a_wrong_value_is_named_with_its_row(row: Row, message: str, copy: Write
 
 def test_a_copy_without_a_column(copy: Write) -> None:
     folder = copy([{key: value for key, value in xvnli().items() if key not in ("hypothesis", "image")}])
-    with pytest.raises(UserError, match=f"^{folder}: split 'es': found columns label, caption, caption_id, pair_id, "
-                                        "flikr30k_id, expected also hypothesis, image$"):
+    with pytest.raises(
+        UserError,
+        match=f"^{folder}: split 'es': found columns label, caption, caption_id, pair_id, "
+        "flikr30k_id, expected also hypothesis, image$",
+    ):
         hub_copy("xvnli", folder).read("es", "flickr30k")
 
 

@@ -33,9 +33,17 @@ def test_xvnli(annotation: Make, json_lines: Write, labels: tuple[str, ...]) -> 
     ]
 
 
-@pytest.mark.parametrize(("label", "word"), [
-    (True, "True"), (False, "False"), ("True", "True"), ("False", "False"), ("true", "True"), ("false", "False"),
-])
+@pytest.mark.parametrize(
+    ("label", "word"),
+    [
+        (True, "True"),
+        (False, "False"),
+        ("True", "True"),
+        ("False", "False"),
+        ("true", "True"),
+        ("false", "False"),
+    ],
+)
 @pytest.mark.parametrize("kind", ["marvl", "nlvr2"])
 def test_truth_in_all_spellings(kind: str, label: str | bool, word: str, annotation: Make, json_lines: Write) -> None:
     assert [example.label for example in read(kind, json_lines(annotation(kind, label=label)))] == [word]
@@ -51,7 +59,8 @@ def test_marvl_with_and_without_the_concepts_folder(annotation: Make, json_lines
 
 def test_nlvr2_names_images_after_the_pair(annotation: Make, json_lines: Write) -> None:
     assert read("nlvr2", json_lines(annotation("nlvr2"))) == [
-        ("dev-850-0-1", ("dev-850-0-img0", "dev-850-0-img1"), "Two dogs.", "True", None)]
+        ("dev-850-0-1", ("dev-850-0-img0", "dev-850-0-img1"), "Two dogs.", "True", None)
+    ]
 
 
 def test_every_caption_is_an_example(annotation: Make, json_lines: Write) -> None:
@@ -64,7 +73,8 @@ def test_every_caption_is_an_example(annotation: Make, json_lines: Write) -> Non
 
 def test_of_translated_captions_only_the_first(annotation: Make, json_lines: Write) -> None:
     assert [example.text for example in read("first_captions", json_lines(annotation("captions")), "match")] == [
-        "Ein Hund."]
+        "Ein Hund."
+    ]
 
 
 def test_questions_by_id(annotation: Make, tmp_path: Path) -> None:
@@ -86,31 +96,41 @@ PICKLED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "content"), [("valid.json", json.dumps(LISTED).encode()),
-                                               ("val_target.pkl", pickle.dumps(PICKLED))])
+@pytest.mark.parametrize(
+    ("name", "content"), [("valid.json", json.dumps(LISTED).encode()), ("val_target.pkl", pickle.dumps(PICKLED))]
+)
 def test_listed_questions_have_their_best_answer(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     assert read("gqa", tmp_path / name, "no", "yes", "maybe") == [
-        ("071", ("n1",), "Is it?", "yes", "Is it? yes"), ("8", ("n2",), "What?", "-", "What? -")]
+        ("071", ("n1",), "Is it?", "yes", "Is it? yes"),
+        ("8", ("n2",), "What?", "-", "What? -"),
+    ]
 
 
 # Damaged files
 
 
-@pytest.mark.parametrize(("kind", "changes", "message"), [
-    ("xvnli", {"gold_label": "neutrall"}, "found gold_label 'neutrall', expected one of contradiction, neutral, "
-                                          "entailment, -; did you mean 'neutral'?"),
-    ("xvnli", {"gold_label": None}, "found gold_label None, expected text"),
-    ("xvnli", {"sentence2": ...}, "found no 'sentence2', expected it beside Flikr30kID, captionID, gold_label, "),
-    ("xvnli", {"sentence1": 3}, "found sentence1 3, expected text"),
-    ("marvl", {"label": "maybe"}, "found label 'maybe', expected true or false"),
-    ("marvl", {"label": 1}, "found label 1, expected true or false"),
-    ("marvl", {"left_img": ["39-0.jpg"]}, r"found left_img \['39-0.jpg'\], expected text"),
-    ("nlvr2", {"label": ...}, "found no 'label', expected it beside identifier, "),
-    ("captions", {"sentences": []}, r"found sentences \[\], expected a list of texts"),
-    ("captions", {"sentences": "Ein Hund."}, "found sentences 'Ein Hund.', expected a list of texts"),
-    ("captions", {"img_path": ...}, "found no 'img_path'"),
-])
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        (
+            "xvnli",
+            {"gold_label": "neutrall"},
+            "found gold_label 'neutrall', expected one of contradiction, neutral, "
+            "entailment, -; did you mean 'neutral'?",
+        ),
+        ("xvnli", {"gold_label": None}, "found gold_label None, expected text"),
+        ("xvnli", {"sentence2": ...}, "found no 'sentence2', expected it beside Flikr30kID, captionID, gold_label, "),
+        ("xvnli", {"sentence1": 3}, "found sentence1 3, expected text"),
+        ("marvl", {"label": "maybe"}, "found label 'maybe', expected true or false"),
+        ("marvl", {"label": 1}, "found label 1, expected true or false"),
+        ("marvl", {"left_img": ["39-0.jpg"]}, r"found left_img \['39-0.jpg'\], expected text"),
+        ("nlvr2", {"label": ...}, "found no 'label', expected it beside identifier, "),
+        ("captions", {"sentences": []}, r"found sentences \[\], expected a list of texts"),
+        ("captions", {"sentences": "Ein Hund."}, "found sentences 'Ein Hund.', expected a list of texts"),
+        ("captions", {"img_path": ...}, "found no 'img_path'"),
+    ],
+)
 def test_a_wrong_value_is_named_with_its_line(
     kind: str, changes: dict[str, Any], message: str, annotation: Make, json_lines: Write, labels: tuple[str, ...]
 ) -> None:
@@ -119,11 +139,14 @@ def test_a_wrong_value_is_named_with_its_line(
         read(kind, path, *labels)
 
 
-@pytest.mark.parametrize(("line", "message"), [
-    (b'{"gold_label": "neutral", "sent', "found JSON that is damaged or cut short "),
-    (b"[1, 2]", "found list, expected an object with keys and values"),
-    (b'{"gold_label": "neutr\xff"}', "found byte 0xff, which is not UTF-8, expected UTF-8 text"),
-])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"gold_label": "neutral", "sent', "found JSON that is damaged or cut short "),
+        (b"[1, 2]", "found list, expected an object with keys and values"),
+        (b'{"gold_label": "neutr\xff"}', "found byte 0xff, which is not UTF-8, expected UTF-8 text"),
+    ],
+)
 def test_a_damaged_line_is_named(
     line: bytes, message: str, annotation: Make, json_lines: Write, labels: tuple[str, ...]
 ) -> None:
@@ -133,24 +156,43 @@ def test_a_damaged_line_is_named(
         read("xvnli", path, *labels)
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    ('{"1": {"imageId": "n1"', r"found JSON that is damaged or cut short \(.*, line 1, column 23\), expected a whole"),
-    ('"a question"', "found str, expected questions by id or a list of them"),
-    ('{"1": ["n1"]}', "question 1: found list, expected an object with keys and values"),
-    ('{"1": {"imageId": "n1", "question": "Is it?"}}', "question 1: found no 'answer', expected it beside imageId, "),
-    ('{"1": {"imageId": null, "question": "Is it?", "answer": "no"}}', "question 1: found imageId None, expected "),
-    ('[{"sent": "Is it?"}]', "entry 1: found no 'question_id', expected it beside sent"),
-    ('[{"question_id": 1, "img_id": "n1", "sent": "Is it?", "label": "no"}]',
-     "entry 1: found label 'no', expected answers with their scores"),
-    ('[{"question_id": 1, "image_id": "n1", "question": "Is it?", "labels": [2], "scores": [1.0]}]',
-     r"entry 1: found labels \[2\] with scores \[1.0\], expected a score for each, and labels from 0 to 1"),
-    ('[{"question_id": 1, "img_id": "n1", "sent": "Is it?", "label": {"no": "1"}}]',
-     "entry 1: found label {'no': '1'}, expected answers with their scores"),
-    ('[{"question_id": 1, "image_id": "n1", "question": "Is it?", "labels": 0, "scores": 1.0}]',
-     "entry 1: found labels 0 with scores 1.0, expected a score for each, and labels from 0 to 1"),
-    ('[{"question_id": 1, "image_id": "n1", "question": "Is it?", "labels": [0, 1], "scores": [1.0]}]',
-     r"entry 1: found labels \[0, 1\] with scores \[1.0\], expected a score for each"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"1": {"imageId": "n1"',
+            r"found JSON that is damaged or cut short \(.*, line 1, column 23\), expected a whole",
+        ),
+        ('"a question"', "found str, expected questions by id or a list of them"),
+        ('{"1": ["n1"]}', "question 1: found list, expected an object with keys and values"),
+        (
+            '{"1": {"imageId": "n1", "question": "Is it?"}}',
+            "question 1: found no 'answer', expected it beside imageId, ",
+        ),
+        ('{"1": {"imageId": null, "question": "Is it?", "answer": "no"}}', "question 1: found imageId None, expected "),
+        ('[{"sent": "Is it?"}]', "entry 1: found no 'question_id', expected it beside sent"),
+        (
+            '[{"question_id": 1, "img_id": "n1", "sent": "Is it?", "label": "no"}]',
+            "entry 1: found label 'no', expected answers with their scores",
+        ),
+        (
+            '[{"question_id": 1, "image_id": "n1", "question": "Is it?", "labels": [2], "scores": [1.0]}]',
+            r"entry 1: found labels \[2\] with scores \[1.0\], expected a score for each, and labels from 0 to 1",
+        ),
+        (
+            '[{"question_id": 1, "img_id": "n1", "sent": "Is it?", "label": {"no": "1"}}]',
+            "entry 1: found label {'no': '1'}, expected answers with their scores",
+        ),
+        (
+            '[{"question_id": 1, "image_id": "n1", "question": "Is it?", "labels": 0, "scores": 1.0}]',
+            "entry 1: found labels 0 with scores 1.0, expected a score for each, and labels from 0 to 1",
+        ),
+        (
+            '[{"question_id": 1, "image_id": "n1", "question": "Is it?", "labels": [0, 1], "scores": [1.0]}]',
+            r"entry 1: found labels \[0, 1\] with scores \[1.0\], expected a score for each",
+        ),
+    ],
+)
 def test_damaged_questions_are_named(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "test.json"
     path.write_text(content)
@@ -178,20 +220,24 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("answers", [["yes", "no", "maybe"], {"no": 1, "maybe": 2, "yes": 0}])
-@pytest.mark.parametrize(("suffix", "dump"), [("json", lambda content: json.dumps(content).encode()),
-                                              ("pkl", pickle.dumps)])
+@pytest.mark.parametrize(
+    ("suffix", "dump"), [("json", lambda content: json.dumps(content).encode()), ("pkl", pickle.dumps)]
+)
 def test_answers_in_their_order(answers: Any, suffix: str, dump: Callable[[Any], bytes], tmp_path: Path) -> None:
     (tmp_path / f"answers.{suffix}").write_bytes(dump(answers))
     assert read_answers(tmp_path / f"answers.{suffix}") == ("yes", "no", "maybe")
 
 
-@pytest.mark.parametrize(("answers", "message"), [
-    ({"yes": 0, "no": 2}, "found dict, expected a list of answers, or their places by answer"),
-    ({"yes": 0, "no": 0}, "found dict, expected a list of answers, or their places by answer"),
-    ({"1": {"question": "Is it?"}}, "found dict, expected a list of answers, or their places by answer"),
-    (["yes", 2], "found list, expected a list of answers, or their places by answer"),
-    (["yes", "no", "yes"], "found 1 answers twice, expected each once"),
-])
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"yes": 0, "no": 2}, "found dict, expected a list of answers, or their places by answer"),
+        ({"yes": 0, "no": 0}, "found dict, expected a list of answers, or their places by answer"),
+        ({"1": {"question": "Is it?"}}, "found dict, expected a list of answers, or their places by answer"),
+        (["yes", 2], "found list, expected a list of answers, or their places by answer"),
+        (["yes", "no", "yes"], "found 1 answers twice, expected each once"),
+    ],
+)
 def test_answers_without_an_order(answers: Any, message: str, tmp_path: Path) -> None:
     path = tmp_path / "answers.json"
     path.write_text(json.dumps(answers))

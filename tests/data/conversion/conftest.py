@@ -35,9 +35,12 @@ def items() -> Callable[..., dict[str, Item]]:
 def item(number: int) -> Item:
     rng = np.random.default_rng(number)
     boxes = 1 + number * 3 % 5
-    return {"features": rng.standard_normal((boxes, 4), dtype=np.float32),
-            "boxes": np.tile(np.asarray([[10, 20, 110.5, 99]], dtype=np.float32), (boxes, 1)),
-            "img_w": 200 + number, "img_h": 100}
+    return {
+        "features": rng.standard_normal((boxes, 4), dtype=np.float32),
+        "boxes": np.tile(np.asarray([[10, 20, 110.5, 99]], dtype=np.float32), (boxes, 1)),
+        "img_w": 200 + number,
+        "img_h": 100,
+    }
 
 
 @pytest.fixture
@@ -45,8 +48,13 @@ def write_source(tmp_path: Path) -> Callable[..., Path]:
     """Writes images in a format; the path's name says which."""
 
     def write(format: str, images: Mapping[str, Item], name: str = "source") -> Path:
-        writer = {"h5": write_h5, "lmdb": write_lmdb, "lmdb in base64": write_base64_lmdb, "npy": write_npy,
-                  "tsv": write_tsv}[format]
+        writer = {
+            "h5": write_h5,
+            "lmdb": write_lmdb,
+            "lmdb in base64": write_base64_lmdb,
+            "npy": write_npy,
+            "tsv": write_tsv,
+        }[format]
         path = tmp_path / f"{name}.{format.split()[0]}"
         writer(path, images)
         return path
@@ -70,16 +78,25 @@ def write_lmdb(path: Path, images: Mapping[str, Item], pack: Callable[[Item], An
 
 
 def write_base64_lmdb(path: Path, images: Mapping[str, Item]) -> None:
-    write_lmdb(path, images, lambda image: image | {
-        field: base64.b64encode(image[field]) for field in ("features", "boxes")})
+    write_lmdb(
+        path, images, lambda image: image | {field: base64.b64encode(image[field]) for field in ("features", "boxes")}
+    )
 
 
 def write_npy(path: Path, images: Mapping[str, Item]) -> None:
     path.mkdir(exist_ok=True)
     for name, image in images.items():
         np.save(path / f"{name}.npy", image["features"])
-        np.save(path / f"{name}_info.npy", {"bbox": image["boxes"], "image_width": image["img_w"],
-                                            "image_height": image["img_h"], "num_boxes": 1, "cls_prob": None})
+        np.save(
+            path / f"{name}_info.npy",
+            {
+                "bbox": image["boxes"],
+                "image_width": image["img_w"],
+                "image_height": image["img_h"],
+                "num_boxes": 1,
+                "cls_prob": None,
+            },
+        )
 
 
 def write_tsv(path: Path, images: Mapping[str, Item]) -> None:
@@ -88,6 +105,8 @@ def write_tsv(path: Path, images: Mapping[str, Item]) -> None:
 
 def tsv_rows(images: Mapping[str, Item]) -> Iterable[str]:
     for name, image in images.items():
-        numbers = [base64.b64encode(np.ascontiguousarray(image[field], dtype=np.float32)).decode()
-                   for field in ("boxes", "features")]
+        numbers = [
+            base64.b64encode(np.ascontiguousarray(image[field], dtype=np.float32)).decode()
+            for field in ("boxes", "features")
+        ]
         yield "\t".join([name, str(image["img_h"]), str(image["img_w"]), *"abcd", str(len(image["boxes"])), *numbers])

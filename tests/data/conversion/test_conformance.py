@@ -16,8 +16,11 @@ from iglue_plugins.data.stores import MappedRegions
 FEATURES = Path(__file__).parents[3].parent / "shared" / "features"
 SOURCES = ("boxes36.h5", "from_h5.lmdb", "from_npy.lmdb", "npy", "obj36.tsv")
 IMAGES = ["1007129816", "39-n-5", "COCO_val2014_000000000042", "dev-850-0-img0", "dev-850-0-img1", "n161313"]
-LAYOUTS = {"xuniter": RegionLayout(), "uc2": RegionLayout(global_region=False, location_size=7),
-           "m3p": RegionLayout(global_region=False)}
+LAYOUTS = {
+    "xuniter": RegionLayout(),
+    "uc2": RegionLayout(global_region=False, location_size=7),
+    "m3p": RegionLayout(global_region=False),
+}
 TOLERANCES = {"float32": {"rtol": 1e-6, "atol": 1e-6}, "float16": {"rtol": 1e-3, "atol": 1e-6}}
 
 pytestmark = pytest.mark.skipif(not FEATURES.is_dir(), reason=f"no features and VOLTA's reading of them in {FEATURES}")

@@ -67,7 +67,8 @@ def test_two_images_of_one_id(field: str, write_source: Callable, items: Callabl
     sources = [write_source("h5", items(2)), write_source("tsv", {name: other[name] for name in ("2", "1")})]
     assert refusal(sources, store) == (
         f"{sources[1]}: line 2: found the image id '1' again with other regions, expected each image once; convert the "
-        "sources into stores of their own")
+        "sources into stores of their own"
+    )
 
 
 # Going on
@@ -94,15 +95,21 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
     def start(stops_before: str | None = None) -> list[str]:
         reads: list[str] = []
-        monkeypatch.setattr(conversion, "open_source", lambda path, format: Watched(
-            open_source(path, format), reads, stops_before))
+        monkeypatch.setattr(
+            conversion, "open_source", lambda path, format: Watched(open_source(path, format), reads, stops_before)
+        )
         return reads
 
     return start
 
 
 def test_an_interrupted_conversion_goes_on(
-    any_format: str, write_source: Callable, items: Callable, store: Path, tmp_path: Path, watch: Callable,
+    any_format: str,
+    write_source: Callable,
+    items: Callable,
+    store: Path,
+    tmp_path: Path,
+    watch: Callable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sources = [write_source(any_format, items(5), "a"), write_source(any_format, items(4, start=5), "b")]
@@ -172,7 +179,8 @@ def test_a_source_that_loses_an_image_meanwhile(
     opened._files.pop()
     monkeypatch.setattr(conversion, "open_source", lambda path, format: opened)
     assert refusal([source], store) == (
-        f"{source}: found 2 images, expected the 3 that were in it at the start; it changed meanwhile")
+        f"{source}: found 2 images, expected the 3 that were in it at the start; it changed meanwhile"
+    )
 
 
 def test_a_finished_conversion_is_not_done_again(
@@ -197,9 +205,10 @@ def test_a_store_of_something_else(finished: bool, write_source: Callable, items
         convert([source], store)
     size = source.stat().st_size
     for sources, dtype, expected in (
-            ([other], "float16", f"float16 from other.tsv (size {other.stat().st_size})"),
-            ([source, other], "float16", f"float16 from source.tsv (size {size}) and other.tsv"),
-            ([source], "float32", f"float32 from source.tsv (size {size})")):
+        ([other], "float16", f"float16 from other.tsv (size {other.stat().st_size})"),
+        ([source, other], "float16", f"float16 from source.tsv (size {size}) and other.tsv"),
+        ([source], "float32", f"float32 from source.tsv (size {size})"),
+    ):
         found = refusal(sources, store, dtype=dtype)
         assert found.startswith(f"{store}: found a store of float16 from source.tsv (size {size}), expected {expected}")
 
@@ -207,15 +216,18 @@ def test_a_store_of_something_else(finished: bool, write_source: Callable, items
 # Images that cannot be used
 
 
-@pytest.mark.parametrize(("changes", "reason"), [
-    ({"features": np.zeros((0, 4)), "boxes": np.zeros((0, 4))}, NO_BOXES),
-    ({"features": np.full((4, 4), np.nan)}, NOT_FINITE),
-    ({"features": np.full((4, 4), -np.inf)}, NOT_FINITE),
-    ({"boxes": np.full((4, 4), np.nan)}, NOT_FINITE),
-    ({"img_w": 0}, NO_SIZE),
-    ({"img_h": -3}, NO_SIZE),
-    ({"img_h": 2**40}, NO_SIZE),
-])
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"features": np.zeros((0, 4)), "boxes": np.zeros((0, 4))}, NO_BOXES),
+        ({"features": np.full((4, 4), np.nan)}, NOT_FINITE),
+        ({"features": np.full((4, 4), -np.inf)}, NOT_FINITE),
+        ({"boxes": np.full((4, 4), np.nan)}, NOT_FINITE),
+        ({"img_w": 0}, NO_SIZE),
+        ({"img_h": -3}, NO_SIZE),
+        ({"img_h": 2**40}, NO_SIZE),
+    ],
+)
 def test_an_image_that_cannot_be_used_is_left_out(
     any_format: str, changes: dict, reason: str, write_source: Callable, items: Callable, store: Path
 ) -> None:
@@ -232,12 +244,11 @@ def test_no_image_that_can_be_used(write_source: Callable, items: Callable, stor
     for image in images.values():
         image["img_w"] = 0
     assert refusal([write_source("h5", images)], store) == (
-        f"{store}: found no image that can be stored among 2 ({NO_SIZE}), expected at least one")
+        f"{store}: found no image that can be stored among 2 ({NO_SIZE}), expected at least one"
+    )
 
 
-def test_boxes_outside_of_the_image_are_kept_and_counted(
-    write_source: Callable, items: Callable, store: Path
-) -> None:
+def test_boxes_outside_of_the_image_are_kept_and_counted(write_source: Callable, items: Callable, store: Path) -> None:
     images = items(3)
     for name, (corner, value) in {"0": (2, 200.9), "1": (2, 202.5), "2": (1, -1.5)}.items():
         images[name]["boxes"][0, corner] = value
@@ -250,7 +261,8 @@ def test_features_of_another_size(any_format: str, write_source: Callable, items
     images = items(3)
     images["2"]["features"] = np.zeros((2, 3), dtype=np.float32)
     assert refusal([write_source(any_format, images)], store).endswith(
-        ": found features of size 3, expected 4 as in the images before it")
+        ": found features of size 3, expected 4 as in the images before it"
+    )
 
 
 def test_features_too_large_for_float16(write_source: Callable, items: Callable, tmp_path: Path) -> None:
@@ -258,7 +270,8 @@ def test_features_too_large_for_float16(write_source: Callable, items: Callable,
     images["1"]["features"][0, 0] = -70000
     source = write_source("h5", images)
     assert refusal([source], tmp_path / "half") == (
-        f"{source}: image 1: found a feature of 70000, expected at most 65504; convert with --dtype float32")
+        f"{source}: image 1: found a feature of 70000, expected at most 65504; convert with --dtype float32"
+    )
     convert([source], tmp_path / "whole", dtype="float32")
     assert MappedRegions(tmp_path / "whole").features(1)[1, 0] == -70000
 
@@ -270,21 +283,22 @@ def test_a_folder_with_other_files(write_source: Callable, items: Callable, stor
     store.mkdir(parents=True)
     (store / "thesis.tex").touch()
     assert refusal([write_source("h5", items(1))], store) == (
-        f"{store}: found a folder with other files in it, expected a new or empty one")
+        f"{store}: found a folder with other files in it, expected a new or empty one"
+    )
 
 
 def test_a_destination_in_a_file(write_source: Callable, items: Callable) -> None:
     source = write_source("h5", items(1))
     assert refusal([source], source / "store").startswith(
-        f"{source / 'store'}: cannot be written (Not a directory), expected a folder with room")
+        f"{source / 'store'}: cannot be written (Not a directory), expected a folder with room"
+    )
 
 
 def test_another_process_that_converts_into_it(write_source: Callable, items: Callable, store: Path) -> None:
     (store / "unfinished").mkdir(parents=True)
     source = write_source("h5", items(1))
     with FileLock(store / "unfinished" / ".lock"):
-        assert refusal([source], store) == (
-            f"{store}: found another process that converts into it, expected no other")
+        assert refusal([source], store) == (f"{store}: found another process that converts into it, expected no other")
     convert([source], store)
 
 
@@ -297,7 +311,12 @@ def no_room(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], 
 
 
 def test_a_full_disk(
-    write_source: Callable, items: Callable, store: Path, tmp_path: Path, watch: Callable, no_room: Callable,
+    write_source: Callable,
+    items: Callable,
+    store: Path,
+    tmp_path: Path,
+    watch: Callable,
+    no_room: Callable,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(writing, "PART", 10)
@@ -320,8 +339,11 @@ def test_what_an_earlier_process_left_is_damaged(
     watch("2")
     with pytest.raises(KeyboardInterrupt):
         convert([source], store)
-    for file in (store / "unfinished" / "settings.json", store / "unfinished" / "0000000000.parquet",
-                 store / "features.bin"):
+    for file in (
+        store / "unfinished" / "settings.json",
+        store / "unfinished" / "0000000000.parquet",
+        store / "features.bin",
+    ):
         whole = file.read_bytes()
         file.write_bytes(whole[:-5])
         found = refusal([source], store)

@@ -53,12 +53,15 @@ def test_all_formats_are_read_alike(any_format: str, write_source: Callable, ite
         assert regions.size(position) == (image["img_w"], image["img_h"])
 
 
-@pytest.mark.parametrize(("name", "expected"), [
-    ("COCO_val2014_000000000042.jpg", "COCO_val2014_000000000042"),
-    ("dev-850-0-img0.png", "dev-850-0-img0"),
-    ("val2014/39-n-5.JPEG", "39-n-5"),
-    ("image.v2", "image.v2"),
-])
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("COCO_val2014_000000000042.jpg", "COCO_val2014_000000000042"),
+        ("dev-850-0-img0.png", "dev-850-0-img0"),
+        ("val2014/39-n-5.JPEG", "39-n-5"),
+        ("image.v2", "image.v2"),
+    ],
+)
 def test_ids_are_names_without_folder_and_suffix(name: str, expected: str) -> None:
     assert image_id(name, "a file") == expected
 
@@ -86,11 +89,19 @@ def test_npy_files_in_folders(write_source: Callable, items: Callable, tmp_path:
 
 def test_arrays_of_other_types_and_orders(write_source: Callable, items: Callable, tmp_path: Path) -> None:
     images = items(6)
-    others = {name: image | {"features": np.asfortranarray(image["features"], dtype=">f8"),
-                             "boxes": np.asfortranarray(image["boxes"]), "img_w": np.int64(image["img_w"])}
-              for name, image in images.items()}
-    made = [convert([write_source("lmdb", changed, name)], tmp_path / name)[0]
-            for name, changed in (("plain", images), ("other", others))]
+    others = {
+        name: image
+        | {
+            "features": np.asfortranarray(image["features"], dtype=">f8"),
+            "boxes": np.asfortranarray(image["boxes"]),
+            "img_w": np.int64(image["img_w"]),
+        }
+        for name, image in images.items()
+    }
+    made = [
+        convert([write_source("lmdb", changed, name)], tmp_path / name)[0]
+        for name, changed in (("plain", images), ("other", others))
+    ]
     assert made[0].fingerprint == made[1].fingerprint
 
 
@@ -111,26 +122,30 @@ def test_blank_lines_of_a_tsv(write_source: Callable, items: Callable, store: Pa
 # What is none of the formats
 
 
-@pytest.mark.parametrize(("name", "make", "message"), [
-    ("missing", lambda path: None, "found nothing, expected an H5 file"),
-    ("text.txt", lambda path: path.write_text("a\tb\n"), "found a file in none of the known formats, expected"),
-    ("empty", Path.touch, "found a file in none of the known formats, expected"),
-    ("folder", Path.mkdir, "found a folder without data.mdb and .npy files, expected"),
-])
-def test_what_is_no_source(
-    name: str, make: Callable[[Path], Any], message: str, tmp_path: Path, store: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("missing", lambda path: None, "found nothing, expected an H5 file"),
+        ("text.txt", lambda path: path.write_text("a\tb\n"), "found a file in none of the known formats, expected"),
+        ("empty", Path.touch, "found a file in none of the known formats, expected"),
+        ("folder", Path.mkdir, "found a folder without data.mdb and .npy files, expected"),
+    ],
+)
+def test_what_is_no_source(name: str, make: Callable[[Path], Any], message: str, tmp_path: Path, store: Path) -> None:
     make(tmp_path / name)
     assert refusal(tmp_path / name, store).startswith(f"{tmp_path / name}: {message}")
     assert not store.exists()
 
 
-@pytest.mark.parametrize(("format", "message"), [
-    ("h6", "--format: found 'h6'; did you mean 'h5'?"),
-    ("h5", "{source}: cannot be read as H5 ("),
-    ("lmdb", "{source}: cannot be read as an LMDB ("),
-    ("npy", "{source}: found no images in it, expected at least one"),
-])
+@pytest.mark.parametrize(
+    ("format", "message"),
+    [
+        ("h6", "--format: found 'h6'; did you mean 'h5'?"),
+        ("h5", "{source}: cannot be read as H5 ("),
+        ("lmdb", "{source}: cannot be read as an LMDB ("),
+        ("npy", "{source}: found no images in it, expected at least one"),
+    ],
+)
 def test_another_format_than_the_file_has(
     format: str, message: str, write_source: Callable, items: Callable, store: Path
 ) -> None:
@@ -189,17 +204,21 @@ def test_an_lmdb_that_lacks_images(write_source: Callable, items: Callable, stor
     source = write_source("lmdb", items(4))
     edit_lmdb(source, lambda transaction: transaction.delete(b"2"))
     assert refusal(source, store) == (
-        f"{source}: found 3 images, expected the 4 that its key 'keys' lists; it is cut short")
+        f"{source}: found 3 images, expected the 4 that its key 'keys' lists; it is cut short"
+    )
 
 
-@pytest.mark.parametrize(("cut", "message"), [
-    (lambda row: row[:2], "found 1 fields, expected 10 (img_id img_h"),
-    (lambda row: row.rpartition("\t")[0], "found 9 fields, expected 10 (img_id img_h"),
-    (lambda row: row.rpartition("\t")[0] + "\t", "found features (0,) for 2 boxes, expected as many for each"),
-    (lambda row: row[:-1], "features: found "),
-    (lambda row: row[:-12], "found features of size 3, expected 4 as in the images before it"),
-    (lambda row: row.replace("\t2\t", "\t3\t", 1), "found 2 boxes, expected num_boxes 3; it is cut short"),
-])
+@pytest.mark.parametrize(
+    ("cut", "message"),
+    [
+        (lambda row: row[:2], "found 1 fields, expected 10 (img_id img_h"),
+        (lambda row: row.rpartition("\t")[0], "found 9 fields, expected 10 (img_id img_h"),
+        (lambda row: row.rpartition("\t")[0] + "\t", "found features (0,) for 2 boxes, expected as many for each"),
+        (lambda row: row[:-1], "features: found "),
+        (lambda row: row[:-12], "found features of size 3, expected 4 as in the images before it"),
+        (lambda row: row.replace("\t2\t", "\t3\t", 1), "found 2 boxes, expected num_boxes 3; it is cut short"),
+    ],
+)
 def test_a_row_of_a_tsv_cut_short(
     cut: Callable[[str], str], message: str, write_source: Callable, items: Callable, store: Path
 ) -> None:
@@ -231,15 +250,22 @@ def edit_lmdb(source: Path, edit: Callable[[lmdb.Transaction], Any]) -> None:
         edit(transaction)
 
 
-@pytest.mark.parametrize(("key", "value", "message"), [
-    (b"1", pickle.dumps(Evil()), "key 1: found a pickle that asks for 'posix.mkdir', which is refused"),
-    (b"1", pickle.dumps([1, 2]), "key 1: found a pickled list, expected a dict"),
-    (b"1", pickle.dumps({"a": 1})[:-1], "key 1: found a pickle that is damaged or cut short"),
-    (b"1", pickle.dumps({"boxes": 1}), "key 1: found the fields ['boxes'], expected features and img_w and img_h too"),
-    (b"keys", pickle.dumps(Evil()), "key 'keys': found a pickle that asks for 'posix.mkdir', which is refused"),
-    (b"keys", pickle.dumps({}), "key 'keys': found a pickled dict, expected a list"),
-    (b"__keys__", b"", "found an LMDB of tensorpack"),
-])
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (b"1", pickle.dumps(Evil()), "key 1: found a pickle that asks for 'posix.mkdir', which is refused"),
+        (b"1", pickle.dumps([1, 2]), "key 1: found a pickled list, expected a dict"),
+        (b"1", pickle.dumps({"a": 1})[:-1], "key 1: found a pickle that is damaged or cut short"),
+        (
+            b"1",
+            pickle.dumps({"boxes": 1}),
+            "key 1: found the fields ['boxes'], expected features and img_w and img_h too",
+        ),
+        (b"keys", pickle.dumps(Evil()), "key 'keys': found a pickle that asks for 'posix.mkdir', which is refused"),
+        (b"keys", pickle.dumps({}), "key 'keys': found a pickled dict, expected a list"),
+        (b"__keys__", b"", "found an LMDB of tensorpack"),
+    ],
+)
 def test_other_items_in_an_lmdb(
     key: bytes, value: bytes, message: str, write_source: Callable, items: Callable, store: Path
 ) -> None:
@@ -255,11 +281,14 @@ def test_an_lmdb_without_keys(write_source: Callable, items: Callable, store: Pa
     assert refusal(source, store).startswith(f"{source}: found no key 'keys', expected an LMDB as VOLTA's")
 
 
-@pytest.mark.parametrize(("info", "message"), [
-    (np.asarray(Evil(), dtype=object), "found a pickle that asks for 'posix.mkdir', which is refused"),
-    (np.asarray([1, 2]), "found a ndarray, expected a dict"),
-    ({"bbox": np.ones((1, 4))}, "found the fields ['boxes', 'features'], expected img_w and img_h too"),
-])
+@pytest.mark.parametrize(
+    ("info", "message"),
+    [
+        (np.asarray(Evil(), dtype=object), "found a pickle that asks for 'posix.mkdir', which is refused"),
+        (np.asarray([1, 2]), "found a ndarray, expected a dict"),
+        ({"bbox": np.ones((1, 4))}, "found the fields ['boxes', 'features'], expected img_w and img_h too"),
+    ],
+)
 def test_another_info_beside_an_npy_file(
     info: Any, message: str, write_source: Callable, items: Callable, store: Path
 ) -> None:
@@ -274,17 +303,21 @@ def test_an_h5_file_of_another_kind(tmp_path: Path, store: Path) -> None:
     with h5py.File(source, "w") as file:
         file["features"] = np.zeros((3, 36, 4))
     assert refusal(source, store) == (
-        f"{source}: image features: found no group, expected one with features boxes img_w img_h")
+        f"{source}: image features: found no group, expected one with features boxes img_w img_h"
+    )
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"features": np.zeros((3, 4))}, "found features (3, 4) for 5 boxes, expected as many for each"),
-    ({"boxes": np.zeros((5, 3))}, "found 15 numbers in boxes, expected 4 for each box"),
-    ({"img_w": "wide"}, "img_w: found "),
-    ({"img_h": None}, "expected img_h too"),
-    ({"features": "no base 64"}, "features: found "),
-    ({"features": {"a": 1}}, "features: found "),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"features": np.zeros((3, 4))}, "found features (3, 4) for 5 boxes, expected as many for each"),
+        ({"boxes": np.zeros((5, 3))}, "found 15 numbers in boxes, expected 4 for each box"),
+        ({"img_w": "wide"}, "img_w: found "),
+        ({"img_h": None}, "expected img_h too"),
+        ({"features": "no base 64"}, "features: found "),
+        ({"features": {"a": 1}}, "features: found "),
+    ],
+)
 def test_other_values_of_an_image(
     changes: dict[str, Any], message: str, write_source: Callable, items: Callable, store: Path
 ) -> None:

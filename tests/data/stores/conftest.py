@@ -26,7 +26,11 @@ def random_images() -> Callable[..., Images]:
             corners = np.sort(rng.random((n, 2, 2), dtype=np.float32), axis=1).reshape(n, 4)
             features = rng.standard_normal((n, feature_size), dtype=np.float32)
             images[f"{prefix}{number}"] = (
-                features, corners * np.asarray([width, height] * 2, dtype=np.float32), width, height)
+                features,
+                corners * np.asarray([width, height] * 2, dtype=np.float32),
+                width,
+                height,
+            )
         return images
 
     return make

@@ -32,8 +32,7 @@ def test_a_whole_store(folder: Path) -> None:
 def test_regions_that_are_not_those_converted(folder: Path) -> None:
     poke(folder, 4, b"\x01\x02")  # image 1 has rows 3 to 5
     poke(folder, 11, b"\x01\x02")
-    assert check_store(folder) == [
-        f"{folder}: 2 images (1, 3) with regions other than those that were converted"]
+    assert check_store(folder) == [f"{folder}: 2 images (1, 3) with regions other than those that were converted"]
 
 
 def test_features_that_are_not_numbers(folder: Path) -> None:
@@ -53,7 +52,8 @@ def test_a_store_that_cannot_be_opened(folder: Path) -> None:
     content = (folder / "features.bin").read_bytes()
     (folder / "features.bin").write_bytes(content[:-1])
     assert check_store(folder) == [
-        f"{folder / 'features.bin'}: found 119 bytes, expected 120; copy or convert the store again"]
+        f"{folder / 'features.bin'}: found 119 bytes, expected 120; copy or convert the store again"
+    ]
     assert "found no store" in check_store(folder / "none")[0]
 
 
@@ -61,7 +61,9 @@ def test_images_with_and_without_features(folder: Path) -> None:
     stores = RegionStores(folder.parent)
     found = check_images(["flickr30k/0", "gqa/n1", "flickr30k/x", "flickr30k/0", "flickr30k/y"], stores)
     assert [(check.store, check.images, check.missing) for check in found] == [
-        ("flickr30k", 3, ("flickr30k/x", "flickr30k/y")), ("gqa", 1, ("gqa/n1",))]
+        ("flickr30k", 3, ("flickr30k/x", "flickr30k/y")),
+        ("gqa", 1, ("gqa/n1",)),
+    ]
     assert str(found[0]) == "flickr30k: 3 images, 2 images (flickr30k/x, flickr30k/y) without features"
     assert str(found[1]).startswith(f"gqa: 1 images, none has features: {folder.parent / 'gqa'}: found no store")
     (all_there,) = check_images(["flickr30k/0", "flickr30k/3"], stores)

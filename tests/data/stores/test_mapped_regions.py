@@ -20,8 +20,12 @@ from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.data.stores import MappedRegions
 from iglue_plugins.utils.errors import UserError
 
-LAYOUTS = [RegionLayout(global_region, size, most)
-           for global_region in (True, False) for size in (5, 7) for most in (None, 1, 3, 100)]
+LAYOUTS = [
+    RegionLayout(global_region, size, most)
+    for global_region in (True, False)
+    for size in (5, 7)
+    for most in (None, 1, 3, 100)
+]
 
 
 @pytest.fixture(scope="module")
@@ -145,8 +149,10 @@ def test_a_folder_without_a_store(make: str | None, tmp_path: Path) -> None:
         MappedRegions(folder)
     assert str(error.value) == f"{folder}: " + (
         "found an unfinished store, expected a whole one; run its `iglue data convert` command again, which goes on "
-        "where it stopped" if make == "unfinished" else
-        f"found no store of region features, expected one; make it with `iglue data convert SOURCE {folder}`")
+        "where it stopped"
+        if make == "unfinished"
+        else f"found no store of region features, expected one; make it with `iglue data convert SOURCE {folder}`"
+    )
 
 
 def cut(path: Path) -> None:
@@ -169,20 +175,31 @@ def edit_metadata(**values: object) -> Callable[[Path], None]:
     return lambda path: path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-@pytest.mark.parametrize(("file", "damage", "message"), [
-    ("features.bin", cut, "found 570 bytes, expected 580"),
-    ("features.bin", Path.unlink, "found 0 bytes, expected 580"),
-    ("features.bin", lambda path: path.write_bytes(path.read_bytes() + b"x"), "found 581 bytes, expected 580"),
-    ("index.parquet", cut, "found "),
-    ("index.parquet", Path.unlink, "found "),
-    ("index.parquet", lambda path: path.write_bytes(b"no Parquet"), "found "),
-    ("index.parquet", edit_index(offset=lambda offsets: [*offsets[:-1], 10**6]), "found 7 images with 22 boxes, or"),
-    ("index.parquet", edit_index(num_boxes=lambda counts: [*counts[:-1], 10**6]), "found 7 images with 1000021 boxes"),
-    ("store.json", cut, "found "),
-    ("store.json", edit_metadata(format=2), "found "),
-    ("store.json", edit_metadata(images=8), None),
-    ("store.json", edit_metadata(feature_size=6), None),
-])
+@pytest.mark.parametrize(
+    ("file", "damage", "message"),
+    [
+        ("features.bin", cut, "found 570 bytes, expected 580"),
+        ("features.bin", Path.unlink, "found 0 bytes, expected 580"),
+        ("features.bin", lambda path: path.write_bytes(path.read_bytes() + b"x"), "found 581 bytes, expected 580"),
+        ("index.parquet", cut, "found "),
+        ("index.parquet", Path.unlink, "found "),
+        ("index.parquet", lambda path: path.write_bytes(b"no Parquet"), "found "),
+        (
+            "index.parquet",
+            edit_index(offset=lambda offsets: [*offsets[:-1], 10**6]),
+            "found 7 images with 22 boxes, or",
+        ),
+        (
+            "index.parquet",
+            edit_index(num_boxes=lambda counts: [*counts[:-1], 10**6]),
+            "found 7 images with 1000021 boxes",
+        ),
+        ("store.json", cut, "found "),
+        ("store.json", edit_metadata(format=2), "found "),
+        ("store.json", edit_metadata(images=8), None),
+        ("store.json", edit_metadata(feature_size=6), None),
+    ],
+)
 def test_a_damaged_store(
     file: str, damage: Callable[[Path], None], message: str | None, store: MappedRegions, tmp_path: Path
 ) -> None:

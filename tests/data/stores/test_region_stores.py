@@ -35,8 +35,10 @@ def test_a_batch_from_several_stores(layout: RegionLayout, folder: Path) -> None
     stores = RegionStores(folder)
     names = ["marvl-id/39-n-1", "flickr30k/1", "marvl-id/39-n-3", "flickr30k/0", "marvl-id/39-n-1"]
     batch = stores.gather(stores.index(names), layout)
-    boxes = [len(stores.store(name).boxes(stores.store(name).position(image)))
-             for name, image in (id_.split("/") for id_ in names)]
+    boxes = [
+        len(stores.store(name).boxes(stores.store(name).position(image)))
+        for name, image in (id_.split("/") for id_ in names)
+    ]
     assert stores.box_counts(stores.index(names)).tolist() == boxes and len(set(boxes)) > 1
     for row, name in enumerate(names):
         alone = stores.gather(stores.index([name]), layout)
@@ -68,15 +70,20 @@ def test_a_store_is_opened_when_it_is_asked_for(folder: Path) -> None:
     stores.index(["flickr30k/1"])
     with pytest.raises(UserError) as error:
         stores.index(["flickr30k/1", "gqa/n161313"])
-    assert str(error.value) == (f"{folder / 'gqa'}: found no store of region features, expected one; make it with "
-                                f"`iglue data convert SOURCE {folder / 'gqa'}`")
+    assert str(error.value) == (
+        f"{folder / 'gqa'}: found no store of region features, expected one; make it with "
+        f"`iglue data convert SOURCE {folder / 'gqa'}`"
+    )
     assert stores.store("flickr30k") is stores.store("flickr30k")
 
 
-@pytest.mark.parametrize(("image", "message"), [
-    ("flickr30k/x", "image 'x' has no region features among the 3 in {folder}/flickr30k"),
-    ("1007129816", "found image id '1007129816', expected STORE/IMAGE with a store in {folder}"),
-])
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("flickr30k/x", "image 'x' has no region features among the 3 in {folder}/flickr30k"),
+        ("1007129816", "found image id '1007129816', expected STORE/IMAGE with a store in {folder}"),
+    ],
+)
 def test_an_image_that_is_not_there(image: str, message: str, folder: Path) -> None:
     with pytest.raises(UserError) as error:
         RegionStores(folder).index(["flickr30k/1", image])
@@ -92,8 +99,7 @@ def test_the_feature_size_is_that_of_all_stores(
     stores.index(["flickr30k/0"])
     with pytest.raises(UserError) as error:
         stores.index(["xgqa/0"])
-    assert str(error.value) == (
-        f"{folder / 'xgqa'}: found features of size 3, expected 5 as in {folder / 'flickr30k'}")
+    assert str(error.value) == (f"{folder / 'xgqa'}: found features of size 3, expected 5 as in {folder / 'flickr30k'}")
     assert stores.feature_size == 5
     with pytest.raises(UserError, match="found no store of region features, expected at least one"):
         _ = RegionStores(tmp_path / "none").feature_size

@@ -21,10 +21,18 @@ from iglue_plugins.tasks.settings import IGLUE_HOME
 
 ROOT = Path(__file__).parents[3]
 CONFIG = {
-    "vocab_size": len(AutoTokenizer.from_pretrained(ASSETS / "tokenizer")), "region_feature_size": FEATURE_SIZE,
-    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32,
-    "max_position_embeddings": 90, "pooler_size": 32, "classifier_hidden_size": 32, "contrastive_size": 8,
-    "initializer_range": 0.5}
+    "vocab_size": len(AutoTokenizer.from_pretrained(ASSETS / "tokenizer")),
+    "region_feature_size": FEATURE_SIZE,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 32,
+    "max_position_embeddings": 90,
+    "pooler_size": 32,
+    "classifier_hidden_size": 32,
+    "contrastive_size": 8,
+    "initializer_range": 0.5,
+}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,8 +55,10 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     runs = tmp_path_factory.mktemp("runs")
 
     def make(name: str, *languages: str) -> Run:
-        recipe = load_recipe(ROOT / "recipes" / "mini" / name / "finetune.yaml", [
-            "model.name=xuniter", f"model.config={CONFIG}", f"model.tokenizer={ASSETS / 'tokenizer'}"])
+        recipe = load_recipe(
+            ROOT / "recipes" / "mini" / name / "finetune.yaml",
+            ["model.name=xuniter", f"model.config={CONFIG}", f"model.tokenizer={ASSETS / 'tokenizer'}"],
+        )
         run, task = Run(runs / name), plugins.make_task(recipe)
         if not run.is_finished:
             torch.manual_seed(0)
@@ -57,10 +67,21 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
             model.save_pretrained(run.model_dir)
             tokenizer.save_pretrained(run.model_dir)
             run.recipe_path.write_text(yaml.safe_dump(recipe.to_dict()))
-            run.write_record({
-                "name": name, "fingerprint": "0" * 12, "seed": 0, "task": task.name, "trainer": "finetune",
-                "source_language": "en", "training_languages": [], "labels_per_step": 0, "steps": 0, "scores": {},
-                "timings": {}})
+            run.write_record(
+                {
+                    "name": name,
+                    "fingerprint": "0" * 12,
+                    "seed": 0,
+                    "task": task.name,
+                    "trainer": "finetune",
+                    "source_language": "en",
+                    "training_languages": [],
+                    "labels_per_step": 0,
+                    "steps": 0,
+                    "scores": {},
+                    "timings": {},
+                }
+            )
         return runner.evaluate(run.folder, ["test"], languages) if languages else run
 
     return make

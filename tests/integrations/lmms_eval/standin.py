@@ -53,5 +53,7 @@ class Chat(Simple):
         return found
 
 
-MANIFEST = [ModelManifest("standin_simple", simple_class_path="standin.Simple"),
-            ModelManifest("standin_chat", chat_class_path="standin.Chat")]
+MANIFEST = [
+    ModelManifest("standin_simple", simple_class_path="standin.Simple"),
+    ModelManifest("standin_chat", chat_class_path="standin.Chat"),
+]

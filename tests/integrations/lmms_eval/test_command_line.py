@@ -27,7 +27,8 @@ SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
 OURS = ("xvnli", "xgqa", "marvl")
 GENERATIVE = ("standin_simple", "standin_chat")
 pytestmark = pytest.mark.skipif(
-    find_spec("lmms_eval") is None, reason="lmms-eval is not installed here; make test-lmms-eval has it")
+    find_spec("lmms_eval") is None, reason="lmms-eval is not installed here; make test-lmms-eval has it"
+)
 
 
 class Ended(NamedTuple):
@@ -55,8 +56,13 @@ def lmms_eval(mini_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
         given = {"include_path": mini_tasks, **arguments}
         command = [str(part) for name, value in given.items() for part in (f"--{name}", value)]
         environment = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(home), "HF_HOME": str(home / "hf")}
-        ended = subprocess.run([sys.executable, "-m", "lmms_eval", *command, "--log_samples"], env=environment,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        ended = subprocess.run(
+            [sys.executable, "-m", "lmms_eval", *command, "--log_samples"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         return Ended(ended.returncode, ended.stdout)
 
     return call
@@ -74,8 +80,12 @@ def ended(run_of: Callable[..., Run], lmms_eval: Callable[..., Ended], out: Path
     Starting lmms-eval takes longer than what it does here, so that only our first model and the mistake have a process
     of their own, while the others share one through a file with their arguments.
     """
-    of = {"xvnli": {"tasks": "mini_xvnli,mini_xvnli_en"}, "mistake": {"tasks": "mini_marvl_sw,mini_xvnli_sw"},
-          "xgqa": {"tasks": "mini_xgqa,mini_xgqa_en"}, "marvl": {"tasks": "mini_marvl,mini_marvl_en"}}
+    of = {
+        "xvnli": {"tasks": "mini_xvnli,mini_xvnli_en"},
+        "mistake": {"tasks": "mini_marvl_sw,mini_xvnli_sw"},
+        "xgqa": {"tasks": "mini_xgqa,mini_xgqa_en"},
+        "marvl": {"tasks": "mini_marvl,mini_marvl_en"},
+    }
     for name, arguments in of.items():
         folder = run_of("marvl" if name == "mistake" else name).folder
         arguments |= {"model": "iglue", "model_args": f"pretrained={folder},device=cpu,batch_size=256"}
@@ -97,8 +107,10 @@ def evaluated(ended: dict[str, Ended], out: Path) -> Callable[[str], Written]:
     def written(name: str) -> Written:
         results = list((out / name).rglob("*_results.json"))
         assert len(results) == 1, ended.get(name, ended["others"]).text
-        samples = {path.stem.partition("_samples_")[2]: list(map(json.loads, path.read_bytes().splitlines()))
-                   for path in (out / name).rglob("*_samples_*.jsonl")}
+        samples = {
+            path.stem.partition("_samples_")[2]: list(map(json.loads, path.read_bytes().splitlines()))
+            for path in (out / name).rglob("*_samples_*.jsonl")
+        }
         return Written(results[0], samples)
 
     return written
@@ -115,7 +127,8 @@ def test_our_model_scores_as_by_iglue_evaluate(
         assert [sample["doc_id"] for sample in samples] == list(range(400))
         expected = run.read_predictions("test", language)
         assert [(sample["filtered_resps"], sample["target"], sample["accuracy"]) for sample in samples] == [
-            (row["prediction"], row["label"], row["score"]) for row in expected]
+            (row["prediction"], row["label"], row["score"]) for row in expected
+        ]
     scores = {language: run.record()["scores"]["test"][language]["accuracy"] for language in languages}
     assert read_results(found.results, f"mini/{name}").languages == pytest.approx(scores)
     mean = json.loads(found.results.read_text())["groups"][f"mini_{name}"]["accuracy,none"]
@@ -150,8 +163,9 @@ def test_a_generative_model_is_asked_and_read(model: str, evaluated: Callable[[s
 
 def test_a_mistake_ends_with_a_sentence(run_of: Callable[..., Run], ended: dict[str, Ended], out: Path) -> None:
     status, text = ended["mistake"]
-    sentence = (f"{run_of('marvl').folder}: found a model of task mini/marvl, expected one of mini/xvnli, as the "
-                "documents are")
+    sentence = (
+        f"{run_of('marvl').folder}: found a model of task mini/marvl, expected one of mini/xvnli, as the documents are"
+    )
     assert (status, text.splitlines()[-1]) == (2, f"iglue: {sentence}")
     assert "Traceback" not in text and not (out / "mistake").exists()
     assert (ended["xvnli"].status, ended["others"].status) == (0, 0)
@@ -164,8 +178,9 @@ def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.
     for batch_size, expected in ((None, 256), (1, 256), ("1", 256), ("auto", 256), ("auto:4", 256), ("8", 8)):
         model = IGLUE.create_from_arg_string(f"pretrained={folder}", {"batch_size": batch_size, "device": "cpu"})
         assert model.predictor.batch_size == expected
-    model = IGLUE.create_from_arg_string(f"pretrained={folder},batch_size=8,device=cpu",
-                                         {"batch_size": 1, "max_batch_size": None, "device": "cuda:99"})
+    model = IGLUE.create_from_arg_string(
+        f"pretrained={folder},batch_size=8,device=cpu", {"batch_size": 1, "max_batch_size": None, "device": "cuda:99"}
+    )
     assert (model.predictor.batch_size, model.predictor.model.device.type) == (8, "cpu")
     with pytest.raises(UserError, match="^model_args: found no pretrained, expected the folder of a finished run or"):
         IGLUE()
@@ -226,8 +241,8 @@ def test_the_real_test_files_load_as_tasks() -> None:
     manager = TaskManager(include_path=str(folder), include_defaults=False)
     loaded = {name: manager.load_task_or_group(name)[name] for name in manager.all_subtasks}
     assert {name: len(task.test_docs()) for name, task in loaded.items()} == dict.fromkeys(
-        (f"xvnli_{language}" for language in ("en", "ar", "es", "fr", "ru")), 1150) | {
-        "xgqa_en": 9666, "marvl_id": 1128, "marvl_sw": 1108, "marvl_ta": 1242, "marvl_tr": 1180, "marvl_zh": 1012}
+        (f"xvnli_{language}" for language in ("en", "ar", "es", "fr", "ru")), 1150
+    ) | {"xgqa_en": 9666, "marvl_id": 1128, "marvl_sw": 1108, "marvl_ta": 1242, "marvl_tr": 1180, "marvl_zh": 1012}
     for name, task in loaded.items():
         document = task.test_docs()[0]
         assert document["text"] in task.doc_to_text(document), name

@@ -20,7 +20,8 @@ from iglue_plugins.utils.errors import UserError
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "iglue"
 on_real_files = pytest.mark.skipif(
-    not SHARED.is_dir(), reason="the annotations of the IGLUE repository are not at hand")
+    not SHARED.is_dir(), reason="the annotations of the IGLUE repository are not at hand"
+)
 
 
 class Loader(yaml.SafeLoader):
@@ -45,7 +46,8 @@ def test_each_language_is_a_task_and_the_targets_are_a_group(mini_tasks: Path) -
         group = read(mini_tasks, f"mini_{name}")
         assert group["task"] == [f"mini_{name}_{language}" for language in task.languages if language != "en"]
         assert group["aggregate_metric_list"] == [
-            {"metric": "accuracy", "aggregation": "mean", "weight_by_size": False}]
+            {"metric": "accuracy", "aggregation": "mean", "weight_by_size": False}
+        ]
         for language in task.languages:
             assert read(mini_tasks, f"mini_{name}_{language}")["task"] == f"mini_{name}_{language}"
     assert len(list(mini_tasks.iterdir())) == 3 * (2 * 15 + 1)
@@ -62,8 +64,11 @@ def test_documents_are_the_tasks_own_examples(mini_tasks: Path) -> None:
 def test_a_task_names_functions_that_there_are(mini_tasks: Path) -> None:
     config = read(mini_tasks, "mini_xgqa_de")
     options = config["lmms_eval_specific_kwargs"]["default"]
-    for key, function in (("doc_to_text", documents.prompt), ("doc_to_visual", documents.pictures),
-                          ("process_results", documents.scored)):
+    for key, function in (
+        ("doc_to_text", documents.prompt),
+        ("doc_to_visual", documents.pictures),
+        ("process_results", documents.scored),
+    ):
         assert config[key] == f"{documents.__name__}.{function.__name__}"
     document = rows(mini_tasks, "mini_xgqa_de")[0]
     assert document["text"] in documents.prompt(document, options)
@@ -86,18 +91,28 @@ def data_root(tmp_path: Path) -> Path:
     for language in ("en", "ar"):
         path = tmp_path / "iglue" / "datasets" / "XVNLI" / "annotations" / language / "test.jsonl"
         path.parent.mkdir(parents=True)
-        lines = ({"gold_label": label, "sentence1": "caption", "sentence2": f"{language}\u2028{label}", "pairID": label,
-                  "Flikr30kID": f"{label}.jpg"} for label in ("neutral", "entailment"))
+        lines = (
+            {
+                "gold_label": label,
+                "sentence1": "caption",
+                "sentence2": f"{language}\u2028{label}",
+                "pairID": label,
+                "Flikr30kID": f"{label}.jpg",
+            }
+            for label in ("neutral", "entailment")
+        )
         path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     return tmp_path / "iglue"
 
 
-def test_a_group_whose_mean_would_be_another_is_left_out(
-    data_root: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_group_whose_mean_would_be_another_is_left_out(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_tasks(["xvnli"], Source(data_root))
     assert {path.name for path in folder.iterdir()} == {
-        "xvnli_en.yaml", "xvnli_en.jsonl", "xvnli_ar.yaml", "xvnli_ar.jsonl"}
+        "xvnli_en.yaml",
+        "xvnli_en.jsonl",
+        "xvnli_ar.yaml",
+        "xvnli_ar.jsonl",
+    }
     assert [row["image_ids"] for row in rows(folder, "xvnli_ar")] == [["flickr30k/neutral"], ["flickr30k/entailment"]]
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out")]
     assert notes[0].startswith("left out: xvnli in es, fr, ru: ")
@@ -142,15 +157,24 @@ def test_pictures_are_given_where_there_are_any(
     neutral, entailment = rows(folder, "xvnli_ar")
     (picture,) = documents.pictures(neutral, options)
     assert (picture.size, picture.mode) == ((3, 5), "RGB")
-    ended(lambda: documents.pictures(entailment, options),
-          r".*entailment.jpg: cannot be read \(.*\), expected a picture")
-    ended(lambda: documents.pictures(neutral | {"image_ids": ["flickr30k/other"]}, options),
-          ".*images/flickr30k/other: found no such picture, expected one that ends in .jpg, .*")
+    ended(
+        lambda: documents.pictures(entailment, options), r".*entailment.jpg: cannot be read \(.*\), expected a picture"
+    )
+    ended(
+        lambda: documents.pictures(neutral | {"image_ids": ["flickr30k/other"]}, options),
+        ".*images/flickr30k/other: found no such picture, expected one that ends in .jpg, .*",
+    )
 
 
 def test_documents_and_pictures_of_the_hubs_copy(tmp_path: Path) -> None:
-    columns = {"label": ["neutral"], "caption": ["c"], "hypothesis": ["h"], "pair_id": ["p"], "flikr30k_id": ["7.jpg"],
-               "image": [Image.new("RGB", (4, 6), "red")]}
+    columns = {
+        "label": ["neutral"],
+        "caption": ["c"],
+        "hypothesis": ["h"],
+        "pair_id": ["p"],
+        "flikr30k_id": ["7.jpg"],
+        "image": [Image.new("RGB", (4, 6), "red")],
+    }
     features = datasets.Features({name: datasets.Value("string") for name in columns} | {"image": datasets.Image()})
     (tmp_path / "copy" / "data").mkdir(parents=True)
     for language in ("en", "ar", "es", "fr", "ru"):
@@ -176,8 +200,10 @@ def test_without_pictures_a_generative_model_is_not_asked(
     folder = write_tasks(["xvnli"], Source(data_root))
     capsys.readouterr()
     options = read(folder, "xvnli_ar")["lmms_eval_specific_kwargs"]["default"]
-    ended(lambda: documents.pictures(rows(folder, "xvnli_ar")[0], options),
-          "document 'neutral' of xvnli in 'ar': .* from --images or --hub")
+    ended(
+        lambda: documents.pictures(rows(folder, "xvnli_ar")[0], options),
+        "document 'neutral' of xvnli in 'ar': .* from --images or --hub",
+    )
 
 
 @pytest.mark.parametrize(
@@ -205,5 +231,11 @@ def test_real_files_have_the_published_numbers_of_documents() -> None:
     folder = write_tasks(["xvnli", "xgqa", "marvl"], Source(SHARED))
     counts = {path.stem: len(rows(folder, path.stem)) for path in folder.glob("*.jsonl")}
     assert counts == dict.fromkeys((f"xvnli_{language}" for language in ("en", "ar", "es", "fr", "ru")), 1150) | {
-        "xgqa_en": 9666, "marvl_id": 1128, "marvl_sw": 1108, "marvl_ta": 1242, "marvl_tr": 1180, "marvl_zh": 1012}
+        "xgqa_en": 9666,
+        "marvl_id": 1128,
+        "marvl_sw": 1108,
+        "marvl_ta": 1242,
+        "marvl_tr": 1180,
+        "marvl_zh": 1012,
+    }
     assert {path.stem for path in folder.glob("*.yaml")} - counts.keys() == {"xvnli", "marvl"}

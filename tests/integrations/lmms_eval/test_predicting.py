@@ -82,8 +82,10 @@ def data_root(tmp_path: Path) -> Path:
     home = tmp_path / "iglue"
     path = home / "datasets" / "XVNLI" / "annotations" / "en" / "test.jsonl"
     path.parent.mkdir(parents=True)
-    lines = ({"gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": f"pair {i}",
-              "Flikr30kID": f"{i}.jpg"} for i in range(2))
+    lines = (
+        {"gold_label": "neutral", "sentence1": "a", "sentence2": "b", "pairID": f"pair {i}", "Flikr30kID": f"{i}.jpg"}
+        for i in range(2)
+    )
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     with h5py.File(home / "some.h5", "w") as file:
         group = file.create_group("0")

@@ -68,5 +68,7 @@ def test_prompts_have_the_text_as_it_is() -> None:
         asked = prompt({"task": name, "text": "ظرف {x}"}, {"labels": ["no", "yes"]})
         assert "ظرف {x}" in asked
         assert ("no, yes" in asked) == (name == "mini/xgqa")
-        assert all(any(word in asked for word in form.split("|")[:1]) or label in asked
-                   for label, form in question.forms.items())
+        assert all(
+            any(word in asked for word in form.split("|")[:1]) or label in asked
+            for label, form in question.forms.items()
+        )

@@ -17,13 +17,22 @@ from iglue_plugins.reporting.lmms_eval_results import read_results
 from iglue_plugins.utils.errors import UserError
 
 CONTENT = {
-    "results": {"mini_xvnli": {"accuracy,none": 0.25}, "mini_xvnli_ar": {"accuracy,none": 0.125},
-                "mini_xvnli_tr": {"accuracy,none": 0.375}, "gqa": {"exact_match,none": 0.5}},
-    "configs": {"mini_xvnli_ar": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "ar"}},
-                "mini_xvnli_tr": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "tr"}},
-                "gqa": {"metadata": [{"version": 0}]}, "vqa": {}},
-    "n-samples": {"mini_xvnli_ar": {"original": 400, "effective": 8},
-                  "mini_xvnli_tr": {"original": 400, "effective": 400}},
+    "results": {
+        "mini_xvnli": {"accuracy,none": 0.25},
+        "mini_xvnli_ar": {"accuracy,none": 0.125},
+        "mini_xvnli_tr": {"accuracy,none": 0.375},
+        "gqa": {"exact_match,none": 0.5},
+    },
+    "configs": {
+        "mini_xvnli_ar": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "ar"}},
+        "mini_xvnli_tr": {"metadata": {"version": 1, "iglue_task": "mini/xvnli", "language": "tr"}},
+        "gqa": {"metadata": [{"version": 0}]},
+        "vqa": {},
+    },
+    "n-samples": {
+        "mini_xvnli_ar": {"original": 400, "effective": 8},
+        "mini_xvnli_tr": {"original": 400, "effective": 400},
+    },
     "config": {"model": "some_vl", "model_args": "pretrained=org/Some-VL-2B"},
     "model_name": "org/Some-VL-2B",
 }

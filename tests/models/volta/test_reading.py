@@ -83,7 +83,9 @@ def test_which_head(save: Save, weights: Weights, add_head: Callable[[str, str],
     files = save(weights | add_head("TASK8", "matching"))
     assert from_volta(*files, NO_HEAD).head is None
     assert from_volta(*files, "TASK8").config.head == from_volta(*files, "8").config.head == "matching"
-    with pytest.raises(UserError, match="found the heads TASK19, TASK8, expected the task to be named .*--task.*, or 'none'"):
+    with pytest.raises(
+        UserError, match="found the heads TASK19, TASK8, expected the task to be named .*--task.*, or 'none'"
+    ):
         from_volta(*files)
     with pytest.raises(UserError, match="found no head TASK9; did you mean 'TASK19'"):
         from_volta(*files, "TASK9")
@@ -119,9 +121,7 @@ def test_a_head_of_another_width_does_not_fit(save: Save, weights: Weights) -> N
         from_volta(*save(weights))
 
 
-def test_code_is_not_executed(
-    save: Save, weights: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_code_is_not_executed(save: Save, weights: Weights, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="pytorch_model.bin: found posix.mkdir, which is code, expected PyTorch"):
         from_volta(*save({**weights, "tb_logger": RunsCode()}))

@@ -50,11 +50,21 @@ def put(data_root: Path) -> Callable[..., Path]:
 
 def _annotation(file: str, i: int) -> dict[str, Any]:
     if file.startswith("XVNLI"):
-        return {"gold_label": "neutral", "sentence1": f"caption {i}", "sentence2": f"{file} {i}", "pairID": f"{i}",
-                "Flikr30kID": f"{i}.jpg"}
+        return {
+            "gold_label": "neutral",
+            "sentence1": f"caption {i}",
+            "sentence2": f"{file} {i}",
+            "pairID": f"{i}",
+            "Flikr30kID": f"{i}.jpg",
+        }
     if file.startswith("marvl"):
-        return {"caption": f"{file} {i}", "left_img": f"9-{i}.jpg", "right_img": f"9-{i + 1}.jpg", "id": f"{i}",
-                "label": False}
+        return {
+            "caption": f"{file} {i}",
+            "left_img": f"9-{i}.jpg",
+            "right_img": f"9-{i + 1}.jpg",
+            "id": f"{i}",
+            "label": False,
+        }
     if file.startswith("nlvr2"):
         return {"sentence": f"{file} {i}", "label": "True", "identifier": f"dev-{i}-0-0"}
     if file.startswith(("gqa", "xGQA")):

@@ -29,8 +29,11 @@ def counts_by_split(config: IGLUEConfig) -> list[str]:
         if not config.shots(split):
             cells = []
             for language in languages:
-                counts = [source.count("examples", language, None) for source in config.splits[split]
-                          if language in source.languages]
+                counts = [
+                    source.count("examples", language, None)
+                    for source in config.splits[split]
+                    if language in source.languages
+                ]
                 assert len(set(counts)) <= 1, "whichever file is there, a split has as many examples"
                 cells.append("?" if counts[:1] == [None] else "".join(map(str, counts[:1])))
             lines.append(f"| `{split}` | {' | '.join(cells)} |")
@@ -41,7 +44,8 @@ def counts_by_shots(config: IGLUEConfig) -> list[str]:
     return ["| shots | languages | examples |", "|---|---|---|"] + [
         f"| {', '.join(map(str, source.shots))} | {' '.join(source.languages)} | "
         f"{', '.join(str(source.count('examples', '', shots)) for shots in source.shots)} |"
-        for source in config.splits["few_shot"]]
+        for source in config.splits["few_shot"]
+    ]
 
 
 def test_the_tables_of_counts(config: IGLUEConfig) -> None:

@@ -17,8 +17,10 @@ from iglue_plugins.tasks.volta import read_volta_task, read_volta_tasks
 
 NAMES = ("xvnli", "xgqa", "marvl", "xflickrco")
 VOLTA = Path(__file__).parents[3].parent / "shared" / "iglue" / "volta" / "config_tasks"
-FILES = [f"iglue_{use}_tasks_{features}.dtu.yml" for use, features in product(
-    ("trainval", "test", "fewshot"), ("boxes36", "X101"))]
+FILES = [
+    f"iglue_{use}_tasks_{features}.dtu.yml"
+    for use, features in product(("trainval", "test", "fewshot"), ("boxes36", "X101"))
+]
 
 
 @pytest.fixture(params=NAMES)
@@ -52,7 +54,8 @@ def test_the_facts_fit_together(config: IGLUEConfig) -> None:
     assert config.split_languages("test_translated") == config.target_languages
     assert config.split_languages("train") == config.split_languages("dev") == (config.source_language,)
     assert {"few_shot"} | ({"dev_translated"} if "machine_translated" in config.auxiliary else set()) <= set(
-        config.splits)
+        config.splits
+    )
     assert config.auxiliary_shots in config.shots("few_shot")
     assert set(config.hub.languages) <= set(config.split_languages("test"))
     assert config.name in LAYOUTS and len(config.hub.revision) == 40
@@ -85,7 +88,8 @@ def test_volta_says_the_same(file: str, config: IGLUEConfig, volta: Path) -> Non
     loss = "cross_entropy" if config.name == "xflickrco" else "binary_cross_entropy"
     assert (found.head, found.loss) == (cls.head, loss)
     assert found.num_labels == (config.answers.count if config.answers else len(config.labels)) or (
-        config.name == "xflickrco" and found.num_labels == 1)
+        config.name == "xflickrco" and found.num_labels == 1
+    )
     assert found.max_text_length == config.max_text_length
     assert found.max_boxes == (config.max_boxes if "boxes36" in file else 100)
 
@@ -101,4 +105,5 @@ def test_every_file_of_volta_can_be_read(volta: Path) -> None:
     keys = {load_task_config(name, IGLUEConfig).volta_task for name in NAMES}
     own = {path.name: keys & set(read_volta_tasks(path)) for path in volta.glob("*.yml")}
     assert own == dict.fromkeys(FILES, keys) | dict.fromkeys(
-        ("all_trainval_tasks.yml", "all_test_tasks.yml"), keys - {"TASK19"})
+        ("all_trainval_tasks.yml", "all_test_tasks.yml"), keys - {"TASK19"}
+    )

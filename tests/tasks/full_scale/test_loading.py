@@ -17,48 +17,95 @@ Put, Make = Callable[..., Path], Callable[..., IGLUETask]
 FULL = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])
 
 
-@pytest.mark.parametrize(("name", "split", "language", "shots", "file", "images"), [
-    ("xvnli", "train", "en", None, "XVNLI/annotations/en/train.jsonl", ["flickr30k/0"]),
-    ("xvnli", "train", "en", None, "XVNLI/annotations/en/snli_ve_train.jsonl", ["flickr30k/0"]),
-    ("xvnli", "dev", "en", None, "XVNLI/annotations/en/dev.jsonl", ["flickr30k/0"]),
-    ("xvnli", "dev_translated", "fr", None, "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl", ["flickr30k/0"]),
-    ("xvnli", "auxiliary", "fr", None, "XVNLI/annotations/en/dev-fr_gmt.jsonl", ["flickr30k/0"]),
-    ("xvnli", "few_shot", "ru", 25, "XVNLI/annotations/ru/train_25.jsonl", ["flickr30k/0"]),
-    ("xvnli", "test", "en", None, "XVNLI/annotations/en/test.jsonl", ["flickr30k/0"]),
-    ("xvnli", "test", "ar", None, "XVNLI/annotations/ar/test.jsonl", ["flickr30k/0"]),
-    ("xvnli", "test_translated", "es", None, "XVNLI/annotations_machine-translate/es/test.jsonl", ["flickr30k/0"]),
-    ("xgqa", "train", "en", None, "gqa/annotations/train_balanced_questions.json", ["gqa/n0"]),
-    ("xgqa", "dev", "en", None, "gqa/annotations/val_balanced_questions.json", ["gqa/n0"]),
-    ("xgqa", "few_shot", "ko", 48, "xGQA/annotations/few_shot/ko/train_48.json", ["gqa/n0"]),
-    ("xgqa", "auxiliary", "de", None, "xGQA/annotations/few_shot/de/train_48.json", ["gqa/n0"]),
-    ("xgqa", "few_shot_dev", "ko", None, "xGQA/annotations/few_shot/ko/dev.json", ["gqa/n0"]),
-    ("xgqa", "test", "en", None, "xGQA/annotations/few_shot/en/test.json", ["gqa/n0"]),
-    ("xgqa", "test", "bn", None, "xGQA/annotations/few_shot/bn/test.json", ["gqa/n0"]),
-    ("xgqa", "test_full", "en", None, "gqa/annotations/testdev_balanced_questions.json", ["gqa/n0"]),
-    ("xgqa", "test_full", "bn", None, "xGQA/annotations/zero_shot/testdev_balanced_questions_bn.json", ["gqa/n0"]),
-    ("marvl", "train", "en", None, "nlvr2/annotations/train.json", ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
-    ("marvl", "dev", "en", None, "nlvr2/annotations/dev.jsonl", ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
-    ("marvl", "auxiliary", "ta", None, "nlvr2/annotations/dev-ta_gmt.jsonl",
-     ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
-    ("marvl", "few_shot", "zh", "10x2", "marvl/few_shot/annotations/marvl-zh_train10x2.jsonl",
-     ["marvl-zh_fewshot/9-0", "marvl-zh_fewshot/9-1"]),
-    ("marvl", "test", "en", None, "nlvr2/annotations/test1.json", ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
-    ("marvl", "test", "sw", None, "marvl/zero_shot/annotations/marvl-sw.jsonl", ["marvl-sw/9-0", "marvl-sw/9-1"]),
-    ("marvl", "test_translated", "ta", None, "marvl/zero_shot/annotations_machine-translate/marvl-ta_gmt.jsonl",
-     ["marvl-ta/9-0", "marvl-ta/9-1"]),
-    ("xflickrco", "train", "en", None, "flickr30k/annotations/train_ann.jsonl", ["flickr30k/0"]),
-    ("xflickrco", "dev", "en", None, "flickr30k/annotations/valid_ann.jsonl", ["flickr30k/0"]),
-    ("xflickrco", "auxiliary", "ja", None, "flickr30k/annotations_machine-translate/valid-ja_gmt.jsonl",
-     ["flickr30k/0"]),
-    ("xflickrco", "few_shot", "tr", 100, "xFlickrCO/annotations/tr/train_100.jsonl", ["xflickrco-few/0"]),
-    ("xflickrco", "few_shot", "de", "200x5", "xFlickrCO/annotations/de/train_200x5.jsonl", ["xflickrco-few/0"]),
-    ("xflickrco", "test", "id", None, "xFlickrCO/annotations/id/test.jsonl", ["xflickrco-test/0"]),
-    ("xflickrco", "test_translated", "id", None, "xFlickrCO/annotations_machine-translate/id/test_gmt.jsonl",
-     ["xflickrco-test/0"]),
-    ("xflickrco", "test_flickr30k", "en", None, "flickr30k/annotations/test_ann.jsonl", ["flickr30k/0"]),
-])
+@pytest.mark.parametrize(
+    ("name", "split", "language", "shots", "file", "images"),
+    [
+        ("xvnli", "train", "en", None, "XVNLI/annotations/en/train.jsonl", ["flickr30k/0"]),
+        ("xvnli", "train", "en", None, "XVNLI/annotations/en/snli_ve_train.jsonl", ["flickr30k/0"]),
+        ("xvnli", "dev", "en", None, "XVNLI/annotations/en/dev.jsonl", ["flickr30k/0"]),
+        (
+            "xvnli",
+            "dev_translated",
+            "fr",
+            None,
+            "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl",
+            ["flickr30k/0"],
+        ),
+        ("xvnli", "auxiliary", "fr", None, "XVNLI/annotations/en/dev-fr_gmt.jsonl", ["flickr30k/0"]),
+        ("xvnli", "few_shot", "ru", 25, "XVNLI/annotations/ru/train_25.jsonl", ["flickr30k/0"]),
+        ("xvnli", "test", "en", None, "XVNLI/annotations/en/test.jsonl", ["flickr30k/0"]),
+        ("xvnli", "test", "ar", None, "XVNLI/annotations/ar/test.jsonl", ["flickr30k/0"]),
+        ("xvnli", "test_translated", "es", None, "XVNLI/annotations_machine-translate/es/test.jsonl", ["flickr30k/0"]),
+        ("xgqa", "train", "en", None, "gqa/annotations/train_balanced_questions.json", ["gqa/n0"]),
+        ("xgqa", "dev", "en", None, "gqa/annotations/val_balanced_questions.json", ["gqa/n0"]),
+        ("xgqa", "few_shot", "ko", 48, "xGQA/annotations/few_shot/ko/train_48.json", ["gqa/n0"]),
+        ("xgqa", "auxiliary", "de", None, "xGQA/annotations/few_shot/de/train_48.json", ["gqa/n0"]),
+        ("xgqa", "few_shot_dev", "ko", None, "xGQA/annotations/few_shot/ko/dev.json", ["gqa/n0"]),
+        ("xgqa", "test", "en", None, "xGQA/annotations/few_shot/en/test.json", ["gqa/n0"]),
+        ("xgqa", "test", "bn", None, "xGQA/annotations/few_shot/bn/test.json", ["gqa/n0"]),
+        ("xgqa", "test_full", "en", None, "gqa/annotations/testdev_balanced_questions.json", ["gqa/n0"]),
+        ("xgqa", "test_full", "bn", None, "xGQA/annotations/zero_shot/testdev_balanced_questions_bn.json", ["gqa/n0"]),
+        ("marvl", "train", "en", None, "nlvr2/annotations/train.json", ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
+        ("marvl", "dev", "en", None, "nlvr2/annotations/dev.jsonl", ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
+        (
+            "marvl",
+            "auxiliary",
+            "ta",
+            None,
+            "nlvr2/annotations/dev-ta_gmt.jsonl",
+            ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"],
+        ),
+        (
+            "marvl",
+            "few_shot",
+            "zh",
+            "10x2",
+            "marvl/few_shot/annotations/marvl-zh_train10x2.jsonl",
+            ["marvl-zh_fewshot/9-0", "marvl-zh_fewshot/9-1"],
+        ),
+        ("marvl", "test", "en", None, "nlvr2/annotations/test1.json", ["nlvr2/dev-0-0-img0", "nlvr2/dev-0-0-img1"]),
+        ("marvl", "test", "sw", None, "marvl/zero_shot/annotations/marvl-sw.jsonl", ["marvl-sw/9-0", "marvl-sw/9-1"]),
+        (
+            "marvl",
+            "test_translated",
+            "ta",
+            None,
+            "marvl/zero_shot/annotations_machine-translate/marvl-ta_gmt.jsonl",
+            ["marvl-ta/9-0", "marvl-ta/9-1"],
+        ),
+        ("xflickrco", "train", "en", None, "flickr30k/annotations/train_ann.jsonl", ["flickr30k/0"]),
+        ("xflickrco", "dev", "en", None, "flickr30k/annotations/valid_ann.jsonl", ["flickr30k/0"]),
+        (
+            "xflickrco",
+            "auxiliary",
+            "ja",
+            None,
+            "flickr30k/annotations_machine-translate/valid-ja_gmt.jsonl",
+            ["flickr30k/0"],
+        ),
+        ("xflickrco", "few_shot", "tr", 100, "xFlickrCO/annotations/tr/train_100.jsonl", ["xflickrco-few/0"]),
+        ("xflickrco", "few_shot", "de", "200x5", "xFlickrCO/annotations/de/train_200x5.jsonl", ["xflickrco-few/0"]),
+        ("xflickrco", "test", "id", None, "xFlickrCO/annotations/id/test.jsonl", ["xflickrco-test/0"]),
+        (
+            "xflickrco",
+            "test_translated",
+            "id",
+            None,
+            "xFlickrCO/annotations_machine-translate/id/test_gmt.jsonl",
+            ["xflickrco-test/0"],
+        ),
+        ("xflickrco", "test_flickr30k", "en", None, "flickr30k/annotations/test_ann.jsonl", ["flickr30k/0"]),
+    ],
+)
 def test_the_file_of_a_split(
-    name: str, split: str, language: str, shots: int | str | None, file: str, images: list[str], put: Put, make: Make,
+    name: str,
+    split: str,
+    language: str,
+    shots: int | str | None,
+    file: str,
+    images: list[str],
+    put: Put,
+    make: Make,
     put_answers: Put,
 ) -> None:
     put(file)
@@ -131,8 +178,11 @@ def test_answers_outside_of_the_vocabulary(
 def test_the_labels_are_the_answers_of_the_file(put: Put, make: Make, put_answers: Put) -> None:
     task = make("xgqa")
     assert task.num_labels == 1842
-    with pytest.raises(UserError, match="/gqa/annotations/trainval_label2ans.json: found no such file, expected the "
-                                        "answers of task xgqa, from https://"):
+    with pytest.raises(
+        UserError,
+        match="/gqa/annotations/trainval_label2ans.json: found no such file, expected the "
+        "answers of task xgqa, from https://",
+    ):
         task.targets(["no"])
     path = put_answers(["yes", "no"])
     with pytest.raises(UserError, match=f"^{path}: found 2 answers, expected 1842$"):
@@ -151,8 +201,9 @@ def test_what_is_left_out_is_said_once(put: Put, make: Make, capsys: pytest.Capt
     task = make("xvnli")
     for _ in range(2):
         assert task.load("test", "fr")["id"][:] == ["1", "2"]
-    assert capsys.readouterr().err == (f"{path}: left out 1 of 3 rows, which have none of the task's labels; found 2 "
-                                       "examples, 1150 are published\n")
+    assert capsys.readouterr().err == (
+        f"{path}: left out 1 of 3 rows, which have none of the task's labels; found 2 examples, 1150 are published\n"
+    )
 
 
 def test_ids_that_come_again(put: Put, make: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,8 +221,11 @@ def test_ids_that_come_again(put: Put, make: Make, capsys: pytest.CaptureFixture
 def test_the_data_may_be_named_by_the_environment(put: Put, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put("XVNLI/annotations/ar/test.jsonl")
     task = IGLUEXVNLI()
-    with pytest.raises(UserError, match="^task xvnli: found no data_root, expected task.data_root in the recipe, or "
-                                        "the environment variable IGLUE_HOME, to name the folder with IGLUE's data$"):
+    with pytest.raises(
+        UserError,
+        match="^task xvnli: found no data_root, expected task.data_root in the recipe, or "
+        "the environment variable IGLUE_HOME, to name the folder with IGLUE's data$",
+    ):
         task.load("test", "ar")
     monkeypatch.setenv(IGLUE_HOME, str(data_root))
     assert len(task.load("test", "ar")) == 3
@@ -193,43 +247,93 @@ def test_regions_may_lie_elsewhere(data_root: Path, make: Make) -> None:
     assert make("xvnli", regions="/stores").regions.folder == Path("/stores")
 
 
-@pytest.mark.parametrize(("name", "split", "language", "shots", "file", "origin"), [
-    ("xvnli", "train", "en", None, "XVNLI/annotations/en/train.jsonl", "IGLUE's share of XVNLI's English data, or"),
-    ("xvnli", "auxiliary", "ar", None, "XVNLI/annotations_machine-translate/ar/dev_gmt.jsonl", "a machine translation"),
-    ("xgqa", "few_shot", "id", 5, "xGQA/annotations/few_shot/id/train_5.json", "https://github.com/adapter-hub/xGQA"),
-    ("xgqa", "test", "id", None, "xGQA/annotations/few_shot/id/test.json", "https://github.com/adapter-hub/xGQA"),
-    ("marvl", "dev", "en", None, "nlvr2/annotations/dev.jsonl", "https://github.com/lil-lab/nlvr"),
-    ("xflickrco", "test", "ru", None, "xFlickrCO/annotations/ru/test.jsonl", "https://github.com/e-bug/iglue"),
-])
+@pytest.mark.parametrize(
+    ("name", "split", "language", "shots", "file", "origin"),
+    [
+        ("xvnli", "train", "en", None, "XVNLI/annotations/en/train.jsonl", "IGLUE's share of XVNLI's English data, or"),
+        (
+            "xvnli",
+            "auxiliary",
+            "ar",
+            None,
+            "XVNLI/annotations_machine-translate/ar/dev_gmt.jsonl",
+            "a machine translation",
+        ),
+        (
+            "xgqa",
+            "few_shot",
+            "id",
+            5,
+            "xGQA/annotations/few_shot/id/train_5.json",
+            "https://github.com/adapter-hub/xGQA",
+        ),
+        ("xgqa", "test", "id", None, "xGQA/annotations/few_shot/id/test.json", "https://github.com/adapter-hub/xGQA"),
+        ("marvl", "dev", "en", None, "nlvr2/annotations/dev.jsonl", "https://github.com/lil-lab/nlvr"),
+        ("xflickrco", "test", "ru", None, "xFlickrCO/annotations/ru/test.jsonl", "https://github.com/e-bug/iglue"),
+    ],
+)
 def test_a_file_that_is_not_there_is_named_with_its_origin(
-    name: str, split: str, language: str, shots: int | None, file: str, origin: str, data_root: Path, make: Make,
+    name: str,
+    split: str,
+    language: str,
+    shots: int | None,
+    file: str,
+    origin: str,
+    data_root: Path,
+    make: Make,
     put_answers: Put,
 ) -> None:
     put_answers()
     with pytest.raises(UserError) as error:
         make(name).load(split, language, shots)
-    assert str(error.value).startswith(f"{data_root / 'datasets' / file}: found no such file, expected the examples of "
-                                       f"task {name}, split '")
+    assert str(error.value).startswith(
+        f"{data_root / 'datasets' / file}: found no such file, expected the examples of task {name}, split '"
+    )
     assert f"in '{language}', from {origin}" in str(error.value)
 
 
-@pytest.mark.parametrize(("name", "split", "language", "shots", "message"), [
-    ("xvnli", "tests", "ar", None, "task xvnli: found split 'tests'; did you mean 'test'?"),
-    ("xvnli", "test", "id", None, "task xvnli: found language 'id'; choose from ar, en, es, fr, ru"),
-    ("xvnli", "train", "ar", None, "task xvnli: split 'train': found language 'ar'; choose from en"),
-    ("xvnli", "auxiliary", "en", None, "task xvnli: split 'auxiliary': found language 'en'; did you mean 'es'?"),
-    ("xvnli", "test_translated", "en", None, "task xvnli: split 'test_translated': found language 'en'; did you "),
-    ("xvnli", "few_shot", "ar", None, "task xvnli: split 'few_shot' in 'ar': found no shots, expected one of 1, 5, "),
-    ("xvnli", "few_shot", "ar", 3, "task xvnli: split 'few_shot' in 'ar': found 3 shots, expected one of 1, 5, "),
-    ("xvnli", "test", "ar", 5, "task xvnli: split 'test' in 'ar': found 5 shots, expected none"),
-    ("xvnli", "auxiliary", "ar", 5, "task xvnli: found 5 shots for split 'auxiliary', expected them in "
-                                    "task.auxiliary_shots"),
-    ("marvl", "few_shot", "sw", 1, "task marvl: split 'few_shot': found language 'sw'; choose from id, tr, zh"),
-    ("xflickrco", "few_shot", "de", 101, "task xflickrco: split 'few_shot' in 'de': found 101 shots, expected one of "
-                                         "1, 5, 10, 25, 50, 100, 200, 500, 1000, 1500, 100x5, 200x5"),
-    ("xflickrco", "few_shot", "tr", 200, "task xflickrco: split 'few_shot' in 'tr': found 200 shots, expected one of "
-                                         "1, 5, 10, 25, 50, 100"),
-])
+@pytest.mark.parametrize(
+    ("name", "split", "language", "shots", "message"),
+    [
+        ("xvnli", "tests", "ar", None, "task xvnli: found split 'tests'; did you mean 'test'?"),
+        ("xvnli", "test", "id", None, "task xvnli: found language 'id'; choose from ar, en, es, fr, ru"),
+        ("xvnli", "train", "ar", None, "task xvnli: split 'train': found language 'ar'; choose from en"),
+        ("xvnli", "auxiliary", "en", None, "task xvnli: split 'auxiliary': found language 'en'; did you mean 'es'?"),
+        ("xvnli", "test_translated", "en", None, "task xvnli: split 'test_translated': found language 'en'; did you "),
+        (
+            "xvnli",
+            "few_shot",
+            "ar",
+            None,
+            "task xvnli: split 'few_shot' in 'ar': found no shots, expected one of 1, 5, ",
+        ),
+        ("xvnli", "few_shot", "ar", 3, "task xvnli: split 'few_shot' in 'ar': found 3 shots, expected one of 1, 5, "),
+        ("xvnli", "test", "ar", 5, "task xvnli: split 'test' in 'ar': found 5 shots, expected none"),
+        (
+            "xvnli",
+            "auxiliary",
+            "ar",
+            5,
+            "task xvnli: found 5 shots for split 'auxiliary', expected them in task.auxiliary_shots",
+        ),
+        ("marvl", "few_shot", "sw", 1, "task marvl: split 'few_shot': found language 'sw'; choose from id, tr, zh"),
+        (
+            "xflickrco",
+            "few_shot",
+            "de",
+            101,
+            "task xflickrco: split 'few_shot' in 'de': found 101 shots, expected one of "
+            "1, 5, 10, 25, 50, 100, 200, 500, 1000, 1500, 100x5, 200x5",
+        ),
+        (
+            "xflickrco",
+            "few_shot",
+            "tr",
+            200,
+            "task xflickrco: split 'few_shot' in 'tr': found 200 shots, expected one of 1, 5, 10, 25, 50, 100",
+        ),
+    ],
+)
 def test_what_a_task_does_not_have(
     name: str, split: str, language: str, shots: int | None, message: str, make: Make
 ) -> None:

@@ -20,8 +20,10 @@ from iglue_plugins.tasks.iglue.task import IGLUETask
 
 IGLUE = Path(__file__).parents[3].parent / "shared" / "iglue"
 DATASETS = IGLUE / "datasets"
-VOCABULARY = [DATASETS / "gqa" / "annotations" / f"trainval_{name}" for name in (
-    "label2ans.json", "label2ans.pkl", "ans2label.json", "ans2label.pkl")]
+VOCABULARY = [
+    DATASETS / "gqa" / "annotations" / f"trainval_{name}"
+    for name in ("label2ans.json", "label2ans.pkl", "ans2label.json", "ans2label.pkl")
+]
 NAMES = ("xvnli", "xgqa", "marvl", "xflickrco")
 
 pytestmark = pytest.mark.skipif(not DATASETS.is_dir(), reason="IGLUE's annotation files are not there (shared/iglue)")
@@ -100,7 +102,8 @@ def test_every_row_is_what_plain_json_says(name: str) -> None:
     for path, _, source, language, _ in places(task):
         store = source.store.format(language=language)
         found = read_annotations(
-            path, source.kind, language=language, store=store, labels=task.labels, keep_unknown=True)
+            path, source.kind, language=language, store=store, labels=task.labels, keep_unknown=True
+        )
         rows = list(plain(path, answers))
         assert found.counts.repeated == 0, path
         assert found.examples["id"][:] == [id_ for id_, _, _, _ in rows], path
@@ -140,7 +143,8 @@ def test_pickled_questions_are_the_same_as_by_id() -> None:
     for path, _, source, language, _ in pickles:
         as_json, as_pickle = (
             read_annotations(file, source.kind, language=language, store="gqa", labels=task.labels).examples
-            for file in (path.with_suffix(".json"), path))
+            for file in (path.with_suffix(".json"), path)
+        )
         assert sorted(as_json, key=lambda row: row["id"]) == sorted(as_pickle, key=lambda row: row["id"]), path
     assert pickles
 
@@ -148,8 +152,11 @@ def test_pickled_questions_are_the_same_as_by_id() -> None:
 def test_the_questions_that_xgqa_is_scored_on() -> None:
     task = make("xgqa")
     test, full = task.load("test", "en"), task.load("test_full", "en")
-    few_shot = {id_ for split, shots in (("few_shot_dev", None), ("few_shot", 48))
-                for id_ in task.load(split, "en", shots)["id"]}
+    few_shot = {
+        id_
+        for split, shots in (("few_shot_dev", None), ("few_shot", 48))
+        for id_ in task.load(split, "en", shots)["id"]
+    }
     assert set(full["id"]) - set(test["id"]) == few_shot
     assert (task.targets(test["label"]) < 0).sum() == 2
     assert not set(task.load("few_shot", "en", 48)["id"]) & set(task.load("few_shot_dev", "en")["id"])

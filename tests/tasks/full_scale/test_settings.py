@@ -45,14 +45,20 @@ def test_the_same_data_elsewhere_have_the_same_fingerprint(
     shutil.copytree(data_root, data_root.parent / "copy")
     assert make("xvnli").fingerprint() == make("xvnli").fingerprint()
     assert make("xvnli", data_root=str(data_root.parent / "copy")).fingerprint() == make("xvnli").fingerprint()
-    assert make("xvnli", data_root=str(data_root / "datasets"), regions=str(data_root / "regions")
-                ).fingerprint() == make("xvnli").fingerprint()
+    assert (
+        make("xvnli", data_root=str(data_root / "datasets"), regions=str(data_root / "regions")).fingerprint()
+        == make("xvnli").fingerprint()
+    )
 
 
-@pytest.mark.parametrize("file", [
-    "XVNLI/annotations/en/train.jsonl", "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl",
-    "XVNLI/annotations/ru/train_48.jsonl",
-])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "XVNLI/annotations/en/train.jsonl",
+        "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl",
+        "XVNLI/annotations/ru/train_48.jsonl",
+    ],
+)
 def test_the_content_of_every_training_file_counts(file: str, put: Put, make: Make) -> None:
     found = {make("xvnli").fingerprint()}
     for content in ({}, {"gold_label": "entailment"}):
@@ -112,14 +118,15 @@ def test_region_stores_count(put_regions: Put, make: Make) -> None:
 def test_other_readings_have_other_fingerprints(make: Make, tmp_path: Path, data_root: Path) -> None:
     (tmp_path / "tasks.yml").write_text(VOLTA)
     (tmp_path / "hard_negative.pkl").write_bytes(b"any")
-    settings: list[dict[str, Any]] = [
-        {}, {"max_boxes": 10}, {"volta_tasks": str(tmp_path / "tasks.yml")}]
+    settings: list[dict[str, Any]] = [{}, {"max_boxes": 10}, {"volta_tasks": str(tmp_path / "tasks.yml")}]
     assert len({make("xvnli", **given).fingerprint() for given in settings}) == len(settings)
     copies = [make("xvnli", hub=hub).evaluation_fingerprint("test", "fr") for hub in (False, True, "other")]
     assert len(set(copies)) == 3
     assert make("xvnli", max_boxes=36).fingerprint() == make("xvnli").fingerprint()
-    assert make("xflickrco").fingerprint() != make(
-        "xflickrco", hard_negatives_file=str(tmp_path / "hard_negative.pkl")).fingerprint()
+    assert (
+        make("xflickrco").fingerprint()
+        != make("xflickrco", hard_negatives_file=str(tmp_path / "hard_negative.pkl")).fingerprint()
+    )
 
 
 @FULL
@@ -160,9 +167,18 @@ def copy(tmp_path: Path) -> Path:
     """Two rows of XVNLI in each language, with red images; one is unlabelled."""
     file, folder = io.BytesIO(), tmp_path / "copy"
     Pictures.new("RGB", (4, 3), (255, 0, 0)).save(file, "PNG")
-    rows = [{"label": label, "caption": "c", "hypothesis": f"h{i}", "caption_id": "c", "pair_id": f"p{i}",
-             "flikr30k_id": f"{i}.jpg", "image": {"bytes": file.getvalue(), "path": None}}
-            for i, label in enumerate(("neutral", "-"))]
+    rows = [
+        {
+            "label": label,
+            "caption": "c",
+            "hypothesis": f"h{i}",
+            "caption_id": "c",
+            "pair_id": f"p{i}",
+            "flikr30k_id": f"{i}.jpg",
+            "image": {"bytes": file.getvalue(), "path": None},
+        }
+        for i, label in enumerate(("neutral", "-"))
+    ]
     features = Features({key: Value("string") for key in rows[0]} | {"image": Image()})
     (folder / "data").mkdir(parents=True)
     for language in ("en", "ar", "es", "fr", "ru"):
@@ -178,7 +194,8 @@ def test_the_test_set_comes_from_the_copy_if_asked(
     task = make("xvnli", hub=str(copy))
     assert task.load("test", "fr")["text"][:] == ["h0"]
     assert capsys.readouterr().err.endswith(
-        f"{copy}: left out 1 of 2 rows, which have none of the task's labels; found 1 examples, 1150 are published\n")
+        f"{copy}: left out 1 of 2 rows, which have none of the task's labels; found 1 examples, 1150 are published\n"
+    )
     assert len(task.load("few_shot", "fr", 1)) == 3
     assert len(make("xvnli").load("test", "fr")) == 3
     assert task.evaluation_fingerprint("test", "fr") != make("xvnli").evaluation_fingerprint("test", "fr")
@@ -205,14 +222,24 @@ def test_the_copy_that_is_meant(make: Make, copy: Path) -> None:
 # A model
 
 
-@pytest.mark.parametrize(("name", "file", "store", "names"), [
-    ("xvnli", "XVNLI/annotations/fr/test.jsonl", "flickr30k", ["0", "1", "2"]),
-    ("xgqa", "xGQA/annotations/few_shot/zh/test.json", "gqa", ["n0", "n1", "n2"]),
-    ("marvl", "marvl/zero_shot/annotations/marvl-zh.jsonl", "marvl-zh", ["9-0", "9-1", "9-2", "9-3"]),
-    ("xflickrco", "xFlickrCO/annotations/zh/test.jsonl", "xflickrco-test", ["0", "1", "2"]),
-])
+@pytest.mark.parametrize(
+    ("name", "file", "store", "names"),
+    [
+        ("xvnli", "XVNLI/annotations/fr/test.jsonl", "flickr30k", ["0", "1", "2"]),
+        ("xgqa", "xGQA/annotations/few_shot/zh/test.json", "gqa", ["n0", "n1", "n2"]),
+        ("marvl", "marvl/zero_shot/annotations/marvl-zh.jsonl", "marvl-zh", ["9-0", "9-1", "9-2", "9-3"]),
+        ("xflickrco", "xFlickrCO/annotations/zh/test.jsonl", "xflickrco-test", ["0", "1", "2"]),
+    ],
+)
 def test_a_model_is_evaluated(
-    name: str, file: str, store: str, names: list[str], put: Put, put_regions: Put, put_answers: Put, make: Make,
+    name: str,
+    file: str,
+    store: str,
+    names: list[str],
+    put: Put,
+    put_regions: Put,
+    put_answers: Put,
+    make: Make,
     tiny_checkpoint: Path,
 ) -> None:
     put_answers()
