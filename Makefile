@@ -6,13 +6,21 @@ LMMS_EVAL := lmms-eval==0.7.3
 LMMS_EVAL_NEEDS := evaluate loguru pytablewriter pytz sacrebleu tenacity
 LMMS_EVAL_PIP = $(@D)/bin/python -m pip
 
-.PHONY: demo test test-lmms-eval
+.PHONY: demo test lint docs test-lmms-eval
 
 demo: .venv-demo/installed
 	.venv-demo/bin/iglue compare $(COMPARED:%=recipes/mini/xvnli/%.yaml) --seeds 0,1,2,3,4 --jobs 2 --output comparison
 
 test: .venv-test/installed
 	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: .venv-test/installed
+	.venv-test/bin/ruff check
+	.venv-test/bin/ruff format --check
+	.venv-test/bin/mypy
+
+docs: .venv-test/installed
+	.venv-test/bin/zensical build --clean --strict
 
 test-lmms-eval: .venv-lmms-eval/installed
 	@if [ -e $< ]; then .venv-lmms-eval/bin/python -m pytest tests/integrations/lmms_eval/test_command_line.py; \
@@ -33,7 +41,7 @@ test-lmms-eval: .venv-lmms-eval/installed
 	$(LMMS_EVAL_PIP) install --quiet --no-deps $(@D)/lmms_eval-*.whl && touch $@ || \
 	{ echo "$(@D): NOT FINISHED, for the reason that pip gives above; the next call makes it anew" >&2; exit 1; }; fi
 
-.venv-test/installed: EXTRAS := [test]
+.venv-test/installed: EXTRAS := [dev]
 
 .venv-%/installed: setup.cfg constraints.txt
 	rm -rf $(@D)

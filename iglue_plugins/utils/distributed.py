@@ -1,18 +1,21 @@
-"""Processes that a launcher (torchrun, accelerate launch) starts to work on one run."""
+"""Processes that a launcher (torchrun, accelerate launch) starts to work on one run.
+
+torch and accelerate are imported where they are used, so that a command which computes nothing starts without them.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TypeVar
-
-import torch
-from accelerate import PartialState
-from accelerate.utils import reduce
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import DISABLE_BARS
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import PartialState
+    from torch import Tensor
 
 T = TypeVar("T")
 
@@ -58,22 +61,25 @@ def require_single_process(command: str) -> None:
 
 def process_state() -> PartialState:
     """Return accelerate's state; without a GPU, processes find each other only if the CPU is asked for."""
+    import torch
+    from accelerate import PartialState
+
     return PartialState(cpu=not torch.cuda.is_available())
 
 
 def device() -> torch.device:
     """Return the device that this process computes on."""
-    return PartialState().device
+    return process_state().device
 
 
 def is_main_process() -> bool:
     """Say whether this is the process that writes files and prints."""
-    return PartialState().is_main_process
+    return process_state().is_main_process
 
 
 def barrier() -> None:
     """Wait until all processes have come here."""
-    PartialState().wait_for_everyone()
+    process_state().wait_for_everyone()
 
 
 def shard(items: Sequence[T]) -> Sequence[T]:
@@ -95,4 +101,6 @@ def all_reduce_sum(values: Tensor) -> Tensor:
     Returns:
         The sum, on the CPU.
     """
+    from accelerate.utils import reduce
+
     return reduce(values, "sum").cpu()
