@@ -10,7 +10,7 @@ from rich.console import Console
 from iglue_plugins import published
 from iglue_plugins.experiments.launcher import Launch, run_all
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
-from iglue_plugins.reporting import exports, plots, tables, wording
+from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import RESULTS, read_results
 from iglue_plugins.runs.folder import Run
@@ -93,7 +93,10 @@ def report(comparison: Comparison, output: Path) -> None:
     for sentence in wording.describe(comparison):
         print(sentence)
     written = [*exports.write(comparison, output), output / "comparison.png"]
-    plots.bar_chart(comparison, written[-1])
+    if not chart_files.is_drawn(comparison, written[-1]):
+        from iglue_plugins.reporting.plots import bar_chart  # imports matplotlib
+
+        bar_chart(comparison, written[-1])
     print("written:", ", ".join(str(path) for path in written))
 
 

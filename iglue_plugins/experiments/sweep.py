@@ -12,7 +12,7 @@ from pathlib import Path
 from iglue_plugins.experiments.compare import console
 from iglue_plugins.experiments.launcher import Launch, run_all, same_run
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
-from iglue_plugins.reporting import heat_map, matrix_exports
+from iglue_plugins.reporting import chart_files, matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix
@@ -220,5 +220,8 @@ def report(matrix: Matrix, output: Path) -> None:
     for sentence in describe_matrix(matrix):
         print(sentence)
     written = [*matrix_exports.write(matrix, output), output / "matrix.png"]
-    heat_map.heat_map(matrix, written[-1])
+    if not chart_files.is_drawn(matrix, written[-1]):
+        from iglue_plugins.reporting.heat_map import heat_map  # imports matplotlib
+
+        heat_map(matrix, written[-1])
     print("written:", ", ".join(str(path) for path in written))

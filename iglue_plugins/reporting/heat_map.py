@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.plots import plain
 from iglue_plugins.reporting.wording import SIGNIFICANT, title
-from iglue_plugins.utils.files import write_atomic
 
 DIFFERENCES, SCORES = "RdBu", "viridis"  # both can be told apart by colour-blind readers
 GAP = 0.35  # cells, between source, targets and means
@@ -63,9 +62,7 @@ def heat_map(matrix: Matrix, path: Path) -> None:
     _label(axes, matrix, columns)
     figure.suptitle(plain(title(matrix)), fontsize=11)
     figure.colorbar(colours, ax=axes, fraction=0.03, pad=0.02).set_label(plain(_measure(matrix)), fontsize=9)
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    write_atomic(Path(path), png.getvalue())
+    chart_files.save(figure, matrix, Path(path))
 
 
 def _columns(matrix: Matrix) -> list[Column]:

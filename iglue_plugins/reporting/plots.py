@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from itertools import accumulate
@@ -13,9 +12,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
+from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
 from iglue_plugins.reporting.wording import SIGNIFICANT, blocks, mean_text, role, title
-from iglue_plugins.utils.files import write_atomic
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; the hatches go on where the colours end.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -69,9 +68,7 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     handles = sorted(handles, key=lambda handle: not isinstance(handle, BarContainer))
     columns = int(width / (3 if drawn_others(comparison) else 2))
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns), frameon=False, fontsize=9)
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    write_atomic(Path(path), png.getvalue())
+    chart_files.save(figure, comparison, Path(path))
 
 
 def _layout(comparison: Comparison) -> Layout:
