@@ -46,7 +46,7 @@ def run(recipe: RecipePath, overrides: Overrides = None) -> None:
     finished = runner.run(resolved)
     if distributed.is_main_process():
         for split in resolved.evaluation.splits:
-            Console().print(render_record(finished.record(), split))
+            Console().print(render_record(finished.require_record(), split))
         print(finished.folder)
 
 
@@ -66,7 +66,7 @@ def evaluate(
     chosen = [text.split(",") if text else [] for text in (splits, languages)]
     run = runner.evaluate(folder, *chosen)
     if distributed.is_main_process():
-        record = run.record()
+        record = run.require_record()
         for split in chosen[0] or record["scores"]:
             Console().print(render_record(record, split))
 
@@ -84,9 +84,13 @@ def compare(
     split: Split = "test",
     jobs: Jobs = 1,
     override: Settings = None,
-    output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG")] = Path("comparison"),
+    output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG files")] = Path(
+        "comparison"
+    ),
     published: Annotated[bool, typer.Option("--published", help="add the figures of the IGLUE paper")] = False,
-    published_models: Annotated[str | None, typer.Option(help="of these only, such as ctrl_xuniter,uc2")] = None,
+    published_models: Annotated[
+        str | None, typer.Option(help="only the figures of these models, such as ctrl_xuniter,uc2")
+    ] = None,
     published_settings: Annotated[
         str | None, typer.Option(help="such as zero_shot (the default), translate_test, few_shot")
     ] = None,
@@ -140,7 +144,7 @@ def list_plugins() -> None:
 
 
 def _flush() -> None:
-    """What cannot be written now must not be tried again by the interpreter at its end."""
+    """Write what is buffered; where that fails, keep the interpreter from trying it again at its end."""
     try:
         if sys.stdout:
             sys.stdout.flush()
@@ -150,7 +154,10 @@ def _flush() -> None:
 
 
 def main() -> None:
-    """Errors that a user can act on end with one sentence and exit code 2; Ctrl-C with 130."""
+    """Run the command line.
+
+    An error that a user can act on ends with one sentence on standard error and exit code 2, Ctrl-C with exit code 130.
+    """
     try:
         with exit_on_user_error(), explain_write_errors("the output", only_writes=False):
             try:

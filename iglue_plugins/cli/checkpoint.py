@@ -36,7 +36,7 @@ def import_(
     head = f"head '{made.head}' with {made.num_labels} outputs" if made.head else "no head"
     print(f"{made.model_type}, {made.num_hidden_layers} layers, {head}")
     if not (folder / "tokenizer_config.json").is_file():
-        print("without a tokeniser: give --tokenizer, or set model.tokenizer in the recipe")
+        print("without a tokenizer: give --tokenizer, or set model.tokenizer in the recipe")
     print(folder)
 
 
@@ -47,7 +47,8 @@ def export(
     task: Annotated[
         str | None,
         typer.Option(
-            help="VOLTA's task for the head; default: TASK19 (3-way), TASK15 (answers), TASK12 (pairs), TASK8 (matching)",
+            help="VOLTA's task for the head; default: TASK19 (three classes), TASK15 (answers), TASK12 (two images), "
+            "TASK8 (matching)",
         ),
     ] = None,
 ) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from iglue_plugins.cli.options import load_task
 from iglue_plugins.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from iglue_plugins.tasks.base import Task
 
 app = typer.Typer(help="Look at, convert and check a task's data.", no_args_is_help=True)
 
@@ -21,15 +19,14 @@ def show(
     task: Annotated[str, typer.Argument(help="a task's name, such as mini/xvnli")],
     language: Annotated[str, typer.Option(help="a language code")] = "en",
     split: Annotated[str, typer.Option(help="a split")] = "test",
-    examples: Annotated[int, typer.Option(min=1, help="how many")] = 6,
-    output: Annotated[Path | None, typer.Option(help="the PNG; default: <task>-<language>.png")] = None,
+    examples: Annotated[int, typer.Option(min=1, help="how many examples to draw")] = 6,
+    output: Annotated[Path | None, typer.Option(help="the PNG file; default: <task>-<language>.png")] = None,
 ) -> None:
     """Draw a few examples of TASK, pictures included, to a PNG."""
-    from iglue_plugins import registry
     from iglue_plugins.tasks.preview import draw_examples
 
     path = output or Path(f"{task.replace('/', '-')}-{language}.png")
-    for line in draw_examples(registry.tasks.load(task)(), split, language, examples, path):
+    for line in draw_examples(load_task(task, None), split, language, examples, path):
         print(line)
     print(path)
 
@@ -72,8 +69,10 @@ def check(
     from iglue_plugins.data.checking import check_images, check_store
     from iglue_plugins.tasks.splits import available_splits
 
-    checked = _task(task, data_root)
-    faults, stores, lines = 0, {}, {}  # lines: what there is to say of a split, and of which languages
+    checked = load_task(task, data_root)
+    faults = 0
+    stores: dict[str, bool] = {}  # whether a store is missing
+    lines: dict[tuple[str, str], list[str]] = {}  # the languages of each split and what there is to say of it
     for split, language, choices in available_splits(checked):
         image_ids: list[str] = []
         for shots in choices:
@@ -96,14 +95,3 @@ def check(
             faults += len(findings)
     if faults or not stores:
         raise typer.Exit(1)
-
-
-def _task(name: str, data_root: Path | None) -> Task:
-    from iglue_plugins import registry
-
-    cls = registry.tasks.load(name)
-    if data_root is None:
-        return cls()
-    if "data_root" not in cls.Settings.model_fields:
-        raise UserError(f"--data-root: found '{data_root}', but the task {name} brings its own data")
-    return cls(cls.Settings(data_root=str(data_root)))

@@ -1,10 +1,16 @@
-"""Options that commands which make several runs share."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from iglue_plugins.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from iglue_plugins.tasks.base import Task
 
 Seeds = Annotated[str, typer.Option(help="comma-separated; each recipe is run with each seed")]
 Split = Annotated[str, typer.Option(help="the split to score")]
@@ -16,6 +22,26 @@ JobParameters = Annotated[
     typer.Option(
         "--launch",
         metavar="KEY=VALUE",
-        help="of jobs, by submitit's names, such as slurm_partition=gpu; may be repeated",
+        help="a parameter of jobs, by submitit's names, such as slurm_partition=gpu; may be repeated",
     ),
 ]
+
+
+def load_task(name: str, data_root: Path | None) -> Task:
+    """Make the task that a command names.
+
+    Args:
+        name: The task's registered name.
+        data_root: The folder with the task's data; None leaves it to the task's settings.
+
+    Raises:
+        UserError: There is no such task, or it brings its own data.
+    """
+    from iglue_plugins import registry
+
+    cls = registry.tasks.load(name)
+    if data_root is None:
+        return cls()
+    if "data_root" not in cls.Settings.model_fields:
+        raise UserError(f"--data-root: the task {name} brings its own data; leave the option out")
+    return cls(cls.Settings(data_root=str(data_root)))

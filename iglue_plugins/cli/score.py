@@ -37,7 +37,11 @@ def score(
 
 
 def rendered(scores: Scores) -> Group:
-    """A row for each metric, and the notes."""
+    """Render the scores of a prediction file as a table with a row for each metric, and the notes.
+
+    Args:
+        scores: The scores.
+    """
     from rich import box
     from rich.console import Group
     from rich.table import Table

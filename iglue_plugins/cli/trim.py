@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iglue_plugins.cli.options import load_task
 from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
     from iglue_plugins.models.trim import Texts, Trimmed
-    from iglue_plugins.tasks.base import Task
 
 
 def trim(
@@ -22,7 +22,7 @@ def trim(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="the trimmed checkpoint's folder, new or empty")],
     task: Annotated[str | None, typer.Option(help="keep the words of this task, all splits that there are")] = None,
     languages: Annotated[str | None, typer.Option(help="comma-separated, of the task's; default: all of them")] = None,
-    data_root: Annotated[str | None, typer.Option(help="the folder with the task's data; default: IGLUE_HOME")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="the folder with the task's data; default: IGLUE_HOME")] = None,
     file: Annotated[
         list[Path] | None,
         typer.Option(
@@ -34,11 +34,11 @@ def trim(
         typer.Option(
             min=1,
             metavar="N",
-            help="of what the texts use keep the N most frequent pieces only; texts with others change",
+            help="keep only the N most frequent tokens of the texts; texts with other tokens are tokenized differently",
         ),
     ] = None,
 ) -> None:
-    """Keep of CHECKPOINT's vocabulary what the texts of a task or of files use.
+    """Cut CHECKPOINT's vocabulary to the tokens that the texts of a task or of files use.
 
     On these texts the model's outputs are the same; it takes less memory and disk.
     """
@@ -54,42 +54,31 @@ def trim(
     print(folder)
 
 
-def _texts(name: str | None, languages: str | None, data_root: str | None, files: list[Path]) -> Texts:
+def _texts(name: str | None, languages: str | None, data_root: Path | None, files: list[Path]) -> Texts:
     from iglue_plugins.tasks.texts import FileTexts, task_texts
 
     if name is None and not files:
-        raise UserError("--task: found neither a task nor --file, expected texts whose words are to be kept")
+        raise UserError("there is no text whose words are to be kept; name a task by --task, or files by --file")
     texts = {str(path): [FileTexts(path)] for path in files}
     if name is None:
         for option, value in (("--languages", languages), ("--data-root", data_root)):
             if value is not None:
-                raise UserError(f"{option}: found '{value}' without --task, expected the task that it belongs to")
+                raise UserError(f"{option} {value}: there is no task that it belongs to; name one by --task")
         return texts
     chosen = None if languages is None else list(dict.fromkeys(map(str.strip, languages.split(","))))
-    found = task_texts(_task(name, data_root), chosen)
+    found = task_texts(load_task(name, data_root), chosen)
     for reason, parts in found.left_out.items():
         print(f"iglue: not counted ({reason}): {', '.join(parts)}", file=sys.stderr)
     return found.languages | texts
-
-
-def _task(name: str, data_root: str | None) -> Task:
-    from iglue_plugins import registry
-
-    cls = registry.tasks.load(name)
-    if data_root is None:
-        return cls()
-    if "data_root" not in cls.Settings.model_fields:
-        raise UserError(f"--data-root: found '{data_root}', but the task {name} brings its own data")
-    return cls(cls.Settings(data_root=data_root))
 
 
 def _report(trimmed: Trimmed) -> list[str]:
     before, after = trimmed.before, trimmed.after
     counted = sum(trimmed.texts.values())
     outcome = (
-        f"{trimmed.changed:,} of them cut otherwise now"
+        f"{trimmed.changed:,} of them are tokenized differently now"
         if trimmed.changed
-        else "all are cut into the same pieces as before"
+        else "all are tokenized as before"
     )
     return [
         f"texts: {', '.join(f'{name} {number:,}' for name, number in trimmed.texts.items())}",

@@ -21,12 +21,25 @@ LOG_WIDTH = 160  # characters; of a table that goes into a file
 
 
 def parse_seeds(text: str) -> list[int]:
+    """Read the seeds of a command line.
+
+    Args:
+        text: Whole numbers separated by commas, such as "0,1,2".
+
+    Returns:
+        The seeds in their order.
+
+    Raises:
+        UserError: A part is no whole number, or a seed is there twice.
+    """
     try:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"--seeds: found '{text}', expected whole numbers separated by commas, such as 0,1,2") from None
+        raise UserError(
+            f"--seeds: '{text}' is not a list of whole numbers; separate them by commas, such as 0,1,2"
+        ) from None
     if len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds: found '{text}', expected each seed once")
+        raise UserError(f"--seeds: '{text}' names a seed twice; give each seed once")
     return seeds
 
 
@@ -40,10 +53,21 @@ def compare(
     chosen: published.Choice | None = None,
     lmms_eval: Sequence[Path] = (),
 ) -> None:
-    """A table with a row for each recipe (run with every seed), folder of recipes (all of them) or finished run.
+    """Run what a comparison lacks, print its table, and write it as files.
 
-    Finished runs of the same name, one for each seed, make one row. `chosen` says which published figures to add,
-    and `lmms_eval` names result files of lmms-eval.
+    Args:
+        rows: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the same
+            name, one for each seed, make one row. The first row is the baseline.
+        seeds: The seeds with which each recipe is run.
+        split: The split that is compared.
+        launch: How the runs are started.
+        overrides: `KEY.PATH=VALUE` settings for all recipes.
+        output: The folder for the files.
+        chosen: Which published figures are added; None adds none.
+        lmms_eval: Result files of lmms-eval that are added as rows.
+
+    Raises:
+        UserError: A recipe is wrong, rows cannot be compared, a run fails, or a file cannot be read or written.
     """
     distributed.require_single_process("iglue compare")
     labelled: dict[str, list[Path]] = {}
@@ -51,35 +75,40 @@ def compare(
     tasks: list[str] = []
     for path in expanded(rows):
         if path.is_dir():
-            record = Run(path).record()
+            record = Run(path).require_record()
             labelled.setdefault(record["name"], []).append(path)
             tasks.append(record["task"])
             continue
-        of_row = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
-        name = of_row[0].name
+        seeded = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
+        name = seeded[0].name
         if name in labelled:
-            raise UserError(
-                f"{path}: found the name '{name}' of an earlier row, expected another; set name in the recipe"
-            )
-        labelled[name], recipes[name] = [], of_row
-        tasks.append(of_row[0].task.name)
+            raise UserError(f"{path}: an earlier row has the name '{name}' too; set another name in the recipe")
+        labelled[name], recipes[name] = [], seeded
+        tasks.append(seeded[0].task.name)
     check_targets(recipes)
     figures = published.select(tasks[0], split, chosen) if chosen else []
     evaluated = [read_results(path, tasks[0]) for path in lmms_eval]
-    folders = iter(run_all([recipe for of_row in recipes.values() for recipe in of_row], launch))
-    for name, of_row in recipes.items():
-        labelled[name] += [next(folders) for _ in of_row]
+    folders = iter(run_all([recipe for seeded in recipes.values() for recipe in seeded], launch))
+    for name, seeded in recipes.items():
+        labelled[name] += [next(folders) for _ in seeded]
     comparison = with_published(build_comparison(list(labelled.items()), split), figures)
     report(with_lmms_eval(comparison, evaluated), output)
 
 
 def check_targets(recipes: dict[str, list[Recipe]]) -> None:
-    """Better now than after all the runs: some language must be left that no row has been trained on."""
-    all_of = [recipe for of_row in recipes.values() for recipe in of_row]
+    """Check before any run that a language is left which no row is trained on.
+
+    Args:
+        recipes: The recipes of each row, by its name.
+
+    Raises:
+        UserError: A recipe evaluates source and auxiliary languages only.
+    """
+    all_recipes = [recipe for seeded in recipes.values() for recipe in seeded]
     trained = {
-        language for recipe in all_of if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages
+        language for recipe in all_recipes if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages
     }
-    for recipe in all_of:
+    for recipe in all_recipes:
         if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
             raise UserError(
                 f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
@@ -88,7 +117,15 @@ def check_targets(recipes: dict[str, list[Recipe]]) -> None:
 
 
 def report(comparison: Comparison, output: Path) -> None:
-    """Print the table, and write it to the folder."""
+    """Print a comparison's table, and write it and its chart into a folder.
+
+    Args:
+        comparison: The comparison.
+        output: The folder, which is made if need be.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
     console().print(tables.ComparisonTable(comparison))
     for sentence in wording.describe(comparison):
         print(sentence)
@@ -101,25 +138,35 @@ def report(comparison: Comparison, output: Path) -> None:
 
 
 def console() -> Console:
-    """As wide as the terminal, or wide enough for most tables where there is none."""
-    found = Console()
-    return found if found.is_terminal else Console(width=LOG_WIDTH)
+    """Return a console as wide as the terminal, or wide enough for most tables where there is none."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=LOG_WIDTH)
 
 
 def expanded(rows: Sequence[Path]) -> list[Path]:
-    """Recipe files and folders of finished runs; a folder of recipes gives all of them, finetune.yaml first."""
+    """Replace folders of recipes by their recipes, finetune.yaml first.
+
+    Args:
+        rows: Recipes, folders of recipes, and folders of finished runs.
+
+    Returns:
+        Recipes and folders of finished runs.
+
+    Raises:
+        UserError: A path is none of these.
+    """
     found = []
     for path in rows:
         if Run(path).is_finished or path.suffix in (".yaml", ".yml"):
             found.append(path)
             continue
         if path.name.endswith(RESULTS):
-            raise UserError(f"{path}: found a result file of lmms-eval as a row, expected --lmms-eval before each")
+            raise UserError(f"{path}: this is a result file of lmms-eval; add it by --lmms-eval {path}")
         recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
         if not recipes:
             raise UserError(
-                f"{path}: found neither a record.json nor recipes, expected a recipe (.yaml), a folder of "
-                "recipes or the folder of a finished run"
+                f"{path}: there is neither a record.json nor a recipe; name a recipe (.yaml), a folder of recipes or the "
+                "folder of a finished run"
             )
         found += recipes
     return found

@@ -25,9 +25,12 @@ LAUNCHERS = ("processes", *slurm.CLUSTERS)
 
 @dataclass(frozen=True)
 class Launch:
-    """Where runs are made: `jobs` at a time on this machine ('processes', 'local'), or all as jobs of 'slurm'.
+    """How runs are started.
 
-    `parameters` are those of the jobs, by submitit's names.
+    Attributes:
+        launcher: "processes" (of this machine), "local" (submitit's jobs on this machine) or "slurm" (a cluster's jobs).
+        jobs: How many runs go at a time on this machine. Slurm decides for itself.
+        parameters: Parameters of jobs, by submitit's names.
     """
 
     launcher: str = "processes"
@@ -36,25 +39,42 @@ class Launch:
 
     @classmethod
     def parse(cls, launcher: str, jobs_at_a_time: int, parameters: Sequence[str]) -> Launch:
-        """From command-line options, `parameters` as KEY=VALUE.
+        """Read the options of a command line.
+
+        Args:
+            launcher: One of `LAUNCHERS`.
+            jobs_at_a_time: How many runs go at a time on this machine.
+            parameters: A `KEY=VALUE` for each parameter of jobs.
+
+        Returns:
+            The options, checked.
 
         Raises:
-            UserError: no such launcher, submitit or Slurm is not there, or a parameter that submitit does not know.
+            UserError: There is no such launcher, submitit or Slurm is not installed, or submitit does not know a parameter.
         """
         if launcher not in LAUNCHERS:
-            raise UserError(f"--launcher: found '{launcher}', expected a launcher{did_you_mean(launcher, LAUNCHERS)}")
+            raise UserError(f"--launcher: there is no launcher '{launcher}'{did_you_mean(launcher, LAUNCHERS)}")
         if launcher != "processes":
             return cls(launcher, jobs_at_a_time, slurm.parse_parameters(launcher, parameters))
         if parameters:
-            raise UserError(f"--launch: found '{parameters[0]}', expected --launcher slurm or local beside it")
+            raise UserError(
+                f"--launch {parameters[0]}: processes take no parameters; add --launcher slurm or --launcher local"
+            )
         return cls(launcher, jobs_at_a_time)
 
 
 def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
-    """Run the recipes and return their folders; stages that several start from are run first, and once.
+    """Run recipes. Stages that several of them start from are run first, and once.
+
+    Args:
+        recipes: The recipes.
+        launch: How to start them.
+
+    Returns:
+        The folders of the runs, in the order of the recipes.
 
     Raises:
-        UserError: of a run, or when one of the processes or jobs was killed.
+        UserError: A run fails, or one of the processes or jobs is killed.
     """
     if launch.launcher != "processes":
         return _run_as_jobs(recipes, launch)
@@ -70,8 +90,8 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
                 folders = [run.result() for run in watched]
         except BrokenProcessPool as error:
             raise UserError(
-                f"one of {count} processes was killed, perhaps for want of memory, expected --jobs that "
-                "fit; the same command resumes"
+                f"one of {count} processes was killed, perhaps for want of memory; the same command resumes, and a lower "
+                "--jobs takes less memory"
             ) from error
         except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
             for process in multiprocessing.active_children():
@@ -84,46 +104,61 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
 
 
 def _run_as_jobs(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
-    """A stage at a time; on Slurm a stage is one array of slurm. Runs that are finished take none."""
-    folders, needed = [], stages(recipes)
+    """Run a stage at a time; on Slurm a stage is one array of jobs. Finished runs take no job."""
+    folders: list[Path] = []
+    needed = stages(recipes)
     for number, stage in enumerate(needed, start=1):
-        folders = [_finished(recipe) for recipe in stage]
-        lacking = [index for index, folder in enumerate(folders) if folder is None]
-        if lacking:
-            made = slurm.run_jobs(
-                _run,
-                [stage[index] for index in lacking],
-                launch.launcher,
-                launch.parameters,
-                launch.jobs,
-                f"stage {number} of {len(needed)}",
+        finished = [_finished_folder(recipe) for recipe in stage]
+        missing = [recipe for recipe, folder in zip(stage, finished, strict=True) if folder is None]
+        made = iter(
+            slurm.run_jobs(
+                _run, missing, launch.launcher, launch.parameters, launch.jobs, f"stage {number} of {len(needed)}"
             )
-            for index, folder in zip(lacking, made):
-                folders[index] = folder
+            if missing
+            else ()
+        )
+        folders = [next(made) if folder is None else folder for folder in finished]
     return folders
 
 
-def _finished(recipe: Recipe) -> Path | None:
+def _finished_folder(recipe: Recipe) -> Path | None:
     from iglue_plugins.runs import runner
 
     run = runner.finished(recipe)
-    return run and run.folder
+    return run.folder if run else None
 
 
 def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
-    """Lists of recipes to run one after the other: what the next list starts from, each once; last the recipes."""
+    """Order recipes and the stages before them.
+
+    Args:
+        recipes: The recipes.
+
+    Returns:
+        Lists to run one after the other. Each list holds what the next one starts from, each recipe once; the last list
+        holds the recipes themselves.
+    """
     previous = {same_run(stage): stage for recipe in recipes if (stage := recipe.previous()) is not None}
     return [*(stages(list(previous.values())) if previous else []), list(recipes)]
 
 
 def same_run(recipe: Recipe) -> str:
-    """Equal for recipes of one run: auxiliary languages do not count where nothing is trained on them."""
+    """Return a text that is equal for recipes of one run.
+
+    Auxiliary languages do not count where nothing is trained on them.
+
+    Args:
+        recipe: A recipe.
+    """
     data = recipe.to_dict()
     return repr(data if recipe.trains_on == "auxiliary" else data | {"auxiliary_languages": []})
 
 
 def _prepare_worker() -> None:
-    """Leave Ctrl-C and bars to the parent, and give tqdm a lock that nobody misses when the parent ends the process."""
+    """Leave Ctrl-C and progress bars to the parent process.
+
+    tqdm gets a lock of threads, since the parent may end this process while it holds the lock.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[DISABLE_BARS] = "1"
     tqdm.set_lock(threading.RLock())

@@ -31,10 +31,17 @@ PROGRAMS = ("sbatch", "srun")
 
 
 def parse_parameters(cluster: str, parameters: Sequence[str]) -> dict[str, Any]:
-    """What jobs are started with, from KEY=VALUE each, on top of the defaults.
+    """Read the parameters of jobs from a command line.
+
+    Args:
+        cluster: "slurm" or "local".
+        parameters: A `KEY=VALUE` for each parameter, by submitit's names.
+
+    Returns:
+        The defaults, changed by these parameters.
 
     Raises:
-        UserError: submitit or Slurm is not there, or a parameter that submitit does not know or take.
+        UserError: submitit or Slurm is not installed, or submitit does not know or take a parameter.
     """
     parsed = DEFAULTS | dict(map(_parameter, parameters))
     with tempfile.TemporaryDirectory() as folder:
@@ -43,13 +50,28 @@ def parse_parameters(cluster: str, parameters: Sequence[str]) -> dict[str, Any]:
 
 
 class Work:
-    """What a job does. After a preemption or a time-out submitit calls it again in a new job, and the run resumes."""
+    """What a job does.
+
+    After a preemption or a time-out, submitit calls it again in a new job, in which the run resumes.
+
+    Args:
+        run: Runs a recipe and returns the run's folder.
+    """
 
     def __init__(self, run: Callable[[Recipe], Path]) -> None:
         self.run = run
 
     def __call__(self, recipe: Recipe) -> Path | UserError:
-        """A UserError is handed back; of any other, submitit hands back the traceback's text alone."""
+        """Run a recipe.
+
+        A UserError is returned rather than raised, because submitit passes on only the text of a traceback.
+
+        Args:
+            recipe: The recipe.
+
+        Returns:
+            The run's folder, or the error.
+        """
         os.environ[DISABLE_BARS] = "1"
         try:
             return self.run(recipe)
@@ -57,6 +79,7 @@ class Work:
             return error
 
     def checkpoint(self, recipe: Recipe) -> DelayedSubmission:
+        """Tell submitit to submit the same recipe again when a job is preempted or out of time."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, recipe)
@@ -70,10 +93,21 @@ def run_jobs(
     at_a_time: int,
     description: str,
 ) -> list[Path]:
-    """What `run` gives for each recipe, when all jobs have ended: one array of jobs on Slurm, `at_a_time` here.
+    """Run recipes as jobs, one array of jobs on Slurm, and wait until all have ended.
+
+    Args:
+        run: Runs a recipe and returns the run's folder; it is called in the job.
+        recipes: The recipes, at least one.
+        cluster: "slurm" or "local".
+        parameters: Parameters of the jobs, as `parse_parameters` returns them.
+        at_a_time: How many jobs go at a time, with "local".
+        description: What the progress bar says.
+
+    Returns:
+        The folders of the runs.
 
     Raises:
-        UserError: with a line for each way in which jobs failed.
+        UserError: Jobs failed; it has a line for each way in which they did.
     """
     folder = recipes[0].runs / FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     executor, work, jobs = _executor(cluster, parameters, folder), Work(run), []
@@ -87,14 +121,14 @@ def run_jobs(
                     time.sleep(0.2)
                 with _errors_into(folder / "local.err"):
                     jobs.append(executor.submit(work, recipe))
-        watched = progress_bar(iterable=zip(jobs, recipes), total=len(jobs), unit="run", desc=description)
+        watched = progress_bar(iterable=zip(jobs, recipes, strict=True), total=len(jobs), unit="run", desc=description)
         outcomes = [_outcome(job, recipe) for job, recipe in watched]
     except KeyboardInterrupt:
         _cancel(jobs, cluster)
         raise
     if failures := [str(outcome) for outcome in outcomes if isinstance(outcome, UserError)]:
         raise UserError("\n".join(dict.fromkeys(failures)))
-    return outcomes
+    return [outcome for outcome in outcomes if not isinstance(outcome, UserError)]
 
 
 def _sbatch(executor: AutoExecutor, work: Work, recipes: Sequence[Recipe]) -> list[Job]:
@@ -103,12 +137,12 @@ def _sbatch(executor: AutoExecutor, work: Work, recipes: Sequence[Recipe]) -> li
     try:
         return executor.map_array(work, recipes)
     except (UncompletedJobError, FailedSubmissionError, TypeError) as error:
-        message = f"sbatch: found {_line(error)}, expected it to take {len(recipes)} jobs; see --launch"
+        message = f"sbatch did not take {len(recipes)} jobs ({_line(error)}); change their parameters by --launch"
         raise UserError(message) from error
 
 
 def _outcome(job: Job, recipe: Recipe) -> Path | UserError:
-    """What a job gave, when it has ended, or a sentence that says where its log is."""
+    """Wait for a job, and return the run's folder or an error that says where the job's log is."""
     from submitit.core.utils import FailedJobError, UncompletedJobError
 
     try:
@@ -136,7 +170,10 @@ def _cancel(jobs: Sequence[Job], cluster: str) -> None:
 
 @contextmanager
 def _errors_into(path: Path) -> Iterator[None]:
-    """Processes that start meanwhile write errors there: a local job's supervisor shows where Ctrl-C hit it."""
+    """Send the standard error of processes that start meanwhile to a file.
+
+    The process that watches a local job would otherwise print a traceback on Ctrl-C.
+    """
     with path.open("ab") as file:
         kept = os.dup(2)
         os.dup2(file.fileno(), 2)
@@ -152,18 +189,18 @@ def _executor(cluster: str, parameters: Mapping[str, Any], folder: Path) -> Auto
         import submitit
     except ImportError:
         raise UserError(
-            f"--launcher {cluster}: found no submitit, expected it to be installed: pip install 'iglue_plugins[slurm]'"
+            f"--launcher {cluster}: submitit is not installed; pip install 'iglue_plugins[slurm]'"
         ) from None
     if cluster == "slurm" and (missing := [name for name in PROGRAMS if shutil.which(name) is None]):
         raise UserError(
-            f"--launcher slurm: found no {missing[0]} on PATH, expected a machine that submits jobs to Slurm"
+            f"--launcher slurm: there is no {missing[0]} on PATH; run this on a machine that submits jobs to Slurm"
         )
     _check_parameters(parameters)
     executor = submitit.AutoExecutor(folder, cluster=cluster)
     try:
         executor.update_parameters(**parameters)
     except (TypeError, ValueError) as error:
-        raise UserError(f"--launch: found {_line(error)}, expected parameters that submitit takes") from error
+        raise UserError(f"--launch: submitit does not take these parameters ({_line(error)})") from error
     return executor
 
 
@@ -178,24 +215,23 @@ def _check_parameters(parameters: Mapping[str, Any]) -> None:
     for key, value in parameters.items():
         if key not in types and key not in of_clusters:
             raise UserError(
-                f"--launch {key}: found an unknown parameter, expected one that submitit knows"
-                f"{did_you_mean(key, {*types, *of_clusters})}"
+                f"--launch {key}: submitit knows no such parameter{did_you_mean(key, {*types, *of_clusters})}"
             )
         if key.removeprefix("local_") in TASKS and value != 1:
-            raise UserError(f"--launch {key}: found {value}, expected 1; each run is a job of one process")
+            raise UserError(f"--launch {key}: it is {value}, but each run is a job of one process; leave it at 1")
         kind = types.get(key, object)
         if not isinstance(value, (int, float) if kind is float else kind):
-            raise UserError(f"--launch {key}: found {value!r}, expected a value of type {kind.__name__}")
+            raise UserError(f"--launch {key}: {value!r} is not of type {kind.__name__}, which submitit asks for")
 
 
 def _parameter(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UserError(f"--launch: found '{text}', expected KEY=VALUE, such as slurm_partition=gpu")
+        raise UserError(f"--launch: '{text}' is not of the form KEY=VALUE, such as slurm_partition=gpu")
     try:
         return key, load_yaml(value)
     except yaml.YAMLError as error:
-        raise UserError(f"--launch {key}: found '{value}', expected a value in YAML: {_line(error)}") from error
+        raise UserError(f"--launch {key}: '{value}' is not a value in YAML ({_line(error)})") from error
 
 
 def _line(error: Exception) -> str:

@@ -35,21 +35,34 @@ SHARED = {  # keys that are the same in all rows, and what to use instead
 
 @dataclass(frozen=True)
 class Axis:
-    """A key of the recipe and the values, as given, that it takes in turn."""
+    """A key of a recipe and the values that it takes in turn.
+
+    Attributes:
+        key: The key's path, such as `trainer.inner_lr`.
+        values: The values as they were typed. Of `auxiliary_languages`, "tr+ru" is one value, two languages together.
+    """
 
     key: str
     values: tuple[str, ...]
 
     def override(self, value: str) -> str:
+        """Return the override that gives a recipe one of the values."""
         return f"{self.key}=[{value.replace(JOIN, ',')}]" if self.key == LANGUAGES else f"{self.key}={value}"
 
     def label(self, value: str) -> str:
+        """Return what a row's name says of one of the values."""
         return value if self.key == LANGUAGES else f"{self.key.rpartition('.')[2]}={value}"
 
 
 @dataclass(frozen=True)
 class Combination:
-    """A value for each key, and the recipe that has them for each seed."""
+    """One value for each swept key.
+
+    Attributes:
+        label: The row's name.
+        values: Key to value, as typed.
+        recipes: The recipe with these values, for each seed.
+    """
 
     label: str
     values: dict[str, str]
@@ -65,10 +78,22 @@ def sweep(
     output: Path,
     launch: Launch,
 ) -> None:
-    """A matrix with a row for each combination of values (KEY=V1,V2,... each), run with every seed.
+    """Run a recipe with every combination of values and every seed, print the matrix of scores, and write it.
 
-    Without `over`, for each target language of the task that has auxiliary data. The first row is the stage that all
-    combinations start from, where it is one recipe.
+    The matrix's first row is the stage that all combinations start from, where that is one recipe.
+
+    Args:
+        path: The recipe.
+        over: A `KEY=V1,V2,...` for each swept key; none sweeps `auxiliary_languages` over the languages that the task has
+            auxiliary data in.
+        seeds: The seeds of each combination.
+        split: The split that is scored.
+        overrides: `KEY.PATH=VALUE` settings for all combinations.
+        output: The folder for the files.
+        launch: How the runs are started.
+
+    Raises:
+        UserError: A combination is wrong, which is found before the first run; a run fails; a file cannot be written.
     """
     distributed.require_single_process("iglue sweep")
     overrides = [*overrides, f"evaluation.splits=[{split}]"]
@@ -87,32 +112,46 @@ def sweep(
 
 
 def parse_axis(text: str) -> Axis:
-    """KEY=V1,V2,...; commas in brackets belong to a value.
+    """Read a swept key and its values.
+
+    Args:
+        text: `KEY=V1,V2,...`; commas in brackets belong to a value.
+
+    Returns:
+        The key with its values.
 
     Raises:
-        UserError: no key or value, a value twice, or a key that rows share.
+        UserError: There is no key or no value, a value is there twice, or all rows of a matrix share the key.
     """
     key, equals, values = text.partition("=")
     found = [value.strip() for value in re.split(r",(?![^\[]*\])", values)]
     if not equals or not key or not all(part for value in found for part in value.split(JOIN)):
-        raise UserError(f"--over: found '{text}', expected KEY=V1,V2,... such as {LANGUAGES}=tr,ru")
+        raise UserError(f"--over: '{text}' is not of the form KEY=V1,V2,... such as {LANGUAGES}=tr,ru")
     shared = "task.name" if key == "task" else key if key in SHARED else key.partition(".")[0]
     if shared in SHARED:
-        raise UserError(f"--over {key}: found a key that all rows share, expected {SHARED[shared]}")
+        raise UserError(f"--over {key}: all rows of a sweep share this key; use {SHARED[shared]} instead")
     distinct: dict[object, str] = {}
     for value in found:
         content = frozenset(value.split(JOIN)) if key == LANGUAGES else value
         if content in distinct:
-            raise UserError(f"--over {key}: found '{value}' after '{distinct[content]}', expected each value once")
+            raise UserError(f"--over {key}: '{value}' is the same as '{distinct[content]}'; give each value once")
         distinct[content] = value
     return Axis(key, tuple(found))
 
 
 def every_language(recipe: Recipe) -> Axis:
-    """The auxiliary languages that the recipe's task has data in, but the source language; those without are named.
+    """Make an axis of all languages but the source that the recipe's task has auxiliary data in.
+
+    Languages without data are named on standard error.
+
+    Args:
+        recipe: The recipe that is swept.
+
+    Returns:
+        The axis over `auxiliary_languages`.
 
     Raises:
-        UserError: the trainer does not train on auxiliary languages, or there is no such language.
+        UserError: The trainer does not train on auxiliary languages, or there is no such language.
     """
     _check_trains_on_auxiliary(recipe)
     found, lacking = [], {}
@@ -126,7 +165,7 @@ def every_language(recipe: Recipe) -> Axis:
             lacking[language] = error
     if not found:
         raise UserError(
-            f"{LANGUAGES}: found no data to train on in any of {', '.join(lacking)}: "
+            f"{LANGUAGES}: there are no data to train on in any of {', '.join(lacking)}: "
             f"{next(iter(lacking.values()), 'the task has no target language')}"
         )
     if lacking:
@@ -137,41 +176,59 @@ def every_language(recipe: Recipe) -> Axis:
 def _check_trains_on_auxiliary(recipe: Recipe) -> None:
     if recipe.trains_on != "auxiliary":
         raise UserError(
-            f"{LANGUAGES}: found trainer {recipe.trainer.name}, which does not train on them, expected "
-            "another recipe, or --over with another key"
+            f"{LANGUAGES}: the trainer {recipe.trainer.name} does not train on auxiliary languages; sweep another recipe, "
+            "or another key by --over"
         )
 
 
 def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: Sequence[str]) -> list[Combination]:
-    """Every combination of the axes' values, each loaded, and so checked, as a recipe of its own.
+    """Load, and so check, the recipe of each combination of values.
+
+    Args:
+        path: The recipe.
+        axes: The swept keys with their values.
+        seeds: The seeds of each combination.
+        overrides: `KEY.PATH=VALUE` settings for all combinations.
+
+    Returns:
+        The combinations; the last key's values change fastest.
 
     Raises:
-        UserError: a key given twice, a value that the recipe refuses, or two combinations that are the same or would
-            have the same name.
+        UserError: A key is given twice, the recipe refuses a value, or two combinations have the same settings or the
+            same name.
     """
     keys = [axis.key for axis in axes]
     if repeated := [key for key in keys if keys.count(key) > 1]:
-        raise UserError(f"--over {repeated[0]}: found it {keys.count(repeated[0])} times, expected all values in one")
+        raise UserError(
+            f"--over {repeated[0]}: the key is given {keys.count(repeated[0])} times; give all its values in one --over"
+        )
     combinations: list[Combination] = []
-    known: dict[str, str] = {}
+    label_of: dict[str, str] = {}  # by what makes a combination the same as another
     for values in itertools.product(*(axis.values for axis in axes)):
-        chosen = [axis.override(value) for axis, value in zip(axes, values)]
-        label = ", ".join(axis.label(value) for axis, value in zip(axes, values))
+        chosen = [axis.override(value) for axis, value in zip(axes, values, strict=True)]
+        label = ", ".join(axis.label(value) for axis, value in zip(axes, values, strict=True))
         recipes = [load_recipe(path, [*overrides, *chosen, f"seed={seed}"]) for seed in seeds]
         if LANGUAGES in keys:
             _check_trains_on_auxiliary(recipes[0])
         name = f"{recipes[0].name}_{re.sub(r'[^A-Za-z0-9_.+-]+', '-', label)}"
         for same, what in ((same_run(recipes[0]), "the same settings"), (f"name {name}", f"the name '{name}'")):
-            if same in known:
-                raise UserError(f"--over: found '{label}' and '{known[same]}', which have {what}, expected others")
-            known[same] = label
+            if same in label_of:
+                raise UserError(f"--over: '{label}' and '{label_of[same]}' have {what}; leave one of them out")
+            label_of[same] = label
         named = tuple(recipe.model_copy(update={"name": name}) for recipe in recipes)
-        combinations.append(Combination(label, dict(zip(keys, values)), named))
+        combinations.append(Combination(label, dict(zip(keys, values, strict=True)), named))
     return combinations
 
 
 def check(combinations: Sequence[Combination]) -> None:
-    """Better now than after some of the runs: examples to train on, and languages to score that are not trained on."""
+    """Check before any run that each combination has examples to train on and a target language to score.
+
+    Args:
+        combinations: All combinations.
+
+    Raises:
+        UserError: A combination lacks one of them.
+    """
     for combination in combinations:
         recipe = combination.recipes[0]
         runner.check_examples(recipe)
@@ -184,19 +241,29 @@ def check(combinations: Sequence[Combination]) -> None:
 
 
 def _trained_on(recipe: Recipe) -> list[str]:
-    """The auxiliary languages of the recipe and of the stages before it."""
+    """Return the auxiliary languages of a recipe and of the stages before it."""
     previous = recipe.previous()
-    own = recipe.auxiliary_languages if recipe.trains_on == "auxiliary" else []
-    return list(dict.fromkeys([*(_trained_on(previous) if previous else []), *own]))
+    languages = recipe.auxiliary_languages if recipe.trains_on == "auxiliary" else []
+    return list(dict.fromkeys([*(_trained_on(previous) if previous else []), *languages]))
 
 
 def baseline(combinations: Sequence[Combination]) -> list[Recipe]:
-    """The stage before, for each seed; empty unless it is a recipe for the same task, one for all combinations.
+    """Find the stage that all combinations start from.
+
+    Args:
+        combinations: All combinations.
+
+    Returns:
+        The stage's recipe for each seed; empty where the combinations start from different stages, from a checkpoint or
+        from a run, or from another task.
 
     Raises:
-        UserError: it has the label of a combination.
+        UserError: The stage has the name of a combination.
     """
-    of_seeds = [[recipe.previous() for recipe in recipes] for recipes in zip(*(row.recipes for row in combinations))]
+    of_seeds = [
+        [recipe.previous() for recipe in recipes]
+        for recipes in zip(*(combination.recipes for combination in combinations), strict=True)
+    ]
     task = combinations[0].recipes[0].task.name
     if any(
         stage is None or stage.task.name != task or same_run(stage) != same_run(stages[0])
@@ -204,18 +271,26 @@ def baseline(combinations: Sequence[Combination]) -> list[Recipe]:
         for stage in stages
     ):
         return []
-    first = [stages[0] for stages in of_seeds]
+    first = [stage for stages in of_seeds if (stage := stages[0]) is not None]
     for combination in combinations:
         if first[0].name in (combination.label, combination.recipes[0].name):
             raise UserError(
-                f"--over: found the name '{first[0].name}' of the stage before for '{combination.label}', "
-                "expected another; set name in the recipe"
+                f"--over: '{combination.label}' and the stage before it have the same name, '{first[0].name}'; set "
+                "another name in the recipe"
             )
     return first
 
 
 def report(matrix: Matrix, output: Path) -> None:
-    """Print the table, and write it to the folder."""
+    """Print a sweep's matrix, and write it and its heat map into a folder.
+
+    Args:
+        matrix: The matrix.
+        output: The folder, which is made if need be.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
     console().print(MatrixTable(matrix))
     for sentence in describe_matrix(matrix):
         print(sentence)
