@@ -126,7 +126,7 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint folder: a freshly initialised xUNITER of two narrow layers, with the mini benchmark's tokeniser."""
+    """A checkpoint folder: a freshly initialised xUNITER of two narrow layers, with the mini benchmark's tokenizer."""
     import torch
     from transformers import AutoTokenizer
 

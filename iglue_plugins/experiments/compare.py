@@ -35,9 +35,7 @@ def parse_seeds(text: str) -> list[int]:
     try:
         seeds = [int(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(
-            f"--seeds: '{text}' is not a list of whole numbers; separate them by commas, such as 0,1,2"
-        ) from None
+        raise UserError(f"--seeds: '{text}' is not a list of whole numbers such as 0,1,2") from None
     if len(set(seeds)) < len(seeds):
         raise UserError(f"--seeds: '{text}' names a seed twice; give each seed once")
     return seeds
@@ -56,8 +54,8 @@ def compare(
     """Run what a comparison lacks, print its table, and write it as files.
 
     Args:
-        rows: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the same
-            name, one for each seed, make one row. The first row is the baseline.
+        rows: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the
+            same name, one for each seed, make one row. The first row is the baseline.
         seeds: The seeds with which each recipe is run.
         split: The split that is compared.
         launch: How the runs are started.
@@ -165,8 +163,8 @@ def expanded(rows: Sequence[Path]) -> list[Path]:
         recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
         if not recipes:
             raise UserError(
-                f"{path}: there is neither a record.json nor a recipe; name a recipe (.yaml), a folder of recipes or the "
-                "folder of a finished run"
+                f"{path}: there is neither a record.json nor a recipe; name a recipe (.yaml), a folder of recipes or "
+                "the folder of a finished run"
             )
         found += recipes
     return found

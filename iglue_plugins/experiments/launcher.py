@@ -28,7 +28,7 @@ class Launch:
     """How runs are started.
 
     Attributes:
-        launcher: "processes" (of this machine), "local" (submitit's jobs on this machine) or "slurm" (a cluster's jobs).
+        launcher: "processes" (of this machine), "local" (submitit's jobs on this machine) or "slurm" (of a cluster).
         jobs: How many runs go at a time on this machine. Slurm decides for itself.
         parameters: Parameters of jobs, by submitit's names.
     """
@@ -50,7 +50,8 @@ class Launch:
             The options, checked.
 
         Raises:
-            UserError: There is no such launcher, submitit or Slurm is not installed, or submitit does not know a parameter.
+            UserError: There is no such launcher, submitit or Slurm is not installed, or submitit does not know a
+                parameter.
         """
         if launcher not in LAUNCHERS:
             raise UserError(f"--launcher: there is no launcher '{launcher}'{did_you_mean(launcher, LAUNCHERS)}")
@@ -90,8 +91,8 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
                 folders = [run.result() for run in watched]
         except BrokenProcessPool as error:
             raise UserError(
-                f"one of {count} processes was killed, perhaps for want of memory; the same command resumes, and a lower "
-                "--jobs takes less memory"
+                f"one of {count} processes was killed, perhaps for want of memory; the same command resumes, and a "
+                "lower --jobs takes less memory"
             ) from error
         except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
             for process in multiprocessing.active_children():

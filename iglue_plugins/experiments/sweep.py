@@ -17,6 +17,7 @@ from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix
 from iglue_plugins.runs import runner
+from iglue_plugins.runs.plugins import make_task
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -84,8 +85,8 @@ def sweep(
 
     Args:
         path: The recipe.
-        over: A `KEY=V1,V2,...` for each swept key; none sweeps `auxiliary_languages` over the languages that the task has
-            auxiliary data in.
+        over: A `KEY=V1,V2,...` for each swept key; none sweeps `auxiliary_languages` over the languages that the task
+            has auxiliary data in.
         seeds: The seeds of each combination.
         split: The split that is scored.
         overrides: `KEY.PATH=VALUE` settings for all combinations.
@@ -155,7 +156,7 @@ def every_language(recipe: Recipe) -> Axis:
     """
     _check_trains_on_auxiliary(recipe)
     found, lacking = [], {}
-    for language in runner.make_task(recipe).languages:
+    for language in make_task(recipe).languages:
         if language == recipe.source_language:
             continue
         try:
@@ -176,8 +177,8 @@ def every_language(recipe: Recipe) -> Axis:
 def _check_trains_on_auxiliary(recipe: Recipe) -> None:
     if recipe.trains_on != "auxiliary":
         raise UserError(
-            f"{LANGUAGES}: the trainer {recipe.trainer.name} does not train on auxiliary languages; sweep another recipe, "
-            "or another key by --over"
+            f"{LANGUAGES}: the trainer {recipe.trainer.name} does not train on auxiliary languages; sweep another "
+            "recipe, or another key by --over"
         )
 
 

@@ -33,14 +33,14 @@ def test_there_and_back(exported: Path, tiny_checkpoint: Path, iglue: Callable[.
     assert (tmp_path / "back" / weights).read_bytes() == (tiny_checkpoint / weights).read_bytes()
 
 
-def test_heads_and_tokenisers_are_named(exported: Path, iglue: Callable[..., Any], tmp_path: Path) -> None:
+def test_heads_and_tokenizers_are_named(exported: Path, iglue: Callable[..., Any], tmp_path: Path) -> None:
     weights = torch.load(exported / "pytorch_model.bin", weights_only=True)
     weights |= {"clfs_dict.TASK19.weight": torch.zeros(3, 16), "clfs_dict.TASK19.bias": torch.zeros(3)}
     torch.save(weights, exported / "pytorch_model.bin")
     (exported / "tokenizer").rename(tmp_path / "words")
     ended = iglue(*arguments(exported), "--task", "TASK19", tmp_path / "plain")
     assert ended.out.splitlines()[0] == "xuniter, 2 layers, head 'classifier' with 3 outputs"
-    assert ended.out.splitlines()[1].startswith("without a tokeniser: give --tokenizer")
+    assert ended.out.splitlines()[1].startswith("without a tokenizer: give --tokenizer")
     assert iglue(*arguments(exported), "--tokenizer", ASSETS / "tokenizer", tmp_path / "made").code == 0
     assert MODELS["xuniter"].from_pretrained(tmp_path / "made").config.head == "classifier"
     ended = iglue("checkpoint", "export", tmp_path / "made", tmp_path / "again", "--task", "26")

@@ -204,6 +204,8 @@ def test_check_without_any_annotations(check: Callable, shelf: type[Shelf]) -> N
 
 
 def test_check_a_task_that_brings_its_data(iglue: Callable) -> None:
-    assert iglue("data", "check", "mini/xvnli", "--data-root", "x").sentence() == (
-        "--data-root: found 'x', but the task mini/xvnli brings its own data"
+    assert (
+        iglue("data", "check", "mini/xvnli", "--data-root", "x")
+        .sentence()
+        .startswith("--data-root: the task mini/xvnli")
     )

@@ -120,4 +120,4 @@ def test_result_files_without_the_option_are_no_rows(
     """A shell's * gives several files after one --lmms-eval."""
     files = [put_results(name, {"ar": 1.0}) for name in ("one", "two")]
     sentence = iglue("compare", run, "--lmms-eval", *files, "--output", tmp_path / "out").sentence()
-    assert sentence == f"{files[1]}: found a result file of lmms-eval as a row, expected --lmms-eval before each"
+    assert sentence.startswith(f"{files[1]}: ") and f"--lmms-eval {files[1]}" in sentence

@@ -53,8 +53,8 @@ def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> No
     [
         (("--over", "trainer.inner_stpes=1,2"), "override 'trainer.inner_stpes=1': trainer.inner_stpes: found an un"),
         (("--over", "auxiliary_languages=tr,en"), "override 'auxiliary_languages=[en]': auxiliary_languages.0: found"),
-        (("--launch", "mem_gb=1"), "--launch: found 'mem_gb=1', expected --launcher slurm or local beside it"),
-        (("--launcher", "slurm"), "--launcher slurm: found no sbatch on PATH"),
+        (("--launch", "mem_gb=1"), "--launch mem_gb=1: "),
+        (("--launcher", "slurm"), "--launcher slurm: there is no sbatch on PATH"),
     ],
 )  # fmt: skip
 @pytest.mark.usefixtures("no_slurm")

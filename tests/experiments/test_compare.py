@@ -29,10 +29,11 @@ def test_seeds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("", "whole numbers"), ("0,", "whole numbers"), ("0;1", "whole numbers"),
-                           ("1.5", "whole numbers"), ("0,1,0", "each seed once")])  # fmt: skip
-def test_seeds_that_cannot_be_read(text: str, expected: str) -> None:
-    with pytest.raises(UserError, match=f"^--seeds: found '{text}', expected {expected}"):
+    ("text", "remedy"),
+    [("", "such as 0,1,2"), ("0,", "such as"), ("0;1", "such as"), ("1.5", "such as"), ("0,1,0", "each seed once")],
+)
+def test_seeds_that_cannot_be_read(text: str, remedy: str) -> None:
+    with pytest.raises(UserError, match=f"^--seeds: '{text}' .*{remedy}"):
         compare.parse_seeds(text)
 
 
@@ -91,8 +92,8 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
             compare.compare(rows, [0], split, Launch(), overrides, tmp_path / "comparison")
 
     plain = write("plain")
-    refused([plain, plain], "plain.yaml: found the name 'plain' of an earlier row, expected another")
-    refused([plain, tmp_path / "runs"], "runs: found neither a record.json nor recipes")
+    refused([plain, plain], "plain.yaml: .*'plain'.* set another name")
+    refused([plain, tmp_path / "runs"], "runs: .*record.json")
     refused([plain], "evaluation.splits.0: found 'tset', expected a split .*'test'", split="tset")
     refused([plain], "'plain': evaluation.languages leaves no target", overrides=("evaluation.languages=[tr]",))
 

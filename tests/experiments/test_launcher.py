@@ -81,7 +81,7 @@ def run_all_of(
 ) -> list[Any]:
     """`run_all` with anything in the place of recipes, and another function that runs one."""
     monkeypatch.setattr(launcher, "_run", run)
-    monkeypatch.setattr(launcher, "_finished", lambda recipe: None)
+    monkeypatch.setattr(launcher, "_finished_folder", lambda recipe: None)
     monkeypatch.setattr(launcher, "stages", lambda recipes: [recipes])
     return launcher.run_all(inputs, launch)
 
@@ -265,7 +265,7 @@ def test_an_interrupt_cancels_what_slurm_holds(
 
 def test_what_sbatch_says_is_shown(slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (slurm / "sbatch").write_text("#!/bin/sh\necho 'invalid partition specified: gpus' >&2; exit 1\n")
-    with pytest.raises(UserError, match="^sbatch: found invalid partition specified: gpus, expected it to take 1 jobs"):
+    with pytest.raises(UserError, match="^sbatch .*invalid partition specified: gpus.*--launch"):
         run_all_of(monkeypatch, acted, [as_if("a", tmp_path)], Launch.parse("slurm", 1, ["slurm_partition=gpus"]))
 
 
@@ -275,16 +275,16 @@ def test_what_sbatch_says_is_shown(slurm: Path, tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("launcher", "parameters", "expected"),
     [
-        ("slrum", [], "--launcher: found 'slrum', expected a launcher; did you mean 'slurm'?"),
-        ("processes", ["mem_gb=2"], "--launch: found 'mem_gb=2', expected --launcher slurm or local beside it"),
-        ("local", ["mem_gb"], "--launch: found 'mem_gb', expected KEY=VALUE"),
-        ("local", ["mem_bg=2"], "--launch mem_bg: found an unknown parameter, .*; did you mean 'mem_gb'?"),
+        ("slrum", [], "--launcher: .*'slrum'; did you mean 'slurm'?"),
+        ("processes", ["mem_gb=2"], "--launch mem_gb=2: .*--launcher slurm"),
+        ("local", ["mem_gb"], "--launch: 'mem_gb' .*KEY=VALUE"),
+        ("local", ["mem_bg=2"], "--launch mem_bg: .*; did you mean 'mem_gb'?"),
         ("local", ["slurm_partitoin=a"], "--launch slurm_partitoin: .*; did you mean 'slurm_partition'?"),
         ("local", ["xyz=1"], "--launch xyz: .*; choose from .*gpus_per_node, .*slurm_qos, .*timeout_min"),
-        ("local", ["timeout_min=soon"], "--launch timeout_min: found 'soon', expected a value of type int"),
-        ("local", ["tasks_per_node=2"], "--launch tasks_per_node: found 2, expected 1; each run is a job of one"),
-        ("local", ["mem_gb=[2"], r"--launch mem_gb: found '\[2', expected a value in YAML"),
-        ("slurm", ["slurm_setup=module"], "--launch: found .*, expected parameters that submitit takes"),
+        ("local", ["timeout_min=soon"], "--launch timeout_min: 'soon' .* int"),
+        ("local", ["tasks_per_node=2"], "--launch tasks_per_node: .*2.* leave it at 1"),
+        ("local", ["mem_gb=[2"], r"--launch mem_gb: '\[2' .*YAML"),
+        ("slurm", ["slurm_setup=module"], "--launch: submitit .*slurm_setup|--launch: submitit"),
     ],
 )
 def test_what_cannot_be_launched(slurm: Path, launcher: str, parameters: list[str], expected: str) -> None:
@@ -294,8 +294,8 @@ def test_what_cannot_be_launched(slurm: Path, launcher: str, parameters: list[st
 
 def test_what_is_not_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UserError, match="^--launcher slurm: found no sbatch on PATH, expected a machine that submits"):
+    with pytest.raises(UserError, match="^--launcher slurm: .*sbatch.*PATH"):
         Launch.parse("slurm", 1, [])
     monkeypatch.setitem(sys.modules, "submitit", None)
-    with pytest.raises(UserError, match=r"found no submitit, .*: pip install 'iglue_plugins\[slurm\]'$"):
+    with pytest.raises(UserError, match=r"submitit .*pip install 'iglue_plugins\[slurm\]'$"):
         Launch.parse("local", 1, [])
