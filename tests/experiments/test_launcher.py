@@ -121,7 +121,7 @@ def test_two_processes_train_what_one_does(write: Write, tmp_path: Path) -> None
     together = launcher.run_all([load_recipe(path, [english]) for path in paths], Launch(jobs=2))
     folders = sorted(folder.name.rpartition("-")[0] for folder in (tmp_path / "runs").iterdir())
     assert folders == ["a", "b", "first"]
-    for path, folder in zip(paths, together):
+    for path, folder in zip(paths, together, strict=True):
         run = runner.run(load_recipe(path, [english, f"runs={tmp_path / 'alone'}"]))
         assert run.folder.name == folder.name
         assert (run.model_dir / "model.safetensors").read_bytes() == (folder / "model/model.safetensors").read_bytes()
