@@ -5,12 +5,12 @@ r"""Examples a second in training, pairs a second in retrieval, and what share o
     python benchmarks/accelerator.py --device cpu --dtype float32 --layers 2 --hidden 128 --words 1000 \
         --batch 8 --steps 8 --captions 8 --images 32 --seconds 0.5
 
-Training is of XVNLI's shape: texts of 8 to 20 tokens (14 on average) padded to the batch's longest, 36 regions and the
-global one, batches of 128. 'step' is forward, backward, clipping and fused AdamW on a batch that is on the device;
-'finetune' is the trainer of that name as a recipe runs it, with batches from a region store (float16, in the page cache)
-and what the loop adds. Retrieval is match_all, by which xFlickr&Co is evaluated, over captions of 10 to 30 tokens and
-images from the store. Operations are counted by torch.utils.flop_counter; the measured peak is that of one large matrix
-product.
+Training is of XVNLI's shape: texts of 8 to 20 tokens (14 on average) padded to the batch's longest, 36 regions and
+the global one, batches of 128. 'step' is forward, backward, clipping and fused AdamW on a batch that is on the
+device; 'finetune' is the trainer of that name as a recipe runs it, with batches from a region store (float16, in
+the page cache) and what the loop adds. Retrieval is match_all, by which xFlickr&Co is evaluated, over captions of
+10 to 30 tokens and images from the store. Operations are counted by torch.utils.flop_counter; the measured peak is
+that of one large matrix product.
 """
 
 from __future__ import annotations

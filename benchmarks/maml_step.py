@@ -4,11 +4,12 @@
     python benchmarks/maml_step.py --steps 1 3 5       # the meta-step alone, by inner steps and what is stored of them
     python benchmarks/maml_step.py --layers 2 --rounds 1
 
-12 layers of 768, 250,002 words, float32, dropout 0.1; 8 examples of support and 8 of query with 20 tokens and 37 regions; a
-contrastive inner loss, a task loss outside, and the gradients of all parameters as an optimiser takes them (the optimiser
-itself left out). 'fine-tuning' is the task loss on the 16 examples. Each contender runs in processes of its own, in turn
-with the others. Seconds are those that the process computes, so that other programs count less; the peak is the process's,
-by default with freed memory given back at once (MALLOC_MMAP_THRESHOLD_), in runs apart from those of the time.
+12 layers of 768, 250,002 words, float32, dropout 0.1; 8 examples of support and 8 of query with 20 tokens and 37
+regions; a contrastive inner loss, a task loss outside, and the gradients of all parameters as an optimiser takes
+them (the optimiser itself left out). 'fine-tuning' is the task loss on the 16 examples. Each contender runs in
+processes of its own, in turn with the others. Seconds are those that the process computes, so that other programs
+count less; the peak is the process's, by default with freed memory given back at once (MALLOC_MMAP_THRESHOLD_), in
+runs apart from those of the time.
 
 higher and TorchOpt (whose MetaSGD is always of second order) take part where they are installed.
 """
@@ -101,7 +102,7 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
             slopes = torch.autograd.grad(loss, list(theta.values()), create_graph=second_order, allow_unused=True)
             theta = {
                 name: value if slope is None else torch.add(value, slope, alpha=-INNER_LR)
-                for (name, value), slope in zip(theta.items(), slopes)
+                for (name, value), slope in zip(theta.items(), slopes, strict=True)
             }
         functional_call(losses, theta, (query, "task"))["loss"].backward()
 
@@ -122,7 +123,9 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
                 loss.backward()
                 return
             theta = list(patched.parameters())
-            for value, slope in zip(losses.parameters(), torch.autograd.grad(loss, theta, allow_unused=True)):
+            for value, slope in zip(
+                losses.parameters(), torch.autograd.grad(loss, theta, allow_unused=True), strict=True
+            ):
                 value.grad = slope
 
     def with_torchopt() -> None:
@@ -217,7 +220,7 @@ def in_process(
 
 
 def compare(rows: list[tuple[str, int, int, str]], options: argparse.Namespace) -> None:
-    """A table of (contender, order, inner steps, storage): medians of seconds over rounds, peaks, ratios to the first."""
+    """Print the median seconds over rounds, the peak and the ratio to the first row of each contender."""
     seconds: dict[tuple, list[float]] = {row: [] for row in rows}
     for_memory = {row: in_process(*row, options, for_memory=True) for row in rows}
     for number in range(options.rounds):

@@ -3,7 +3,8 @@
     python benchmarks/mini_results.py mini/xvnli mini/marvl --jobs 2
     python benchmarks/mini_results.py ablations/xvl_maml ablations/test_time --against no_inner_step --jobs 2
 
-A row says how far it is from the English baseline and how far from another row, XVL-MAML's by default, with 95 % intervals.
+A row says how far it is from the English baseline and how far from another row, XVL-MAML's by default, with 95 %
+intervals.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
     python benchmarks/processes.py               # some minutes; two cores that have nothing else to do
     python benchmarks/processes.py --rounds 1
 
-4 layers of 256, 20,002 words, float32, no dropout; a step is four episodes, each of 8 examples of support and 8 of query with
-20 tokens and 37 regions, a contrastive inner loss and a task loss outside. One process takes all episodes of a step, two take
-two each, through the same engine as every run, optimiser included. Rounds of one and two processes alternate; steps a second
-are from the median of all steps but each round's first. 'CPU' are the seconds that the first process computes for a step, in
-which neither other programs nor waiting for the other process count. The difference is of the first step's gradient: of the
-element that is furthest off, as a share of the largest element, and of the whole, by norms.
+4 layers of 256, 20,002 words, float32, no dropout; a step is four episodes, each of 8 examples of support and 8 of
+query with 20 tokens and 37 regions, a contrastive inner loss and a task loss outside. One process takes all
+episodes of a step, two take two each, through the same engine as every run, optimiser included. Rounds of one and
+two processes alternate; steps a second are from the median of all steps but each round's first. 'CPU' are the
+seconds that the first process computes for a step, in which neither other programs nor waiting for the other
+process count. The difference is of the first step's gradient: of the element that is furthest off, as a share of
+the largest element, and of the whole, by norms.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def launch(order: int, count: int, steps: int, folder: Path) -> tuple[list[list[
     command = [sys.executable, __file__, "--work", str(folder), "--order", str(order), "--steps", str(steps)]
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)] if count > 1 else [{}]
     started = [subprocess.Popen(command, env=environment | rank) for rank in ranks]
-    if any([process.wait() for process in started]):
+    if sum(process.wait() != 0 for process in started):
         raise SystemExit("a process failed")
     return json.loads((folder / "seconds").read_text()), torch.load(folder / "gradient.pt")
 
@@ -153,11 +154,14 @@ def main() -> None:
                 with tempfile.TemporaryDirectory() as folder:
                     found, gradients[count] = launch(order, count, options.steps, Path(folder))
                 seconds[count] += found
-        medians = {count: [statistics.median(kind) for kind in zip(*found)] for count, found in seconds.items()}
+        medians = {
+            count: [statistics.median(kind) for kind in zip(*found, strict=True)] for count, found in seconds.items()
+        }
         for count, (wall, cpu) in medians.items():
             element, norm = differences(gradients[count], gradients[1])
             print(
-                f"{order:5} {count:9} {1 / wall:8.2f} {medians[1][0] / wall:6.2f} {cpu:6.2f} {element:9.1e} {norm:9.1e}",
+                f"{order:5} {count:9} {1 / wall:8.2f} {medians[1][0] / wall:6.2f} {cpu:6.2f} "
+                f"{element:9.1e} {norm:9.1e}",
                 flush=True,
             )
 

@@ -72,7 +72,7 @@ def volta_reader(path: Path) -> Reader:
         return np.concatenate([features.mean(0, keepdims=True), features]), locations
 
     def read(numbers: Sequence[int]) -> Tensor:
-        features, locations = zip(*map(image, numbers))
+        features, locations = zip(*map(image, numbers), strict=True)
         torch.from_numpy(np.stack(locations))
         return torch.from_numpy(np.stack(features))
 

@@ -116,7 +116,7 @@ def main() -> None:
             seconds[name].append(clock() - began)
     pairs, difference = options.captions * options.images, np.abs(found["loop"] - found["match_all"]).max()
     median = {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
-    ratios = [slow / fast for slow, fast in zip(seconds["loop"][1:], seconds["match_all"][1:])]
+    ratios = [slow / fast for slow, fast in zip(seconds["loop"][1:], seconds["match_all"][1:], strict=True)]
     print(
         f"{pairs} pairs, hidden {options.hidden}, {options.layers} layers, {model.device.type}, "
         f"{torch.get_num_threads()} thread(s); largest difference of a score {difference:.1e}"

@@ -1,7 +1,8 @@
 """The shipped recipes of each task on the real annotations: English, XVL-MAML, every language, few shots of one.
 
-The files are cut to their first rows; English training data, which are not among them, are stood in for by other English
-files of the same kind. Region features are random numbers for the real image ids, converted from H5; the model is tiny.
+The files are cut to their first rows; English training data, which are not among them, are stood in for by other
+English files of the same kind. Region features are random numbers for the real image ids, converted from H5; the
+model is tiny.
 """
 
 from __future__ import annotations
@@ -119,12 +120,12 @@ def cut(source: Path, target: Path, rows: int) -> None:
 
 def copy_annotations(datasets: Path, case: Case, name: str) -> None:
     task = registry.tasks.load(name)
-    for sources in task.config.splits.values():
-        for source, language in ((source, language) for source in sources for language in source.languages):
-            for pattern, shots in itertools.product(source.file, source.shots or (None,)):
-                file = pattern.format(language=language, shots=shots)
-                if (DATASETS / file).is_file():
-                    cut(DATASETS / file, datasets / file, case.rows if shots is None else 10**6)
+    entries = [entry for sources in task.config.splits.values() for entry in sources]
+    for entry in entries:
+        for language, pattern, shots in itertools.product(entry.languages, entry.file, entry.shots or (None,)):
+            file = pattern.format(language=language, shots=shots)
+            if (DATASETS / file).is_file():
+                cut(DATASETS / file, datasets / file, case.rows if shots is None else 10**6)
     for target, source in case.stand_ins.items():
         cut(DATASETS / source, datasets / target, 10**6 if "few_shot" in source else case.rows)
     for answers in ("trainval_label2ans.json", "trainval_ans2label.json"):
