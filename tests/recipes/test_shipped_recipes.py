@@ -21,7 +21,7 @@ from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECIPES = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name != "iglue"
 )  # which has what the recipes below it extend
