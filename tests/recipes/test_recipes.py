@@ -112,19 +112,19 @@ def test_a_file_extended_twice_counts_once(write) -> None:
     assert (recipe.seed, recipe.runs) == (2, Path("elsewhere"))
 
 
-def test_extends_in_a_circle(write, tmp_path: Path) -> None:
+def test_a_recipe_that_extends_itself(write, tmp_path: Path) -> None:
     write("extends: b.yaml\n", "a.yaml")
     write("extends: a.yaml\n", "b.yaml")
-    circle = f"{tmp_path}/a.yaml -> {tmp_path}/b.yaml -> {tmp_path}/a.yaml"
-    assert problems("a.yaml") == [f"b.yaml: extends: found a circle, {circle}, expected one that ends"]
+    (line,) = problems("a.yaml")
+    assert line.startswith("b.yaml: extends: ")
+    assert f"{tmp_path}/a.yaml extends itself through {tmp_path}/b.yaml" in line
 
 
 def test_extends_of_a_file_that_does_not_exist(write) -> None:
     write(BASE, "base.yaml")
-    assert problems(write("extends: bas.yaml\n")) == [
-        "r.yaml: extends: found 'bas.yaml', expected a recipe that can be read: No such file or directory"
-        "; did you mean 'base.yaml'?"
-    ]
+    (line,) = problems(write("extends: bas.yaml\n"))
+    assert line.startswith("r.yaml: extends: ")
+    assert "'bas.yaml'" in line and "No such file or directory" in line and "did you mean 'base.yaml'?" in line
 
 
 # YAML and the environment
@@ -139,18 +139,17 @@ def test_yaml_1_2_scalars(write) -> None:
 
 def test_syntax_error_names_file_and_line(write) -> None:
     (line,) = problems(write("task: nli\nmodel: [tiny\ntrainer: x\n"))
-    assert line.startswith("r.yaml: line 3: found a YAML error: ")
+    assert line.startswith("r.yaml: line 3: not valid YAML")
 
 
 def test_duplicate_key(write) -> None:
-    assert problems(write(BASE + "evaluation:\n  splits: [val]\n  splits: [test]\n")) == [
-        "r.yaml: evaluation.splits: found on lines 5 and 6, expected once"
-    ]
+    (line,) = problems(write(BASE + "evaluation:\n  splits: [val]\n  splits: [test]\n"))
+    assert line.startswith("r.yaml: evaluation.splits: ") and "lines 5 and 6" in line
 
 
 def test_keys_that_are_no_text(write) -> None:
     (line,) = problems(write(BASE + "evaluation: {1: x}\n"))
-    assert line == "r.yaml: evaluation.1: found the key '1' on line 4, expected text"
+    assert line.startswith("r.yaml: evaluation.1: ") and "the key '1' on line 4" in line
 
 
 def test_environment_variables_take_the_type_of_what_they_hold(write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +166,7 @@ def test_unset_variable_is_reported_with_the_rest(write, monkeypatch: pytest.Mon
     monkeypatch.setenv("EMPTY", "")
     text = "task: {name: nli, data_root: '${EMPTY}'}\nmodel: tiny\ntrainer: finetune\nseed: x\nruns: ${1}\n"
     assert problems(write(text)) == [
-        "r.yaml: task.data_root: found '${EMPTY}', expected the environment variable EMPTY to be set",
+        "r.yaml: task.data_root: '${EMPTY}': set the environment variable EMPTY",
         "r.yaml: runs: found '${1}', expected ${VARIABLE} or ${VARIABLE:-default}",
         "r.yaml: seed: found 'x', expected a valid integer",
     ]
@@ -204,7 +203,7 @@ def test_all_problems_at_once_with_the_file_that_set_each(write) -> None:
         "base.yaml: sead: found an unknown key, expected a key of a recipe; did you mean 'seed'?",
         "base.yaml: seed: found '3', expected a valid integer",
         "r.yaml: auxiliary_languages.1: found 'de', expected a language of task nli; did you mean 'en'?",
-        "r.yaml: auxiliary_languages.2: found 'en', expected languages other than the source language",
+        "r.yaml: auxiliary_languages.2: 'en' is the source language; name other languages",
         "r.yaml: trainer.iner_lr: found an unknown key, expected a key of trainer meta; did you mean 'inner_lr'?",
         "r.yaml: trainer.inner_steps: found -1: expected at least 0 inner steps",
         "r.yaml: trainer.optimiser.beta: found an unknown key, expected a key of trainer meta; did you mean 'betas'?",
@@ -234,21 +233,18 @@ def test_task_defaults_that_a_trainer_does_not_have_name_the_task(write, monkeyp
 def test_languages_and_splits(write) -> None:
     assert problems(write(BASE + "source_language: ar\nevaluation: {splits: [dev], languages: []}\n")) == [
         "r.yaml: evaluation.splits.0: found 'dev', expected a split of task nli; choose from test, train, val",
-        "r.yaml: source_language: found 'ar', one of the task's auxiliary languages, expected auxiliary_languages to "
-        "be set to others",
+        "r.yaml: source_language: 'ar' is one of the task's auxiliary languages; set auxiliary_languages to others",
         "r.yaml: evaluation.languages: found [], expected a list to have at least 1 item after validation, not 0",
     ]
-    assert problems(write(BASE + "auxiliary_languages: [fr, fr]\n")) == [
-        "r.yaml: auxiliary_languages.1: found 'fr' twice, expected it once"
-    ]
+    (line,) = problems(write(BASE + "auxiliary_languages: [fr, fr]\n"))
+    assert line.startswith("r.yaml: auxiliary_languages.1: 'fr' stands twice")
 
 
 def test_auxiliary_trainers_need_auxiliary_languages(write) -> None:
     write(BASE + "auxiliary_languages: []\n")
     load_recipe("r.yaml")
-    assert problems("r.yaml", "trainer=meta") == [
-        "r.yaml: auxiliary_languages: found none, expected at least one, which trainer meta trains on"
-    ]
+    (line,) = problems("r.yaml", "trainer=meta")
+    assert line.startswith("r.yaml: auxiliary_languages: ") and "trainer meta" in line and "at least one" in line
 
 
 def test_a_word_where_a_list_belongs(write) -> None:
@@ -296,19 +292,18 @@ def test_previous_of_a_folder_is_none(write) -> None:
 
 
 def test_start_from_that_does_not_exist(write, tmp_path: Path) -> None:
-    assert problems(write(BASE + "start_from: finetun\n")) == [
-        f"r.yaml: start_from: found '{tmp_path}/finetun', which does not exist, expected 'model', 'finetune', or the "
-        "path of a recipe, run or checkpoint; did you mean 'finetune'?"
-    ]
+    (line,) = problems(write(BASE + "start_from: finetun\n"))
+    assert line.startswith(f"r.yaml: start_from: '{tmp_path}/finetun' does not exist")
+    assert line.endswith("did you mean 'finetune'?")
 
 
-def test_start_from_in_a_circle(write, tmp_path: Path) -> None:
+def test_a_recipe_that_starts_from_itself(write, tmp_path: Path) -> None:
     write(BASE + "start_from: b.yaml\n", "a.yaml")
     write(BASE + "start_from: a.yaml\n", "b.yaml")
     (line,) = problems("a.yaml")
-    assert f"found a circle, {tmp_path}/a.yaml -> {tmp_path}/b.yaml -> {tmp_path}/a.yaml" in line
+    assert f"{tmp_path}/a.yaml starts from itself through {tmp_path}/b.yaml" in line
     (line,) = problems("a.yaml", "seed=1")
-    assert f"found a circle, {tmp_path}/b.yaml -> {tmp_path}/a.yaml -> {tmp_path}/b.yaml" in line
+    assert f"{tmp_path}/b.yaml starts from itself through {tmp_path}/a.yaml" in line
 
 
 def test_an_overridden_recipe_may_start_from_its_own_file(write) -> None:

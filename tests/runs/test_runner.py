@@ -180,7 +180,7 @@ def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
     assert folder.record()["start_from"]["fingerprint"] == baseline.record()["fingerprint"]
     assert checkpoint.record()["start_from"]["path"] == str(baseline.model_dir)
 
-    with pytest.raises(UserError, match=f"start_from: .{tmp_path}. is nothing to start from"):
+    with pytest.raises(UserError, match=f"start_from: .{tmp_path}. is not a recipe, run or checkpoint"):
         runner.run(recipe({"start_from": str(tmp_path)}))
 
 
