@@ -130,7 +130,7 @@ def test_adapted_rows_start_from_the_row_of_their_name(suffix: str) -> None:
         assert recipe.trainer == expected.trainer
 
 
-def test_pre_training_fits_the_tokeniser_and_the_features() -> None:
+def test_pre_training_fits_the_tokenizer_and_the_features() -> None:
     recipe = load_recipe("recipes/mini/pretrain.yaml")
     config = recipe.model.settings["config"]
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.settings["tokenizer"])
