@@ -207,7 +207,7 @@ def test_a_recipe_that_cannot_be_read(
         (("compare", "{folder}/none"), "{folder}/none: found neither a record.json nor recipes"),
         (("compare", "{recipe}", "{recipe}"), "{recipe}: found the name 'recipe' of an earlier row"),
         (("data", "show", "mini/xvnil"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'"),
-        (("data", "show", "mini/xvnli", "--language", "nl"), "task mini/xvnli: found language 'nl'"),
+        (("data", "show", "mini/xvnli", "--language", "nl"), "task mini/xvnli has no language 'nl'"),
     ],
 )  # fmt: skip
 def test_bad_arguments_end_with_one_sentence_that_names_them(

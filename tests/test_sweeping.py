@@ -122,7 +122,7 @@ def test_a_row_with_the_name_of_the_baseline(recipe: Callable[..., Path], tmp_pa
         (["trainer.steps=1,0"],
          "override 'trainer.steps=0': trainer.steps: found 0, expected greater than or equal to 1"),
         (["auxiliary_languages=tr,en"],
-         "override 'auxiliary_languages=[en]': auxiliary_languages.0: found 'en', expected languages other than the"),
+         "override 'auxiliary_languages=[en]': auxiliary_languages.0: 'en' is the source language"),
         (["auxiliary_languages=tr,nl"],
          "override 'auxiliary_languages=[nl]': auxiliary_languages.0: found 'nl', expected a language of task"),
         (["auxiliary_languages=tr+de+sw"],
@@ -154,5 +154,5 @@ def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languag
     few = recipe(task={"name": "marvl", "auxiliary": "few_shot"}, evaluation={"languages": ["id", "sw"]})
     assert (
         refused(few, "auxiliary_languages=sw")
-        == "task marvl: split 'auxiliary': found language 'sw'; choose from id, tr, zh"
+        == "task marvl: split 'auxiliary' has no language 'sw'; choose from id, tr, zh"
     )

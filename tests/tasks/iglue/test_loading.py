@@ -156,7 +156,7 @@ def test_questions_of_few_shot_data_are_not_tested_on(put: Put, make: Make, put_
         assert make("xgqa").load("test", language)["id"][:] == ["0", "2", "3", "5", "6", "8"]
         assert len(make("xgqa").load("test_full", language)) == 10
     dev.unlink()
-    with pytest.raises(UserError, match=f"^{dev}: found no such file, expected the questions that are not in "):
+    with pytest.raises(UserError, match=f"^{dev}: no such file.*questions that are not in "):
         make("xgqa").load("test", "de")
 
 
@@ -180,8 +180,7 @@ def test_the_labels_are_the_answers_of_the_file(put: Put, make: Make, put_answer
     assert task.num_labels == 1842
     with pytest.raises(
         UserError,
-        match="/gqa/annotations/trainval_label2ans.json: found no such file, expected the "
-        "answers of task xgqa, from https://",
+        match="/gqa/annotations/trainval_label2ans.json: no such file.*the answers of task xgqa, from https://",
     ):
         task.targets(["no"])
     path = put_answers(["yes", "no"])
@@ -201,15 +200,15 @@ def test_what_is_left_out_is_said_once(put: Put, make: Make, capsys: pytest.Capt
     task = make("xvnli")
     for _ in range(2):
         assert task.load("test", "fr")["id"][:] == ["1", "2"]
-    assert capsys.readouterr().err == (
-        f"{path}: left out 1 of 3 rows, which have none of the task's labels; found 2 examples, 1150 are published\n"
-    )
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{path}: left out 1 of 3 rows")
+    assert line.endswith("found 2 examples, 1150 are published")
 
 
 def test_ids_that_come_again(put: Put, make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     path = put("XVNLI/annotations/en/train.jsonl", pairID="again")
     assert len(make("xvnli").load("train", "en")) == 3
-    assert capsys.readouterr().err == f"{path}: found ids of earlier rows in 2, 'again' first\n"
+    assert capsys.readouterr().err == f"{path}: 2 rows have the id of an earlier row, the first of them 'again'\n"
     path = put("XVNLI/annotations/ar/test.jsonl", pairID="again")
     with pytest.raises(UserError, match=f"^{path}: found the id 'again' more than once, expected each id once$"):
         make("xvnli").load("test", "ar")
@@ -223,8 +222,7 @@ def test_the_data_may_be_named_by_the_environment(put: Put, data_root: Path, mon
     task = IGLUEXVNLI()
     with pytest.raises(
         UserError,
-        match="^task xvnli: found no data_root, expected task.data_root in the recipe, or "
-        "the environment variable IGLUE_HOME, to name the folder with IGLUE's data$",
+        match="^task xvnli: .*set task.data_root in the recipe, or the environment variable IGLUE_HOME$",
     ):
         task.load("test", "ar")
     monkeypatch.setenv(IGLUE_HOME, str(data_root))
@@ -287,7 +285,7 @@ def test_a_file_that_is_not_there_is_named_with_its_origin(
     with pytest.raises(UserError) as error:
         make(name).load(split, language, shots)
     assert str(error.value).startswith(
-        f"{data_root / 'datasets' / file}: found no such file, expected the examples of task {name}, split '"
+        f"{data_root / 'datasets' / file}: no such file; it holds the examples of task {name}, split '"
     )
     assert f"in '{language}', from {origin}" in str(error.value)
 
@@ -295,11 +293,11 @@ def test_a_file_that_is_not_there_is_named_with_its_origin(
 @pytest.mark.parametrize(
     ("name", "split", "language", "shots", "message"),
     [
-        ("xvnli", "tests", "ar", None, "task xvnli: found split 'tests'; did you mean 'test'?"),
-        ("xvnli", "test", "id", None, "task xvnli: found language 'id'; choose from ar, en, es, fr, ru"),
-        ("xvnli", "train", "ar", None, "task xvnli: split 'train': found language 'ar'; choose from en"),
-        ("xvnli", "auxiliary", "en", None, "task xvnli: split 'auxiliary': found language 'en'; did you mean 'es'?"),
-        ("xvnli", "test_translated", "en", None, "task xvnli: split 'test_translated': found language 'en'; did you "),
+        ("xvnli", "tests", "ar", None, "task xvnli has no split 'tests'; did you mean 'test'?"),
+        ("xvnli", "test", "id", None, "task xvnli has no language 'id'; choose from ar, en, es, fr, ru"),
+        ("xvnli", "train", "ar", None, "task xvnli: split 'train' has no language 'ar'; choose from en"),
+        ("xvnli", "auxiliary", "en", None, "task xvnli: split 'auxiliary' has no language 'en'; did you mean 'es'?"),
+        ("xvnli", "test_translated", "en", None, "task xvnli: split 'test_translated' has no language 'en'; did you "),
         (
             "xvnli",
             "few_shot",
@@ -314,9 +312,9 @@ def test_a_file_that_is_not_there_is_named_with_its_origin(
             "auxiliary",
             "ar",
             5,
-            "task xvnli: found 5 shots for split 'auxiliary', expected them in task.auxiliary_shots",
+            "task xvnli: split 'auxiliary' was asked for 5 shots; set task.auxiliary_shots instead",
         ),
-        ("marvl", "few_shot", "sw", 1, "task marvl: split 'few_shot': found language 'sw'; choose from id, tr, zh"),
+        ("marvl", "few_shot", "sw", 1, "task marvl: split 'few_shot' has no language 'sw'; choose from id, tr, zh"),
         (
             "xflickrco",
             "few_shot",
