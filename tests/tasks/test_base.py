@@ -20,7 +20,7 @@ KINDS = ("xvnli", "xgqa", "marvl", "xflickrco")
 def one_hot_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
     """Mean over examples and classes of -log p of what the class should say, p = 1 / (1 + e^-logit)."""
     terms = []
-    for row, label in zip(logits, labels):
+    for row, label in zip(logits, labels, strict=True):
         for i, logit in enumerate(row):
             probability = 1 / (1 + math.exp(-logit))
             terms.append(-math.log(probability if i == label else 1 - probability))

@@ -12,7 +12,7 @@ import pytest
 from iglue_plugins import registry
 from iglue_plugins.mini import ASSETS, LANGUAGES, world
 from iglue_plugins.tasks import config as reading
-from iglue_plugins.tasks.config import GeneratedTaskConfig, with_task_config, load_task_config
+from iglue_plugins.tasks.config import GeneratedTaskConfig, load_task_config, with_task_config
 from iglue_plugins.utils.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "task_configs"

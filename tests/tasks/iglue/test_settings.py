@@ -19,7 +19,7 @@ from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.utils.errors import UserError
 
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
-FULL = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])
+EVERY_TASK = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])
 
 VOLTA = """
 TASK19:
@@ -129,7 +129,7 @@ def test_other_readings_have_other_fingerprints(make: Make, tmp_path: Path, data
     )
 
 
-@FULL
+@EVERY_TASK
 def test_settings_that_name_paths_do_not_count_by_themselves(name: str, make: Make) -> None:
     settings = type(make(name).settings)
     paths = {key for key, field in settings.model_fields.items() if "Path" in str(field.annotation)}
