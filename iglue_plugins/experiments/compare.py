@@ -37,7 +37,7 @@ def compare(
     launch: Launch,
     overrides: Sequence[str],
     output: Path,
-    chosen: published.Choice | None = None,
+    chosen: published.PublishedFilter | None = None,
     lmms_eval: Sequence[Path] = (),
 ) -> None:
     """A table with a row for each recipe (run with every seed), folder of recipes (all of them) or finished run.
