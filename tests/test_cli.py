@@ -154,8 +154,8 @@ def test_run_prints_the_scores_and_the_folder_and_a_finished_run_is_not_repeated
         ),
         ({"seed": "first"}, ("recipe.yaml: seed: found 'first', expected a valid integer",)),
         ({"auxiliary_languages": ["nl"]}, ("recipe.yaml: auxiliary_languages.0: found 'nl'", "task mini/xvnli")),
-        ({"auxiliary_languages": ["en"]}, ("recipe.yaml: auxiliary_languages.0: found 'en'", "source language")),
-        ({"start_from": "finetuen.yaml"}, ("recipe.yaml: start_from: found '", "finetuen.yaml', which does not exist")),
+        ({"auxiliary_languages": ["en"]}, ("recipe.yaml: auxiliary_languages.0: 'en' is the source language", "source language")),
+        ({"start_from": "finetuen.yaml"}, ("recipe.yaml: start_from: '", "finetuen.yaml' does not exist")),
         (
             {"trainer": TRAINER | {"batch_size": 0}},
             ("recipe.yaml: trainer.batch_size: found 0, expected greater than or equal to 1",),
@@ -197,11 +197,11 @@ def test_runs_that_cannot_be_written(
 @pytest.mark.parametrize(
     ("content", "named"),
     [
-        (b"task: mini/xvnli\ntrainer: [finetune\n", "{recipe}: line 3: found a YAML error"),
-        (b"task: \xff\n", "found '{recipe}', expected a recipe that can be read: it is not UTF-8 text"),
+        (b"task: mini/xvnli\ntrainer: [finetune\n", "{recipe}: line 3: not valid YAML"),
+        (b"task: \xff\n", "the recipe '{recipe}' cannot be read (it is not UTF-8 text)"),
         (b"- task\n", "{recipe}: found ['task'], expected a mapping"),
-        ("folder", "found '{recipe}', expected a recipe that can be read: Is a directory"),
-        (None, "found '{recipe}', expected a recipe that can be read: No such file or directory"),
+        ("folder", "the recipe '{recipe}' cannot be read (Is a directory)"),
+        (None, "the recipe '{recipe}' cannot be read (No such file or directory)"),
     ],
     ids=["syntax", "not text", "a list", "a folder", "missing"],
 )
@@ -227,7 +227,7 @@ def test_a_recipe_that_cannot_be_read(
         (("compare", "{folder}/none"), "{folder}/none: "),
         (("compare", "{recipe}", "{recipe}"), "{recipe}: an earlier row has the name 'recipe'"),
         (("data", "show", "mini/xvnil"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'"),
-        (("data", "show", "mini/xvnli", "--language", "nl"), "task mini/xvnli: found language 'nl'"),
+        (("data", "show", "mini/xvnli", "--language", "nl"), "task mini/xvnli has no language 'nl'"),
     ],
 )  # fmt: skip
 def test_bad_arguments_end_with_one_sentence_that_names_them(

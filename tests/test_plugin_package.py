@@ -136,7 +136,7 @@ class Colors(ColorsSpec, Task):
         return self._regions
 
     def load(self, split, language, shots=None):
-        self.check(split, language)
+        self.check_split_language(split, language)
         rows = [(i % 2, i // 2 % 2) for i in range(self.settings.examples)]
         return Dataset.from_list([
             {"id": f"{split}/{i}", "image_ids": [WORDS["en"][image]], "text": WORDS[language][word],

@@ -104,9 +104,9 @@ def compare(
     """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG."""
     from iglue_plugins.experiments import compare
     from iglue_plugins.experiments.launcher import Launch
-    from iglue_plugins.published import Choice
+    from iglue_plugins.published import PublishedFilter
 
-    chosen = Choice.parse(published, published_models, published_settings)
+    chosen = PublishedFilter.parse(published, published_models, published_settings)
     compare.compare(
         rows,
         compare.parse_seeds(seeds),

@@ -22,8 +22,11 @@ Batch = dict[str, Tensor]
 class BatchedTask(Protocol):
     """What a batcher asks of a task; `iglue_plugins.tasks.base.Task` describes each part."""
 
-    name: str
     max_text_length: int
+
+    @property
+    def name(self) -> str:
+        """The task's name in recipes."""
 
     @property
     def regions(self) -> RegionStore:

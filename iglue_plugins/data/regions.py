@@ -37,7 +37,9 @@ class RegionLayout:
 class RegionStore(Protocol):
     """Where a task's region features come from."""
 
-    feature_size: int
+    @property
+    def feature_size(self) -> int:
+        """The size of a region's feature vector."""
 
     def index(self, image_ids: Iterable[str]) -> np.ndarray:
         """Positions of the images in the store, int64; an image without features is a UserError that names it."""

@@ -44,7 +44,7 @@ def _task(name: str, language: str, data_root: str | None) -> Task:
     if data_root is not None and "data_root" not in cls.Settings.model_fields:
         raise UserError(f"--data-root: found '{data_root}', but task {name} brings its own data")
     task = cls(cls.Settings(**({} if data_root is None else {"data_root": data_root})))
-    task.check(SPLIT, language)
+    task.check_split_language(SPLIT, language)
     if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(IGLUE_HOME):
         raise UserError(
             f"--data-root: found none, expected the folder with IGLUE's annotations here or in {IGLUE_HOME}"

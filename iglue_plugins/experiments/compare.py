@@ -48,7 +48,7 @@ def compare(
     launch: Launch,
     overrides: Sequence[str],
     output: Path,
-    chosen: published.Choice | None = None,
+    chosen: published.PublishedFilter | None = None,
     lmms_eval: Sequence[Path] = (),
 ) -> None:
     """Run what a comparison lacks, print its table, and write it as files.

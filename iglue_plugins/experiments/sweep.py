@@ -13,7 +13,7 @@ from iglue_plugins.experiments.compare import console
 from iglue_plugins.experiments.launcher import Launch, run_all, same_run
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import chart_files, matrix_exports
-from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
+from iglue_plugins.reporting.matrix import Matrix, SweepRow, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix
 from iglue_plugins.runs import runner
@@ -104,9 +104,9 @@ def sweep(
     before = baseline(combinations)
     recipes = [*before, *(recipe for combination in combinations for recipe in combination.recipes)]
     folders = iter(run_all(recipes, launch))
-    first = Swept(before[0].name, {}, tuple(itertools.islice(folders, len(before)))) if before else None
+    first = SweepRow(before[0].name, {}, tuple(itertools.islice(folders, len(before)))) if before else None
     rows = [
-        Swept(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
+        SweepRow(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
         for combination in combinations
     ]
     report(build_matrix(rows, first, split, recipes[-1].evaluation.languages), output)

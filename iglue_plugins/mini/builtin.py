@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from iglue_plugins.models.settings import UniterSpec
 from iglue_plugins.registry import models, tasks
-from iglue_plugins.tasks.config import configured
+from iglue_plugins.tasks.config import with_task_config
 from iglue_plugins.tasks.settings import RetrievalSettings
 from iglue_plugins.tasks.spec import TaskSpec
 
@@ -17,7 +17,7 @@ class MiniXUniterSpec(UniterSpec):
 
 
 @tasks.register("mini/xvnli")
-@configured("mini/xvnli")
+@with_task_config("mini/xvnli")
 class MiniXVNLISpec(TaskSpec):
     """Is all, a part or nothing of what the text names in the scene?"""
 
@@ -25,7 +25,7 @@ class MiniXVNLISpec(TaskSpec):
 
 
 @tasks.register("mini/xgqa")
-@configured("mini/xgqa")
+@with_task_config("mini/xgqa")
 class MiniXGQASpec(TaskSpec):
     """Which thing is in the scene, or is it there?"""
 
@@ -33,7 +33,7 @@ class MiniXGQASpec(TaskSpec):
 
 
 @tasks.register("mini/marvl")
-@configured("mini/marvl")
+@with_task_config("mini/marvl")
 class MiniMaRVLSpec(TaskSpec):
     """Do both scenes show all that the text names?"""
 
@@ -41,7 +41,7 @@ class MiniMaRVLSpec(TaskSpec):
 
 
 @tasks.register("mini/xflickrco")
-@configured("mini/xflickrco")
+@with_task_config("mini/xflickrco")
 class MiniXFlickrCOSpec(TaskSpec):
     """Which scene does the caption describe, and which caption describes the scene?"""
 
@@ -50,7 +50,7 @@ class MiniXFlickrCOSpec(TaskSpec):
 
 
 @tasks.register("mini/captions")
-@configured("mini/captions")
+@with_task_config("mini/captions")
 class MiniCaptionsSpec(TaskSpec):
     """Captioned scenes, for pre-training only."""
 

@@ -77,7 +77,7 @@ class MiniTask(Task):
         return examples
 
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-        self.check(split, language)
+        self.check_split_language(split, language)
         if shots is not None and shots not in range(1, self.sizes[split] + 1):
             raise UserError(f"task {self.name}: found {shots} shots, expected 1 to {self.sizes[split]}")
         examples = self.examples(split)[:shots]

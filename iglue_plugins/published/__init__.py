@@ -19,7 +19,7 @@ DIRECTIONS = ("image_recall@1", "text_recall@1")  # retrieval is published by di
 
 
 @dataclass(frozen=True)
-class Figures:
+class PublishedFigures:
     """One model in one setting: a metric (0-100) by language.
 
     `shots` is written as published: '0', '48', '10x2'.
@@ -37,14 +37,14 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Choice:
+class PublishedFilter:
     """Which of a task's figures to show; no models stands for all of them."""
 
     models: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("zero_shot",)
 
     @classmethod
-    def parse(cls, wanted: bool, models: str | None, settings: str | None) -> Choice | None:
+    def parse(cls, wanted: bool, models: str | None, settings: str | None) -> PublishedFilter | None:
         """From options whose lists are separated by commas; None for no published figures.
 
         Raises:
@@ -59,7 +59,7 @@ class Choice:
         return cls(**given) if wanted else None
 
 
-def read(task: str) -> list[Figures]:
+def read(task: str) -> list[PublishedFigures]:
     """All published figures of a task, in the order of its file.
 
     Raises:
@@ -73,10 +73,10 @@ def read(task: str) -> list[Figures]:
     for row in rows:
         key = (row["model"], row["setting"], row["shots"], row["metric"])
         found.setdefault(key, {})[row["language"]] = float(row["value"])
-    return [Figures(*key, languages) for key, languages in found.items()]
+    return [PublishedFigures(*key, languages) for key, languages in found.items()]
 
 
-def select(task: str, split: str, choice: Choice) -> list[Figures]:
+def select(task: str, split: str, choice: PublishedFilter) -> list[PublishedFigures]:
     """The chosen figures in the task's main metric: for retrieval, each language's mean of both directions' recall@1.
 
     Raises:
@@ -96,7 +96,7 @@ def select(task: str, split: str, choice: Choice) -> list[Figures]:
     return [figures for figures in of_settings if not choice.models or figures.model in choice.models]
 
 
-def main_metric(figures: Sequence[Figures]) -> list[Figures]:
+def main_metric(figures: Sequence[PublishedFigures]) -> list[PublishedFigures]:
     """Accuracies as they are, and recall@1 as the mean of its two directions in the languages that have both."""
     by_key = {(row.model, row.setting, row.shots, row.metric): row for row in figures}
     found = []
@@ -109,11 +109,11 @@ def main_metric(figures: Sequence[Figures]) -> list[Figures]:
                 for language in row.languages
                 if language in text.languages
             }
-            found.append(Figures(*key, "recall@1", both))
+            found.append(PublishedFigures(*key, "recall@1", both))
     return found
 
 
-def over_the_same(task: str, figure: float, examples: int) -> float:
+def rescale_to_labelled(task: str, figure: float, examples: int) -> float:
     """A published figure as a share of the examples compared, where they are the labelled ones of ALL_AND_LABELLED."""
     every, labelled = ALL_AND_LABELLED.get(task, (examples, examples))
     return figure * every / labelled if examples == labelled else figure

@@ -1,72 +1,94 @@
-"""What must hold between a recipe's values, beyond the type of each."""
+"""Checks of a recipe's values against each other, beyond the type of each."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from iglue_plugins.recipes.plugins import RegisteredTask, RegisteredTrainer
 from iglue_plugins.recipes.problems import KeyPath
 from iglue_plugins.recipes.reading import START_KEYWORDS
 from iglue_plugins.utils.errors import did_you_mean
 
-Report = Callable[[KeyPath, str], None]
+Report = Callable[[KeyPath, str], None]  # called with the key path of a problem and the sentence that describes it
 
 
-def check_task_values(data: dict[str, Any], task: type, report: Report) -> None:
-    """The task has every language and split."""
+def check_task_values(data: dict[str, Any], task: RegisteredTask, report: Report) -> None:
+    """Check that the task has every language and split that the recipe names.
+
+    Args:
+        data: The merged recipe.
+        task: The recipe's task.
+        report: The function that takes each problem.
+    """
     name = data["task"]["name"]
-    for kind, choices, paths in (
-        ("language", task.languages, (("source_language",), ("auxiliary_languages",), ("evaluation", "languages"))),
+    language_paths = (("source_language",), ("auxiliary_languages",), ("evaluation", "languages"))
+    checks: tuple[tuple[str, Collection[str], tuple[KeyPath, ...]], ...] = (
+        ("language", task.languages, language_paths),
         ("split", task.splits, (("evaluation", "splits"),)),
-    ):
+    )
+    for kind, choices, paths in checks:
         for path in paths:
-            for place, value in _texts(data, path):
+            for place, value in _strings_at(data, path):
                 if value not in choices:
                     report(place, f"found '{value}', expected a {kind} of task {name}{did_you_mean(value, choices)}")
 
 
-def check_auxiliary(data: dict[str, Any], trainer: type, given: bool, report: Report) -> None:
-    """Auxiliary languages: none twice, not the source language, and at least one where they are trained on.
+def check_auxiliary(data: dict[str, Any], trainer: RegisteredTrainer, given: bool, report: Report) -> None:
+    """Check the auxiliary languages.
 
-    given: the recipe itself says which, rather than the task's default.
+    No language may stand twice, none may be the source language, and a trainer that trains on them needs at least one.
+
+    Args:
+        data: The merged recipe.
+        trainer: The recipe's trainer.
+        given: Whether the recipe itself names the auxiliary languages; False if they are the task's default.
+        report: The function that takes each problem.
     """
     languages, source = data["auxiliary_languages"], data["source_language"]
     if not isinstance(languages, list):
         return
     if source in languages and not given:
-        expected = "auxiliary_languages to be set to others"
-        report(("source_language",), f"found '{source}', one of the task's auxiliary languages, expected {expected}")
+        report(
+            ("source_language",),
+            f"'{source}' is one of the task's auxiliary languages; set auxiliary_languages to others",
+        )
         return
     for index, language in enumerate(languages):
         place = ("auxiliary_languages", str(index))
         if language == source:
-            report(place, f"found '{language}', expected languages other than the source language")
+            report(place, f"'{language}' is the source language; name other languages")
         elif language in languages[:index]:
-            report(place, f"found '{language}' twice, expected it once")
+            report(place, f"'{language}' stands twice; name each language once")
     if not languages and trainer.trains_on == "auxiliary":
         name = data["trainer"]["name"]
-        report(("auxiliary_languages",), f"found none, expected at least one, which trainer {name} trains on")
+        report(("auxiliary_languages",), f"there are none, but trainer {name} trains on them; name at least one")
 
 
-def check_start(start_from: Any, report: Report) -> None:
-    """start_from is a keyword or a path that exists."""
+def check_start(start_from: object, report: Report) -> None:
+    """Check that `start_from` is a keyword or a path that exists.
+
+    Args:
+        start_from: The value in the recipe; one that is not a string is left to the type check.
+        report: The function that takes the problem.
+    """
     if not isinstance(start_from, str) or start_from in START_KEYWORDS or Path(start_from).exists():
         return
     path = Path(start_from)
     near = difflib.get_close_matches(path.name, [*START_KEYWORDS, *(file.name for file in path.parent.glob("*"))], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    expected = "'model', 'finetune', or the path of a recipe, run or checkpoint"
-    report(("start_from",), f"found '{path}', which does not exist, expected {expected}{hint}")
+    remedy = "name 'model', 'finetune', or the path of a recipe, run or checkpoint"
+    report(("start_from",), f"'{path}' does not exist; {remedy}{hint}")
 
 
-def _texts(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """The source language, or each text in the list at another key path, with its own key path."""
+def _strings_at(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the strings at a key path with their paths: one for the source language, or those in a list."""
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
     if path == ("source_language",):
-        values = [(path, data)]
+        values: list[tuple[KeyPath, Any]] = [(path, data)]
     else:
         values = [((*path, str(index)), value) for index, value in enumerate(data)] if isinstance(data, list) else []
     yield from ((place, value) for place, value in values if isinstance(value, str))

@@ -1,14 +1,15 @@
-"""What is wrong with a recipe, collected so that all of it is shown at once."""
+"""The problems of a recipe, collected so that all of them are shown at once."""
 
 from __future__ import annotations
 
 import re
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
@@ -16,65 +17,108 @@ KeyPath = tuple[str, ...]
 
 
 class RecipeError(UserError):
-    """All that is wrong with a recipe: `problems` holds a line for each, and the message is these lines."""
+    """A recipe has one or more problems.
+
+    Args:
+        problems: A line for each problem, with the file, the key, the value and the remedy.
+
+    Attributes:
+        problems: The lines, which together are the message.
+    """
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = list(problems)
 
     def __reduce__(self) -> tuple[type[RecipeError], tuple[list[str]]]:
-        return type(self), (self.problems,)  # as it comes from a worker process
+        return type(self), (self.problems,)  # a worker process sends the error by pickling it
 
 
 class Problems:
-    """At most one problem for a key path; what lies under a key that is already known to be wrong is not repeated."""
+    """A list of problems with at most one for each key path.
+
+    Problems below a key that already has one are dropped, since they follow from it.
+    """
 
     def __init__(self) -> None:
         self._lines: list[str] = []
         self._paths: list[KeyPath] = []
 
     def add(self, source: str, path: KeyPath, text: str) -> None:
-        if any(path[: len(known)] == known for known in self._paths):
+        """Add a problem, unless its key or one above it has a problem already.
+
+        Args:
+            source: The file or override that the value comes from.
+            path: The key path of the value; () for the recipe as a whole.
+            text: What is wrong, with the value and the remedy.
+        """
+        if any(path[: len(reported)] == reported for reported in self._paths):
             return
         if path:
             self._paths.append(path)
         self._lines.append(": ".join(filter(None, (source, ".".join(path), text))))
 
-    def raise_any(self) -> None:
+    def raise_if_any(self) -> None:
+        """Raise the collected problems.
+
+        Raises:
+            RecipeError: There is at least one problem.
+        """
         if self._lines:
             raise RecipeError(self._lines)
 
 
-def shown(value: Any) -> str:
-    """A value as a message shows it: a mapping or list by what it is, a scalar as YAML would read it."""
+def describe_value(value: object) -> str:
+    """Describe a value for an error message: a mapping by its keys, a scalar as YAML would write it.
+
+    Args:
+        value: The value from a recipe.
+
+    Returns:
+        A text of about 80 characters at most, except for mappings.
+    """
     if isinstance(value, dict):
         return f"a mapping with {', '.join(map(str, value))}" if value else "an empty mapping"
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def validation_problems(
-    error: ValidationError, model: type[BaseModel], data: dict[str, Any], owner: str
-) -> Iterable[tuple[KeyPath, str]]:
-    """(key path under `data`, "found ..., expected ...") for each key; `owner` says whose keys `model` describes."""
+    error: ValidationError, model: type[BaseModel], data: Mapping[str, Any], owner: str
+) -> Iterator[tuple[KeyPath, str]]:
+    """Turn pydantic's error into a sentence for each key.
+
+    Args:
+        error: The error that validating `data` raised.
+        model: The pydantic model that validated.
+        data: The data, as plain JSON values.
+        owner: Whose keys the model describes, such as "a recipe" or "trainer finetune".
+
+    Yields:
+        A key path below `data`, and "found ..., expected ...".
+    """
     found: dict[KeyPath, str] = {}
     expected: dict[KeyPath, list[str]] = {}
     for item in error.errors(include_url=False):
         path = _key_path(item["loc"], data, missing=item["type"] == "missing")
         found[path] = _found(item)
         expected.setdefault(path, []).append(_expected(item, model, path, owner))
-    for path, wishes in expected.items():
-        joined = " or ".join(dict.fromkeys(wishes))  # the members of a union report one by one
+    for path, alternatives in expected.items():
+        joined = " or ".join(dict.fromkeys(alternatives))  # pydantic reports each member of a union separately
         yield path, f"{found[path]}{joined}" if found[path] else joined
 
 
 def _key_path(loc: Sequence[int | str], data: Any, missing: bool) -> KeyPath:
-    """The part of pydantic's location that exists in the data: it also names the members of unions."""
+    """Return the part of pydantic's location that exists in the data; the rest names members of unions."""
     path: list[str] = []
     for key in loc:
-        if isinstance(data, dict) and key in data or isinstance(data, list) and isinstance(key, int):
+        if isinstance(data, dict) and key in data:
+            data = data[key]
+        elif isinstance(data, list) and isinstance(key, int):
             data = data[key]
         elif not (missing and key == loc[-1]):
             break
@@ -82,17 +126,17 @@ def _key_path(loc: Sequence[int | str], data: Any, missing: bool) -> KeyPath:
     return tuple(path)
 
 
-def _found(item: Any) -> str:
+def _found(item: ErrorDetails) -> str:
     if item["type"] == "missing":
         return "found nothing, expected "
     if item["type"] == "extra_forbidden":
         return "found an unknown key, expected "
     if item["type"] == "value_error":
-        return "" if isinstance(item["input"], dict) else f"found {shown(item['input'])}: "
-    return f"found {shown(item['input'])}, expected "
+        return "" if isinstance(item["input"], dict) else f"found {describe_value(item['input'])}: "
+    return f"found {describe_value(item['input'])}, expected "
 
 
-def _expected(item: Any, model: type[BaseModel], path: KeyPath, owner: str) -> str:
+def _expected(item: ErrorDetails, model: type[BaseModel], path: KeyPath, owner: str) -> str:
     if item["type"] == "extra_forbidden":
         return f"a key of {owner}{did_you_mean(path[-1], field_names(model, path[:-1]))}"
     if item["type"] == "missing":
@@ -106,7 +150,15 @@ def _expected(item: Any, model: type[BaseModel], path: KeyPath, owner: str) -> s
 
 
 def field_names(model: type[BaseModel], path: KeyPath) -> list[str]:
-    """The keys of the mapping that `model` has at a key path; none where that is no mapping with fixed keys."""
+    """List the keys of the mapping that a pydantic model has at a key path.
+
+    Args:
+        model: The model.
+        path: The key path below the model; () for the model itself.
+
+    Returns:
+        The keys, as users write them; none if the path does not lead to a mapping with fixed keys.
+    """
     for key in path:
         field = model.model_fields.get(key)
         nested = next(_models_in(field.annotation), None) if field else None
@@ -116,7 +168,8 @@ def field_names(model: type[BaseModel], path: KeyPath) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Yield the pydantic models in a type annotation, such as those of a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     elif typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):

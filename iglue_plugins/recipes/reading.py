@@ -1,4 +1,4 @@
-"""Recipe files as layers of plain data: YAML, environment variables, `extends`, key=value overrides."""
+"""The layers of a recipe: YAML files with environment variables, the files they extend, and key=value overrides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, shown
+from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value
 from iglue_plugins.utils.errors import did_you_mean
 from iglue_plugins.utils.yaml import YAML12Loader
 
@@ -21,16 +21,31 @@ START_KEYWORDS = ("model", "finetune")
 
 @dataclass(frozen=True)
 class Layer:
-    """What one file or override says, and how messages name it."""
+    """The values of one file or override.
+
+    Attributes:
+        source: The name of the file or override in error messages.
+        data: The values, as plain YAML data.
+    """
 
     source: str
     data: dict[str, Any]
 
 
 def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any:
-    """YAML with ${VAR} and ${VAR:-default} from the environment; `path` is where the value stands in the recipe.
+    """Parse YAML 1.2 in which ${VAR} and ${VAR:-default} stand for environment variables.
 
-    Raises RecipeError with the line for a syntax error; adds duplicate keys and unset variables to `problems`.
+    Args:
+        text: The YAML text.
+        source: The file or override that the text comes from.
+        problems: The list to which duplicate keys and unset variables are added.
+        path: The key path of the value in the recipe.
+
+    Returns:
+        Plain data; None for an empty text.
+
+    Raises:
+        RecipeError: The text is not valid YAML; the message has the line.
     """
     try:
         loader = YAML12Loader(text)
@@ -41,15 +56,16 @@ def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any
         return loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise RecipeError([f"{source}:{line} found a YAML error: {error.problem}"]) from error
+        raise RecipeError([f"{source}:{line} not valid YAML: {error.problem}"]) from error
     except yaml.YAMLError as error:
-        raise RecipeError([f"{source}: found a YAML error: {error}"]) from error
+        raise RecipeError([f"{source}: not valid YAML: {error}"]) from error
 
 
 def _expand(loader: YAML12Loader, node: yaml.Node, source: str, path: KeyPath, problems: Problems) -> None:
+    """Replace environment variables in a YAML node and those below it, and report duplicate keys."""
     if isinstance(node, yaml.ScalarNode) and "${" in node.value:
         node.value = _from_environment(node.value, source, path, problems)
-        if node.style is None:  # a plain scalar takes the type that it would have if it stood in the file
+        if node.style is None:  # an unquoted value gets the type that it would have in the file
             node.tag = loader.resolve(yaml.ScalarNode, node.value or "''", (True, False))
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
@@ -60,10 +76,10 @@ def _expand(loader: YAML12Loader, node: yaml.Node, source: str, path: KeyPath, p
             below = (*path, str(key.value))
             line = key.start_mark.line + 1
             if key.tag != "tag:yaml.org,2002:str" and key.value != "<<":
-                problems.add(source, below, f"found the key {key.value!r} on line {line}, expected text")
+                problems.add(source, below, f"the key {key.value!r} on line {line} is not text; put it in quotes")
                 key.tag = "tag:yaml.org,2002:str" if isinstance(key, yaml.ScalarNode) else key.tag
             elif key.value in seen:
-                problems.add(source, below, f"found on lines {seen[key.value]} and {line}, expected once")
+                problems.add(source, below, f"the key stands on lines {seen[key.value]} and {line}; keep one of them")
             seen[str(key.value)] = line
             _expand(loader, value, source, below, problems)
 
@@ -77,7 +93,7 @@ def _from_environment(text: str, source: str, path: KeyPath, problems: Problems)
         variable, default = reference.groups()
         value = os.environ.get(variable) or default
         if value is None:
-            problems.add(source, path, f"found '{match[0]}', expected the environment variable {variable} to be set")
+            problems.add(source, path, f"'{match[0]}': set the environment variable {variable}")
             return match[0]
         return value
 
@@ -85,56 +101,84 @@ def _from_environment(text: str, source: str, path: KeyPath, problems: Problems)
 
 
 def read_file(path: Path, problems: Problems) -> list[Layer]:
-    """The layers of a recipe file, those that it extends first; a file that is extended twice counts once."""
+    """Read a recipe file and those that it extends.
+
+    Args:
+        path: The recipe file.
+        problems: The list to which problems are added.
+
+    Returns:
+        A layer for each file, the extended ones first; a file that is extended twice counts once.
+
+    Raises:
+        RecipeError: A file cannot be read, is not a mapping in YAML, or extends itself.
+    """
     layers: dict[Path, Layer] = {}
-    _read_into(layers, path, (), problems, asked_by=None)
+    _read_into(layers, path, (), problems, extending=None)
     return list(layers.values())
 
 
 def _read_into(
-    layers: dict[Path, Layer], path: Path, stack: tuple[Path, ...], problems: Problems, asked_by: str | None
+    layers: dict[Path, Layer], path: Path, stack: tuple[Path, ...], problems: Problems, extending: str | None
 ) -> None:
+    """Add the layers of a file after those that it extends.
+
+    Args:
+        layers: The layers read so far, by file.
+        path: The file to read.
+        stack: The files whose `extends` have led to this one, outermost first.
+        problems: The list to which problems are added.
+        extending: The file whose `extends` names this one.
+    """
     resolved = path.resolve()
     if resolved in stack:
-        circle = " -> ".join(str(file) for file in (*stack[stack.index(resolved) :], resolved))
-        raise RecipeError([f"{asked_by}: extends: found a circle, {circle}, expected one that ends"])
+        between = "".join(f" through {file}" for file in stack[stack.index(resolved) + 1 :])
+        raise RecipeError(
+            [f"{extending}: extends: recipe {resolved} extends itself{between}; remove one of these `extends`"]
+        )
     if resolved in layers:
         return
     source = str(path)
-    data = parse(_text(path, asked_by), source, problems)
+    data = parse(_text(path, extending), source, problems)
     if data is None:
         data = {}
     if not isinstance(data, dict):
-        raise RecipeError([f"{source}: found {shown(data)}, expected a mapping with task, model and trainer"])
-    for base in _extended(data.pop("extends", []), source, problems):
+        raise RecipeError([f"{source}: found {describe_value(data)}, expected a mapping with task, model and trainer"])
+    for base in _extended_files(data.pop("extends", []), source, problems):
         base_path = Path(os.path.normpath(path.parent / base))
-        _read_into(layers, base_path, (*stack, resolved), problems, asked_by=source)
-    layers[resolved] = Layer(source, _normalised(data, path.parent))
+        _read_into(layers, base_path, (*stack, resolved), problems, extending=source)
+    layers[resolved] = Layer(source, _normalize(data, path.parent))
 
 
-def _text(path: Path, asked_by: str | None) -> str:
+def _text(path: Path, extending: str | None) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         siblings = [file.name for file in path.parent.glob("*.y*ml")]
         hint = did_you_mean(path.name, siblings) if isinstance(error, FileNotFoundError) else ""
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        where = f"{asked_by}: extends: " if asked_by else ""
-        raise RecipeError([f"{where}found '{path}', expected a recipe that can be read: {reason}{hint}"]) from error
+        where = f"{extending}: extends: " if extending else ""
+        raise RecipeError([f"{where}the recipe '{path}' cannot be read ({reason}){hint}"]) from error
 
 
-def _extended(value: Any, source: str, problems: Problems) -> list[str]:
+def _extended_files(value: Any, source: str, problems: Problems) -> list[str]:
     names = value if isinstance(value, list) else [value]
     if not all(isinstance(name, str) for name in names):
-        problems.add(source, ("extends",), f"found {shown(value)}, expected a recipe file or a list of them")
+        problems.add(source, ("extends",), f"found {describe_value(value)}, expected a recipe file or a list of them")
         return []
     return names
 
 
 def read_overrides(overrides: Sequence[str], problems: Problems) -> list[Layer]:
-    """A layer for each "key.path=value"; those that name a plugin come first, whatever their order.
+    """Parse overrides of the form `key.path=value`.
 
-    So `trainer.inner_lr=0.01 trainer=xvl_maml` sets the inner_lr of xvl_maml.
+    Args:
+        overrides: The overrides, in any order.
+        problems: The list to which problems are added.
+
+    Returns:
+        A layer for each override, those that name a plugin first. So `trainer.inner_lr=0.01 trainer=xvl_maml` sets the
+        inner_lr of xvl_maml.
     """
     layers = [layer for override in overrides for layer in _override(override, problems)]
     return sorted(layers, key=lambda layer: not any(_contains(layer.data, (section, "name")) for section in SECTIONS))
@@ -148,13 +192,13 @@ def _override(override: str, problems: Problems) -> Iterator[Layer]:
         problems.add(source, (), f"found '{override}', expected key.path=value")
         return
     data = parse(text, source, problems, path)
-    for part in reversed(path):
-        data = {part: data}
-    yield Layer(source, _normalised(data, Path.cwd()))
+    for name in reversed(path):
+        data = {name: data}
+    yield Layer(source, _normalize(data, Path.cwd()))
 
 
-def _normalised(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Bare plugin names as mappings, and a relative start_from made absolute."""
+def _normalize(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Turn plugin names into mappings, and a `start_from` relative to `folder` into an absolute path."""
     data = dict(data)
     for section in SECTIONS:
         if isinstance(data.get(section), str):
@@ -165,13 +209,21 @@ def _normalised(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     return data
 
 
-def merge(base: dict[str, Any], over: dict[str, Any], top: bool = True) -> dict[str, Any]:
-    """`over` on `base`: mappings merge, lists and scalars replace.
+def merge(base: dict[str, Any], update: dict[str, Any], top: bool = True) -> dict[str, Any]:
+    """Merge two layers: mappings are merged key by key, lists and scalars are replaced.
 
-    Where `over` names another task, model or trainer, the settings that `base` has for the old one are dropped.
+    Where `update` names another task, model or trainer, the settings that `base` has for the old one are dropped.
+
+    Args:
+        base: The values to start from.
+        update: The values that take precedence.
+        top: Whether these are whole recipes, rather than values inside one.
+
+    Returns:
+        A new mapping.
     """
     merged = dict(base)
-    for key, value in over.items():
+    for key, value in update.items():
         below = merged.get(key)
         if not isinstance(below, dict) or not isinstance(value, dict):
             merged[key] = value
@@ -183,7 +235,15 @@ def merge(base: dict[str, Any], over: dict[str, Any], top: bool = True) -> dict[
 
 
 def source_of(path: KeyPath, layers: Sequence[Layer]) -> str | None:
-    """The layer that set a key path, or else the one that set what it stands in; None when none did."""
+    """Find the file or override that set a key path, or otherwise a key above it.
+
+    Args:
+        path: The key path.
+        layers: The layers, in the order in which they are merged.
+
+    Returns:
+        The source of the last such layer, or None if no layer set any part of the path.
+    """
     for length in range(len(path), 0, -1):
         for layer in reversed(layers):
             if _contains(layer.data, path[:length]):
@@ -192,6 +252,7 @@ def source_of(path: KeyPath, layers: Sequence[Layer]) -> str | None:
 
 
 def _contains(data: Any, path: KeyPath) -> bool:
+    """Return whether nested mappings and lists have a key path."""
     for key in path:
         if isinstance(data, list) and key.isdigit() and int(key) < len(data):
             data = data[int(key)]

@@ -1,4 +1,4 @@
-"""The resolved recipe: what one run is, with every setting of its task, model and trainer."""
+"""The resolved recipe of one run, with every setting of its task, model and trainer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iglue_plugins import registry
 from iglue_plugins.recipes.checks import Report, check_auxiliary, check_start, check_task_values
-from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, shown, validation_problems
+from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
+from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value, validation_problems
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
@@ -21,7 +22,12 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class PluginChoice(BaseModel):
-    """A task, model or trainer by its registry name, with all of its settings (JSON values)."""
+    """A task, model or trainer, with all of its settings.
+
+    Attributes:
+        name: The name in the registry.
+        settings: The settings, as JSON values.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,58 +36,84 @@ class PluginChoice(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What is scored after training."""
+    """The settings of the evaluation after training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    splits: list[str] = Field(["test"], min_length=1)
-    languages: list[str] = Field(min_length=1, description="default: all of the task's")
-    batch_size: int = Field(256, ge=1)
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the model while it is evaluated")
-    compile: bool = Field(False, description="compile the model for evaluation: slower to start, then faster on a GPU")
+    splits: list[str] = Field(["test"], min_length=1, description="The splits to evaluate.")
+    languages: list[str] = Field(
+        min_length=1, description="The languages to evaluate; default: all languages of the task."
+    )
+    batch_size: int = Field(256, ge=1, description="The number of rows in an evaluation batch.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="The floating-point type of the model during evaluation."
+    )
+    compile: bool = Field(
+        False, description="Whether to compile the model for evaluation: slower to start, then faster on a GPU."
+    )
 
 
 class Recipe(BaseModel):
-    """One run. Made by `load_recipe`, which fills in every default."""
+    """The complete description of one run; `load_recipe` makes it and fills in every default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$", description="label in tables; default: the file's stem")
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.+-]*$",
+            description="The run's label in tables; default: the file's name without its ending.",
+        ),
     ]
     task: PluginChoice
     model: PluginChoice
     trainer: PluginChoice
     start_from: str = Field(
-        description="'model', 'finetune' (this recipe with that trainer), or the path of a recipe, a run or a "
-        "checkpoint; default: the trainer's"
+        description="The weights that training starts from: 'model' (the model's own), 'finetune' (those of this "
+        "recipe with trainer finetune), or the path of a recipe, a run or a checkpoint; default: the trainer's choice."
     )
-    source_language: str = Field(description="default: the task's")
-    auxiliary_languages: list[str] = Field(description="default: the task's")
-    seed: int = Field(0, ge=0, lt=2**32)
+    source_language: str = Field(description="The language of the large training set; default: the task's.")
+    auxiliary_languages: list[str] = Field(description="The languages to meta-train on; default: the task's.")
+    seed: int = Field(0, ge=0, lt=2**32, description="The seed of all random numbers.")
     evaluation: Evaluation
-    runs: Path = Field(Path("runs"), description="the folder for runs")
+    runs: Path = Field(Path("runs"), description="The folder for runs.")
 
-    def plugin(self, section: Section) -> tuple[type, BaseModel]:
-        """The class of the task, model or trainer, and its settings as an instance of the class's `Settings`."""
+    def plugin(self, section: Section) -> tuple[RegisteredPlugin, BaseModel]:
+        """Look up the task, model or trainer.
+
+        Args:
+            section: The section of the recipe.
+
+        Returns:
+            The registered class, and the recipe's settings as an instance of the class's `Settings`.
+        """
         choice: PluginChoice = getattr(self, section)
-        cls = _registry(section).get(choice.name)
+        cls = _registry_of(section).get(choice.name)
         return cls, cls.Settings.model_validate_json(json.dumps(choice.settings))
 
     @property
     def trains_on(self) -> str:
-        """'source', 'auxiliary' or 'target': the languages that the trainer takes its examples from."""
-        return _registry("trainer").get(self.trainer.name).trains_on
+        """The languages that the trainer takes its examples from: 'source', 'auxiliary' or 'target'."""
+        return _registry_of("trainer").get(self.trainer.name).trains_on
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON values in the form of a recipe file, which `load_recipe` resolves to an equal recipe."""
+        """Return the content of a recipe file that `load_recipe` resolves to an equal recipe.
+
+        Returns:
+            JSON values by key; a section is a mapping with `name` and every setting.
+        """
         data = self.model_dump(mode="json")
         return data | {section: {"name": data[section]["name"], **data[section]["settings"]} for section in SECTIONS}
 
     def previous(self) -> Recipe | None:
-        """The recipe of the stage before, with this one's seed, runs folder and evaluation.
+        """Return the recipe of the stage before, whose weights this one starts from.
 
-        None when start_from is 'model', a run or a checkpoint. A recipe for another task keeps its own evaluation.
+        Returns:
+            A recipe with this one's seed, folder for runs and evaluation; a recipe for another task keeps its
+            evaluation. None if `start_from` is 'model', a run or a checkpoint.
+
+        Raises:
+            RecipeError: The recipe that `start_from` names has problems.
         """
         if self.start_from == "finetune":
             data = self.to_dict() | {"name": "finetune", "trainer": {"name": "finetune"}, "start_from": "model"}
@@ -94,22 +126,29 @@ class Recipe(BaseModel):
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe file with the files that it extends, `key.path=value` overrides and all defaults.
+    """Load a recipe file with the files that it extends, and fill in every default.
 
-    Paths in `extends` and `start_from` are relative to the file that has them (in overrides: to the current folder).
+    Args:
+        path: The recipe file. Paths in its `extends` and `start_from` are relative to the file that has them.
+        overrides: Changes of the form `key.path=value`; paths in them are relative to the current folder.
+
+    Returns:
+        The resolved recipe.
 
     Raises:
-        RecipeError: with all that is wrong, a line for each problem.
+        RecipeError: The recipe has problems; the message has a line for each.
     """
     recipe = _load(Path(path), overrides)
-    stages = [] if overrides else [Path(path).resolve()]  # with overrides it is not the recipe that the file holds
+    stages = [] if overrides else [Path(path).resolve()]  # with overrides, the recipe is not the one in the file
     stage: Recipe | None = recipe
     while stage is not None:
         if _is_recipe(stage.start_from):
             file = Path(stage.start_from).resolve()
             if file in stages:
-                circle = " -> ".join(map(str, (*stages[stages.index(file) :], file)))
-                raise RecipeError([f"{path}: start_from: found a circle, {circle}, expected one that ends"])
+                between = "".join(f" through {stage}" for stage in stages[stages.index(file) + 1 :])
+                raise RecipeError(
+                    [f"{path}: start_from: recipe {file} starts from itself{between}; change one of these `start_from`"]
+                )
             stages.append(file)
         stage = stage.previous()
     return recipe
@@ -119,7 +158,7 @@ def _is_recipe(start_from: str) -> bool:
     return Path(start_from).suffix in (".yaml", ".yml")
 
 
-def _registry(section: str) -> registry.Registry:
+def _registry_of(section: str) -> registry.Registry:
     return getattr(registry, f"{section}s")
 
 
@@ -130,20 +169,35 @@ def _load(path: Path, overrides: Sequence[str]) -> Recipe:
 
 
 def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe:
-    """The recipe that the layers make; `source` is named for what none of them has."""
+    """Merge the layers, add the defaults, and check the result.
+
+    Args:
+        layers: The files and overrides, those that take precedence last.
+        source: The file that errors name for values that no layer has.
+        problems: The problems of reading the layers; those found here are added.
+
+    Returns:
+        The resolved recipe.
+
+    Raises:
+        RecipeError: There is at least one problem.
+    """
 
     def report(path: KeyPath, text: str) -> None:
-        named = path[:1] if path[1:] == ("name",) else path  # `trainer: x` and `trainer: {name: x}` are one
+        named = path[:1] if path[1:] == ("name",) else path  # errors name `trainer`, not `trainer.name`
         problems.add(source_of(path, layers) or source, named, text)
 
-    data = functools.reduce(merge, (layer.data for layer in layers), {"name": Path(source).stem})
-    classes = {section: _plugin_class(section, data.get(section), report) for section in SECTIONS}
-    task, trainer = classes["task"], classes["trainer"]
+    default_name: dict[str, Any] = {"name": Path(source).stem}
+    data = functools.reduce(merge, (layer.data for layer in layers), default_name)
+    task: RegisteredTask | None = _registered("task", data.get("task"), report)
+    model: RegisteredPlugin | None = _registered("model", data.get("model"), report)
+    trainer: RegisteredTrainer | None = _registered("trainer", data.get("trainer"), report)
     if task and trainer:
         settings = task.trainer_defaults.get(data["trainer"]["name"], {})
         layers = [Layer(f"trainer_defaults of task {data['task']['name']}", {"trainer": settings}), *layers]
         data = merge(layers[0].data, data)
-    choices = {section: _choice(section, cls, data, report) for section, cls in classes.items()}
+    sections = (("task", task), ("model", model), ("trainer", trainer))
+    choices = {section: _choice(section, plugin, data, report) for section, plugin in sections}
     auxiliary_given = data.get("auxiliary_languages") is not None
     data = _with_defaults(data | choices, task, trainer)
     if task:
@@ -151,42 +205,47 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
     if trainer:
         check_auxiliary(data, trainer, auxiliary_given, report)
     check_start(data["start_from"], report)
-    recipe = _validated(Recipe, data, "a recipe", report)
-    problems.raise_any()
-    assert recipe is not None  # otherwise there was a problem to raise
+    recipe = _validate(Recipe, data, "a recipe", report)
+    problems.raise_if_any()
+    assert recipe is not None  # a recipe that is not valid has at least one problem, which was raised
     return recipe
 
 
-def _plugin_class(section: str, chosen: Any, report: Report) -> type | None:
+def _registered(section: str, chosen: object, report: Report) -> Any:
+    """Look up the class that a section names; None, with a problem reported, if there is none."""
     if chosen is not None and not isinstance(chosen, dict):
-        report((section,), f"found {shown(chosen)}, expected a name, or a mapping with name and settings")
+        report((section,), f"found {describe_value(chosen)}, expected a name, or a mapping with name and settings")
         return None
-    known = _registry(section)
+    plugins = _registry_of(section)
     name = (chosen or {}).get("name")
     if not isinstance(name, str):
-        found = "nothing" if name is None else shown(name)
-        hint = did_you_mean("", known.names())
+        found = "nothing" if name is None else describe_value(name)
+        hint = did_you_mean("", plugins.names())
         report((section, "name"), f"found {found}, expected the name of a {section}{hint}")
         return None
     try:
-        return known.get(name)
+        return plugins.get(name)
     except UserError as error:
         report((section, "name"), str(error))
         return None
 
 
-def _choice(section: str, cls: type | None, data: dict[str, Any], report: Report) -> dict[str, Any]:
-    """The section as the resolved recipe has it; without settings where something is wrong with it."""
-    if cls is None:
+def _choice(section: str, plugin: RegisteredPlugin | None, data: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Make a section of the resolved recipe; it has no settings if they have a problem."""
+    if plugin is None:
         return {"name": "", "settings": {}}
     given = {key: value for key, value in data[section].items() if key != "name"}
     name = data[section]["name"]
-    settings = _validated(cls.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
+    settings = _validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
     return {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
 
 
-def _validated(model: type[M], data: dict[str, Any], owner: str, report: Report) -> M | None:
-    """By way of JSON, where strict types still take a list for a tuple and text for a path."""
+def _validate(model: type[M], data: dict[str, Any], owner: str, report: Report) -> M | None:
+    """Validate data, and report its problems.
+
+    Validation goes by way of JSON, since only there pydantic's strict mode accepts a list for a tuple and text for a
+    path.
+    """
     try:
         return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
@@ -197,8 +256,10 @@ def _validated(model: type[M], data: dict[str, Any], owner: str, report: Report)
     return None
 
 
-def _with_defaults(data: dict[str, Any], task: type | None, trainer: type | None) -> dict[str, Any]:
-    """What the task and the trainer say where the recipe says nothing, or null."""
+def _with_defaults(
+    data: dict[str, Any], task: RegisteredTask | None, trainer: RegisteredTrainer | None
+) -> dict[str, Any]:
+    """Fill in the defaults of the task and the trainer for keys that are missing or null."""
     evaluation = data.get("evaluation") or {}
     if isinstance(evaluation, dict) and evaluation.get("languages") is None:
         evaluation = evaluation | {"languages": list(task.languages) if task else [""]}

@@ -11,15 +11,18 @@ from iglue_plugins.recipes.recipe import Recipe
 
 
 def schema() -> dict[str, Any]:
-    """A file's form: sections as a name or as a mapping with settings, and `extends`.
+    """Describe what a recipe file may hold.
 
-    With `extends` a section may leave out its name and whatever else the extended file has.
+    A section is a name, or a mapping with a name and settings. In a file that extends others nothing is required.
+
+    Returns:
+        A JSON schema (draft 2020-12), with the settings of every registered task, model and trainer.
     """
     whole = Recipe.model_json_schema()
     definitions = {"Evaluation": _optional(whole["$defs"]["Evaluation"])}
     sections = {section: _section(getattr(registry, f"{section}s"), definitions) for section in SECTIONS}
     text_or_list = [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-    extends = {"anyOf": text_or_list, "description": "recipe files to start from, relative to this one"}
+    extends = {"anyOf": text_or_list, "description": "The recipe files to start from, relative to this one."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "iglue_plugins recipe",
@@ -31,17 +34,18 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _section(known: registry.Registry, definitions: dict[str, Any]) -> dict[str, Any]:
-    """A name or a mapping; puts what the settings refer to into `definitions`."""
+def _section(plugins: registry.Registry, definitions: dict[str, Any]) -> dict[str, Any]:
+    """Describe a section, and add the schemas that its settings refer to to `definitions`."""
     mappings = []
-    for name in known:
-        prefix = re.sub(r"\W", "_", f"{known.kind}_{name}_")
-        settings = known.get(name).Settings.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
+    for name in plugins:
+        prefix = re.sub(r"\W", "_", f"{plugins.kind}_{name}_")
+        settings = plugins.get(name).Settings.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
         definitions.update({f"{prefix}{key}": value for key, value in settings.pop("$defs", {}).items()})
         settings["properties"] = {"name": {"const": name}, **settings.get("properties", {})}
         mappings.append(_optional(settings))
-    return {"anyOf": [{"type": "string", "enum": known.names()}, *mappings]}
+    return {"anyOf": [{"type": "string", "enum": plugins.names()}, *mappings]}
 
 
 def _optional(mapping: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a mapping without its list of required keys."""
     return {key: value for key, value in mapping.items() if key != "required"}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
-from iglue_plugins.published import Figures, over_the_same
-from iglue_plugins.reporting.lmms_eval_results import METRIC, SPLIT, Evaluated
-from iglue_plugins.reporting.results import RunResult, listed, read_rows, seeds_of
+from iglue_plugins.published import PublishedFigures, rescale_to_labelled
+from iglue_plugins.reporting.lmms_eval_results import METRIC, SPLIT, LMMSEvalResult
+from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
 from iglue_plugins.utils.errors import UserError
 
 
@@ -118,13 +118,13 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
         seeds=seeds_of(first_row),
         examples={language: len(ids) for language, ids in first.example_ids.items()},
         rows=tuple(
-            _build_row(label, row, targets, None if row is first_row else difference(row, first_row, targets))
+            _build_row(label, row, targets, None if row is first_row else target_difference(row, first_row, targets))
             for label, row in results.items()
         ),
     )
 
 
-def with_published(comparison: Comparison, figures: Sequence[Figures]) -> Comparison:
+def with_published(comparison: Comparison, figures: Sequence[PublishedFigures]) -> Comparison:
     """The comparison with rows of published figures, averaged over its own target languages.
 
     Raises:
@@ -133,14 +133,14 @@ def with_published(comparison: Comparison, figures: Sequence[Figures]) -> Compar
     return replace(comparison, published=tuple(_published_row(comparison, row) for row in figures))
 
 
-def _published_row(comparison: Comparison, figures: Figures) -> PublishedRow:
+def _published_row(comparison: Comparison, figures: PublishedFigures) -> PublishedRow:
     if figures.metric != comparison.metric:
         raise UserError(
             f"--published: found runs scored by {comparison.metric}, expected {figures.metric}, the metric "
             f"of the figures published for {comparison.task}"
         )
     languages = {
-        name: over_the_same(comparison.task, figures.languages[name], comparison.examples[name])
+        name: rescale_to_labelled(comparison.task, figures.languages[name], comparison.examples[name])
         for name in comparison.languages
         if name in figures.languages
     }
@@ -148,7 +148,7 @@ def _published_row(comparison: Comparison, figures: Figures) -> PublishedRow:
     return PublishedRow(figures.label, figures.model, figures.setting, figures.shots, languages, mean)
 
 
-def with_lmms_eval(comparison: Comparison, evaluated: Sequence[Evaluated]) -> Comparison:
+def with_lmms_eval(comparison: Comparison, evaluated: Sequence[LMMSEvalResult]) -> Comparison:
     """The comparison with rows of lmms-eval's results, averaged over its own target languages.
 
     Raises:
@@ -157,7 +157,7 @@ def with_lmms_eval(comparison: Comparison, evaluated: Sequence[Evaluated]) -> Co
     return replace(comparison, lmms_eval=tuple(_lmms_eval_row(comparison, row) for row in evaluated))
 
 
-def _lmms_eval_row(comparison: Comparison, row: Evaluated) -> LMMSEvalRow:
+def _lmms_eval_row(comparison: Comparison, row: LMMSEvalResult) -> LMMSEvalRow:
     if (comparison.split, comparison.metric) != (SPLIT, METRIC):
         raise UserError(
             f"--lmms-eval: found runs scored by {comparison.metric} on split '{comparison.split}', "
@@ -166,8 +166,8 @@ def _lmms_eval_row(comparison: Comparison, row: Evaluated) -> LMMSEvalRow:
     languages = {name: row.languages[name] for name in comparison.languages if name in row.languages}
     if not languages:
         raise UserError(
-            f"{row.file}: found {listed(row.languages)}, expected some language of the runs: "
-            f"{listed(comparison.languages)}"
+            f"{row.file}: found {join_names(row.languages)}, expected some language of the runs: "
+            f"{join_names(comparison.languages)}"
         )
     for name in languages:
         if row.examples[name] != comparison.examples[name]:
@@ -193,8 +193,8 @@ def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str
     targets = tuple(language for language in first.metric if language != source and language not in trained_on)
     if not targets:
         raise UserError(
-            f"{first.folder}: no target language is left among {listed(first.metric)}, since {source} is the source "
-            f"and the rows trained on {listed(auxiliary) or 'no other'}; evaluate on at least one more language"
+            f"{first.folder}: no target language is left among {join_names(first.metric)}, since {source} is the source "
+            f"and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on at least one more language"
         )
     return source, auxiliary, targets
 
@@ -209,18 +209,20 @@ def _build_row(label: str, row: list[RunResult], targets: Sequence[str], differe
         steps=record["steps"],
         adapted=record.get("adaptation", {}).get("summary"),
         runs=tuple(str(result.folder) for result in row),
-        languages={language: over_seeds([result.metric[language] for result in row]) for language in row[0].metric},
-        target_mean=over_seeds([np.mean([result.metric[language] for language in targets]) for result in row]),
+        languages={
+            language: score_over_seeds([result.metric[language] for result in row]) for language in row[0].metric
+        },
+        target_mean=score_over_seeds([np.mean([result.metric[language] for language in targets]) for result in row]),
         difference=difference,
     )
 
 
-def over_seeds(per_seed: Sequence[float]) -> Score:
+def score_over_seeds(per_seed: Sequence[float]) -> Score:
     std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
     return Score(float(np.mean(per_seed)), std, tuple(map(float, per_seed)))
 
 
-def difference(row: Sequence[RunResult], first_row: Sequence[RunResult], targets: Sequence[str]) -> Interval:
+def target_difference(row: Sequence[RunResult], first_row: Sequence[RunResult], targets: Sequence[str]) -> Interval:
     """The row's target mean minus the other's, seed by seed and example by example."""
     scores, first_scores = (
         [np.stack([result.scores[language] for result in results]) for language in targets]

@@ -29,7 +29,7 @@ LABEL_INCHES = 0.075  # a letter
 
 
 @dataclass(frozen=True)
-class Column:
+class HeatMapColumn:
     """Where a column stands (its left edge, in cells), and what it is of; no language for a mean over `of_common`."""
 
     name: str
@@ -65,25 +65,25 @@ def heat_map(matrix: Matrix, path: Path) -> None:
     chart_files.save(figure, matrix, Path(path))
 
 
-def _columns(matrix: Matrix) -> list[Column]:
+def _columns(matrix: Matrix) -> list[HeatMapColumn]:
     columns, left = [], 0.0
     for language in matrix.languages:
-        columns.append(Column(language, left, 1.0, language))
+        columns.append(HeatMapColumn(language, left, 1.0, language))
         left += 1.0 + (GAP if language == matrix.source else 0)
     left += GAP
-    columns.append(Column("mean", left, MEAN_WIDTH))
+    columns.append(HeatMapColumn("mean", left, MEAN_WIDTH))
     if matrix.common and matrix.means_differ:
-        columns.append(Column("common", left + MEAN_WIDTH, MEAN_WIDTH, of_common=True))
+        columns.append(HeatMapColumn("common", left + MEAN_WIDTH, MEAN_WIDTH, of_common=True))
     return columns
 
 
-def _score(row: MatrixRow, column: Column) -> float:
+def _score(row: MatrixRow, column: HeatMapColumn) -> float:
     if column.language is not None:
         return row.languages[column.language].mean
     return row.common_mean.mean if column.of_common else row.unseen_mean.mean
 
 
-def shown(matrix: Matrix, row: MatrixRow, column: Column) -> float:
+def cell_value(matrix: Matrix, row: MatrixRow, column: HeatMapColumn) -> float:
     """A cell's number: the difference to the baseline over the languages that the row's own number is over."""
     if matrix.baseline is None or row is matrix.baseline:
         return _score(row, column)
@@ -92,17 +92,19 @@ def shown(matrix: Matrix, row: MatrixRow, column: Column) -> float:
     return _score(row, column) - _score(matrix.baseline, column)
 
 
-def _colours(matrix: Matrix, columns: Sequence[Column]) -> ScalarMappable:
+def _colours(matrix: Matrix, columns: Sequence[HeatMapColumn]) -> ScalarMappable:
     """White is no difference; without a baseline the scale spans the scores."""
-    values = [shown(matrix, row, column) for row in matrix.rows for column in columns]
+    values = [cell_value(matrix, row, column) for row in matrix.rows for column in columns]
     if matrix.baseline is None:
         return ScalarMappable(Normalize(min(values), max(values)), colormaps[SCORES])
     largest = max(0.1, *map(abs, values))
     return ScalarMappable(Normalize(-largest, largest), colormaps[DIFFERENCES])
 
 
-def _draw_cell(axes: Axes, matrix: Matrix, row: MatrixRow, column: Column, index: int, colours: ScalarMappable) -> None:
-    value, is_baseline = shown(matrix, row, column), row is matrix.baseline
+def _draw_cell(
+    axes: Axes, matrix: Matrix, row: MatrixRow, column: HeatMapColumn, index: int, colours: ScalarMappable
+) -> None:
+    value, is_baseline = cell_value(matrix, row, column), row is matrix.baseline
     colour = (1.0, 1.0, 1.0, 1.0) if is_baseline else colours.to_rgba(value)
     ink = "white" if _luminance(colour) < 0.45 else "black"
     axes.add_patch(Rectangle((column.left, index), column.width, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
@@ -139,7 +141,7 @@ def _luminance(colour: tuple[float, float, float, float]) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _label(axes: Axes, matrix: Matrix, columns: Sequence[Column]) -> None:
+def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn]) -> None:
     rows = matrix.all_rows
     axes.set_xlim(0, columns[-1].left + columns[-1].width)
     axes.set_ylim(len(rows), 0)

@@ -17,7 +17,7 @@ KEYS = ("results", "configs", "n-samples", "config")
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class LMMSEvalResult:
     """One model on one task: accuracies (0-100) and numbers of documents by language."""
 
     file: Path
@@ -32,7 +32,7 @@ class Evaluated:
         return " ".join([self.model, *filter(None, [PurePosixPath(self.checkpoint).name])])
 
 
-def read_results(path: Path, task: str) -> Evaluated:
+def read_results(path: Path, task: str) -> LMMSEvalResult:
     """What a <date>_results.json says of a task, in each language that was evaluated.
 
     Raises:
@@ -49,7 +49,7 @@ def read_results(path: Path, task: str) -> Evaluated:
         if not found:
             others = ", ".join(sorted({facts["iglue_task"] for facts in own.values()})) or "no task of iglue's"
             raise UserError(f"{path}: found {others}, expected results of task {task}, as the rows compared are of")
-        return Evaluated(
+        return LMMSEvalResult(
             path,
             _text(content["config"]["model"]),
             _text(content.get("model_name") or ""),

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from iglue_plugins.evaluation.significance import Interval
-from iglue_plugins.reporting.comparison import Score, difference, over_seeds
-from iglue_plugins.reporting.results import RunResult, listed, read_rows, seeds_of
+from iglue_plugins.reporting.comparison import Score, score_over_seeds, target_difference
+from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
 from iglue_plugins.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Swept:
+class SweepRow:
     """A row's label, what it sets (key to value as it was given; nothing for the baseline), a run for each seed."""
 
     label: str
@@ -44,7 +44,7 @@ class MatrixRow:
 
 
 @dataclass(frozen=True)
-class Lead:
+class PairwiseDifference:
     """The best row's mean minus another row's, over targets that neither was trained on."""
 
     other: str
@@ -58,7 +58,7 @@ class Matrix:
 
     `best` is the label of the row with the highest mean over `common`, the targets that no row was trained on; without
     any, of the row with the largest difference to the baseline, or else the highest mean, over its own unseen targets.
-    `leads` are to the baseline and to the second, where they exist.
+    `differences_of_best` are to the baseline and to the second, where they exist.
     """
 
     task: str
@@ -72,7 +72,7 @@ class Matrix:
     baseline: MatrixRow | None
     rows: tuple[MatrixRow, ...]
     best: str
-    leads: tuple[Lead, ...]
+    differences_of_best: tuple[PairwiseDifference, ...]
 
     @property
     def all_rows(self) -> tuple[MatrixRow, ...]:
@@ -89,7 +89,7 @@ class Matrix:
         return any(row.unseen != self.common for row in self.all_rows)
 
 
-def build_matrix(rows: Sequence[Swept], baseline: Swept | None, split: str, languages: Sequence[str]) -> Matrix:
+def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str, languages: Sequence[str]) -> Matrix:
     """The matrix of finished runs, in the given languages.
 
     Raises:
@@ -117,7 +117,11 @@ def build_matrix(rows: Sequence[Swept], baseline: Swept | None, split: str, lang
         baseline=made[baseline.label] if baseline else None,
         rows=tuple(made[swept.label] for swept in rows),
         best=ranked[0].label,
-        leads=tuple(_leads(ranked[0], [*([made[baseline.label]] if baseline else []), *ranked[1:2]], results, common)),
+        differences_of_best=tuple(
+            _differences_of_best(
+                ranked[0], [*([made[baseline.label]] if baseline else []), *ranked[1:2]], results, common
+            )
+        ),
     )
 
 
@@ -125,14 +129,14 @@ def _unseen(label: str, result: RunResult, targets: Sequence[str]) -> tuple[str,
     unseen = tuple(language for language in targets if language not in result.record["training_languages"])
     if not unseen:
         raise UserError(
-            f"row '{label}': found {listed(result.metric)}, expected a target language that it was not "
+            f"row '{label}': found {join_names(result.metric)}, expected a target language that it was not "
             "trained on; evaluate on more languages"
         )
     return unseen
 
 
 def _row(
-    swept: Swept,
+    swept: SweepRow,
     results: list[RunResult],
     unseen: tuple[str, ...],
     common: tuple[str, ...],
@@ -144,18 +148,19 @@ def _row(
         values=swept.values,
         runs=tuple(str(result.folder) for result in results),
         languages={
-            language: over_seeds([result.metric[language] for result in results]) for language in results[0].metric
+            language: score_over_seeds([result.metric[language] for result in results])
+            for language in results[0].metric
         },
         trained_on=tuple(language for language in results[0].metric if language in trained_on),
         unseen=unseen,
         unseen_mean=_mean(results, unseen),
         common_mean=_mean(results, common) if common else None,
-        difference=None if before is None or before is results else difference(results, before, unseen),
+        difference=None if before is None or before is results else target_difference(results, before, unseen),
     )
 
 
 def _mean(results: list[RunResult], languages: Sequence[str]) -> Score:
-    return over_seeds([np.mean([result.metric[language] for language in languages]) for result in results])
+    return score_over_seeds([np.mean([result.metric[language] for language in languages]) for result in results])
 
 
 def _rank(row: MatrixRow) -> float:
@@ -164,15 +169,15 @@ def _rank(row: MatrixRow) -> float:
     return row.unseen_mean.mean if row.difference is None else row.difference.difference
 
 
-def _leads(
+def _differences_of_best(
     best: MatrixRow, others: Sequence[MatrixRow], results: Mapping[str, list[RunResult]], common: tuple[str, ...]
-) -> list[Lead]:
+) -> list[PairwiseDifference]:
     shared = {
         other.label: common or tuple(language for language in best.unseen if language in other.unseen)
         for other in others
     }
     return [
-        Lead(label, languages, difference(results[best.label], results[label], languages))
+        PairwiseDifference(label, languages, target_difference(results[best.label], results[label], languages))
         for label, languages in shared.items()
         if languages
     ]

@@ -60,13 +60,13 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     axes = figure.add_subplot()
     for index, row in enumerate(comparison.rows):
         _draw_row(axes, comparison, row, index, layout)
-    for index in range(len(drawn_others(comparison))):
-        _draw_other(axes, comparison, index, layout)
+    for index in range(len(drawn_external_rows(comparison))):
+        _draw_external_row(axes, comparison, index, layout)
     _label(axes, comparison, layout)
     figure.suptitle(title(comparison), fontsize=11)
     handles, _ = axes.get_legend_handles_labels()  # markers come before bars
     handles = sorted(handles, key=lambda handle: not isinstance(handle, BarContainer))
-    columns = int(width / (3 if drawn_others(comparison) else 2))
+    columns = int(width / (3 if drawn_external_rows(comparison) else 2))
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns), frameon=False, fontsize=9)
     chart_files.save(figure, comparison, Path(path))
 
@@ -84,7 +84,7 @@ def _layout(comparison: Comparison) -> Layout:
     return Layout(groups, centres, widths, _floor(comparison))
 
 
-def drawn_others(comparison: Comparison) -> list[tuple[PublishedRow | LMMSEvalRow, str]]:
+def drawn_external_rows(comparison: Comparison) -> list[tuple[PublishedRow | LMMSEvalRow, str]]:
     """The rows of others that are drawn, each with what the legend says of its kind."""
     rows = [(row, block.kind) for block in blocks(comparison) for row in block.rows]
     return rows if len(rows) <= len(MARKERS) else []
@@ -93,7 +93,7 @@ def drawn_others(comparison: Comparison) -> list[tuple[PublishedRow | LMMSEvalRo
 def _floor(comparison: Comparison) -> int:
     """The multiple of ten below the lowest error bar and marker, and 0 at the least."""
     scores = [score for row in comparison.rows for score in (*row.languages.values(), row.target_mean)]
-    figures = [figure for row, _ in drawn_others(comparison) for figure in row.languages.values()]
+    figures = [figure for row, _ in drawn_external_rows(comparison) for figure in row.languages.values()]
     lowest = min([*(score.mean - (score.std or 0) for score in scores), *figures])
     return max(0, 10 * math.floor((lowest - 1) / 10))
 
@@ -118,9 +118,9 @@ def _draw_row(axes: Axes, comparison: Comparison, row: Row, index: int, layout: 
     _write_mean(axes, row, bars)
 
 
-def _draw_other(axes: Axes, comparison: Comparison, index: int, layout: Layout) -> None:
+def _draw_external_row(axes: Axes, comparison: Comparison, index: int, layout: Layout) -> None:
     """Markers side by side, so that equal figures do not hide each other."""
-    others = drawn_others(comparison)
+    others = drawn_external_rows(comparison)
     (row, kind), offset = others[index], index - (len(others) - 1) / 2
     figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
     axes.plot(

@@ -99,7 +99,7 @@ def seeds_of(row: Iterable[RunResult]) -> tuple[int, ...]:
     return tuple(result.record["seed"] for result in row)
 
 
-def listed(items: Iterable[object]) -> str:
+def join_names(items: Iterable[object]) -> str:
     return ", ".join(map(str, items))
 
 
@@ -125,7 +125,7 @@ def _check_seeds(first_label: str, first_row: list[RunResult], label: str, row: 
         owner = next(result for result in (*first_row, *row) if result.record["seed"] == unshared[0])
         raise UserError(
             f"{owner.folder}: seed {unshared[0]} has no counterpart; row '{first_label}' has seeds "
-            f"{listed(wanted)} and row '{label}' {listed(found)}, and rows are compared seed by seed"
+            f"{join_names(wanted)} and row '{label}' {join_names(found)}, and rows are compared seed by seed"
         )
 
 

@@ -33,7 +33,7 @@ ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A header of up to two lines, a cell for each row and, for each block below, one for its heading and its rows."""
 
     header: str
@@ -60,18 +60,18 @@ class ComparisonTable:
     comparison: Comparison
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        labels = Column(
+        labels = TableColumn(
             "",
             [Text(row.label) for row in self.comparison.rows],
             below=_below(self.comparison, lambda row: row.label, headings=True),
         )
         yield Text(title(self.comparison), style="bold")
-        for block in in_blocks(column_groups(self.comparison), options.max_width - labels.width):
+        for block in split_to_width(column_groups(self.comparison), options.max_width - labels.width):
             yield _table([labels, *block])
         yield from (Text(note, style="dim") for note in notes(self.comparison))
 
 
-def column_groups(comparison: Comparison) -> list[list[Column]]:
+def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
     """A group for each source, auxiliary and target language; last the targets' mean and, for several rows, diff."""
     groups = []
     for language in comparison.languages:
@@ -79,12 +79,14 @@ def column_groups(comparison: Comparison) -> list[list[Column]]:
         cells = [_score_cell(row.languages[language]) for row in comparison.rows]
         below = _below(comparison, lambda row, name=language: figure_text(row.languages.get(name)))
         style = "" if of_role == "target" else "dim"
-        groups.append([Column(f"{language}\n{ROLE_HEADERS[of_role]}", cells, style, below)])
+        groups.append([TableColumn(f"{language}\n{ROLE_HEADERS[of_role]}", cells, style, below)])
     means = _below(comparison, lambda row: figure_text(row.target_mean))
-    groups.append([Column("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold", means)])
+    groups.append([TableColumn("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold", means)])
     if len(comparison.rows) > 1:
         none = _below(comparison, lambda row: "")
-        groups[-1].append(Column("\ndiff", [_difference_cell(row.difference) for row in comparison.rows], below=none))
+        groups[-1].append(
+            TableColumn("\ndiff", [_difference_cell(row.difference) for row in comparison.rows], below=none)
+        )
     return groups
 
 
@@ -101,9 +103,9 @@ def _below(
     ]
 
 
-def in_blocks(groups: list[list[Column]], width: int) -> list[list[Column]]:
+def split_to_width(groups: list[list[TableColumn]], width: int) -> list[list[TableColumn]]:
     """The groups' columns in their order, cut wherever the next group would not fit."""
-    blocks: list[list[Column]] = [[]]
+    blocks: list[list[TableColumn]] = [[]]
     for group in groups:
         if blocks[-1] and sum(column.width for column in (*blocks[-1], *group)) > width:
             blocks.append([])
@@ -111,7 +113,7 @@ def in_blocks(groups: list[list[Column]], width: int) -> list[list[Column]]:
     return blocks
 
 
-def _table(block: list[Column]) -> Table:
+def _table(block: list[TableColumn]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, collapse_padding=True)
     for number, column in enumerate(block):
         table.add_column(column.header, justify="right" if number else "left", no_wrap=True, style=column.style)
@@ -134,19 +136,19 @@ class MatrixTable:
     matrix: Matrix
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        labels = Column("", [Text(row.label) for row in self.matrix.all_rows])
+        labels = TableColumn("", [Text(row.label) for row in self.matrix.all_rows])
         yield Text(title(self.matrix), style="bold")
-        for block in in_blocks(matrix_groups(self.matrix), options.max_width - labels.width):
+        for block in split_to_width(matrix_groups(self.matrix), options.max_width - labels.width):
             yield _table([labels, *block])
         yield from (Text(note, style="dim") for note in matrix_notes(self.matrix))
 
 
-def matrix_groups(matrix: Matrix) -> list[list[Column]]:
+def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
     """A group for each language; last the means and, where there is a baseline, the difference to it."""
     rows = matrix.all_rows
     groups = [
         [
-            Column(
+            TableColumn(
                 f"{language}\n{'src' if language == matrix.source else ''}",
                 [_cell_of(row, language) for row in rows],
                 "dim" if language == matrix.source else "",
@@ -154,11 +156,11 @@ def matrix_groups(matrix: Matrix) -> list[list[Column]]:
         ]
         for language in matrix.languages
     ]
-    groups.append([Column("\nmean", [_one_line(row.unseen_mean) for row in rows], "bold")])
+    groups.append([TableColumn("\nmean", [_one_line(row.unseen_mean) for row in rows], "bold")])
     if matrix.common and matrix.means_differ:
-        groups[-1].append(Column("\ncommon", [_one_line(row.common_mean) for row in rows], "bold"))
+        groups[-1].append(TableColumn("\ncommon", [_one_line(row.common_mean) for row in rows], "bold"))
     if matrix.baseline is not None:
-        groups[-1].append(Column("\ndiff", [_one_line_difference(row.difference) for row in rows]))
+        groups[-1].append(TableColumn("\ndiff", [_one_line_difference(row.difference) for row in rows]))
     return groups
 
 

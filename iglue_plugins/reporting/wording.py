@@ -9,7 +9,7 @@ from iglue_plugins import published
 from iglue_plugins.evaluation.significance import RESAMPLES, Interval
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row, Score
 from iglue_plugins.reporting.matrix import Matrix
-from iglue_plugins.reporting.results import listed
+from iglue_plugins.reporting.results import join_names
 
 SIGNIFICANT = "*"
 PUBLISHED_HEADING = f"published by {published.SOURCE}"
@@ -97,7 +97,10 @@ def describe_matrix(matrix: Matrix) -> list[str]:
     else:
         mean = "the mean over the target languages that a row was not trained on"
     best = [f"best of {len(matrix.rows)} rows by {mean}: {matrix.best}"] if len(matrix.rows) > 1 else []
-    return [*best, *(compared(matrix.best, lead.other, lead.difference, lead.languages) for lead in matrix.leads)]
+    return [
+        *best,
+        *(compared(matrix.best, lead.other, lead.difference, lead.languages) for lead in matrix.differences_of_best),
+    ]
 
 
 def matrix_notes(matrix: Matrix) -> list[str]:
@@ -109,9 +112,9 @@ def matrix_notes(matrix: Matrix) -> list[str]:
     ]
     if matrix.common and matrix.means_differ:
         found.append(
-            f"common: the mean over the {_targets(matrix.common)} that no row was trained on ({listed(matrix.common)})."
+            f"common: the mean over the {_targets(matrix.common)} that no row was trained on ({join_names(matrix.common)})."
         )
-    seeds = f"{len(matrix.seeds)} seeds ({listed(matrix.seeds)})"
+    seeds = f"{len(matrix.seeds)} seeds ({join_names(matrix.seeds)})"
     found.append(f"Cells: mean over {seeds}." if len(matrix.seeds) > 1 else f"One seed ({matrix.seeds[0]}).")
     if matrix.baseline is not None:
         found.append(_interval_note(matrix.baseline.label, matrix.seeds))
@@ -134,14 +137,14 @@ def _targets(languages: Sequence[str]) -> str:
 
 
 def _mean_note(comparison: Comparison) -> str:
-    auxiliary = f" and auxiliary {listed(comparison.auxiliary)}" if comparison.auxiliary else ""
+    auxiliary = f" and auxiliary {join_names(comparison.auxiliary)}" if comparison.auxiliary else ""
     return f"The mean is over {_targets(comparison.targets)}, without source {comparison.source}{auxiliary}."
 
 
 def _seeds_note(comparison: Comparison) -> str:
     if len(comparison.seeds) == 1:
         return f"One seed ({comparison.seeds[0]}), so no standard deviations."
-    return f"Cells: mean ± standard deviation over {len(comparison.seeds)} seeds ({listed(comparison.seeds)})."
+    return f"Cells: mean ± standard deviation over {len(comparison.seeds)} seeds ({join_names(comparison.seeds)})."
 
 
 def _interval_note(first: str, seeds: Sequence[int]) -> str:
@@ -181,7 +184,7 @@ def _lmms_eval_note(comparison: Comparison) -> str:
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:
     """Labels and steps, and the auxiliary languages if not all rows trained on the same."""
     amounts = {row.label: f"{row.labels_per_step} labelled examples per step, {row.steps} steps" for row in rows}
-    languages = {row.label: listed(row.training_languages) or "none" for row in rows}
+    languages = {row.label: join_names(row.training_languages) or "none" for row in rows}
     found = []
     if _all_equal(amounts):
         found.append(f"Every row: {amounts[rows[0].label]}.")
@@ -202,4 +205,4 @@ def _all_equal(facts: dict[str, str]) -> bool:
 def _by_fact(facts: dict[str, str]) -> str:
     """'a, b: 64 labels; c: 32 labels' from one fact per label."""
     distinct = dict.fromkeys(facts.values())
-    return "; ".join(f"{listed(label for label in facts if facts[label] == fact)}: {fact}" for fact in distinct)
+    return "; ".join(f"{join_names(label for label in facts if facts[label] == fact)}: {fact}" for fact in distinct)

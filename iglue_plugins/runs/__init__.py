@@ -1,1 +1,1 @@
-"""From a recipe to a finished run: its folder, its record, and the runner."""
+"""Runs: the runner that makes one from a recipe, its folder, its fingerprint and its record."""

@@ -19,17 +19,29 @@ from iglue_plugins.utils import distributed
 
 
 def target_languages(recipe: Recipe) -> list[str]:
-    """List the evaluated languages that a `LanguageAdapter` adapts to: all but the source language."""
+    """List the evaluated languages that a `LanguageAdapter` adapts to: all except the source language.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        The language codes, in the order of the recipe.
+    """
     return [language for language in recipe.evaluation.languages if language != recipe.source_language]
 
 
 def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) -> None:
-    """Adapt to one language at a time, evaluate the adapted model, and drop it.
+    """Adapt the model to one language at a time, evaluate it, and drop it.
+
+    The source language is evaluated with the weights that each adaptation starts from.
 
     Args:
         state: The run, whose record gets the scores and what each adaptation found.
         adapter: The recipe's trainer.
         start: The weights that each adaptation starts from.
+
+    Raises:
+        UserError: The checkpoint is damaged, or the task has no examples to adapt to.
     """
     recipe, record = state.recipe, state.record
     missing = state.missing_scores()
@@ -44,7 +56,9 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
         torch.manual_seed(recipe.seed)
         if language == recipe.source_language:
             model, tokenizer = load()
-            model.set_head(state.task.head, state.task.num_labels)
+            model.set_head(  # type: ignore[operator]  # to nn.Module any unknown attribute is a tensor
+                state.task.head, state.task.num_labels
+            )
         else:
             adapted = adapter.adapt(
                 load, state.task, language, source_language=recipe.source_language, seed=recipe.seed, folder=folder

@@ -29,7 +29,8 @@ def evaluate_model(
     record, evaluation = state.record, state.recipe.evaluation
     record["main_metric"] = state.task.main_metric
     record["parameters"] = sum(parameter.numel() for parameter in model.parameters())
-    model.to(distributed.device(), getattr(torch, evaluation.precision))
+    device, dtype = distributed.device(), getattr(torch, evaluation.precision)
+    model.to(device, dtype)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature
     if evaluation.compile:
         model.compile(dynamic=True)
     with threads_for(model):

@@ -37,6 +37,9 @@ class Run:
             runs_dir: The folder for runs.
             name: The recipe's name.
             fingerprint: The run's fingerprint, 12 hexadecimal digits.
+
+        Returns:
+            A finished run with the fingerprint, preferably one of that name; otherwise the run of that name.
         """
         by_name = cls(Path(runs_dir) / f"{name}-{fingerprint}")
         others = (cls(folder) for folder in sorted(Path(runs_dir).glob(f"*-{fingerprint}")))
@@ -83,7 +86,15 @@ class Run:
         return self.folder / "recipe.yaml"
 
     def predictions_path(self, split: str, language: str) -> Path:
-        """Return the file with the predictions on a split in a language."""
+        """Return the file with the predictions on a split in a language.
+
+        Args:
+            split: The name of the split.
+            language: The code of the language.
+
+        Returns:
+            `predictions/<split>/<language>.jsonl` in the run's folder; it need not exist.
+        """
         return self.folder / "predictions" / split / f"{language}.jsonl"
 
     @contextlib.contextmanager
@@ -91,6 +102,9 @@ class Run:
         """Keep other processes from working on runs of this fingerprint; the lock ends with the process.
 
         Where nothing can be written, a finished run is not locked, since it can only be read.
+
+        Yields:
+            Nothing; the lock is held while the block runs.
 
         Raises:
             UserError: The folder for runs cannot be written, and the run is not finished.
@@ -138,6 +152,9 @@ class Run:
     def require_record(self) -> dict[str, Any]:
         """Read the record of a run that has to be finished.
 
+        Returns:
+            The record.
+
         Raises:
             UserError: There is no record, or it is damaged.
         """
@@ -147,10 +164,13 @@ class Run:
         return record
 
     def latest_record(self) -> dict[str, Any] | None:
-        """Read what is known of the run: its partial record, its record, or what was noted when training ended.
+        """Read the newest record of the run: the partial one, the record, or the one saved with the model.
+
+        Returns:
+            The record, or None if training has not finished.
 
         Raises:
-            UserError: As `record`.
+            UserError: A record is damaged, or has another format.
         """
         paths = self.partial_record_path, self.record_path, self.model_dir / TRAINING_RECORD
         return next((record for path in paths if (record := _read_record(path))), None)
@@ -166,15 +186,32 @@ class Run:
         shutil.rmtree(self.adapted_dir, ignore_errors=True)
 
     def write_partial_record(self, record: Mapping[str, Any]) -> None:
-        """Write a record to which scores are still added, so that an interruption loses none of them."""
+        """Write a record to which scores are still added, so that an interruption loses none of them.
+
+        Args:
+            record: The record without its format, which is added.
+        """
         write_json_atomic(self.partial_record_path, {**record, "format": RECORD_FORMAT})
 
     def write_predictions(self, split: str, language: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write the predictions on a split in a language, a JSON object on each line."""
+        """Write the predictions on a split in a language, a JSON object on each line.
+
+        Args:
+            split: The name of the split.
+            language: The code of the language.
+            rows: Objects with id, prediction, label and score, one for each example.
+        """
         write_jsonl_atomic(self.predictions_path(split, language), rows)
 
     def read_predictions(self, split: str, language: str) -> list[dict[str, Any]]:
-        """Read the predictions on a split in a language, in the order in which they were written.
+        """Read the predictions on a split in a language.
+
+        Args:
+            split: The name of the split.
+            language: The code of the language.
+
+        Returns:
+            Objects with id, prediction, label and score, in the order in which they were written.
 
         Raises:
             UserError: The file is missing or damaged.

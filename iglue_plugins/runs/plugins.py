@@ -1,4 +1,4 @@
-"""The task, trainer and model that a recipe names, made by their plugins."""
+"""Making the task, the trainer and the model that a recipe names."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
+from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -22,7 +22,16 @@ from iglue_plugins.utils.files import content_hash
 
 
 def make_task(recipe: Recipe) -> Task:
-    """Make the recipe's task; runs of one process share it, with the examples and regions that it has loaded."""
+    """Make the recipe's task, or return the one that this process has made with equal settings.
+
+    Runs of one process thus share the examples and regions that a task has loaded.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        The task.
+    """
     return _make_task(recipe.task.name, json.dumps(recipe.task.settings, sort_keys=True))
 
 
@@ -33,7 +42,14 @@ def _make_task(name: str, settings: str) -> Task:
 
 
 def make_trainer(recipe: Recipe) -> Trainer | LanguageAdapter:
-    """Make the recipe's trainer."""
+    """Make the recipe's trainer.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        A trainer of one model, or an adapter that makes a model for each evaluated language.
+    """
     _, settings = recipe.plugin("trainer")
     return registry.trainers.load(recipe.trainer.name)(settings)
 
@@ -62,7 +78,7 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
         raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
 
 
-def _settings_for(checkpoint: Path, name: str, settings: Any) -> Any:
+def _settings_for(checkpoint: Path, name: str, settings: BaseModel) -> BaseModel:
     """Return the model's settings with a checkpoint, and with the tokenizer that belongs to it."""
     if "checkpoint" not in type(settings).model_fields:
         raise UserError(f"the Settings of model {name} have no 'checkpoint', so it cannot start from {checkpoint}")
@@ -74,12 +90,15 @@ def _settings_for(checkpoint: Path, name: str, settings: Any) -> Any:
 def model_fingerprint(recipe: Recipe) -> str | None:
     """Hash the weights that the recipe's model brings.
 
+    Args:
+        recipe: The resolved recipe.
+
     Returns:
         The content hash of a local checkpoint; None for a hub id, whose revision is among the settings.
     """
     cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
-    settings = cls(settings).settings
-    source = getattr(settings, "checkpoint", None) or getattr(settings, "text_weights", None)
+    completed = cls(settings).settings  # with the defaults of the model's class
+    source = getattr(completed, "checkpoint", None) or getattr(completed, "text_weights", None)
     return checkpoint_hash(Path(source)) if source and Path(source).exists() else None
 
 

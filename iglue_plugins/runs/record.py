@@ -1,4 +1,4 @@
-"""The record of a run: what is known of it beside its predictions."""
+"""The record of a run: its recipe, versions, timings and scores."""
 
 from __future__ import annotations
 
@@ -79,6 +79,6 @@ def add_time(record: dict[str, Any], name: str, start: float) -> None:
 
 
 def peak_memory_gib() -> float:
-    """Return the largest resident memory of this process so far, in GiB."""
+    """Return the peak resident memory of this process so far, in GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30, 2)

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run: the one place that strings the stages together."""
+"""The stages of a run, in order: the stage before, training or adaptation, evaluation, and the record."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from iglue_plugins.utils.errors import UserError, explain_write_errors
 
 
 def run(recipe: Recipe) -> Run:
-    """Train and evaluate as a recipe says.
+    """Train and evaluate what a recipe describes.
 
     A finished run with the same fingerprint is returned as it is; an interrupted one is resumed. Languages and splits
     without scores are evaluated. The stage before (`start_from`) is run first, unless it is finished.
@@ -57,23 +57,27 @@ def run(recipe: Recipe) -> Run:
             record = new_record(recipe, run, start, labels)
         state = RunState(recipe, run, task, record)
         missing = state.missing_scores()
-        if missing and isinstance(trainer, LanguageAdapter):
-            adapt_and_evaluate(state, trainer, start)
-        elif missing:
-            evaluate_model(state, *trained_model(state, trainer, start), missing)
+        if missing:
+            if isinstance(trainer, LanguageAdapter):
+                adapt_and_evaluate(state, trainer, start)
+            else:
+                evaluate_model(state, *trained_model(state, trainer, start), missing)
         if distributed.is_main_process() and (missing or not run.is_finished):
             run.write_record(record)
     return run
 
 
 def finished(recipe: Recipe) -> Run | None:
-    """Find the run that `run` would return as it is.
+    """Find the run that `run` would return without training or evaluating anything.
 
     Args:
         recipe: The resolved recipe.
 
     Returns:
         The finished run, or None if something is left to do for it or for a stage before it.
+
+    Raises:
+        UserError: The task's data or a record are damaged, or `start_from` names nothing to start from.
     """
     previous = recipe.previous()
     if previous is not None and finished(previous) is None:
@@ -96,7 +100,8 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
         The run.
 
     Raises:
-        UserError: The folder holds no finished run, or one that keeps no model.
+        UserError: The folder holds no finished run, or one that keeps no model; the task has no such split or
+            language.
     """
     quiet_libraries()
     distributed.init_distributed()
@@ -144,6 +149,9 @@ def starting_point(recipe: Recipe) -> Start:
     Args:
         recipe: The resolved recipe.
 
+    Returns:
+        The checkpoint, its fingerprint, and the languages that it was trained on.
+
     Raises:
         UserError: `start_from` is not a recipe, a run with a model, or a checkpoint.
     """
@@ -157,8 +165,8 @@ def starting_point(recipe: Recipe) -> Start:
         return _start_of(Run(path))
     if not (path / "config.json").is_file() and not (path.suffix == ".bin" and path.is_file()):
         raise UserError(
-            f"start_from: '{path}' is nothing to start from; name a recipe (.yaml), the folder of a finished run, a "
-            "checkpoint folder with config.json, or a .bin of VOLTA"
+            f"start_from: '{path}' is not a recipe, run or checkpoint; name a recipe (.yaml), the folder of a "
+            "finished run, a checkpoint folder with config.json, or a .bin of VOLTA"
         )
     return Start(path, checkpoint_hash(path))
 
@@ -179,6 +187,9 @@ def locked_run(run: Run) -> Iterator[None]:
 
     Args:
         run: The run; the main process holds its lock.
+
+    Yields:
+        Nothing; the lock is held while the block runs.
 
     Raises:
         UserError: The run's folder cannot be written.

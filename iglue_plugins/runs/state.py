@@ -1,4 +1,4 @@
-"""A run that is being worked on."""
+"""The state of a run while its stages work on it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,9 @@ class RunState:
 
         These are the pairs without scores in the record, those whose predictions are gone, and those whose data have
         changed.
+
+        Returns:
+            The pairs, in the order of the recipe.
         """
         evaluation = self.recipe.evaluation
         pairs = [(split, language) for split in evaluation.splits for language in evaluation.languages]

@@ -1,4 +1,4 @@
-"""What a task is: its examples, its head, its loss and its score; no training loop."""
+"""The base class of tasks: their examples, head, loss and score, without a training loop."""
 
 from __future__ import annotations
 
@@ -15,63 +15,125 @@ from torch.nn import functional
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.regions import RegionLayout, RegionStore
-from iglue_plugins.tasks.settings import PairChoice, TaskSettings
+from iglue_plugins.tasks.pairs import ContrastivePairs
+from iglue_plugins.tasks.settings import TaskSettings
 from iglue_plugins.tasks.spec import TaskSpec
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 
-class Task(TaskSpec, ABC):
-    """A task of image(s) and text in several languages.
+class Task(ContrastivePairs, TaskSpec, ABC):
+    """A task on one or two images and a text, in several languages.
 
-    Subclasses say where examples and region features come from (`load`, `regions`) and what kind of task it is.
-    An example is a row with id (str), image_ids (list of str), text, language, label (the task's own, as a word) and,
-    where there is one, caption: a text that describes the image in the example's language.
+    Subclasses define where examples and region features come from (`load`, `regions`) and what kind of task it is.
+    An example is a row with `id` (str), `image_ids` (list of str), `text`, `language`, `label` (one of the task's
+    labels, as a word) and, where there is one, `caption`: a text that describes the image in the example's language.
+
+    Shapes below use B examples of k = `rows_per_example` rows each, R regions of an image, and C classes.
+
+    Args:
+        settings: The settings from the recipe; default: those of a recipe without any.
+
+    Attributes:
+        training_splits: The split that trainers take examples from, by their purpose: "source", "auxiliary" or
+            "few_shot".
+        validation_split: The split that chooses the best weights.
+        head: The kind of the model's head, one of `HeadKind`.
+        labels: The labels, in the order of the model's outputs.
+        evaluation: Whether examples are classified, or images and captions are ranked.
+        main_metric: The name of the metric in tables.
+        max_text_length: The number of tokens to which a text is truncated.
+        max_boxes: The number of regions kept of an image; None keeps all.
+        global_region_takes_a_box: Whether a model's global region counts among `max_boxes`.
     """
 
     training_splits: ClassVar[dict[str, str]] = {"source": "train", "auxiliary": "auxiliary", "few_shot": "auxiliary"}
     validation_split: ClassVar[str] = "dev"
-    head: ClassVar[str]  # a kind of head that the models know
+    head: ClassVar[str]
     labels: tuple[str, ...]
     evaluation: ClassVar[Literal["classification", "retrieval"]] = "classification"
-    rows_per_example: ClassVar[int] = 1
     main_metric: ClassVar[str] = "accuracy"
     max_text_length: int = 80
-    max_boxes: int | None = None  # regions kept of an image
-    global_region_takes_a_box: ClassVar[bool] = False  # where a model has one, it counts among max_boxes
-    default_pairs: ClassVar[PairChoice] = "all"
-    captions_reveal_labels: ClassVar[bool] = False  # as a question with its answer does
+    max_boxes: int | None = None
+    global_region_takes_a_box: ClassVar[bool] = False
 
     def __init__(self, settings: TaskSettings | None = None) -> None:
         self.settings = settings or self.Settings()
 
     @abstractmethod
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-        """The examples of a split in a language, in a fixed order; `shots` limits few-shot splits."""
+        """Load the examples of a split in a language.
+
+        Args:
+            split: One of `splits`.
+            language: One of `languages`.
+            shots: The number of shots of a few-shot split; None for other splits.
+
+        Returns:
+            The examples, always in the same order.
+
+        Raises:
+            UserError: There is no such split, language or number of shots, or its file is missing or damaged.
+        """
 
     @property
     @abstractmethod
     def regions(self) -> RegionStore:
-        """Region features of every image that `load` names so far."""
+        """The region features of all images of the examples that have been loaded."""
 
     def picture(self, image_id: str) -> Image.Image:
-        """The image itself, where the task has it."""
+        """Return an image itself, rather than its region features.
+
+        Args:
+            image_id: The image, as in `image_ids` of an example.
+
+        Returns:
+            The decoded image.
+
+        Raises:
+            UserError: The task has no images, or not this one.
+        """
         raise UserError(f"task {self.name} has no pictures, only region features")
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Changes whenever the data that `load` and `regions` give change, at least those that training takes."""
+        """Return a hash that changes whenever the data for training change, as `load` and `regions` give them."""
 
     def evaluation_fingerprint(self, split: str, language: str) -> str:
-        """Changes whenever the data that a split's scores in a language come from change."""
+        """Return a hash that changes whenever the data behind the scores on a split change.
+
+        Args:
+            split: One of `splits`.
+            language: One of `languages`.
+
+        Returns:
+            The hash; unless a subclass defines it otherwise, that of the training data.
+        """
         return self.fingerprint()
 
-    def check(self, split: str, language: str) -> None:
-        for kind, found, choices in (("split", split, self.splits), ("language", language, self.languages)):
-            if found not in choices:
-                raise UserError(f"task {self.name}: found {kind} '{found}'{did_you_mean(found, choices)}")
+    def check_split_language(self, split: str, language: str) -> None:
+        """Check that the task has a split and a language.
+
+        Args:
+            split: The name of the split.
+            language: The code of the language.
+
+        Raises:
+            UserError: The task does not have one of them.
+        """
+        for kind, name, choices in (("split", split, self.splits), ("language", language, self.languages)):
+            if name not in choices:
+                raise UserError(f"task {self.name} has no {kind} '{name}'{did_you_mean(name, choices)}")
 
     def region_layout(self, config: object) -> RegionLayout:
-        """How a model with this configuration reads the task's regions; xUNITER's way where it does not say."""
+        """Return how a model reads the task's regions.
+
+        Args:
+            config: The model's configuration. Where it lacks `global_region` or `region_location_size`, the values of
+                xUNITER count.
+
+        Returns:
+            The layout of region tensors in a batch.
+        """
         global_region = getattr(config, "global_region", True)
         extra = global_region and not self.global_region_takes_a_box
         max_regions = None if self.max_boxes is None else self.max_boxes + extra
@@ -82,38 +144,70 @@ class Task(TaskSpec, ABC):
     def rows(
         self, examples: np.ndarray, batcher: Batcher, rng: np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The (text, image) rows of a batch: for each of them the example whose text it has, and its image.
+        """Choose the (text, image) rows of a batch.
 
-        examples: int64 (B,), positions in the batcher. rng: for what is drawn anew each time (wrong captions, say).
-        Returns two int64 arrays (B * rows_per_example,), the rows of an example next to each other.
+        Args:
+            examples: (B,) int64, positions of examples in the batcher.
+            batcher: The batcher of the examples.
+            rng: The generator for what is drawn anew in each batch, such as wrong captions; None draws the same again.
+
+        Returns:
+            Two (B * k,) int64 arrays, in which the rows of an example are adjacent: the position of the example whose
+            text the row has, and the position of its image in the region store.
         """
-        own = batcher.images[examples]
-        return np.repeat(examples, own.shape[1]), own.ravel()
+        image_positions = batcher.images[examples]
+        return np.repeat(examples, image_positions.shape[1]), image_positions.ravel()
 
     def targets(self, labels: Sequence[str]) -> Tensor:
-        """Labels (words) as class indices, int64 (examples,)."""
+        """Convert labels to class indices.
+
+        Args:
+            labels: The label of each example, as a word.
+
+        Returns:
+            (examples,) int64.
+
+        Raises:
+            UserError: A label is none of the task's.
+        """
         index = {label: i for i, label in enumerate(self.labels)}
         unknown = sorted(set(labels) - set(index))
         if unknown:
-            raise UserError(f"task {self.name}: found label '{unknown[0]}'{did_you_mean(unknown[0], index)}")
+            raise UserError(f"task {self.name} has no label '{unknown[0]}'{did_you_mean(unknown[0], index)}")
         return torch.tensor([index[label] for label in labels])
 
     # Logits to loss and predictions
 
     @property
     def num_labels(self) -> int:
+        """The number of classes C."""
         return len(self.labels)
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """Binary cross-entropy over one-hot targets, the mean over examples and classes (VOLTA's for IGLUE).
+        """Compute the binary cross-entropy over one-hot targets, averaged over examples and classes.
 
-        logits: (B, classes); batch['labels']: int64 (B,). Returns a scalar.
+        Args:
+            logits: (B, C) floating point.
+            batch: The batch, of which `labels` (B,) int64 is used.
+
+        Returns:
+            A scalar.
+
+        Source:
+            VOLTA's loss for the classification tasks of IGLUE.
         """
         targets = functional.one_hot(batch["labels"], self.num_labels).to(logits.dtype)
         return functional.binary_cross_entropy_with_logits(logits, targets)
 
     def predict(self, logits: Tensor) -> list[str]:
-        """The most probable label of each example. logits: (B, classes)."""
+        """Return the most probable label of each example.
+
+        Args:
+            logits: (B, C) floating point.
+
+        Returns:
+            B labels, as words.
+        """
         return [self.labels[i] for i in logits.argmax(-1).tolist()]
 
     def score(self, predictions: Sequence[str], labels: Sequence[str]) -> tuple[list[float], dict[str, float]]:
@@ -130,45 +224,13 @@ class Task(TaskSpec, ABC):
         return scores, {"accuracy": float(100 * np.mean(scores))}
 
     def few_shot_validation(self, language: str, source_language: str) -> tuple[str, str]:
-        """The split and language that choose the best weights of few-shot fine-tuning: the source language's."""
-        return self.validation_split, source_language
+        """Return the data that choose the best weights of few-shot fine-tuning.
 
-    # Image-text pairs for the contrastive loss
+        Args:
+            language: The language that is fine-tuned on.
+            source_language: The source language.
 
-    def is_aligned(self, labels: Tensor) -> Tensor:
-        """Which examples' own texts describe their images: bool (B,) from labels int64 (B,)."""
-        return torch.ones_like(labels, dtype=torch.bool)
-
-    @classmethod
-    def pairs_require_labels(cls, pairs: PairChoice | None = None) -> bool:
-        """Whether making these pairs takes the examples' labels."""
-        pairs = pairs or cls.default_pairs
-        return pairs == "aligned" or (pairs == "caption" and cls.captions_reveal_labels)
-
-    def aligned_pairs(self, batch: dict[str, Tensor], pairs: PairChoice | None = None) -> dict[str, Tensor]:
-        """The batch's image-text pairs for a contrastive loss, as P rows of a batch without labels.
-
-        pairs: 'caption' pairs each image with its caption; 'aligned' keeps the examples whose own text describes the
-        image; 'all' keeps every example. Several images of one example count as one image side.
+        Returns:
+            A split and a language; by default the validation split in the source language.
         """
-        pairs = pairs or self.default_pairs
-        if pairs == "caption":
-            if "caption_input_ids" not in batch:
-                raise UserError(
-                    f"task {self.name} has no captions for trainer.pairs 'caption', expected 'aligned' or 'all'"
-                )
-            texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
-        else:
-            texts = {key: batch[key][:: self.rows_per_example] for key in ("input_ids", "attention_mask")}
-        regions = self.contrastive_image_inputs(
-            {key: batch[key] for key in ("region_features", "region_locations", "region_mask")}
-        )
-        rows = {**texts, **regions}
-        if pairs == "aligned":
-            keep = self.is_aligned(batch["labels"])
-            rows = {key: value[keep] for key, value in rows.items()}
-        return rows
-
-    def contrastive_image_inputs(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The regions that stand for each example's image in a contrastive loss: (B * k, R, ...) to (B, ...)."""
-        return {key: value[:: self.rows_per_example] for key, value in regions.items()}
+        return self.validation_split, source_language

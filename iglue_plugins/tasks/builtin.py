@@ -1,4 +1,4 @@
-"""The IGLUE tasks' names, facts and settings; their implementations are imported when they are needed."""
+"""The specifications of the IGLUE tasks, whose implementations are imported when they are needed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def register_iglue_task(name: str, settings: type[TaskSettings] = TaskSettings) 
     config = load_task_config(name, IGLUEConfig)
 
     def decorate(cls: C) -> C:
-        for attribute, value in (config.attributes() | {"Settings": iglue_settings(config, settings)}).items():
+        for attribute, value in (config.class_attributes() | {"Settings": iglue_settings(config, settings)}).items():
             setattr(cls, attribute, value)
         return tasks.register(name)(cls)
 

@@ -1,4 +1,4 @@
-"""The facts about a task, from task_configs/<task>.yaml."""
+"""The facts about each task, read from task_configs/<task>.yaml."""
 
 from __future__ import annotations
 
@@ -13,35 +13,45 @@ from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.yaml import load_yaml
 
 PACKAGE = Path(__file__).parents[1]
-FOLDERS = (PACKAGE / "task_configs", PACKAGE.parent / "task_configs")  # installed, and in a clone
+FOLDERS = (PACKAGE / "task_configs", PACKAGE.parent / "task_configs")  # of an installed package, and of a clone
 
 T = TypeVar("T", bound=type)
 F = TypeVar("F", bound="TaskFacts")
 
 Key = Annotated[str, BeforeValidator(str)]  # a language, or a number of shots, which YAML reads as a number
-Shots = int | str  # 10x2: two statements for each of ten concepts
-Count = int | dict[Key, int]  # of all languages, or by language, or by number of shots
+Shots = int | str  # 10x2 stands for two statements for each of ten concepts
+Count = int | dict[Key, int]  # one count for all languages, or counts by language, or by number of shots
 
 
-class Facts(BaseModel):
+class ConfigSection(BaseModel):
+    """A mapping with fixed keys in a file of task_configs/."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TaskFacts(Facts):
-    """What every file of task_configs/ holds."""
+class TaskFacts(ConfigSection):
+    """The facts that every file of task_configs/ has."""
 
-    name: str
-    summary: str = Field(description="what an example is, in a sentence")
-    source_language: str
-    target_languages: tuple[str, ...]
-    auxiliary_languages: tuple[str, ...] = Field(description="what XVL-MAML trains on unless a recipe says otherwise")
-    main_metric: str
-    licence: str
-    citation: str
-    trainer_defaults: dict[str, dict[str, Any]] = Field({}, description="settings by trainer, below those of a recipe")
+    name: str = Field(description="The task's name in recipes.")
+    summary: str = Field(description="What an example is, in one sentence.")
+    source_language: str = Field(description="The language of the large training set.")
+    target_languages: tuple[str, ...] = Field(description="The other languages, which models are evaluated on.")
+    auxiliary_languages: tuple[str, ...] = Field(
+        description="The languages that XVL-MAML trains on unless a recipe says otherwise."
+    )
+    main_metric: str = Field(description="The name of the metric in tables.")
+    licence: str = Field(description="The licence of the data.")
+    citation: str = Field(description="The publication of the task.")
+    trainer_defaults: dict[str, dict[str, Any]] = Field(
+        {}, description="Settings by trainer; those of a recipe take precedence."
+    )
 
-    def attributes(self) -> dict[str, Any]:
-        """What a task's class has of them."""
+    def class_attributes(self) -> dict[str, Any]:
+        """Return the facts as attributes of the task's class.
+
+        Returns:
+            Values by the name of the attribute.
+        """
         return {
             "name": self.name,
             "source_language": self.source_language,
@@ -52,80 +62,97 @@ class TaskFacts(Facts):
         }
 
 
-class TaskConfig(TaskFacts):
-    """The facts about a task whose examples are made."""
+class GeneratedTaskConfig(TaskFacts):
+    """The facts about a task whose examples are generated."""
 
-    splits: dict[str, int] = Field(description="examples in each language, by split")
+    splits: dict[str, int] = Field(description="The number of examples in each language, by split.")
 
-    def attributes(self) -> dict[str, Any]:
-        return super().attributes() | {"splits": tuple(self.splits), "sizes": self.splits}
+    def class_attributes(self) -> dict[str, Any]:
+        """Return the facts as attributes of the task's class, with the splits and their sizes."""
+        return super().class_attributes() | {"splits": tuple(self.splits), "sizes": self.splits}
 
 
-class Source(Facts):
-    """A file with examples of a split, one for each language and number of shots.
+class SplitSource(ConfigSection):
+    """The files with examples of a split, one for each language and number of shots.
 
-    `{language}` and `{shots}` in a file's or a store's name stand for them.
+    `{language}` and `{shots}` in the name of a file or a store are replaced by the language and the number of shots.
     """
 
-    languages: tuple[str, ...]
-    file: tuple[str, ...] = Field(min_length=1, description="below datasets/; the first that is there is read")
-    kind: str = Field(description="a reader of iglue_plugins.data.annotations")
-    store: str = Field(description="the region store of the images")
-    shots: tuple[Shots, ...] = ()
-    without: tuple[str, ...] = Field((), description="files of examples to leave out, by their id")
-    origin: str = Field(description="where the file comes from, a key of `origins`")
-    examples: Count | None = Field(None, description="labelled ones; null where the file has not been counted")
-    unlabelled: Count = Field(0, description="rows that are left out, since they have none of the labels")
+    languages: tuple[str, ...] = Field(description="The languages that there is a file for.")
+    file: tuple[str, ...] = Field(min_length=1, description="Paths below datasets/; the first one that exists is read.")
+    kind: str = Field(description="The format: the name of a reader of iglue_plugins.data.annotations.")
+    store: str = Field(description="The region store of the images.")
+    shots: tuple[Shots, ...] = Field((), description="The numbers of shots that there is a file for.")
+    without: tuple[str, ...] = Field((), description="Files below datasets/ whose examples are left out, by their id.")
+    origin: str = Field(description="A key of `origins`, which says where the files come from.")
+    examples: Count | None = Field(
+        None, description="The number of labelled examples; null if the file has not been counted."
+    )
+    unlabelled: Count = Field(0, description="The number of rows that are left out, since they have no valid label.")
 
     def count(self, which: Literal["examples", "unlabelled"], language: str, shots: Shots | None) -> int | None:
-        """One of the two counts, in a language or for a number of shots."""
+        """Return a published count of a file.
+
+        Args:
+            which: The count to return.
+            language: The language of the file.
+            shots: The number of shots of the file; None for a split without shots.
+
+        Returns:
+            The number of rows, or None if the file has not been counted.
+        """
         count = getattr(self, which)
         return count.get(str(shots or language)) if isinstance(count, Mapping) else count
 
 
-class Answers(Facts):
-    """The vocabulary of a task whose labels stand in a file."""
+class AnswerVocabulary(ConfigSection):
+    """The vocabulary of a task whose labels are read from a file."""
 
-    file: tuple[str, ...]
-    count: int
-    origin: str
+    file: tuple[str, ...] = Field(description="Paths below datasets/; the first one that exists is read.")
+    count: int = Field(description="The number of answers.")
+    origin: str = Field(description="A key of `origins`, which says where the file comes from.")
 
 
-class HubFacts(Facts):
+class HubCopyConfig(ConfigSection):
     """A copy of the test sets on a model hub."""
 
-    repository: str
-    revision: str
-    languages: tuple[str, ...]
+    repository: str = Field(description="The name of the repository.")
+    revision: str = Field(description="The pinned commit.")
+    languages: tuple[str, ...] = Field(description="The languages whose test sets are in the copy.")
 
 
 class IGLUEConfig(TaskFacts):
     """The facts about an IGLUE task, whose examples are read from files."""
 
-    labels: tuple[str, ...] = Field((), description="in the order of the model's outputs (VOLTA's)")
-    answers: Answers | None = Field(None, description="instead of labels")
-    max_text_length: int = Field(description="tokens; longer texts are cut")
-    max_boxes: int = Field(description="regions kept of an image")
-    global_region_takes_a_box: bool = Field(description="where a model has a global region, it is one of max_boxes")
-    volta_task: str = Field(description="the task's key in VOLTA's task files")
-    auxiliary: tuple[Literal["machine_translated", "few_shot"], ...] = Field(
-        description="the kinds of training data in auxiliary languages that there are, the default first"
+    labels: tuple[str, ...] = Field((), description="The labels, in the order of the model's outputs (VOLTA's).")
+    answers: AnswerVocabulary | None = Field(
+        None, description="The file with the labels, for a task that has no `labels`."
     )
-    auxiliary_shots: Shots = Field(description="of few_shot, unless a recipe says otherwise")
+    max_text_length: int = Field(description="The number of tokens to which texts are truncated.")
+    max_boxes: int = Field(description="The number of regions kept of an image.")
+    global_region_takes_a_box: bool = Field(description="Whether a model's global region counts among `max_boxes`.")
+    volta_task: str = Field(description="The task's key in VOLTA's task files.")
+    auxiliary: tuple[Literal["machine_translated", "few_shot"], ...] = Field(
+        description="The kinds of training data in auxiliary languages, the default first."
+    )
+    auxiliary_shots: Shots = Field(
+        description="The number of shots of `few_shot` data, unless a recipe says otherwise."
+    )
     few_shot_validation: str | None = Field(
         None,
-        description="the split that few-shot training chooses its weights "
-        "by, in the language; null: dev, in the source language",
+        description="The split, in the language that is fine-tuned on, that chooses the best weights of few-shot "
+        "fine-tuning; null: dev, in the source language.",
     )
-    hub: HubFacts
-    origins: dict[str, str]
-    splits: dict[str, tuple[Source, ...]] = Field(
-        description="the sources of each split; of several with a language, the first whose file is there counts"
+    hub: HubCopyConfig = Field(description="The copy of the test sets on a model hub.")
+    origins: dict[str, str] = Field(description="Where files come from, by a key that the sources name.")
+    splits: dict[str, tuple[SplitSource, ...]] = Field(
+        description="The sources of each split; of several with a language, the first one with a file is read."
     )
 
-    def attributes(self) -> dict[str, Any]:
+    def class_attributes(self) -> dict[str, Any]:
+        """Return the facts as attributes of the task's class, with the splits, the labels and the limits of inputs."""
         return (
-            super().attributes()
+            super().class_attributes()
             | {
                 "config": self,
                 "splits": (*self.splits, "auxiliary"),
@@ -137,7 +164,15 @@ class IGLUEConfig(TaskFacts):
         )
 
     def shots(self, split: str, language: str | None = None) -> tuple[Shots, ...]:
-        """The numbers of shots that a split has, in a language or at all; none for most splits."""
+        """List the numbers of shots that a split has.
+
+        Args:
+            split: The name of the split.
+            language: The language; None lists those of all languages.
+
+        Returns:
+            The numbers of shots; none for a split without shots.
+        """
         return tuple(
             dict.fromkeys(
                 shots
@@ -148,25 +183,54 @@ class IGLUEConfig(TaskFacts):
         )
 
     def split_languages(self, split: str) -> tuple[str, ...]:
-        """The languages that a split has, in the task's order."""
-        found = {language for source in self.splits[split] for language in source.languages}
-        return tuple(language for language in (self.source_language, *self.target_languages) if language in found)
+        """List the languages that a split has.
+
+        Args:
+            split: The name of the split.
+
+        Returns:
+            The language codes, in the task's order.
+        """
+        available = {language for source in self.splits[split] for language in source.languages}
+        return tuple(language for language in (self.source_language, *self.target_languages) if language in available)
 
 
-def load_task_config(name: str, kind: type[F] = TaskConfig) -> F:
-    """Read and check task_configs/<name>.yaml."""
+def load_task_config(name: str, kind: type[F]) -> F:
+    """Read and check task_configs/<name>.yaml.
+
+    Args:
+        name: The task's name.
+        kind: The model of the file.
+
+    Returns:
+        The facts about the task.
+
+    Raises:
+        UserError: The file is missing, is not valid YAML, or has a missing, unknown or invalid key.
+    """
     path = next((folder / f"{name}.yaml" for folder in FOLDERS if (folder / f"{name}.yaml").is_file()), None)
     if path is None:
-        raise UserError(f"task_configs/{name}.yaml: found no such file, expected the facts about the task {name}")
+        raise UserError(f"task_configs/{name}.yaml: no such file; it holds the facts about task {name}")
     try:
         return kind.model_validate(load_yaml(path.read_text(encoding="utf-8")))
     except (yaml.YAMLError, ValidationError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
 
 
-def configured(name: str, kind: type[TaskFacts] = TaskConfig) -> Callable[[T], T]:
-    """A class decorator that gives a task the facts of its file."""
-    attributes = load_task_config(name, kind).attributes()
+def with_task_config(name: str, kind: type[TaskFacts] = GeneratedTaskConfig) -> Callable[[T], T]:
+    """Make a class decorator that gives a task the facts of its file as attributes.
+
+    Args:
+        name: The task's name.
+        kind: The model of the file.
+
+    Returns:
+        A decorator that returns the class.
+
+    Raises:
+        UserError: As `load_task_config`.
+    """
+    attributes = load_task_config(name, kind).class_attributes()
 
     def decorate(cls: T) -> T:
         for attribute, value in attributes.items():

@@ -3,78 +3,98 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from iglue_plugins.tasks.config import IGLUEConfig
+from iglue_plugins.tasks.config import IGLUEConfig, Shots
 
 PairChoice = Literal["caption", "aligned", "all"]
 
-IGLUE_HOME = "IGLUE_HOME"  # the environment variable that stands in for data_root
+IGLUE_HOME = "IGLUE_HOME"  # the environment variable that names the data where a recipe has no task.data_root
 
 
 class TaskSettings(BaseModel):
-    """Settings of a task; each task adds its own.
+    """The settings of any task; each kind of task adds others.
 
-    A class may name settings that do not change what is trained in `fingerprint_exclude`.
+    A subclass may list, in its class attribute `fingerprint_exclude`, settings that do not change the trained weights.
     """
 
     model_config = ConfigDict(extra="forbid")
 
 
 class RetrievalSettings(TaskSettings):
-    """Settings of image-text retrieval."""
+    """The settings of image-text retrieval."""
 
     loss: Literal["cross_entropy", "triplet"] = Field(
         "cross_entropy",
-        description="over an example's four candidates; triplet, as for UC2: a margin of 0.2 between the probabilities "
-        "of the true pair and of each wrong one",
+        description="The loss over an example's four candidates. 'triplet', as for UC2, asks for a margin of 0.2 "
+        "between the probabilities of the true pair and of each wrong candidate.",
     )
     hard_negatives: int = Field(
         1,
         ge=1,
-        description="a hard wrong caption is of one of so many images, those most similar to the example's image",
+        description="The number of most similar images from which the image of a hard wrong caption is drawn.",
     )
     hard_negatives_file: str | None = Field(
         None,
-        description="VOLTA's hard_negative.pkl, which names those images for training in the source language; for "
-        "examples that are not in it they are found by their features",
+        description="VOLTA's hard_negative.pkl, which lists the similar images for training in the source language. "
+        "Without it, and in other languages, they are found by their region features.",
     )
 
 
 class IGLUERetrievalSettings(RetrievalSettings):
-    """Settings of retrieval on Flickr30k, where VOLTA draws hard wrong captions from 99 images."""
+    """The settings of retrieval on Flickr30k.
 
-    hard_negatives: int = Field(99, ge=1, description="as in VOLTA; a hard wrong caption is of one of so many images")
+    Source:
+        VOLTA, which draws hard wrong captions from 99 images.
+    """
+
+    hard_negatives: int = Field(
+        99,
+        ge=1,
+        description="The number of most similar images from which the image of a hard wrong caption is drawn; the "
+        "default is VOLTA's.",
+    )
 
 
 class IGLUESettings(TaskSettings):
-    """Where the data of an IGLUE task are, and what of them is used."""
+    """The settings of any IGLUE task: where its data are, and which of them are used."""
 
-    # The place of the data does not count in a run's fingerprint; their content does, by the task's fingerprint.
+    # A run's fingerprint does not depend on where the data are, but on their content, by the task's fingerprint.
     fingerprint_exclude: ClassVar[frozenset[str]] = frozenset(
         {"data_root", "regions", "hub", "volta_tasks", "hard_negatives_file"}
     )
 
     data_root: Path | None = Field(
         None,
-        description="a folder with datasets/ as in the IGLUE repository, or that folder itself; default: the "
-        "environment variable IGLUE_HOME",
+        description="A folder with datasets/ as in the IGLUE repository, or that folder itself; default: the "
+        "environment variable IGLUE_HOME.",
     )
-    regions: Path | None = Field(None, description="the folder of region stores; default: regions/ below data_root")
+    regions: Path | None = Field(None, description="The folder of region stores; default: regions/ below data_root.")
     hub: bool | str = Field(
         False,
-        description="take the test set and its images from the copy on the model hub: at the pinned revision (true), "
-        "at another one, or from a local folder with the same layout",
+        description="Whether to take the test set and its images from the copy on the model hub: at the pinned "
+        "revision (true), at another revision, or from a local folder with the same layout.",
     )
-    max_boxes: int | None = Field(None, ge=1, description="regions kept of an image; default: the task's")
+    max_boxes: int | None = Field(
+        None, ge=1, description="The number of regions kept of an image; default: the task's."
+    )
     volta_tasks: Path | None = Field(
-        None, description="a task file of VOLTA, whose text length and number of regions replace the task's"
+        None, description="A task file of VOLTA, whose text length and number of regions replace the task's."
     )
 
+    if TYPE_CHECKING:  # `iglue_settings` adds these fields, with the choices that the task has
+        auxiliary: Literal["machine_translated", "few_shot"]
+        auxiliary_shots: Shots
 
-def iglue_settings(config: IGLUEConfig, base: type[TaskSettings] = TaskSettings) -> type[IGLUESettings]:
+
+def _literal(choices: tuple[Shots, ...]) -> Any:
+    """Make a Literal type of choices that are known at run time only, so that it has no static type."""
+    return Literal[choices]
+
+
+def iglue_settings(config: IGLUEConfig, base: type[TaskSettings] = TaskSettings) -> type[TaskSettings]:
     """Make the settings class of an IGLUE task.
 
     Args:
@@ -82,19 +102,18 @@ def iglue_settings(config: IGLUEConfig, base: type[TaskSettings] = TaskSettings)
         base: The settings of the kind of task.
 
     Returns:
-        The settings of all IGLUE tasks and of the kind, and the choice of auxiliary data.
+        A subclass of `IGLUESettings` and of `base`, with fields that choose the auxiliary data.
     """
-    every_shots = config.shots("few_shot")
+    bases: tuple[type[TaskSettings], ...] = (IGLUESettings,) if base is TaskSettings else (IGLUESettings, base)
+    auxiliary = Field(
+        config.auxiliary[0],
+        description="The training data in auxiliary languages: the machine-translated English dev set, or the few-shot "
+        "training examples.",
+    )
+    auxiliary_shots = Field(config.auxiliary_shots, description="The number of shots of `few_shot` data.")
     return create_model(
         "Settings",
-        __base__=(IGLUESettings,) if base is TaskSettings else (IGLUESettings, base),
-        auxiliary=(
-            Literal[config.auxiliary],
-            Field(
-                config.auxiliary[0],
-                description="training data in auxiliary languages: the machine-translated English dev set, or the "
-                "few-shot training examples",
-            ),
-        ),
-        auxiliary_shots=(Literal[every_shots], Field(config.auxiliary_shots, description="how many of few_shot")),
+        __base__=bases,
+        auxiliary=(_literal(config.auxiliary), auxiliary),
+        auxiliary_shots=(_literal(config.shots("few_shot")), auxiliary_shots),
     )

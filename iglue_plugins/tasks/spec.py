@@ -1,4 +1,4 @@
-"""What a recipe has to know of a task; this module imports neither PyTorch nor datasets."""
+"""The facts about a task that a recipe needs; this module imports neither PyTorch nor datasets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from iglue_plugins.tasks.settings import TaskSettings
 
 
 class TaskSpec:
-    """What a recipe has to know of a task.
+    """The facts about a task that a recipe needs.
 
     Attributes:
         name: The task's name in recipes.
@@ -17,9 +17,9 @@ class TaskSpec:
         source_language: The language of the large training set.
         default_auxiliary_languages: The languages that XVL-MAML trains on unless a recipe says otherwise.
         splits: The names of all splits.
-        trainer_defaults: Settings of trainers, by trainer, which a recipe may replace.
+        trainer_defaults: Settings of trainers, by the trainer's name; those of a recipe take precedence.
         Settings: The task's settings in a recipe.
-        implementation: Where the task's class is, as "module:Class"; a task that is no specification has none.
+        implementation: Where the task's class is, as "module:Class"; only a specification has it.
     """
 
     name: ClassVar[str]
@@ -33,6 +33,10 @@ class TaskSpec:
 
 
 class IGLUESpec(TaskSpec):
-    """What a recipe has to know of an IGLUE task at full scale, read from task_configs/."""
+    """The facts about an IGLUE task that a recipe needs, read from task_configs/.
+
+    Attributes:
+        config: All facts about the task.
+    """
 
     config: ClassVar[IGLUEConfig]

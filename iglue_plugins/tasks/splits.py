@@ -1,4 +1,4 @@
-"""The splits that a task has, in which languages and with how many shots."""
+"""The splits of a task, with their languages and numbers of shots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from iglue_plugins.tasks.base import Task
 
 
 def available_splits(task: Task) -> Iterator[tuple[str, str, tuple[int | str | None, ...]]]:
-    """List what can be loaded of a task.
+    """List the splits of a task with their languages and numbers of shots.
 
     Args:
         task: The task.
@@ -16,11 +16,11 @@ def available_splits(task: Task) -> Iterator[tuple[str, str, tuple[int | str | N
     Yields:
         A split, one of its languages, and its numbers of shots there; (None,) for a split without shots.
     """
-    config = getattr(task, "config", None)  # only tasks that are read from files lack a language in some splits
+    config = getattr(task, "config", None)  # of a task whose examples are read from files
     for split in task.splits:
         if config is None:
             yield from ((split, language, (None,)) for language in task.languages)
-        elif split in config.splits:  # "auxiliary" is not among them, since it stands for another split
+        elif split in config.splits:  # "auxiliary" is not one of them, since it refers to another split
             yield from (
                 (split, language, config.shots(split, language) or (None,))
                 for language in config.split_languages(split)

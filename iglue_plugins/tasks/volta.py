@@ -1,4 +1,4 @@
-"""VOLTA's task files: what they say of tasks of the kinds that are here too."""
+"""VOLTA's task files, and the facts that they have about tasks of the types of IGLUE."""
 
 from __future__ import annotations
 
@@ -11,105 +11,124 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 
-class Kind(NamedTuple):
-    """What a type of task of VOLTA's is here: its head, the process that it goes with, its number of labels."""
+class TaskType(NamedTuple):
+    """The counterpart of one of VOLTA's types of task.
+
+    Attributes:
+        head: The kind of head of the models of this package.
+        process: The value of `process` that VOLTA uses with the type.
+        num_labels: The number of labels; None if the task file has it.
+    """
 
     head: str
     process: str
     num_labels: int | None
 
 
-KINDS = {
-    "VL-tri-classifier": Kind("classifier", "normal", 3),
-    "VL-classifier-GQA": Kind("answers", "normal", None),
-    "VL-binary-classifier": Kind("paired", "nlvr", 2),
-    "VL-logit": Kind("matching", "retrieval", 1),
+TASK_TYPES = {
+    "VL-tri-classifier": TaskType("classifier", "normal", 3),
+    "VL-classifier-GQA": TaskType("answers", "normal", None),
+    "VL-binary-classifier": TaskType("paired", "nlvr", 2),
+    "VL-logit": TaskType("matching", "retrieval", 1),
 }
 LOSSES = {"BCEWithLogitLoss": "binary_cross_entropy", "CrossEntropyLoss": "cross_entropy", "TripletLoss": "triplet"}
 FILES = ("dataroot", "train_annotations_jsonpath", "val_annotations_jsonpath", "features_h5path1", "features_h5path2")
 
 
 class VoltaTask(BaseModel):
-    """The facts about a task. batch_size, learning_rate and epochs are of its training, where the file has one."""
+    """The facts about a task in VOLTA's task file, and its training settings where the file has them."""
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
-    head: str
-    loss: str
-    num_labels: int = Field(ge=1)
-    max_text_length: int = Field(ge=1, alias="max_seq_length")
-    max_boxes: int = Field(ge=1, alias="max_region_num")
-    batch_size: int = Field(ge=1)
-    learning_rate: float | None = Field(None, gt=0, alias="lr")
-    epochs: int | None = Field(None, ge=1, alias="num_epoch")
-    splits: dict[str, str] = Field(description="VOLTA's names of the training and the validation split")
-    files: dict[str, str] = Field(description="VOLTA's paths, in the place of which data_root stands here")
+    name: str = Field(description="VOLTA's name of the task.")
+    head: str = Field(description="The kind of head of the models of this package.")
+    loss: str = Field(description="The loss: binary_cross_entropy, cross_entropy or triplet.")
+    num_labels: int = Field(ge=1, description="The number of classes.")
+    max_text_length: int = Field(
+        ge=1, alias="max_seq_length", description="The number of tokens to which texts are truncated."
+    )
+    max_boxes: int = Field(ge=1, alias="max_region_num", description="The number of regions kept of an image.")
+    batch_size: int = Field(ge=1, description="The number of examples in a training batch.")
+    learning_rate: float | None = Field(None, gt=0, alias="lr", description="The learning rate of training.")
+    epochs: int | None = Field(None, ge=1, alias="num_epoch", description="The number of training epochs.")
+    splits: dict[str, str] = Field(description="VOLTA's names of the training and the validation split.")
+    files: dict[str, str] = Field(description="VOLTA's paths of the data, which data_root replaces in this package.")
 
 
 def read_volta_tasks(path: str | Path) -> dict[str, VoltaTask]:
-    """The tasks of a VOLTA task file (config_tasks/*.yml) by their key, such as TASK19.
+    """Read the supported tasks of a VOLTA task file.
 
-    Left out are those of kinds that are not here; `read_volta_task` says so of one.
+    Args:
+        path: The file, one of VOLTA's config_tasks/*.yml.
+
+    Returns:
+        The tasks by their key, such as TASK19, without those of types that this package does not support.
 
     Raises:
-        UserError: the file cannot be read, or a task lacks a fact or has a wrong one.
+        UserError: The file cannot be read, or a fact about a task is missing or invalid.
     """
-    return {key: _task(path, key, facts) for key, facts in _content(path).items() if _unsupported(facts) is None}
+    return {key: _parse_task(path, key, facts) for key, facts in _content(path).items() if _unsupported(facts) is None}
 
 
 def read_volta_task(path: str | Path, key: str) -> VoltaTask:
-    """A task of a VOLTA task file.
+    """Read one task of a VOLTA task file.
+
+    Args:
+        path: The file, one of VOLTA's config_tasks/*.yml.
+        key: The task's key, such as TASK19.
+
+    Returns:
+        The facts about the task.
 
     Raises:
-        UserError: as `read_volta_tasks`, or there is no such task, or it is of a kind that is not here.
+        UserError: As `read_volta_tasks`, or there is no such task, or it is of a type that is not supported.
     """
     content = _content(path)
     if key not in content:
-        raise UserError(f"{path}: found no {key}{did_you_mean(key, content)}")
+        raise UserError(f"{path}: there is no {key}{did_you_mean(key, content)}")
     if problem := _unsupported(content[key]):
         raise UserError(f"{path}: {key}: {problem}")
-    return _task(path, key, content[key])
+    return _parse_task(path, key, content[key])
 
 
 def _content(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Read a VOLTA task file as a mapping of tasks to their facts."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = error.strerror if isinstance(error, OSError) else " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read ({reason}), expected a task file of VOLTA's") from error
+        raise UserError(f"{path}: cannot be read ({reason}); name a task file of VOLTA") from error
     if not isinstance(content, dict) or not all(isinstance(facts, dict) for facts in content.values()):
-        raise UserError(f"{path}: found no mapping of tasks to their facts, expected a task file of VOLTA's")
+        raise UserError(f"{path}: not a mapping of tasks to their facts; name a task file of VOLTA")
     return content
 
 
 def _unsupported(facts: dict[str, Any]) -> str | None:
-    """Why a task has no counterpart here, or None."""
-    kind = KINDS.get(facts.get("type"))
-    if kind is None:
-        return f"found type '{facts.get('type')}', expected one of {', '.join(KINDS)}"
-    if facts.get("process") != kind.process:
-        return f"found process '{facts.get('process')}', expected '{kind.process}' with type {facts['type']}"
+    """Say why a task is not supported, or return None if it is."""
+    name = facts.get("type")
+    if name not in TASK_TYPES:
+        return f"found type '{name}', expected one of {', '.join(TASK_TYPES)}"
+    process = TASK_TYPES[name].process
+    if facts.get("process") != process:
+        return f"found process '{facts.get('process')}', expected '{process}' with type {name}"
     return None
 
 
-def _task(path: str | Path, key: str, facts: dict[str, Any]) -> VoltaTask:
-    kind = KINDS[facts["type"]]
+def _parse_task(path: str | Path, key: str, facts: dict[str, Any]) -> VoltaTask:
+    task_type = TASK_TYPES[facts["type"]]
     if facts.get("loss") not in LOSSES:
         raise UserError(f"{path}: {key}.loss: found {facts.get('loss')!r}, expected one of {', '.join(LOSSES)}")
-    own = {
-        "head": kind.head,
+    converted = {
+        "head": task_type.head,
         "loss": LOSSES[facts["loss"]],
-        "num_labels": facts.get("num_labels", kind.num_labels),
+        "num_labels": facts.get("num_labels", task_type.num_labels),
         "splits": {name: facts[f"{name}_split"] for name in ("train", "val") if facts.get(f"{name}_split")},
         "files": {name: facts[name] for name in FILES if facts.get(name)},
     }
     try:
-        return VoltaTask.model_validate(facts | own)
+        return VoltaTask.model_validate(facts | converted)
     except ValidationError as error:
         first = error.errors()[0]
-        place = first["loc"][0]
-        found = repr(facts[place]) if place in facts else "nothing"
-        raise UserError(
-            f"{path}: {key}.{place}: found {found}, expected a fact about the task ({first['msg'].lower()})"
-        ) from error
+        name = str(first["loc"][0])
+        found = f"found {facts[name]!r}" if name in facts else "the key is missing"
+        raise UserError(f"{path}: {key}.{name}: {found} ({first['msg'].lower()}); correct the task file") from error

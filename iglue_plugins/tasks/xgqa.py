@@ -14,5 +14,16 @@ class XGQA(Task):
     max_text_length = 40
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
-        """The base loss times the number of answers, as VOLTA scales it."""
+        """Compute the binary cross-entropy of `Task.loss`, multiplied by the number of answers.
+
+        Args:
+            logits: (B, answers) floating point.
+            batch: The batch, of which `labels` (B,) int64 is used.
+
+        Returns:
+            A scalar.
+
+        Source:
+            VOLTA, which scales the loss of GQA by the number of answers.
+        """
         return super().loss(logits, batch) * self.num_labels

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.settings import PairChoice
 
 
 class XVNLI(Task):
@@ -12,7 +15,8 @@ class XVNLI(Task):
 
     head = "classifier"
     labels = ("contradiction", "entailment", "neutral")
-    default_pairs = "aligned"
+    default_pairs: ClassVar[PairChoice] = "aligned"
 
     def is_aligned(self, labels: Tensor) -> Tensor:
+        """Return which examples have a hypothesis that their image entails: (B,) bool from (B,) int64."""
         return labels == self.labels.index("entailment")

@@ -195,7 +195,7 @@ def test_check_a_full_scale_task(iglue: Callable, source: Path, tmp_path: Path) 
         "test en: flickr30k: 2 images, all have features",
         "flickr30k: nothing is damaged",
     ]
-    assert all("found no such file" in line for line in lines if "not there" in line)
+    assert all("no such file" in line for line in lines if "not there" in line)
 
 
 def test_check_without_any_annotations(check: Callable, shelf: type[Shelf]) -> None:

@@ -56,7 +56,7 @@ def test_published_rows_stand_beside_the_runs(iglue: Any, run: Callable[..., Pat
     assert (ended.code, ended.err) == (0, "")
     written = rows(tmp_path / "out")
     assert list(written)[1:] == [f"{model} zero-shot" for model in ("ctrl_muniter", "ctrl_xuniter", "uc2", "m3p")]
-    (uc2,) = published.select("xgqa", "test", published.Choice(("uc2",)))
+    (uc2,) = published.select("xgqa", "test", published.PublishedFilter(("uc2",)))
     assert float(written["uc2 zero-shot"]["zh"]) == uc2.languages["zh"]
     mean = (uc2.languages["bn"] + uc2.languages["zh"]) / 2
     assert float(written["uc2 zero-shot"]["mean"]) == pytest.approx(mean)

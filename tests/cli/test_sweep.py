@@ -52,7 +52,7 @@ def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> No
     ("arguments", "sentence"),
     [
         (("--over", "trainer.inner_stpes=1,2"), "override 'trainer.inner_stpes=1': trainer.inner_stpes: found an un"),
-        (("--over", "auxiliary_languages=tr,en"), "override 'auxiliary_languages=[en]': auxiliary_languages.0: found"),
+        (("--over", "auxiliary_languages=tr,en"), "override 'auxiliary_languages=[en]': auxiliary_languages.0: 'en'"),
         (("--launch", "mem_gb=1"), "--launch mem_gb=1: "),
         (("--launcher", "slurm"), "--launcher slurm: there is no sbatch on PATH"),
     ],

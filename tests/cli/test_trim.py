@@ -64,7 +64,7 @@ def test_what_a_task_lacks_is_said(tiny_checkpoint: Path, tmp_path: Path, capsys
 @pytest.mark.parametrize(("options", "message"), [
     ({}, "there is no text whose words are to be kept"),
     ({"task": "mini/xvnil"}, "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'?"),
-    ({"task": "mini/xvnli", "languages": "en,nl"}, "task mini/xvnli: found language 'nl'"),
+    ({"task": "mini/xvnli", "languages": "en,nl"}, "task mini/xvnli has no language 'nl'"),
     ({"task": "mini/xvnli", "data_root": "here"},
      "--data-root: the task mini/xvnli brings its own data"),
     ({"languages": "en", "file": ["notes.txt"]}, "--languages en: "),

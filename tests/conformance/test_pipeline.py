@@ -141,7 +141,7 @@ def make_regions(home: Path, name: str) -> None:
             try:
                 examples = task.load(split, language, shots)
             except UserError as error:
-                assert "no such file" in str(error) or "found language" in str(error), error
+                assert "no such file" in str(error) or "has no language" in str(error), error
                 continue
             for image_id in itertools.chain.from_iterable(examples["image_ids"][:]):
                 store, _, image = image_id.partition("/")

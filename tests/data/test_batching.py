@@ -147,7 +147,7 @@ def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batche
 
 def test_one_image_leaves_no_wrong_candidates(make_batcher: Callable[..., Batcher]) -> None:
     batcher = make_batcher(XFlickrCO, [("5", ["a"], "match"), ("6", ["a"], "match")], IMAGES)
-    with pytest.raises(UserError, match="task toy: found 2 examples of one image, expected at least two images"):
+    with pytest.raises(UserError, match="task toy: all 2 examples have one image"):
         batcher.batch([0])
 
 

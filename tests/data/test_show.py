@@ -23,7 +23,7 @@ def few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def latin_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if no other font than matplotlib's own were installed."""
-    monkeypatch.setattr(preview, "_families", lambda: ["DejaVu Sans"])
+    monkeypatch.setattr(preview, "_font_families", lambda: ["DejaVu Sans"])
 
 
 @pytest.mark.parametrize(("cls", "images", "rows", "columns"), [(MiniXVNLI, 4, 2, 3), (MiniMaRVL, 8, 2, 3)])
@@ -68,7 +68,7 @@ def test_the_picture_is_a_png_whatever_the_path_ends_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["missing/x.png", "file/x.png", "."])
 def test_a_path_that_cannot_be_written(path: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"cannot be written \(.+\), expected a path for a PNG") as error:
+    with pytest.raises(UserError, match=r"cannot be written \(.+\); name a PNG") as error:
         draw_examples(MiniXVNLI(), "test", "en", 1, tmp_path / path)
     assert str(error.value).startswith(f"{tmp_path / path}: ")
 
@@ -76,14 +76,14 @@ def test_a_path_that_cannot_be_written(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("split", "language", "message"),
     [
-        ("tset", "en", "found split 'tset'; did you mean 'test'?"),
-        ("test", "eng", "found language 'eng'; did you mean"),
+        ("tset", "en", "has no split 'tset'; did you mean 'test'?"),
+        ("test", "eng", "has no language 'eng'; did you mean"),
     ],
 )
 def test_an_unknown_split_or_language(split: str, language: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         draw_examples(MiniXVNLI(), split, language, 1, tmp_path / "x.png")
-    assert str(error.value).startswith(f"task mini/xvnli: {message}")
+    assert str(error.value).startswith(f"task mini/xvnli {message}")
     assert not list(tmp_path.iterdir())
 
 

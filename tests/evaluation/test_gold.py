@@ -107,9 +107,9 @@ def test_a_task_that_makes_its_own_data_needs_no_folder() -> None:
 
 REFUSED = {
     "task": (("xqga", "de"), "there is no task 'xqga'; did you mean 'xgqa'"),
-    "language": (("xgqa", "fr"), "task xgqa: found language 'fr'"),
+    "language": (("xgqa", "fr"), "task xgqa has no language 'fr'"),
     "no data": (("xvnli", "ar"), "^--data-root: found none, expected the folder .* or in IGLUE_HOME"),
-    "no file": (("xvnli", "fr", "{root}"), "XVNLI/annotations/fr/test.jsonl: found no such file"),
+    "no file": (("xvnli", "fr", "{root}"), "XVNLI/annotations/fr/test.jsonl: no such file"),
 }
 
 

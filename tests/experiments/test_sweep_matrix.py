@@ -147,7 +147,6 @@ def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languag
     for over in ([], ["auxiliary_languages=tr,ru"]):
         assert refused(by_source, *over).startswith("auxiliary_languages: the trainer finetune does not")
     few = recipe(task={"name": "marvl", "auxiliary": "few_shot"}, evaluation={"languages": ["id", "sw"]})
-    assert (
-        refused(few, "auxiliary_languages=sw")
-        == "task marvl: split 'auxiliary': found language 'sw'; choose from id, tr, zh"
-    )
+    refusal = refused(few, "auxiliary_languages=sw")
+    assert refusal.startswith("task marvl: split 'auxiliary'")
+    assert "'sw'" in refusal and "id, tr, zh" in refusal

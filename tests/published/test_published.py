@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from iglue_plugins import published
-from iglue_plugins.published import Choice, Figures
+from iglue_plugins.published import PublishedFilter, PublishedFigures
 from iglue_plugins.utils.errors import UserError
 
 TABLES = Path(__file__).parents[2].parent / "shared" / "iglue" / "published"
@@ -22,8 +22,8 @@ METRICS = {"ir": "image_recall@1", "tr": "text_recall@1", None: "accuracy"}
 MULTILINGUAL = ["ctrl_muniter", "ctrl_xuniter", "uc2", "m3p"]
 
 
-def chosen(task: str, models: str | None = None, settings: str | None = None) -> list[Figures]:
-    return published.select(task, "test", Choice.parse(True, models, settings))
+def chosen(task: str, models: str | None = None, settings: str | None = None) -> list[PublishedFigures]:
+    return published.select(task, "test", PublishedFilter.parse(True, models, settings))
 
 
 # The figures
@@ -100,11 +100,11 @@ def test_recall_is_the_mean_of_both_directions_where_both_are_there() -> None:
     assert xuniter.languages["de"] == (14.55 + 13.25) / 2
     assert list(xuniter.languages) == ["en", "de", "es", "id", "ja", "ru", "tr", "zh"]
     one_sided = [
-        Figures("m", "zero_shot", "0", "image_recall@1", {"en": 1.0, "de": 3.0}),
-        Figures("m", "zero_shot", "0", "text_recall@1", {"de": 5.0}),
-        Figures("n", "zero_shot", "0", "image_recall@1", {"de": 3.0}),
+        PublishedFigures("m", "zero_shot", "0", "image_recall@1", {"en": 1.0, "de": 3.0}),
+        PublishedFigures("m", "zero_shot", "0", "text_recall@1", {"de": 5.0}),
+        PublishedFigures("n", "zero_shot", "0", "image_recall@1", {"de": 3.0}),
     ]
-    assert published.main_metric(one_sided) == [Figures("m", "zero_shot", "0", "recall@1", {"de": 4.0})]
+    assert published.main_metric(one_sided) == [PublishedFigures("m", "zero_shot", "0", "recall@1", {"de": 4.0})]
 
 
 REFUSED = {
@@ -125,10 +125,10 @@ REFUSED = {
 def test_what_is_not_published(arguments: tuple[str, str, str | None, str | None], message: str) -> None:
     task, split, models, settings = arguments
     with pytest.raises(UserError, match=f"^{re.escape(message)}" if message.startswith("--") else re.escape(message)):
-        published.select(task, split, Choice.parse(True, models, settings))
+        published.select(task, split, PublishedFilter.parse(True, models, settings))
 
 
 def test_a_choice_needs_its_option() -> None:
-    assert Choice.parse(False, None, None) is None
+    assert PublishedFilter.parse(False, None, None) is None
     with pytest.raises(UserError, match="^--published-models: found no --published, expected it beside this option$"):
-        Choice.parse(False, "uc2", None)
+        PublishedFilter.parse(False, "uc2", None)

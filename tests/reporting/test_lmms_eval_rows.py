@@ -12,19 +12,19 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from iglue_plugins.published import Figures
+from iglue_plugins.published import PublishedFigures
 from iglue_plugins.reporting import exports
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
-from iglue_plugins.reporting.lmms_eval_results import Evaluated
-from iglue_plugins.reporting.plots import MARKERS, drawn_others
+from iglue_plugins.reporting.lmms_eval_results import LMMSEvalResult
+from iglue_plugins.reporting.plots import MARKERS, drawn_external_rows
 from iglue_plugins.reporting.tables import ComparisonTable
 from iglue_plugins.reporting.wording import describe, notes
 from iglue_plugins.utils.errors import UserError
 
 EXAMPLES = {"en": 4, "tr": 4, "ar": 4, "ru": 5}
 FIGURES = {"en": 75.0, "tr": 50.0, "ar": 25.0, "ru": 60.0}
-COMPLETE = Evaluated(Path("a_results.json"), "some_vl", "org/Some_VL", FIGURES, EXAMPLES)
-PARTIAL = Evaluated(Path("b_results.json"), "dummy", "", {"ar": 20.0, "ja": 1.0}, {"ar": 4, "ja": 9})
+COMPLETE = LMMSEvalResult(Path("a_results.json"), "some_vl", "org/Some_VL", FIGURES, EXAMPLES)
+PARTIAL = LMMSEvalResult(Path("b_results.json"), "dummy", "", {"ar": 20.0, "ja": 1.0}, {"ar": 4, "ja": 9})
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_another_metric_or_split_is_refused(make_run: Any) -> None:
 
 
 def test_blocks_stand_below_each_other(both: Comparison) -> None:
-    every = with_published(both, [Figures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})])
+    every = with_published(both, [PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})])
     console = Console(width=160, file=io.StringIO())
     console.print(ComparisonTable(every))
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
@@ -112,9 +112,9 @@ def test_files_say_whose_they_are(both: Comparison, tmp_path: Path) -> None:
 
 
 def test_the_chart_marks_a_few(both: Comparison) -> None:
-    assert [(row.label, kind) for row, kind in drawn_others(both)] == [
+    assert [(row.label, kind) for row, kind in drawn_external_rows(both)] == [
         ("some_vl Some_VL", "lmms-eval"),
         ("dummy", "lmms-eval"),
     ]
-    figures = [Figures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})] * (len(MARKERS) - 1)
-    assert drawn_others(with_published(both, figures)) == []
+    figures = [PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})] * (len(MARKERS) - 1)
+    assert drawn_external_rows(with_published(both, figures)) == []

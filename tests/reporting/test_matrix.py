@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from iglue_plugins.reporting import matrix_exports
-from iglue_plugins.reporting.matrix import Matrix, Swept, build_matrix
+from iglue_plugins.reporting.matrix import Matrix, SweepRow, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix, matrix_notes
 from iglue_plugins.utils.errors import UserError
@@ -22,11 +22,11 @@ BEFORE = {"en": "1111", "tr": "1000", "ru": "1000", "ar": "1000", "unused": "1"}
 
 def row(
     make_run: Callable[..., Path], label: str, hits: dict[str, str], trained_on: tuple[str, ...] = (), seeds: int = 1
-) -> Swept:
+) -> SweepRow:
     """Runs with the same hits, but that the second seed has one less in Arabic."""
     of_seeds = [hits, hits | {"ar": hits["ar"].replace("1", "0", 1)}][:seeds]
     runs = [make_run(label, seed, scores, training_languages=list(trained_on)) for seed, scores in enumerate(of_seeds)]
-    return Swept(label, {"auxiliary_languages": "+".join(trained_on)} if trained_on else {}, tuple(runs))
+    return SweepRow(label, {"auxiliary_languages": "+".join(trained_on)} if trained_on else {}, tuple(runs))
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_differences_are_over_the_rows_own_languages(matrix: Matrix) -> None:
 
 def test_the_best_row_leads_over_common_languages(matrix: Matrix) -> None:
     assert matrix.best == "tr"
-    assert [(lead.other, lead.languages, lead.difference.difference) for lead in matrix.leads] == [
+    assert [(lead.other, lead.languages, lead.difference.difference) for lead in matrix.differences_of_best] == [
         ("finetune", ("ar",), pytest.approx(50)),
         ("ru", ("ar",), pytest.approx(25)),
     ]
@@ -76,7 +76,9 @@ def test_without_common_languages_the_difference_to_the_baseline_ranks(make_run:
     rows = [row(make_run, "tr", easy, ("tr", "ar")), row(make_run, "ru", BEFORE | {"tr": "1100"}, ("ru",))]
     matrix = build_matrix(rows, row(make_run, "finetune", easy), "test", ["en", "tr", "ru", "ar"])
     assert (matrix.common, matrix.best) == ((), "ru")
-    assert [lead.other for lead in matrix.leads] == ["finetune"]  # no language is unseen by both tr and ru
+    assert [lead.other for lead in matrix.differences_of_best] == [
+        "finetune"
+    ]  # no language is unseen by both tr and ru
     assert describe_matrix(matrix)[0] == (
         "best of 2 rows by the difference to finetune over the target languages that a row was not trained on: ru"
     )
@@ -88,11 +90,11 @@ def test_one_seed_has_no_deviation_and_no_baseline_no_difference(make_run: Calla
     matrix = build_matrix(rows, None, "test", ["tr", "ru", "ar"])
     assert [(of_row.unseen_mean.std, of_row.difference) for of_row in matrix.all_rows] == [(None, None)] * 2
     assert (matrix.best, matrix.baseline, matrix.means_differ) == ("steps=2", None, False)
-    assert [lead.other for lead in matrix.leads] == ["steps=1"]
+    assert [lead.other for lead in matrix.differences_of_best] == ["steps=1"]
     assert "One seed (0)." in matrix_notes(matrix)
     assert matrix_notes(matrix)[0] == "The mean is over 3 target languages, without source en."
     alone = build_matrix(rows[:1], None, "test", ["tr"])
-    assert (describe_matrix(alone), alone.leads) == ([], ())
+    assert (describe_matrix(alone), alone.differences_of_best) == ([], ())
 
 
 def test_rows_that_do_not_fit(make_run: Callable[..., Path]) -> None:

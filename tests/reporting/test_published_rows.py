@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from iglue_plugins.published import SOURCE, Figures
+from iglue_plugins.published import SOURCE, PublishedFigures
 from iglue_plugins.reporting import exports
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_published
 from iglue_plugins.reporting.plots import MARKERS, bar_chart
@@ -20,8 +20,10 @@ from iglue_plugins.reporting.tables import ComparisonTable
 from iglue_plugins.reporting.wording import describe, notes
 from iglue_plugins.utils.errors import UserError
 
-COMPLETE = Figures("uc2", "zero_shot", "0", "accuracy", {"en": 75.0, "tr": 50.0, "ar": 30.25, "ru": 40.0, "fr": 99.0})
-PARTIAL = Figures("m$p_x", "few_shot", "48", "accuracy", {"ar": 20.0})
+COMPLETE = PublishedFigures(
+    "uc2", "zero_shot", "0", "accuracy", {"en": 75.0, "tr": 50.0, "ar": 30.25, "ru": 40.0, "fr": 99.0}
+)
+PARTIAL = PublishedFigures("m$p_x", "few_shot", "48", "accuracy", {"ar": 20.0})
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_published_rows_change_nothing_else(own: Comparison, both: Comparison) -
 
 
 def test_figures_in_another_metric_are_refused(own: Comparison) -> None:
-    recall = Figures("uc2", "zero_shot", "0", "recall@1", {"ar": 1.0, "ru": 1.0})
+    recall = PublishedFigures("uc2", "zero_shot", "0", "recall@1", {"ar": 1.0, "ru": 1.0})
     with pytest.raises(UserError, match="^--published: found runs scored by accuracy, expected recall@1, the"):
         with_published(own, [recall])
 
@@ -65,14 +67,14 @@ def test_the_note_says_where_they_are_from_and_what_is_averaged(own: Comparison,
 def test_the_note_of_retrieval_says_what_its_recall_is(make_run: Any) -> None:
     scores = {"test": {"ru": {"recall@1": 50.0, "examples": 2}}}
     run = make_run("finetune", 0, {"ru": "10"}, main_metric="recall@1", scores=scores)
-    recall = Figures("uc2", "zero_shot", "0", "recall@1", {"ru": 10.0})
+    recall = PublishedFigures("uc2", "zero_shot", "0", "recall@1", {"ru": 10.0})
     note = notes(with_published(build_comparison([("finetune", [run])]), [recall]))[-1]
     assert note.endswith("; their recall@1 is the mean of the published image and text recall@1.")
 
 
 def test_figures_over_unlabelled_examples_too_are_given_over_the_labelled_ones(make_run: Any) -> None:
     """889 of XVNLI's 1,164 test rows are right, 14 of which have no label."""
-    figures = [Figures("uc2", "zero_shot", "0", "accuracy", {"en": 76.375, "ar": 50.0})]
+    figures = [PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"en": 76.375, "ar": 50.0})]
     run = make_run("finetune", 0, {"en": "10" * 575, "ar": "10" * 582}, task="xvnli")
     comparison = with_published(build_comparison([("finetune", [run])]), figures)
     assert comparison.published[0].languages["en"] == pytest.approx(100 * 889 / 1150, abs=1e-3)
@@ -184,7 +186,7 @@ def test_a_few_are_drawn_as_markers(both: Comparison, drawn: list[Figure], tmp_p
 
 def test_the_axis_begins_below_the_lowest_marker(make_run: Any, drawn: list[Figure], tmp_path: Path) -> None:
     own = build_comparison([("finetune", [make_run("finetune", 0, {"ru": "11110"})])])
-    low = Figures("uc2", "zero_shot", "0", "accuracy", {"ru": 33.0})
+    low = PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ru": 33.0})
     for comparison in (own, with_published(own, [low])):
         bar_chart(comparison, tmp_path / "chart.png")
     assert [figure.axes[0].get_ylim()[0] for figure in drawn] == [70, 30]
@@ -197,7 +199,7 @@ def test_many_would_hide_the_bars(own: Comparison, drawn: list[Figure], tmp_path
 
 def test_the_legend_fits(make_run: Any, drawn: list[Figure], tmp_path: Path) -> None:
     own = build_comparison([("finetune", [make_run("finetune", 0, {"ru": "10", "de": "10"})])])
-    long = Figures("ctrl_xuniter", "translate_train", "0", "accuracy", {"ru": 33.0})
+    long = PublishedFigures("ctrl_xuniter", "translate_train", "0", "accuracy", {"ru": 33.0})
     bar_chart(with_published(own, [long] * len(MARKERS)), tmp_path / "chart.png")
     drawn[0].canvas.draw()
     legend = drawn[0].legends[0].get_window_extent()

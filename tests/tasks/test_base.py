@@ -20,7 +20,7 @@ KINDS = ("xvnli", "xgqa", "marvl", "xflickrco")
 def one_hot_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
     """Mean over examples and classes of -log p of what the class should say, p = 1 / (1 + e^-logit)."""
     terms = []
-    for row, label in zip(logits, labels):
+    for row, label in zip(logits, labels, strict=True):
         for i, logit in enumerate(row):
             probability = 1 / (1 + math.exp(-logit))
             terms.append(-math.log(probability if i == label else 1 - probability))
@@ -53,23 +53,23 @@ def test_targets_are_class_indices(small: Callable[[str], Task]) -> None:
 
 
 def test_an_unknown_label_is_named_with_the_nearest(small: Callable[[str], Task]) -> None:
-    with pytest.raises(UserError, match="^task mini/xvnli: found label 'entails'; did you mean 'entailment'\\?$"):
+    with pytest.raises(UserError, match="^task mini/xvnli has no label 'entails'; did you mean 'entailment'\\?$"):
         small("xvnli").targets(["neutral", "entails"])
-    with pytest.raises(UserError, match="^task mini/marvl: found label '1'; choose from False, True$"):
+    with pytest.raises(UserError, match="^task mini/marvl has no label '1'; choose from False, True$"):
         small("marvl").targets(["True", "1"])
 
 
 @pytest.mark.parametrize(
     ("split", "language", "message"),
     [
-        ("vla", "en", "found split 'vla'; choose from auxiliary, dev, test, train"),
-        ("test", "trr", "found language 'trr'; did you mean 'tr'?"),
+        ("vla", "en", "has no split 'vla'; choose from auxiliary, dev, test, train"),
+        ("test", "trr", "has no language 'trr'; did you mean 'tr'?"),
     ],
 )
 def test_an_unknown_split_or_language(small: Callable[[str], Task], split: str, language: str, message: str) -> None:
     with pytest.raises(UserError) as error:
         small("xvnli").load(split, language)
-    assert str(error.value) == f"task mini/xvnli: {message}"
+    assert str(error.value) == f"task mini/xvnli {message}"
 
 
 # Evaluation

@@ -12,7 +12,7 @@ import pytest
 from iglue_plugins import registry
 from iglue_plugins.mini import ASSETS, LANGUAGES, world
 from iglue_plugins.tasks import config as reading
-from iglue_plugins.tasks.config import TaskConfig, configured, load_task_config
+from iglue_plugins.tasks.config import GeneratedTaskConfig, load_task_config, with_task_config
 from iglue_plugins.utils.errors import UserError
 
 FOLDER = Path(__file__).parents[2] / "task_configs"
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_class_gets_the_facts_of_its_file(folder: Path) -> None:
     (folder / "toy.yaml").write_text(f"{FACTS}\ntrainer_defaults: {{finetune: {{steps: 7}}}}")
 
-    @configured("toy")
+    @with_task_config("toy")
     class Toy:
         pass
 
@@ -50,8 +50,8 @@ def test_a_class_gets_the_facts_of_its_file(folder: Path) -> None:
 
 
 def test_a_file_that_is_missing(folder: Path) -> None:
-    with pytest.raises(UserError, match="^task_configs/toys.yaml: found no such file, expected the facts about the "):
-        load_task_config("toys")
+    with pytest.raises(UserError, match="^task_configs/toys.yaml: no such file"):
+        load_task_config("toys", GeneratedTaskConfig)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_file_that_is_missing(folder: Path) -> None:
 def test_a_file_that_does_not_fit(folder: Path, change: str, found: str) -> None:
     (folder / "toy.yaml").write_text(f"{FACTS}\n{change}\n")
     with pytest.raises(UserError) as error:
-        load_task_config("toy")
+        load_task_config("toy", GeneratedTaskConfig)
     assert str(error.value).startswith(f"{folder / 'toy.yaml'}: ")
     assert found in str(error.value)
     assert "\n" not in str(error.value)
@@ -82,7 +82,7 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world, "region_features", lambda scene: nothing)
 
 
-def check_languages(config: TaskConfig, cls: type) -> None:
+def check_languages(config: GeneratedTaskConfig, cls: type) -> None:
     assert cls.source_language == config.source_language
     assert cls.languages == (config.source_language, *config.target_languages)
     assert len(set(cls.languages)) == len(cls.languages)
@@ -91,14 +91,14 @@ def check_languages(config: TaskConfig, cls: type) -> None:
     assert set(config.auxiliary_languages) <= set(config.target_languages)
 
 
-def check_trainer_defaults(config: TaskConfig, cls: type) -> None:
+def check_trainer_defaults(config: GeneratedTaskConfig, cls: type) -> None:
     assert cls.trainer_defaults == config.trainer_defaults
     for trainer, settings in config.trainer_defaults.items():
         made = registry.trainers.get(trainer).Settings.model_validate_json(json.dumps(settings), strict=True)
         assert made.model_dump(include=set(settings)) == settings
 
 
-def check_examples(config: TaskConfig, cls: type) -> None:
+def check_examples(config: GeneratedTaskConfig, cls: type) -> None:
     task = cls()
     for split, size in config.splits.items():
         assert size > 0
@@ -110,7 +110,7 @@ def check_examples(config: TaskConfig, cls: type) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_facts_about_a_task_are_true(name: str, without_pictures: None) -> None:
-    config, cls = load_task_config(name), registry.tasks.load(name)
+    config, cls = load_task_config(name, GeneratedTaskConfig), registry.tasks.load(name)
     assert config.name == cls.name == name
     assert cls.splits == tuple(config.splits)
     assert cls.main_metric == config.main_metric
@@ -125,7 +125,7 @@ def test_the_facts_about_a_task_are_true(name: str, without_pictures: None) -> N
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_licences_of_a_mini_task_are_those_beside_the_assets(name: str) -> None:
-    licence = load_task_config(name).licence
+    licence = load_task_config(name, GeneratedTaskConfig).licence
     assert {path.stem for path in (ASSETS / "licences").iterdir()} == set(re.findall(r"\w+-\d\.\d", licence))
 
 

@@ -37,7 +37,7 @@ def test_all_texts_and_captions_of_a_task(small: Callable[[str], Task]) -> None:
 
 
 def test_a_language_that_a_task_does_not_have(small: Callable[[str], Task]) -> None:
-    with pytest.raises(UserError, match="task mini/xvnli: found language 'nl'"):
+    with pytest.raises(UserError, match="task mini/xvnli has no language 'nl'"):
         task_texts(small("xvnli"), ["en", "nl"])
 
 
@@ -97,7 +97,7 @@ def test_a_task_at_full_scale_gives_the_texts_of_the_files_that_are_there(
 
 
 def test_no_file_of_a_task(xvnli: Callable[..., Task], tmp_path: Path) -> None:
-    message = f"task xvnli: found no texts in en, ar, expected some .no file below {tmp_path}.*test/en, .*test/ar"
+    message = f"task xvnli has no texts in en, ar .no file below {tmp_path}.*test/en, .*test/ar"
     with pytest.raises(UserError, match=message):
         task_texts(xvnli(), ["en", "ar"])
 
@@ -125,12 +125,12 @@ def test_every_text_of_json_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "content", "message"), [
-    ("texts.txt", None, "cannot be read .No such file or directory., expected a file of texts"),
-    ("texts.jsonl", None, "cannot be read .No such file or directory., expected"),
-    ("texts.txt", b"\xff\xfe", "line 1: found byte 0xff, which is not UTF-8, expected UTF-8 text"),
+    ("texts.txt", None, "cannot be read .No such file or directory."),
+    ("texts.jsonl", None, "cannot be read .No such file or directory."),
+    ("texts.txt", b"\xff\xfe", "line 1: byte 0xff is not UTF-8"),
     ("texts.jsonl", b"[1, 2]\n", "line 1: found list, expected an object"),
     ("texts.jsonl", b'{"a": ', "line 1: found JSON that is damaged or cut short"),
-    ("texts.json", b"{}", "found a name that ends in '.json', expected .txt .* or .jsonl"),
+    ("texts.json", b"{}", "the name ends in '.json', expected .txt .* or .jsonl"),
 ])  # fmt: skip
 def test_files_that_cannot_be_read_show_at_once(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
     path = tmp_path / name
@@ -145,5 +145,5 @@ def test_a_line_further_on_that_is_not_text(tmp_path: Path) -> None:
     path.write_bytes(b"one\ntwo\n\x80\n")
     texts = iter(FileTexts(path))
     assert [next(texts), next(texts)] == ["one", "two"]
-    with pytest.raises(UserError, match="line 3: found byte 0x80"):
+    with pytest.raises(UserError, match="line 3: byte 0x80"):
         next(texts)

@@ -16,7 +16,7 @@ def test_loss_is_the_sum_over_answers_of_binary_cross_entropy(small: Callable[[s
     logits = torch.randn(3, 122, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 121, 60])
     total = 0.0
-    for row, label in zip(logits, labels):
+    for row, label in zip(logits, labels, strict=True):
         for i, logit in enumerate(row):
             total -= torch.nn.functional.logsigmoid(logit if i == label else -logit).item()
     assert task.loss(logits, {"labels": labels}).item() == pytest.approx(total / 3, rel=1e-12)

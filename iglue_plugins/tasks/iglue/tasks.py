@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,8 +13,10 @@ from torch import Tensor
 from iglue_plugins.data.annotations.caching import content_digest
 from iglue_plugins.data.annotations.readers import read_answers
 from iglue_plugins.tasks.builtin import IGLUEMaRVLSpec, IGLUEXFlickrCOSpec, IGLUEXGQASpec, IGLUEXVNLISpec
+from iglue_plugins.tasks.config import AnswerVocabulary
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.marvl import MaRVL
+from iglue_plugins.tasks.settings import IGLUERetrievalSettings, IGLUESettings, PairChoice
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xgqa import XGQA
 from iglue_plugins.tasks.xvnli import XVNLI
@@ -21,26 +24,29 @@ from iglue_plugins.utils.errors import UserError
 
 
 class IGLUEXVNLI(IGLUEXVNLISpec, IGLUETask, XVNLI):
-    """The caption is the premise, a sentence about the image."""
+    """XVNLI, in which an example's caption is the premise, a sentence about the image."""
 
-    default_pairs = "caption"
+    default_pairs: ClassVar[PairChoice] = "caption"
 
 
 class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
-    """The labels are GQA's answers. What goes with an image as its caption is the question with its answer."""
+    """xGQA, in which the labels are GQA's answers, and an example's caption is the question with its answer."""
 
-    default_pairs = "caption"
-    captions_reveal_labels = True
+    default_pairs: ClassVar[PairChoice] = "caption"
+    captions_reveal_labels: ClassVar[bool] = True
 
     @cached_property
-    def labels(self) -> tuple[str, ...]:
-        paths = [self.datasets_folder / name for name in self.config.answers.file]
-        path = next(filter(Path.is_file, paths), None)
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]  # mypy takes a cached_property for read-only
+        """The answers of the vocabulary, read from the file that `config` names.
+
+        Raises:
+            UserError: The file is missing or damaged, or has another number of answers.
+        """
+        paths = [self.datasets_folder / name for name in self._vocabulary.file]
+        path = next((path for path in paths if path.is_file()), None)
         if path is None:
-            raise UserError(
-                f"{paths[0]}: found no such file, expected the answers of task {self.name}, from "
-                f"{self.config.origins[self.config.answers.origin]}"
-            )
+            origin = self.config.origins[self._vocabulary.origin]
+            raise UserError(f"{paths[0]}: no such file; it holds the answers of task {self.name}, from {origin}")
         answers = read_answers(path)
         if len(answers) != self.num_labels:
             raise UserError(f"{path}: found {len(answers)} answers, expected {self.num_labels}")
@@ -48,29 +54,50 @@ class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
 
     @property
     def num_labels(self) -> int:
-        return self.config.answers.count
+        """The number of answers in the vocabulary."""
+        return self._vocabulary.count
+
+    @property
+    def _vocabulary(self) -> AnswerVocabulary:
+        assert self.config.answers is not None  # task_configs/xgqa.yaml has it
+        return self.config.answers
 
     def targets(self, labels: Sequence[str]) -> Tensor:
-        """Answers as class indices, int64 (examples,); -1 for one outside of the vocabulary, which no model gives."""
+        """Convert answers to class indices.
+
+        Args:
+            labels: The answer of each example.
+
+        Returns:
+            (examples,) int64; -1 for an answer that is not in the vocabulary, which no model predicts.
+        """
         index = {label: i for i, label in enumerate(self.labels)}
         return torch.tensor([index.get(label, -1) for label in labels])
 
-    def keeps_unknown(self, split: str) -> bool:
-        """Test sets keep questions with an answer outside of the vocabulary: they count as misses."""
+    def keeps_unknown_labels(self, split: str) -> bool:
+        """Return True for test sets, in which questions with an answer outside the vocabulary count as misses."""
         return split.startswith("test")
 
-    def _files(self) -> Iterator[Path]:
-        yield from super()._files()
-        yield from filter(Path.is_file, (self.datasets_folder / name for name in self.config.answers.file))
+    def _training_files(self) -> Iterator[Path]:
+        yield from super()._training_files()
+        paths = (self.datasets_folder / name for name in self._vocabulary.file)
+        yield from (path for path in paths if path.is_file())
 
 
 class IGLUEMaRVL(IGLUEMaRVLSpec, IGLUETask, MaRVL):
-    """English is NLVR2."""
+    """MaRVL, in which the English data are those of NLVR2."""
+
+
+class IGLUEXFlickrCOSettings(IGLUESettings, IGLUERetrievalSettings):
+    """The static type of the settings of xFlickr&Co, to which `iglue_settings` adds the choices of auxiliary data."""
 
 
 class IGLUEXFlickrCO(IGLUEXFlickrCOSpec, IGLUETask, XFlickrCO):
-    """An example for each caption; Flickr30k has five of an image, the test set one."""
+    """xFlickr&Co, with an example for each caption; an image has five of them in Flickr30k, and one in the test set."""
 
-    def digests(self) -> dict[str, str]:
+    settings: IGLUEXFlickrCOSettings
+
+    def file_digests(self) -> dict[str, str]:
+        """Hash the files for training, with the file of hard negatives if the settings name one."""
         file = self.settings.hard_negatives_file
-        return super().digests() | ({"hard_negatives_file": content_digest(Path(file))} if file else {})
+        return super().file_digests() | ({"hard_negatives_file": content_digest(Path(file))} if file else {})

@@ -214,8 +214,8 @@ def test_without_pictures_a_generative_model_is_not_asked(
         (["marvl"], {}, "task marvl: found no data, expected --data-root, --hub or the variable IGLUE_HOME"),
         ([], {"data_root": "no/such"}, "--data-root: found no folder 'no/such', expected one"),
         (["xvnli"], {"images": "no/such"}, "--images: found no folder 'no/such', expected one"),
-        (["xvnli"], {"data_root": "."}, "XVNLI/annotations/en/test.jsonl: found no such file, expected"),
-        ([], {"data_root": "."}, "XVNLI/annotations/en/test.jsonl: found no such file, expected"),
+        (["xvnli"], {"data_root": "."}, "XVNLI/annotations/en/test.jsonl: no such file"),
+        ([], {"data_root": "."}, "XVNLI/annotations/en/test.jsonl: no such file"),
     ],
 )
 def test_what_cannot_be_written(

@@ -54,7 +54,9 @@ def on_audit(event, args):
 
 def live():
     sys.addaudithook(on_audit)
-    for owner, name in ((os, "fsync"), (MetaObjective, "forward"), (BatchObjective, "forward"), (inference, "all_reduce_sum")):
+    for owner, name in (
+        (os, "fsync"), (MetaObjective, "forward"), (BatchObjective, "forward"), (inference, "all_reduce_sum")
+    ):
         before(owner, name)
     within(torch, "save")
     within(safetensors.torch, "serialize_file")

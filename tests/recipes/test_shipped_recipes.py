@@ -21,7 +21,7 @@ from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECIPES = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml") if path.parent.name != "iglue"
 )  # which has what the recipes below it extend
@@ -130,7 +130,7 @@ def test_adapted_rows_start_from_the_row_of_their_name(suffix: str) -> None:
         assert recipe.trainer == expected.trainer
 
 
-def test_pre_training_fits_the_tokeniser_and_the_features() -> None:
+def test_pre_training_fits_the_tokenizer_and_the_features() -> None:
     recipe = load_recipe("recipes/mini/pretrain.yaml")
     config = recipe.model.settings["config"]
     tokenizer = AutoTokenizer.from_pretrained(recipe.model.settings["tokenizer"])

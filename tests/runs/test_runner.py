@@ -180,7 +180,7 @@ def test_a_run_or_its_checkpoint_as_the_start_gives_the_same_weights(
     assert folder.record()["start_from"]["fingerprint"] == baseline.record()["fingerprint"]
     assert checkpoint.record()["start_from"]["path"] == str(baseline.model_dir)
 
-    with pytest.raises(UserError, match=f"start_from: .{tmp_path}. is nothing to start from"):
+    with pytest.raises(UserError, match=f"start_from: .{tmp_path}. is not a recipe, run or checkpoint"):
         runner.run(recipe({"start_from": str(tmp_path)}))
 
 
@@ -194,50 +194,7 @@ def test_other_weights_at_the_start_are_another_run(recipe: MakeRecipe, tmp_path
     assert runner.run(made).folder != first.folder
 
 
-# A model for each language
-
-
-def few_shot(recipe: Callable[..., Recipe], *overrides: str) -> Recipe:
-    trainer = {"name": "few_shot", "shots": 6, "epochs": 1, "batch_size": 4, "learning_rates": [1e-2]}
-    return recipe({"trainer": trainer, "evaluation": {"languages": ["en", "tr", "de"]}}, *overrides, file="few_shot")
-
-
-def test_few_shot_adapts_to_each_language_and_leaves_the_source_as_it_is(
-    recipe: Callable[..., Recipe], fits: list[str]
-) -> None:
-    adapted = runner.run(few_shot(recipe))
-    assert fits == ["Finetune", "FewShot", "FewShot"]  # the baseline, then Turkish and German
-    record = adapted.record()
-    assert list(record["scores"]["test"]) == ["en", "tr", "de"]
-    assert record["adaptation"]["summary"] == "on 6 shots"
-    assert sorted(record["adaptation"]["languages"]) == ["de", "tr"]
-    assert record["adaptation"]["languages"]["tr"].keys() == {"learning_rate", "steps", "validation"}
-    assert (record["steps"], record["training_languages"]) == (2, [])
-    assert not (adapted.folder / "adapted").exists() or not any((adapted.folder / "adapted").iterdir())
-    baseline = runner.run(recipe({"evaluation": {"languages": ["en", "tr", "de"]}}))
-    assert baseline.read_predictions("test", "en") == adapted.read_predictions("test", "en")
-
-
-def test_few_shot_adapts_again_only_for_what_is_missing(recipe: Callable[..., Recipe], fits: list[str]) -> None:
-    first = runner.run(few_shot(recipe))
-    expected = first.read_predictions("test", "de")
-    fits.clear()
-    first.predictions_path("test", "de").unlink()
-    again = runner.run(few_shot(recipe))
-    assert (again.folder, fits) == (first.folder, ["FewShot"])
-    assert again.read_predictions("test", "de") == expected
-
-
-def test_few_shot_is_refused_before_the_stage_before_it(recipe: Callable[..., Recipe], fits: list[str]) -> None:
-    with pytest.raises(UserError, match="^task tiny/xvnli: found 99 shots, expected 1 to 24$"):
-        runner.run(few_shot(recipe, "trainer.shots=99"))
-    assert fits == []
-
-
-def test_nothing_starts_from_a_run_that_keeps_no_model(recipe: Callable[..., Recipe]) -> None:
-    folder = runner.run(few_shot(recipe)).folder
-    with pytest.raises(UserError, match="keeps no model"):
-        runner.run(recipe({"start_from": str(folder)}))
+# What training adds to the record
 
 
 def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
@@ -246,9 +203,6 @@ def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
     assert record["steps"] == 8
     assert record["validation"].keys() == {"step", "score"}
     assert record["validation"]["step"] in (4, 8)
-
-
-# More scores for a finished run
 
 
 def test_what_is_learned_beside_the_weights_is_in_the_record(recipe: MakeRecipe) -> None:
@@ -260,47 +214,3 @@ def test_what_is_learned_beside_the_weights_is_in_the_record(recipe: MakeRecipe)
     assert 0.02 < learned["temperature"] != 0.07
     assert 1e-4 < learned["inner_lr/encoder.layers.0"] != 1e-3
     assert "learned" not in runner.run(recipe({"trainer": "xvl_maml", "start_from": "model"})).record()
-
-
-def test_evaluate_adds_splits_and_languages_and_repeats_nothing(recipe: MakeRecipe, fits: list[str]) -> None:
-    run = runner.run(recipe({"evaluation": {"languages": ["en"]}}))
-    before = run.predictions_path("test", "en").stat().st_mtime_ns
-    fits.clear()
-    added = runner.evaluate(run.folder, ["test", "dev"], ["en", "tr"]).record()["scores"]
-    assert {split: list(scores) for split, scores in added.items()} == {"test": ["en", "tr"], "dev": ["en", "tr"]}
-    assert run.predictions_path("test", "en").stat().st_mtime_ns == before
-    assert fits == []
-    whole = runner.run(recipe({"evaluation": {"languages": ["en", "tr"], "splits": ["test", "dev"]}}))
-    assert whole.folder == run.folder
-
-
-def test_evaluate_wants_a_run_with_a_model(recipe: MakeRecipe, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="has no record.json"):
-        runner.evaluate(tmp_path)
-    with pytest.raises(UserError, match="keeps no model"):
-        runner.evaluate(runner.run(few_shot(recipe)).folder)
-    with pytest.raises(UserError, match="found 'xx', expected a language of task tiny/xvnli"):
-        runner.evaluate(runner.run(recipe()).folder, languages=["xx"])
-
-
-def test_scores_are_made_again_where_their_data_have_changed(
-    recipe: MakeRecipe, fits: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = runner.run(recipe())
-    before = {language: run.predictions_path("test", language).stat().st_mtime_ns for language in ("en", "tr")}
-    changed = lambda self, split, language: {"en": "other"}.get(language) or self.fingerprint()  # noqa: E731
-    monkeypatch.setattr("tiny_task.TinyXVNLI.evaluation_fingerprint", changed)
-    fits.clear()
-    again = runner.run(recipe())
-    assert (again.folder, fits) == (run.folder, [])
-    assert again.predictions_path("test", "en").stat().st_mtime_ns > before["en"]
-    assert again.predictions_path("test", "tr").stat().st_mtime_ns == before["tr"]
-
-
-def test_evaluation_in_bfloat16_leaves_the_saved_weights_as_they_are(recipe: MakeRecipe, tmp_path: Path) -> None:
-    expected = weights(runner.run(recipe()))
-    low = runner.run(
-        recipe({"runs": str(tmp_path / "low"), "evaluation": {"languages": ["en"], "precision": "bfloat16"}})
-    )
-    assert weights(low) == expected
-    assert 0 <= low.record()["scores"]["test"]["en"]["accuracy"] <= 100

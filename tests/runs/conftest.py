@@ -1,4 +1,4 @@
-"""A tiny task, recipes for it, and a note of what trained."""
+"""A tiny task, recipes for it, and a list of the trainers that trained."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ MakeRecipe = Callable[..., Recipe]
 
 @pytest.fixture(scope="module", autouse=True)
 def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Registers 'tiny/xvnli'; the folder has the module that does so in other processes."""
+    """Registers the task 'tiny/xvnli', and gives the folder of the module that registers it in other processes."""
     folder = tmp_path_factory.mktemp("tiny")
     (folder / "tiny_task.py").write_text(TINY_TASK)
     with pytest.MonkeyPatch.context() as patch:
@@ -79,7 +79,7 @@ def tiny_task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def recipe(tmp_path: Path, tiny_checkpoint: Path) -> MakeRecipe:
-    """Writes recipe.yaml, or the file of another name, and loads it. The first changes it, the others override."""
+    """Gives a function that writes a recipe file with some keys changed, and loads it with overrides."""
 
     def make(changes: dict[str, Any] | None = None, *overrides: str, file: str = "recipe") -> Recipe:
         data = {
@@ -97,22 +97,38 @@ def recipe(tmp_path: Path, tiny_checkpoint: Path) -> MakeRecipe:
 
 
 @pytest.fixture
+def few_shot_recipe(recipe: MakeRecipe) -> MakeRecipe:
+    """Gives a function that makes a recipe for few-shot fine-tuning, with overrides."""
+
+    def make(*overrides: str) -> Recipe:
+        trainer = {"name": "few_shot", "shots": 6, "epochs": 1, "batch_size": 4, "learning_rates": [1e-2]}
+        return recipe(
+            {"trainer": trainer, "evaluation": {"languages": ["en", "tr", "de"]}}, *overrides, file="few_shot"
+        )
+
+    return make
+
+
+@pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the trainers that trained, in their order."""
+    """Lists the class names of the trainers that trained, in the order in which they did."""
     names: list[str] = []
     fit = Trainer.fit
 
-    def noted(self: Trainer, *args: Any, **kwargs: Any) -> Training:
+    def recorded(self: Trainer, *args: Any, **kwargs: Any) -> Training:
         names.append(type(self).__name__)
         return fit(self, *args, **kwargs)
 
-    monkeypatch.setattr(Trainer, "fit", noted)
+    monkeypatch.setattr(Trainer, "fit", recorded)
     return names
 
 
 @pytest.fixture
 def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess]]:
-    """Starts another process, which is a fork of one that has all the imports, on code; its output goes to a file."""
+    """Gives a function that runs code in another process, forked from one that has imported everything.
+
+    The output of the process goes to a file.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["iglue_plugins.runs.runner", "iglue_plugins.mini.tasks", "iglue_plugins.trainers.xvl_maml"]
@@ -133,7 +149,7 @@ def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess
 
 @pytest.fixture
 def same_run() -> Callable[[Run, Run], None]:
-    """Asserts that two runs are the same to the bit, but for their timings and places."""
+    """Gives a function that asserts that two runs are equal to the bit, apart from their timings and folders."""
 
     def check(found: Run, expected: Run) -> None:
         assert found.folder.name == expected.folder.name

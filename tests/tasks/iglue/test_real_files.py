@@ -15,7 +15,7 @@ import pytest
 from iglue_plugins import registry
 from iglue_plugins.data.annotations.caching import read_annotations
 from iglue_plugins.data.annotations.readers import read_answers
-from iglue_plugins.tasks.config import Shots, Source
+from iglue_plugins.tasks.config import Shots, SplitSource
 from iglue_plugins.tasks.iglue.task import IGLUETask
 
 IGLUE = Path(__file__).parents[3].parent / "shared" / "iglue"
@@ -42,7 +42,7 @@ class Place(NamedTuple):
 
     path: Path
     split: str
-    source: Source
+    source: SplitSource
     language: str
     shots: Shots | None
 
@@ -118,7 +118,7 @@ def test_the_counts_are_those_of_the_files(name: str, capsys: pytest.CaptureFixt
     task = make(name)
     for path, split, source, language, shots in places(task):
         labels = [row[3] for row in plain(path, list(task.labels if name == "xgqa" else ()))]
-        unlabelled = 0 if task.keeps_unknown(split) else sum(label not in task.labels for label in labels)
+        unlabelled = 0 if task.keeps_unknown_labels(split) else sum(label not in task.labels for label in labels)
         if path.name != "testdev_balanced_questions.json":  # which is cut to the questions of the few-shot data, here
             kept = len(task.load(split, language, shots))
             assert source.count("examples", language, shots) == kept, path
@@ -166,7 +166,7 @@ def test_a_translated_test_set_has_the_labels_of_its_origin() -> None:
     for name in ("xvnli", "marvl", "xflickrco"):
         task = make(name)
         for language in task.config.split_languages("test_translated"):
-            own, translated = task.load("test", language), task.load("test_translated", language)
+            original, translated = task.load("test", language), task.load("test_translated", language)
             for column in ("id", "image_ids", "language", "label"):
-                assert own[column][:] == translated[column][:], (name, language, column)
-            assert own["text"][:] != translated["text"][:]
+                assert original[column][:] == translated[column][:], (name, language, column)
+            assert original["text"][:] != translated["text"][:]
