@@ -1,4 +1,4 @@
-"""Published test figures of the IGLUE tasks, to stand beside one's own: a CSV file for each task."""
+"""Published test figures of the IGLUE tasks, to show beside the scores of runs: a CSV file for each task."""
 
 from __future__ import annotations
 
@@ -20,9 +20,14 @@ DIRECTIONS = ("image_recall@1", "text_recall@1")  # retrieval is published by di
 
 @dataclass(frozen=True)
 class PublishedFigures:
-    """One model in one setting: a metric (0-100) by language.
+    """The published figures of one model in one setting.
 
-    `shots` is written as published: '0', '48', '10x2'.
+    Attributes:
+        model: The model's name in the publication.
+        setting: The setting, such as "zero_shot" or "few_shot".
+        shots: The number of shots as published: '0', '48', '10x2'.
+        metric: The name of the metric.
+        languages: The figures, from 0 to 100, by language.
     """
 
     model: str
@@ -33,58 +38,91 @@ class PublishedFigures:
 
     @property
     def label(self) -> str:
+        """The label of the row in tables."""
         return " ".join([self.model, self.setting.replace("_", "-"), *([] if self.shots == "0" else [self.shots])])
 
 
 @dataclass(frozen=True)
 class PublishedFilter:
-    """Which of a task's figures to show; no models stands for all of them."""
+    """The published figures of a task to show.
+
+    Attributes:
+        models: The names of models; an empty tuple selects all of them.
+        settings: The names of settings.
+    """
 
     models: tuple[str, ...] = ()
     settings: tuple[str, ...] = ("zero_shot",)
 
     @classmethod
     def parse(cls, wanted: bool, models: str | None, settings: str | None) -> PublishedFilter | None:
-        """From options whose lists are separated by commas; None for no published figures.
+        """Make a filter from the options of the command line.
+
+        Args:
+            wanted: Whether published figures are to be shown at all.
+            models: Names of models, separated by commas; None selects all.
+            settings: Names of settings, separated by commas; None selects the default.
+
+        Returns:
+            The filter, or None if no published figures are wanted.
 
         Raises:
-            UserError: models or settings are chosen, but no published figures wanted.
+            UserError: Models or settings are chosen, but no published figures are wanted.
         """
         lists = {"models": models, "settings": settings}
         given = {
             name: tuple(part.strip() for part in text.split(",")) for name, text in lists.items() if text is not None
         }
         if given and not wanted:
-            raise UserError(f"--published-{next(iter(given))}: found no --published, expected it beside this option")
+            raise UserError(f"--published-{next(iter(given))} needs the option --published beside it")
         return cls(**given) if wanted else None
 
 
 def read(task: str) -> list[PublishedFigures]:
-    """All published figures of a task, in the order of its file.
+    """Read all published figures of a task.
+
+    Args:
+        task: The task's name.
+
+    Returns:
+        The figures, in the order of the task's file.
 
     Raises:
-        UserError: nothing is published for the task.
+        UserError: Nothing is published for the task.
     """
     if task not in TASKS:
-        raise UserError(f"--published: found task '{task}', expected one with published figures: {', '.join(TASKS)}")
+        raise UserError(
+            f"--published: there are no published figures for task '{task}'; they exist for {', '.join(TASKS)}"
+        )
     with (FOLDER / f"{task}.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
-    found: dict[tuple[str, ...], dict[str, float]] = {}
+    by_key: dict[tuple[str, str, str, str], dict[str, float]] = {}
     for row in rows:
         key = (row["model"], row["setting"], row["shots"], row["metric"])
-        found.setdefault(key, {})[row["language"]] = float(row["value"])
-    return [PublishedFigures(*key, languages) for key, languages in found.items()]
+        by_key.setdefault(key, {})[row["language"]] = float(row["value"])
+    return [
+        PublishedFigures(model, setting, shots, metric, languages)
+        for (model, setting, shots, metric), languages in by_key.items()
+    ]
 
 
 def select(task: str, split: str, choice: PublishedFilter) -> list[PublishedFigures]:
-    """The chosen figures in the task's main metric: for retrieval, each language's mean of both directions' recall@1.
+    """Select published figures in the task's main metric.
+
+    Args:
+        task: The task's name.
+        split: The split of the runs that the figures are shown beside.
+        choice: The models and settings to select.
+
+    Returns:
+        The figures; for retrieval each is the mean of recall@1 in both directions.
 
     Raises:
-        UserError: nothing is published for the task or the split, or for a model or setting of the choice.
+        UserError: Nothing is published for the task or the split, or for a model or setting of the choice.
     """
     available = main_metric(read(task))
     if split != SPLIT:
-        raise UserError(f"--published: found split '{split}', expected {SPLIT}, the split of the published figures")
+        raise UserError(f"--published: the published figures are of split '{SPLIT}', but the runs' is '{split}'")
     _check("--published-settings", choice.settings, [figures.setting for figures in available], task)
     of_settings = [figures for figures in available if figures.setting in choice.settings]
     _check(
@@ -97,32 +135,48 @@ def select(task: str, split: str, choice: PublishedFilter) -> list[PublishedFigu
 
 
 def main_metric(figures: Sequence[PublishedFigures]) -> list[PublishedFigures]:
-    """Accuracies as they are, and recall@1 as the mean of its two directions in the languages that have both."""
+    """Convert figures to the main metric of their task.
+
+    Args:
+        figures: Figures in any published metric.
+
+    Returns:
+        Accuracies as they are, and recall@1 as the mean of its two directions in the languages that have both.
+    """
     by_key = {(row.model, row.setting, row.shots, row.metric): row for row in figures}
-    found = []
-    for (*key, metric), row in by_key.items():
+    converted = []
+    for (model, setting, shots, metric), row in by_key.items():
         if metric not in DIRECTIONS:
-            found.append(row)
-        elif metric == DIRECTIONS[0] and (text := by_key.get((*key, DIRECTIONS[1]))):
-            both = {
+            converted.append(row)
+        elif metric == DIRECTIONS[0] and (text := by_key.get((model, setting, shots, DIRECTIONS[1]))):
+            means = {
                 language: (row.languages[language] + text.languages[language]) / 2
                 for language in row.languages
                 if language in text.languages
             }
-            found.append(PublishedFigures(*key, "recall@1", both))
-    return found
+            converted.append(PublishedFigures(model, setting, shots, "recall@1", means))
+    return converted
 
 
 def rescale_to_labelled(task: str, figure: float, examples: int) -> float:
-    """A published figure as a share of the examples compared, where they are the labelled ones of ALL_AND_LABELLED."""
+    """Convert a published accuracy over all examples to one over the labelled examples.
+
+    Args:
+        task: The task's name.
+        figure: The published figure, from 0 to 100.
+        examples: The number of examples that the runs are scored on.
+
+    Returns:
+        The accuracy over the labelled examples, if the runs are scored on those of `ALL_AND_LABELLED`; otherwise
+        `figure`.
+    """
     every, labelled = ALL_AND_LABELLED.get(task, (examples, examples))
     return figure * every / labelled if examples == labelled else figure
 
 
-def _check(option: str, chosen: Iterable[str], available: Iterable[str], of_what: str) -> None:
+def _check(option: str, chosen: Iterable[str], available: Iterable[str], published_for: str) -> None:
+    """Check that every chosen name is available, and name the option otherwise."""
     available = sorted(set(available))
     for name in chosen:
         if name not in available:
-            raise UserError(
-                f"{option}: found '{name}', expected one published for {of_what}{did_you_mean(name, available)}"
-            )
+            raise UserError(f"{option}: '{name}' is not published for {published_for}{did_you_mean(name, available)}")

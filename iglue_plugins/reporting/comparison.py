@@ -1,4 +1,4 @@
-"""Trainers side by side: per language, averaged over the target languages, and against the first."""
+"""The comparison of trainers: by language, averaged over the target languages, and against the first one."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ from pathlib import Path
 
 import numpy as np
 
-from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
+from iglue_plugins.evaluation.significance import Interval
 from iglue_plugins.published import PublishedFigures, rescale_to_labelled
 from iglue_plugins.reporting.lmms_eval_results import METRIC, SPLIT, LMMSEvalResult
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
+from iglue_plugins.reporting.scores import Score, mean_over_languages, score_over_seeds, target_difference
 from iglue_plugins.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class Score:
-    """The main metric (0-100) of each seed, its mean, and its standard deviation (ddof 1; None for one seed)."""
-
-    mean: float
-    std: float | None
-    per_seed: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class Row:
-    """One trainer. `difference` is its target mean minus the first row's, in points; None for the first row."""
+    """The row of one trainer.
+
+    Attributes:
+        label: The label of the row.
+        trainer: The trainer's name.
+        training_languages: The languages other than the source language that the runs were trained on.
+        labels_per_step: The number of labelled examples that an optimizer step uses.
+        steps: The number of optimizer steps.
+        adapted: How a model was adapted to each language; None if one model is scored on all of them.
+        runs: The folders of the runs, one for each seed.
+        languages: The scores by language.
+        target_mean: The mean over the target languages.
+        difference: The target mean minus that of the first row, in points; None for the first row.
+    """
 
     label: str
     trainer: str
@@ -42,9 +47,15 @@ class Row:
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """Figures from a paper, without seeds: those of the comparison's languages, 0-100, over its examples.
+    """A row of figures from a paper, which have no seeds.
 
-    `target_mean` is over the comparison's targets; None where a figure is lacking.
+    Attributes:
+        label: The label of the row.
+        model: The model's name in the publication.
+        setting: The setting, such as "zero_shot".
+        shots: The number of shots as published.
+        languages: The figures, from 0 to 100, by language of the comparison, over the comparison's examples.
+        target_mean: The mean over the comparison's target languages; None if a figure is missing.
     """
 
     label: str
@@ -57,9 +68,15 @@ class PublishedRow:
 
 @dataclass(frozen=True)
 class LMMSEvalRow:
-    """A model that lmms-eval evaluated, once: its figures in the comparison's languages, 0-100, over its examples.
+    """A row of a single evaluation by lmms-eval.
 
-    `target_mean` is over the comparison's targets; None where a figure is lacking.
+    Attributes:
+        label: The label of the row.
+        model: lmms-eval's name of the model.
+        checkpoint: The model's checkpoint.
+        file: The result file.
+        languages: The figures, from 0 to 100, by language of the comparison, over the comparison's examples.
+        target_mean: The mean over the comparison's target languages; None if a figure is missing.
     """
 
     label: str
@@ -72,10 +89,20 @@ class LMMSEvalRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows over the same task, split, metric, languages, examples and seeds.
+    """Rows with the same task, split, metric, languages, examples and seeds.
 
-    `auxiliary` holds the languages that any row trained on beside the source; `targets` are all the others, so that
-    every row is averaged over the same zero-shot languages. `examples` counts them per language.
+    Attributes:
+        task: The task's name.
+        split: The split of all scores.
+        metric: The main metric.
+        source: The source language.
+        auxiliary: The languages other than the source language that any row was trained on.
+        targets: All other languages, so that every row is averaged over the same zero-shot languages.
+        seeds: The seeds of every row.
+        examples: The number of examples by language.
+        rows: The rows of runs.
+        published: The rows of published figures.
+        lmms_eval: The rows of lmms-eval's results.
     """
 
     task: str
@@ -92,17 +119,24 @@ class Comparison:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The evaluated languages in the order of the columns: source, auxiliary, targets."""
+        """The evaluated languages, in the order of the columns: source, auxiliary and target languages."""
         return tuple(
             language for language in (self.source, *self.auxiliary, *self.targets) if language in self.examples
         )
 
 
 def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "test") -> Comparison:
-    """Compare rows of finished runs; each row is a label and its run folders, one per seed.
+    """Compare rows of finished runs.
+
+    Args:
+        rows: A label and the folders of its runs, one for each seed, of every row.
+        split: The split to compare on.
+
+    Returns:
+        The comparison, in which every row but the first has a difference to the first.
 
     Raises:
-        UserError: as of read_rows, or no target language is left that no row trained on.
+        UserError: As `read_rows`, or every language was trained on by some row, so that there is no target language.
     """
     results = read_rows(rows, split)
     first_row = next(iter(results.values()))
@@ -125,10 +159,17 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
 
 
 def with_published(comparison: Comparison, figures: Sequence[PublishedFigures]) -> Comparison:
-    """The comparison with rows of published figures, averaged over its own target languages.
+    """Add rows of published figures to a comparison.
+
+    Args:
+        comparison: The comparison of runs.
+        figures: The published figures.
+
+    Returns:
+        A comparison with the rows, averaged over the comparison's target languages.
 
     Raises:
-        UserError: the figures are not in the comparison's metric.
+        UserError: The figures are not in the comparison's metric.
     """
     return replace(comparison, published=tuple(_published_row(comparison, row) for row in figures))
 
@@ -136,8 +177,8 @@ def with_published(comparison: Comparison, figures: Sequence[PublishedFigures]) 
 def _published_row(comparison: Comparison, figures: PublishedFigures) -> PublishedRow:
     if figures.metric != comparison.metric:
         raise UserError(
-            f"--published: found runs scored by {comparison.metric}, expected {figures.metric}, the metric "
-            f"of the figures published for {comparison.task}"
+            f"--published: the runs are scored by {comparison.metric}, but the figures published for {comparison.task} "
+            f"by {figures.metric}"
         )
     languages = {
         name: rescale_to_labelled(comparison.task, figures.languages[name], comparison.examples[name])
@@ -149,10 +190,17 @@ def _published_row(comparison: Comparison, figures: PublishedFigures) -> Publish
 
 
 def with_lmms_eval(comparison: Comparison, evaluated: Sequence[LMMSEvalResult]) -> Comparison:
-    """The comparison with rows of lmms-eval's results, averaged over its own target languages.
+    """Add rows of lmms-eval's results to a comparison.
+
+    Args:
+        comparison: The comparison of runs.
+        evaluated: The results.
+
+    Returns:
+        A comparison with the rows, averaged over the comparison's target languages.
 
     Raises:
-        UserError: the results are of another split, metric or number of examples, or of none of the languages.
+        UserError: The results are of another split, metric or number of examples, or of none of the languages.
     """
     return replace(comparison, lmms_eval=tuple(_lmms_eval_row(comparison, row) for row in evaluated))
 
@@ -160,20 +208,20 @@ def with_lmms_eval(comparison: Comparison, evaluated: Sequence[LMMSEvalResult]) 
 def _lmms_eval_row(comparison: Comparison, row: LMMSEvalResult) -> LMMSEvalRow:
     if (comparison.split, comparison.metric) != (SPLIT, METRIC):
         raise UserError(
-            f"--lmms-eval: found runs scored by {comparison.metric} on split '{comparison.split}', "
-            f"expected {METRIC} on '{SPLIT}', as {row.file} has"
+            f"--lmms-eval: the runs are scored by {comparison.metric} on split '{comparison.split}', but {row.file} "
+            f"has {METRIC} on '{SPLIT}'"
         )
     languages = {name: row.languages[name] for name in comparison.languages if name in row.languages}
     if not languages:
         raise UserError(
-            f"{row.file}: found {join_names(row.languages)}, expected some language of the runs: "
+            f"{row.file}: has results in {join_names(row.languages)}, but the runs are scored in "
             f"{join_names(comparison.languages)}"
         )
     for name in languages:
         if row.examples[name] != comparison.examples[name]:
             raise UserError(
-                f"{row.file}: found {row.examples[name]} documents in '{name}', expected all "
-                f"{comparison.examples[name]}, which the runs are scored on; was there a --limit?"
+                f"{row.file}: has {row.examples[name]} documents in '{name}', but the runs are scored on "
+                f"{comparison.examples[name]}; evaluate all of them, without --limit"
             )
     return LMMSEvalRow(
         row.label, row.model, row.checkpoint, str(row.file), languages, _mean_of_targets(comparison, languages)
@@ -186,15 +234,15 @@ def _mean_of_targets(comparison: Comparison, languages: dict[str, float]) -> flo
 
 
 def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """The source, the auxiliary languages of all runs together, and the target languages."""
+    """Return the source language, the auxiliary languages of all runs together, and the target languages."""
     source = first.record["source_language"]
     trained_on = {language for result in results for language in result.record["training_languages"]} - {source}
     auxiliary = tuple(sorted(trained_on))
     targets = tuple(language for language in first.metric if language != source and language not in trained_on)
     if not targets:
         raise UserError(
-            f"{first.folder}: no target language is left among {join_names(first.metric)}, since {source} is the source "
-            f"and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on at least one more language"
+            f"{first.folder}: there is no target language among {join_names(first.metric)}, since {source} is the "
+            f"source and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on another language"
         )
     return source, auxiliary, targets
 
@@ -212,20 +260,6 @@ def _build_row(label: str, row: list[RunResult], targets: Sequence[str], differe
         languages={
             language: score_over_seeds([result.metric[language] for result in row]) for language in row[0].metric
         },
-        target_mean=score_over_seeds([np.mean([result.metric[language] for language in targets]) for result in row]),
+        target_mean=mean_over_languages(row, targets),
         difference=difference,
     )
-
-
-def score_over_seeds(per_seed: Sequence[float]) -> Score:
-    std = float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None
-    return Score(float(np.mean(per_seed)), std, tuple(map(float, per_seed)))
-
-
-def target_difference(row: Sequence[RunResult], first_row: Sequence[RunResult], targets: Sequence[str]) -> Interval:
-    """The row's target mean minus the other's, seed by seed and example by example."""
-    scores, first_scores = (
-        [np.stack([result.scores[language] for result in results]) for language in targets]
-        for results in (row, first_row)
-    )
-    return paired_bootstrap(scores, first_scores, example_ids=[row[0].example_ids[language] for language in targets])

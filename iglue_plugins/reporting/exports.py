@@ -1,4 +1,4 @@
-"""A comparison as files: for spreadsheets, programs, web pages and papers."""
+"""The files of a comparison: CSV, JSON, Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from iglue_plugins.published import SOURCE
-from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row, Score
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
+from iglue_plugins.reporting.scores import Score
 from iglue_plugins.reporting.wording import (
     SIGNIFICANT,
     blocks,
@@ -35,14 +36,21 @@ MARKDOWN_ESCAPES = str.maketrans({character: f"\\{character}" for character in "
 
 
 def write(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write comparison.csv, .json, .md and .tex into `folder`, each atomically, and return their paths.
+    """Write comparison.csv, .json, .md and .tex, each atomically.
 
-    csv and json are unrounded: csv has a row per trainer, json each seed as well. md and tex hold the rounded table
-    with its notes. Rows of others are marked in all of them: in csv by who published them or lmms-eval's file in the
-    last columns, in json by keys of their own, in md and tex by headings.
+    The CSV and JSON files have unrounded numbers: CSV a row for each trainer, JSON the value of each seed too. The
+    Markdown and LaTeX files have the rounded table with its notes. External rows are marked in the last columns of the
+    CSV, by keys of the JSON, and by headings in the other two.
+
+    Args:
+        comparison: The comparison.
+        folder: The folder to write to.
+
+    Returns:
+        The paths of the files.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: A file cannot be written.
     """
     texts = {"csv": _csv, "json": _json, "md": _markdown, "tex": _tex}
     return [
@@ -52,13 +60,20 @@ def write(comparison: Comparison, folder: Path) -> list[Path]:
 
 def _csv(comparison: Comparison) -> str:
     rows = [_csv_row(comparison, row) for row in comparison.rows]
-    rows += [_others_csv_row(comparison, row) | {"published_by": SOURCE} for row in comparison.published]
-    rows += [_others_csv_row(comparison, row) | {"lmms_eval": row.file} for row in comparison.lmms_eval]
+    rows += [_external_csv_row(comparison, row) | {"published_by": SOURCE} for row in comparison.published]
+    rows += [_external_csv_row(comparison, row) | {"lmms_eval": row.file} for row in comparison.lmms_eval]
     return csv_text(rows)
 
 
 def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """With the columns of the first row; what another lacks is empty."""
+    """Format rows as CSV.
+
+    Args:
+        rows: Values by column. The first row has all columns; a column that another row lacks is empty.
+
+    Returns:
+        The text of the file, with a header.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -67,7 +82,7 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def _csv_row(comparison: Comparison, row: Row) -> dict[str, object]:
-    """Columns in a fixed order; a value that does not exist (no deviation, no difference) is empty."""
+    """Return the columns of a row of runs; a deviation or difference that does not exist is None."""
     scores = {language: row.languages[language] for language in comparison.languages} | {"mean": row.target_mean}
     interval = row.difference
     return {
@@ -91,8 +106,8 @@ def _csv_row(comparison: Comparison, row: Row) -> dict[str, object]:
     }
 
 
-def _others_csv_row(comparison: Comparison, row: PublishedRow | LMMSEvalRow) -> dict[str, object]:
-    """Of the columns, those that a row of others has."""
+def _external_csv_row(comparison: Comparison, row: PublishedRow | LMMSEvalRow) -> dict[str, object]:
+    """Return the columns that an external row has."""
     return {
         "label": row.label,
         "task": comparison.task,
@@ -130,7 +145,7 @@ def _cells(comparison: Comparison, row: Row, escape: Callable[[str], str]) -> li
     ]
 
 
-def _others_cells(comparison: Comparison, row: PublishedRow | LMMSEvalRow, escape: Callable[[str], str]) -> list[str]:
+def _external_cells(comparison: Comparison, row: PublishedRow | LMMSEvalRow, escape: Callable[[str], str]) -> list[str]:
     figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
     return [escape(row.label), *map(figure_text, figures), ""]
 
@@ -142,25 +157,35 @@ def _markdown(comparison: Comparison) -> str:
     for block in blocks(comparison):
         body += [
             [f"*{escape(block.heading)}*", *[""] * (len(header) - 1)],
-            *(_others_cells(comparison, row, escape) for row in block.rows),
+            *(_external_cells(comparison, row, escape) for row in block.rows),
         ]
     return markdown_text(title(comparison), [header, *body], notes(comparison))
 
 
 def escape_markdown(text: str) -> str:
+    """Escape the characters that have a meaning in Markdown."""
     return text.translate(MARKDOWN_ESCAPES)
 
 
 def markdown_text(heading: str, rows: Sequence[Sequence[str]], sentences: Sequence[str]) -> str:
-    """A table of escaped cells, the header first, between its heading and what is to be said of it."""
+    """Format a table with a heading and notes as Markdown.
+
+    Args:
+        heading: The heading above the table.
+        rows: Escaped cells, the header first.
+        sentences: The notes below the table.
+
+    Returns:
+        The text of the file.
+    """
     rule = ["---", *["---:"] * (len(rows[0]) - 1)]
     lines = [f"| {' | '.join(cells)} |" for cells in (rows[0], rule, *rows[1:])]
-    listed = [f"- {escape_markdown(sentence)}" for sentence in sentences]
-    return "\n".join([f"**{escape_markdown(heading)}**", "", *lines, "", *listed]) + "\n"
+    items = [f"- {escape_markdown(sentence)}" for sentence in sentences]
+    return "\n".join([f"**{escape_markdown(heading)}**", "", *lines, "", *items]) + "\n"
 
 
 def _tex(comparison: Comparison) -> str:
-    """A table* for the booktabs package."""
+    """Format a comparison as a table* of LaTeX for the booktabs package."""
 
     def escape(text: str) -> str:
         escaped = text.translate(TEX_ESCAPES).replace(SIGNIFICANT, "$^{*}$")
@@ -172,7 +197,7 @@ def _tex(comparison: Comparison) -> str:
         body += [
             r"\midrule",
             rf"\multicolumn{{{len(header)}}}{{l}}{{\emph{{{escape(block.heading)}}}}} \\",
-            *(" & ".join(_others_cells(comparison, row, escape)) + r" \\" for row in block.rows),
+            *(" & ".join(_external_cells(comparison, row, escape)) + r" \\" for row in block.rows),
         ]
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""A matrix as a picture."""
+"""The heat map of a matrix."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,18 +20,26 @@ from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.plots import plain
 from iglue_plugins.reporting.wording import SIGNIFICANT, title
 
-DIFFERENCES, SCORES = "RdBu", "viridis"  # both can be told apart by colour-blind readers
-GAP = 0.35  # cells, between source, targets and means
-INSET = 0.06  # of a frame in its cell
-MEAN_WIDTH = 1.3  # cells; they carry a star
-INCHES = 0.5, 0.34  # of a cell
-MARGINS = 2.2, 2.1  # inches, for labels, title and colour bar
-LABEL_INCHES = 0.075  # a letter
+DIFFERENCES, SCORES = "RdBu", "viridis"  # color-blind readers can tell the colors of both scales apart
+GAP = 0.35  # cells between the source language, the target languages and the means
+INSET = 0.06  # cells between a frame and the edges of its cell
+MEAN_WIDTH = 1.3  # cells; wider, since means may have a star
+INCHES = 0.5, 0.34  # width and height of a cell
+MARGINS = 2.2, 2.1  # inches for labels, title and color bar
+LABEL_INCHES = 0.075  # width of a letter of a label
 
 
 @dataclass(frozen=True)
 class HeatMapColumn:
-    """Where a column stands (its left edge, in cells), and what it is of; no language for a mean over `of_common`."""
+    """A column of the heat map.
+
+    Attributes:
+        name: The header.
+        left: The left edge, in cells.
+        width: The width, in cells.
+        language: The language; None for a mean.
+        of_common: Whether the mean is over the common languages, rather than those that each row was not trained on.
+    """
 
     name: str
     left: float
@@ -40,13 +49,17 @@ class HeatMapColumn:
 
 
 def heat_map(matrix: Matrix, path: Path) -> None:
-    """Draw a PNG: a row per setting, a column per language, and the row means at the side.
+    """Draw a matrix to a PNG file, with a row for each setting and a column for each language and mean.
 
-    With a baseline, cells are differences to it in points, and its own scores stand above them; without one, cells are
-    scores. Cells of languages that a row was trained on are framed, and left out of its mean.
+    With a baseline, cells are differences to it in points, and the first row has the baseline's scores. Without one,
+    cells are scores. Cells of languages that a row was trained on are framed, and left out of its mean.
+
+    Args:
+        matrix: The matrix.
+        path: The file to write.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: The file cannot be written.
     """
     columns = _columns(matrix)
     right, rows = columns[-1].left + columns[-1].width, len(matrix.all_rows)
@@ -80,20 +93,33 @@ def _columns(matrix: Matrix) -> list[HeatMapColumn]:
 def _score(row: MatrixRow, column: HeatMapColumn) -> float:
     if column.language is not None:
         return row.languages[column.language].mean
-    return row.common_mean.mean if column.of_common else row.unseen_mean.mean
+    mean = row.common_mean if column.of_common else row.unseen_mean
+    assert mean is not None  # a matrix with a column of common means has them in every row
+    return mean.mean
 
 
 def cell_value(matrix: Matrix, row: MatrixRow, column: HeatMapColumn) -> float:
-    """A cell's number: the difference to the baseline over the languages that the row's own number is over."""
+    """Return the number in a cell.
+
+    Args:
+        matrix: The matrix.
+        row: The row.
+        column: The column.
+
+    Returns:
+        The difference to the baseline in points, over the languages that the row's score is over; for the baseline,
+        and in a matrix without one, the score.
+    """
     if matrix.baseline is None or row is matrix.baseline:
         return _score(row, column)
     if column.language is None and not column.of_common:
+        assert row.difference is not None  # a matrix with a baseline has it in every other row
         return row.difference.difference
     return _score(row, column) - _score(matrix.baseline, column)
 
 
 def _colours(matrix: Matrix, columns: Sequence[HeatMapColumn]) -> ScalarMappable:
-    """White is no difference; without a baseline the scale spans the scores."""
+    """Make the color scale, in which white is no difference; without a baseline it spans the scores."""
     values = [cell_value(matrix, row, column) for row in matrix.rows for column in columns]
     if matrix.baseline is None:
         return ScalarMappable(Normalize(min(values), max(values)), colormaps[SCORES])
@@ -105,7 +131,7 @@ def _draw_cell(
     axes: Axes, matrix: Matrix, row: MatrixRow, column: HeatMapColumn, index: int, colours: ScalarMappable
 ) -> None:
     value, is_baseline = cell_value(matrix, row, column), row is matrix.baseline
-    colour = (1.0, 1.0, 1.0, 1.0) if is_baseline else colours.to_rgba(value)
+    colour: Sequence[float] = (1.0, 1.0, 1.0, 1.0) if is_baseline else colours.to_rgba(np.array([value]))[0]
     ink = "white" if _luminance(colour) < 0.45 else "black"
     axes.add_patch(Rectangle((column.left, index), column.width, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
     if column.language in row.trained_on:
@@ -136,7 +162,8 @@ def _draw_cell(
     )
 
 
-def _luminance(colour: tuple[float, float, float, float]) -> float:
+def _luminance(colour: Sequence[float]) -> float:
+    """Return the luminance of a color (red, green, blue, alpha) in [0, 1], for the choice of black or white text."""
     red, green, blue, _ = colour
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -147,9 +174,9 @@ def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn]) -> None
     axes.set_ylim(len(rows), 0)
     axes.set_xticks([column.left + column.width / 2 for column in columns], [column.name for column in columns])
     axes.set_yticks([index + 0.5 for index in range(len(rows))], [plain(row.label) for row in rows])
-    for text, row in zip(axes.get_yticklabels(), rows):
+    for text, row in zip(axes.get_yticklabels(), rows, strict=True):
         text.set_fontstyle("italic" if row is matrix.baseline else "normal")
-    if len(matrix.keys) == 1:  # with several, the rows' labels name them
+    if len(matrix.keys) == 1:  # with several keys, the labels of rows name them
         axes.set_ylabel(plain(matrix.keys[0]), fontsize=9)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=9)
@@ -162,7 +189,7 @@ def _measure(matrix: Matrix) -> str:
 
 
 def _note(matrix: Matrix) -> str:
-    """What frames, the first row and stars mean, where there are any."""
+    """Explain frames, the source language, the baseline and stars, where there are any."""
     meanings = []
     if any(row.trained_on for row in matrix.all_rows):
         meanings.append("framed: trained on, and not in the row's mean")

@@ -1,4 +1,4 @@
-"""lmms-eval's result files, to stand beside one's own runs."""
+"""lmms-eval's result files, to show beside the scores of runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from iglue_plugins.utils.errors import UserError
 
 METRIC = "accuracy"
 SPLIT = "test"
-RESULTS = "_results.json"  # how lmms-eval's result files end
+RESULTS = "_results.json"  # the end of the name of a result file
 KEYS = ("results", "configs", "n-samples", "config")
 
 
 @dataclass(frozen=True)
 class LMMSEvalResult:
-    """One model on one task: accuracies (0-100) and numbers of documents by language."""
+    """The results of one model on one task.
+
+    Attributes:
+        file: The result file.
+        model: lmms-eval's name of the model.
+        checkpoint: The model's checkpoint.
+        languages: The accuracies, from 0 to 100, by language.
+        examples: The numbers of documents, by language.
+    """
 
     file: Path
     model: str
@@ -28,47 +36,57 @@ class LMMSEvalResult:
 
     @property
     def label(self) -> str:
-        """The kind of model, and the last part of its checkpoint's name."""
+        """The label of the row: the name of the model, and the last part of the name of its checkpoint."""
         return " ".join([self.model, *filter(None, [PurePosixPath(self.checkpoint).name])])
 
 
 def read_results(path: Path, task: str) -> LMMSEvalResult:
-    """What a <date>_results.json says of a task, in each language that was evaluated.
+    """Read the results of a task from a result file of lmms-eval.
+
+    Args:
+        path: The file, <date>_results.json.
+        task: The task's name.
+
+    Returns:
+        The results in each language that was evaluated.
 
     Raises:
-        UserError: the file cannot be read or is no such file, or has no result of the task.
+        UserError: The file cannot be read, is damaged, is not such a file, or has no results of the task.
     """
     content = _content(path)
     try:
-        own = {
+        metadata = {
             name: config["metadata"]
             for name, config in content["configs"].items()
             if "iglue_task" in (config.get("metadata") or {})
         }
-        found = {facts["language"]: name for name, facts in own.items() if facts["iglue_task"] == task}
-        if not found:
-            others = ", ".join(sorted({facts["iglue_task"] for facts in own.values()})) or "no task of iglue's"
-            raise UserError(f"{path}: found {others}, expected results of task {task}, as the rows compared are of")
+        names = {facts["language"]: name for name, facts in metadata.items() if facts["iglue_task"] == task}
+        if not names:
+            others = (
+                ", ".join(sorted({facts["iglue_task"] for facts in metadata.values()})) or "no task of iglue_plugins"
+            )
+            raise UserError(f"{path}: has results of {others}, but the rows are of task {task}")
         return LMMSEvalResult(
             path,
             _text(content["config"]["model"]),
             _text(content.get("model_name") or ""),
-            {_text(language): _percent(content["results"][name]) for language, name in found.items()},
-            {language: content["n-samples"][name]["effective"] for language, name in found.items()},
+            {_text(language): _percent(content["results"][name]) for language, name in names.items()},
+            {language: content["n-samples"][name]["effective"] for language, name in names.items()},
         )
     except KeyError as error:
-        raise UserError(f"{path}: found no {error}, expected a <date>_results.json of lmms-eval") from error
+        raise UserError(f"{path}: has no {error}; name a <date>_results.json of lmms-eval") from error
     except (TypeError, AttributeError) as error:
-        raise UserError(f"{path}: is damaged ({error}), expected a <date>_results.json of lmms-eval") from error
+        raise UserError(f"{path}: is damaged ({error}); name a <date>_results.json of lmms-eval") from error
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} where a name belongs")
+        raise TypeError(f"{value!r} is not a name")
     return value
 
 
 def _percent(result: Mapping[str, Any]) -> float:
+    """Return the accuracy of a result in percent."""
     share = result[f"{METRIC},none"]
     if not isinstance(share, int | float) or not 0 <= share <= 1:
         raise TypeError(f"{METRIC} {share!r}")
@@ -76,11 +94,12 @@ def _percent(result: Mapping[str, Any]) -> float:
 
 
 def _content(path: Path) -> Mapping[str, Any]:
+    """Read a result file, and check that it has the keys of one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}), expected a <date>_results.json of lmms-eval") from error
-    lacking = [key for key in KEYS if not isinstance(content, dict) or key not in content]
-    if lacking:
-        raise UserError(f"{path}: found no {', '.join(lacking)}, expected a <date>_results.json of lmms-eval")
+        raise UserError(f"{path}: cannot be read ({error}); name a <date>_results.json of lmms-eval") from error
+    missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise UserError(f"{path}: has no {', '.join(missing)}; name a <date>_results.json of lmms-eval")
     return content

@@ -1,4 +1,4 @@
-"""Many settings of one recipe side by side: a row for each, a column for each language."""
+"""The matrix of a sweep: a row for each setting of a recipe, and a column for each language."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from iglue_plugins.evaluation.significance import Interval
-from iglue_plugins.reporting.comparison import Score, score_over_seeds, target_difference
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
+from iglue_plugins.reporting.scores import Score, mean_over_languages, score_over_seeds, target_difference
 from iglue_plugins.utils.errors import UserError
 
 
 @dataclass(frozen=True)
 class SweepRow:
-    """A row's label, what it sets (key to value as it was given; nothing for the baseline), a run for each seed."""
+    """The runs of one setting of a sweep.
+
+    Attributes:
+        label: The label of the row.
+        values: The values that the row sets, as given, by key; none for the baseline.
+        folders: The folders of the runs, one for each seed.
+    """
 
     label: str
     values: Mapping[str, str]
@@ -27,9 +31,18 @@ class SweepRow:
 class MatrixRow:
     """The scores of one setting in each language.
 
-    `unseen` are the targets that none of its training was in, the stage before included, and `unseen_mean` is over
-    them; `common_mean` is over the targets that no row of the matrix was trained on, None where there are none.
-    `difference` is to the baseline over `unseen`, in points; None for the baseline itself, and without one.
+    Attributes:
+        label: The label of the row.
+        values: The values that the row sets, as given, by key; none for the baseline.
+        runs: The folders of the runs, one for each seed.
+        languages: The scores by language.
+        trained_on: The evaluated languages that the row was trained on besides the source language.
+        unseen: The target languages that the row was not trained on, in no stage.
+        unseen_mean: The mean over `unseen`.
+        common_mean: The mean over the target languages that no row of the matrix was trained on; None if there are
+            none.
+        difference: The difference to the baseline over `unseen`, in points; None for the baseline, and if there is no
+            baseline.
     """
 
     label: str
@@ -45,7 +58,13 @@ class MatrixRow:
 
 @dataclass(frozen=True)
 class PairwiseDifference:
-    """The best row's mean minus another row's, over targets that neither was trained on."""
+    """The difference of the best row's mean to that of another row.
+
+    Attributes:
+        other: The label of the other row.
+        languages: The target languages that neither row was trained on, over which the means are taken.
+        difference: The best row's mean minus the other row's, in points.
+    """
 
     other: str
     languages: tuple[str, ...]
@@ -54,11 +73,23 @@ class PairwiseDifference:
 
 @dataclass(frozen=True)
 class Matrix:
-    """Rows over the same task, split, metric, languages, examples and seeds.
+    """Rows with the same task, split, metric, languages, examples and seeds.
 
-    `best` is the label of the row with the highest mean over `common`, the targets that no row was trained on; without
-    any, of the row with the largest difference to the baseline, or else the highest mean, over its own unseen targets.
-    `differences_of_best` are to the baseline and to the second, where they exist.
+    Attributes:
+        task: The task's name.
+        split: The split of all scores.
+        metric: The main metric.
+        source: The source language.
+        targets: The evaluated languages other than the source language.
+        common: The target languages that no row was trained on.
+        seeds: The seeds of every row.
+        keys: The keys that the sweep sets.
+        baseline: The row of the baseline, or None.
+        rows: The rows of the sweep.
+        best: The label of the row with the highest mean over `common`. If `common` is empty, the label of the row with
+            the largest difference to the baseline, or without a baseline with the highest mean, over the target
+            languages that it was not trained on.
+        differences_of_best: The differences of the best row to the baseline and to the second-best row, if they exist.
     """
 
     task: str
@@ -76,35 +107,49 @@ class Matrix:
 
     @property
     def all_rows(self) -> tuple[MatrixRow, ...]:
+        """The rows with the baseline, if there is one, as the first."""
         return self.rows if self.baseline is None else (self.baseline, *self.rows)
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages in the order of the columns: source, if it is evaluated, and targets."""
+        """The evaluated languages, in the order of the columns: the source language and the target languages."""
         return tuple(language for language in (self.source, *self.targets) if language in self.rows[0].languages)
 
     @property
     def means_differ(self) -> bool:
-        """Whether a row's mean over the common targets is over others than its mean over its own unseen ones."""
+        """Whether, for some row, the mean over `common` and the mean over `unseen` are over different languages."""
         return any(row.unseen != self.common for row in self.all_rows)
 
 
 def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str, languages: Sequence[str]) -> Matrix:
-    """The matrix of finished runs, in the given languages.
+    """Build the matrix of finished runs.
+
+    Args:
+        rows: The rows of the sweep.
+        baseline: The row of the baseline; None builds a matrix without differences.
+        split: The split of the scores.
+        languages: The languages of the columns.
+
+    Returns:
+        The matrix.
 
     Raises:
-        UserError: as of read_rows, or a row was trained on every target language.
+        UserError: As `read_rows`, or a row was trained on every target language.
     """
     every = [*([baseline] if baseline else []), *rows]
     results = read_rows([(swept.label, swept.folders) for swept in every], split, languages)
     first = next(iter(results.values()))
     source = first[0].record["source_language"]
     targets = tuple(language for language in languages if language != source)
-    unseen = {label: _unseen(label, row[0], targets) for label, row in results.items()}
+    unseen = {label: _unseen_languages(label, row[0], targets) for label, row in results.items()}
     common = tuple(language for language in targets if all(language in of_row for of_row in unseen.values()))
-    before = results[baseline.label] if baseline else None
-    made = {swept.label: _row(swept, results[swept.label], unseen[swept.label], common, before) for swept in every}
-    ranked = sorted((made[swept.label] for swept in rows), key=_rank, reverse=True)
+    baseline_results = results[baseline.label] if baseline else None
+    built = {
+        swept.label: _build_row(swept, results[swept.label], unseen[swept.label], common, baseline_results)
+        for swept in every
+    }
+    ranked = sorted((built[swept.label] for swept in rows), key=_rank, reverse=True)
+    best, compared_rows = ranked[0], [*([built[baseline.label]] if baseline else []), *ranked[1:2]]
     return Matrix(
         task=first[0].record["task"],
         split=split,
@@ -114,33 +159,30 @@ def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str
         common=common,
         seeds=seeds_of(first),
         keys=tuple(rows[0].values),
-        baseline=made[baseline.label] if baseline else None,
-        rows=tuple(made[swept.label] for swept in rows),
-        best=ranked[0].label,
-        differences_of_best=tuple(
-            _differences_of_best(
-                ranked[0], [*([made[baseline.label]] if baseline else []), *ranked[1:2]], results, common
-            )
-        ),
+        baseline=built[baseline.label] if baseline else None,
+        rows=tuple(built[swept.label] for swept in rows),
+        best=best.label,
+        differences_of_best=tuple(_differences_of_best(best, compared_rows, results, common)),
     )
 
 
-def _unseen(label: str, result: RunResult, targets: Sequence[str]) -> tuple[str, ...]:
+def _unseen_languages(label: str, result: RunResult, targets: Sequence[str]) -> tuple[str, ...]:
+    """List the target languages that a run was not trained on."""
     unseen = tuple(language for language in targets if language not in result.record["training_languages"])
     if not unseen:
         raise UserError(
-            f"row '{label}': found {join_names(result.metric)}, expected a target language that it was not "
-            "trained on; evaluate on more languages"
+            f"row '{label}': was trained on every target language among {join_names(result.metric)}; evaluate on more "
+            "languages"
         )
     return unseen
 
 
-def _row(
+def _build_row(
     swept: SweepRow,
     results: list[RunResult],
     unseen: tuple[str, ...],
     common: tuple[str, ...],
-    before: list[RunResult] | None,
+    baseline: list[RunResult] | None,
 ) -> MatrixRow:
     trained_on = set(results[0].record["training_languages"])
     return MatrixRow(
@@ -153,17 +195,14 @@ def _row(
         },
         trained_on=tuple(language for language in results[0].metric if language in trained_on),
         unseen=unseen,
-        unseen_mean=_mean(results, unseen),
-        common_mean=_mean(results, common) if common else None,
-        difference=None if before is None or before is results else target_difference(results, before, unseen),
+        unseen_mean=mean_over_languages(results, unseen),
+        common_mean=mean_over_languages(results, common) if common else None,
+        difference=None if baseline is None or baseline is results else target_difference(results, baseline, unseen),
     )
 
 
-def _mean(results: list[RunResult], languages: Sequence[str]) -> Score:
-    return score_over_seeds([np.mean([result.metric[language] for language in languages]) for result in results])
-
-
 def _rank(row: MatrixRow) -> float:
+    """Return the number by which rows are ranked; see `Matrix.best`."""
     if row.common_mean is not None:
         return row.common_mean.mean
     return row.unseen_mean.mean if row.difference is None else row.difference.difference
@@ -172,6 +211,7 @@ def _rank(row: MatrixRow) -> float:
 def _differences_of_best(
     best: MatrixRow, others: Sequence[MatrixRow], results: Mapping[str, list[RunResult]], common: tuple[str, ...]
 ) -> list[PairwiseDifference]:
+    """Compare the best row with others, over the common languages or those that neither row was trained on."""
     shared = {
         other.label: common or tuple(language for language in best.unseen if language in other.unseen)
         for other in others

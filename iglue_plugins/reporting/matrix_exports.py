@@ -1,4 +1,4 @@
-"""A matrix as files: for spreadsheets, programs and web pages."""
+"""The files of a matrix: CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -20,12 +20,20 @@ from iglue_plugins.utils.files import write_atomic
 
 
 def write(matrix: Matrix, folder: Path) -> list[Path]:
-    """Write matrix.csv, scores.csv and matrix.md into `folder`, each atomically, and return their paths.
+    """Write matrix.csv, scores.csv and matrix.md, each atomically.
 
-    The csv files are unrounded: in matrix.csv a row of the matrix is a line, in scores.csv each score of each seed.
+    The CSV files have unrounded numbers: matrix.csv has a line for each row of the matrix, and scores.csv one for each
+    score of each seed.
+
+    Args:
+        matrix: The matrix.
+        folder: The folder to write to.
+
+    Returns:
+        The paths of the files.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: A file cannot be written.
     """
     texts = {
         "matrix.csv": csv_text([_row(matrix, row) for row in matrix.all_rows]),
@@ -40,7 +48,7 @@ def _settings(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
 
 
 def _row(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
-    """A value that does not exist (no common language, no difference) is empty."""
+    """Return the columns of a row of the matrix; a mean or difference that does not exist is None."""
     interval = row.difference
     return {
         **_settings(matrix, row),
@@ -57,8 +65,8 @@ def _row(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
 
 
 def _scores(matrix: Matrix, row: MatrixRow) -> Iterator[dict[str, object]]:
-    """role: 'auxiliary' for a language that the row was trained on, 'source', or else 'target'."""
-    for index, (seed, run) in enumerate(zip(matrix.seeds, row.runs)):
+    """Yield the columns of each score of each seed, with the language's role: source, auxiliary or target."""
+    for index, (seed, run) in enumerate(zip(matrix.seeds, row.runs, strict=True)):
         for language in matrix.languages:
             role = "source" if language == matrix.source else "auxiliary" if language in row.trained_on else "target"
             yield {
@@ -80,10 +88,10 @@ def _markdown(matrix: Matrix) -> str:
     header = ["", *named, "mean", *(["common"] if common else []), *(["difference"] if matrix.baseline else [])]
     body = []
     for row in matrix.all_rows:
-        means = [mean_text(row.languages[language]) for language in matrix.languages]
-        cells = [f"({mean})" if language in row.trained_on else mean for language, mean in zip(matrix.languages, means)]
-        sides = [row.unseen_mean, *([row.common_mean] if common else [])]
-        cells += [f"{mean_text(score)} {std_text(score)}".strip() for score in sides]
+        means = {language: mean_text(row.languages[language]) for language in matrix.languages}
+        cells = [f"({mean})" if language in row.trained_on else mean for language, mean in means.items()]
+        row_means = [row.unseen_mean, *([row.common_mean] if common and row.common_mean is not None else [])]
+        cells += [f"{mean_text(score)} {std_text(score)}".strip() for score in row_means]
         if matrix.baseline is not None:
             interval = row.difference
             cells.append(f"{difference_text(interval)} {interval_text(interval)}" if interval else "")

@@ -1,4 +1,4 @@
-"""A comparison as a picture."""
+"""The bar chart of a comparison."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
 from iglue_plugins.reporting.wording import SIGNIFICANT, blocks, mean_text, role, title
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the hatches go on where the colours end.
+# Okabe and Ito's palette, whose colors color-blind readers can tell apart; after seven rows bars are hatched too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 HATCHES = ("", "///", "...", "xxx")
 CLUSTER_WIDTH = 0.84
 GROUP_GAP = 0.6
-MEAN_WIDTH = 2.0  # its bars carry their numbers
+MEAN_WIDTH = 2.0  # wider, since the bars of means have their number above them
 INCHES_PER_BAR = 0.14
 INCHES_PER_CLUSTER = 0.4
-MARKERS = ("D", "o", "s", "^")  # of rows of others; with more of them than markers, none is drawn
+MARKERS = ("D", "o", "s", "^")  # of external rows; if there are more rows than markers, none is drawn
 MARKER_GAP = CLUSTER_WIDTH / len(MARKERS)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the clusters of bars stand: headings with the names below them, and each name's centre and width."""
+    """The positions of the clusters of bars.
+
+    Attributes:
+        groups: Headings, with the names of the clusters below them.
+        centres: The center of each cluster.
+        widths: The width of each cluster.
+        floor: The number at which the vertical axis starts.
+    """
 
     groups: tuple[tuple[str, tuple[str, ...]], ...]
     centres: tuple[float, ...]
@@ -39,18 +46,23 @@ class Layout:
 
     @property
     def names(self) -> list[str]:
+        """The names of the clusters: languages, and the mean."""
         return [name for _, names in self.groups for name in names]
 
 
 def bar_chart(comparison: Comparison, path: Path) -> None:
-    """Draw a PNG: bars per language and row, grouped by the language's role, and the target mean at the end.
+    """Draw a comparison to a PNG file, with a bar for each row and language, and for each row's target mean.
 
-    Error bars are the standard deviation over seeds. The axis starts at a multiple of ten below all bars, and says so;
-    a star on a target mean says that its difference to the first row is significant. A few rows of others are drawn as
-    a marker at each cluster; many would hide the bars, and are left out.
+    Languages are grouped by role. Error bars are the standard deviation over seeds. The axis starts at a multiple of
+    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row.
+    A few external rows are drawn as a marker at each cluster; more of them would hide the bars, and are left out.
+
+    Args:
+        comparison: The comparison.
+        path: The file to write.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: The file cannot be written.
     """
     layout = _layout(comparison)
     per_cluster = max(INCHES_PER_CLUSTER, INCHES_PER_BAR * len(comparison.rows))
@@ -79,19 +91,26 @@ def _layout(comparison: Comparison) -> Layout:
     groups = (*((heading, names) for heading, names in by_role.items() if names), ("targets", ("mean",)))
     widths = (*(1.0 for _ in comparison.languages), MEAN_WIDTH)
     gaps = [0.0 if index else GROUP_GAP for _, names in groups for index in range(len(names))]
-    ends = accumulate(width + gap for width, gap in zip(widths, gaps))
-    centres = tuple(end - width / 2 for end, width in zip(ends, widths))
+    ends = accumulate(width + gap for width, gap in zip(widths, gaps, strict=True))
+    centres = tuple(end - width / 2 for end, width in zip(ends, widths, strict=True))
     return Layout(groups, centres, widths, _floor(comparison))
 
 
 def drawn_external_rows(comparison: Comparison) -> list[tuple[PublishedRow | LMMSEvalRow, str]]:
-    """The rows of others that are drawn, each with what the legend says of its kind."""
+    """List the external rows that the chart draws.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        Each row with its kind in the legend; none if there are more rows than markers.
+    """
     rows = [(row, block.kind) for block in blocks(comparison) for row in block.rows]
     return rows if len(rows) <= len(MARKERS) else []
 
 
 def _floor(comparison: Comparison) -> int:
-    """The multiple of ten below the lowest error bar and marker, and 0 at the least."""
+    """Return the multiple of ten below the lowest error bar and marker, but not below 0."""
     scores = [score for row in comparison.rows for score in (*row.languages.values(), row.target_mean)]
     figures = [figure for row, _ in drawn_external_rows(comparison) for figure in row.languages.values()]
     lowest = min([*(score.mean - (score.std or 0) for score in scores), *figures])
@@ -103,7 +122,7 @@ def _draw_row(axes: Axes, comparison: Comparison, row: Row, index: int, layout: 
     widths = [CLUSTER_WIDTH * width / len(comparison.rows) for width in layout.widths]
     offset = index - (len(comparison.rows) - 1) / 2
     bars = axes.bar(
-        [centre + offset * width for centre, width in zip(layout.centres, widths)],
+        [centre + offset * width for centre, width in zip(layout.centres, widths, strict=True)],
         [score.mean - layout.floor for score in scores],
         widths,
         bottom=layout.floor,
@@ -119,7 +138,7 @@ def _draw_row(axes: Axes, comparison: Comparison, row: Row, index: int, layout: 
 
 
 def _draw_external_row(axes: Axes, comparison: Comparison, index: int, layout: Layout) -> None:
-    """Markers side by side, so that equal figures do not hide each other."""
+    """Draw the markers of an external row, beside those of others, so that equal figures do not hide each other."""
     others = drawn_external_rows(comparison)
     (row, kind), offset = others[index], index - (len(others) - 1) / 2
     figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
@@ -154,7 +173,7 @@ def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:
 
 def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
     axes.set_xticks(layout.centres, layout.names)
-    place = dict(zip(layout.names, zip(layout.centres, layout.widths)))
+    place = dict(zip(layout.names, zip(layout.centres, layout.widths, strict=True), strict=True))
     below_ticks = axes.get_xaxis_transform()
     for heading, names in layout.groups:
         (first, width), (last, _) = place[names[0]], place[names[-1]]
@@ -172,7 +191,7 @@ def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
 
 
 def _legend_note(comparison: Comparison) -> str:
-    """What the error bars and the stars mean, where there are any."""
+    """Explain error bars and stars, where there are any."""
     meanings = []
     if len(comparison.seeds) > 1:
         meanings.append(f"error bars: ± standard deviation over {len(comparison.seeds)} seeds")
@@ -182,5 +201,5 @@ def _legend_note(comparison: Comparison) -> str:
 
 
 def plain(text: str) -> str:
-    """Text in which a dollar sign starts no formula."""
+    """Escape dollar signs, which would start a formula in matplotlib's texts."""
     return text.replace("$", r"\$")

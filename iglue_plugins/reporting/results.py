@@ -1,4 +1,4 @@
-"""What a finished run says about one split, checked against itself and against the runs beside it."""
+"""The scores of finished runs on a split, checked against each run's predictions and against each other."""
 
 from __future__ import annotations
 
@@ -25,10 +25,14 @@ SHARED_BY_A_ROW = {
 
 @dataclass(frozen=True)
 class RunResult:
-    """One run on one split; languages are in the record's order.
+    """The results of one run on one split, by language in the order of the record.
 
-    `metric` holds the main metric per language (0-100), `example_ids` each language's sorted ids, and `scores`
-    (examples,) float64 in [0, 1] in the order of the ids.
+    Attributes:
+        folder: The run's folder.
+        record: The run's record.
+        metric: The main metric, from 0 to 100.
+        example_ids: The ids of the examples, sorted.
+        scores: (examples,) float64 in [0, 1], in the order of the ids.
     """
 
     folder: Path
@@ -39,25 +43,35 @@ class RunResult:
 
 
 def read_result(folder: Path, split: str, languages: Sequence[str] | None = None) -> RunResult:
-    """Read the record and the predictions of the finished run in `folder`, in all or in some of its languages.
+    """Read the record and the predictions of a finished run.
+
+    Args:
+        folder: The run's folder.
+        split: The split to read.
+        languages: The languages to read; None reads all that the run was evaluated on.
+
+    Returns:
+        The results of the run.
 
     Raises:
-        UserError: the run is not finished, or was not evaluated on `split` or on one of the languages, or its
-            predictions are not those that its record sums up.
+        UserError: The run is not finished, was not evaluated on the split or on one of the languages, or has
+            predictions that do not average to the score in its record.
     """
     run = Run(folder)
     record = run.record()
     if record is None:
-        raise UserError(f"{folder}: found no record.json, expected the folder of a finished run")
+        raise UserError(f"{folder}: has no record.json; name the folder of a finished run")
     if split not in record["scores"]:
         raise UserError(
             f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
         )
-    metric, example_ids, scores = {}, {}, {}
+    metric: dict[str, float] = {}
+    example_ids: dict[str, tuple[str, ...]] = {}
+    scores: dict[str, NDArray[np.float64]] = {}
     for language in languages or record["scores"][split]:
         recorded = record["scores"][split].get(language)
         if recorded is None:
-            raise UserError(f"{folder}: found no scores of {split}/{language}; evaluate the run on it")
+            raise UserError(f"{folder}: has no scores of {split}/{language}; evaluate the run on it")
         score_of = {line["id"]: float(line["score"]) for line in run.read_predictions(split, language)}
         ids = tuple(sorted(score_of))
         metric[language] = float(recorded[record["main_metric"]])
@@ -76,14 +90,20 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
 def read_rows(
     rows: Sequence[tuple[str, Sequence[Path]]], split: str, languages: Sequence[str] | None = None
 ) -> dict[str, list[RunResult]]:
-    """The runs of each row, in the order of their seeds; a row is a label and its run folders, one per seed.
+    """Read the runs of the rows of a table, and check that they can be compared.
 
-    languages: what to read of each run; None for all that it is evaluated on.
+    Args:
+        rows: A label and the folders of its runs, one for each seed, of every row.
+        split: The split to read.
+        languages: The languages to read; None reads all that the runs were evaluated on.
+
+    Returns:
+        The results of each row's runs, by label, in the order of their seeds.
 
     Raises:
-        UserError: no row or run, a label given twice, a run that is not evaluated on `split`, or runs that differ in
-            task, metric, source language, languages or examples; within a row, in more than the seed; between rows,
-            in the seeds.
+        UserError: There is no row or no run, or a label is given twice; a run cannot be read (as in `read_result`);
+            runs differ in task, metric, source language, languages or examples, runs of one row in more than the
+            seed, or rows in their seeds.
     """
     _check_labels([label for label, _ in rows])
     results = {label: _read_row(label, folders, split, languages) for label, folders in rows}
@@ -96,16 +116,32 @@ def read_rows(
 
 
 def seeds_of(row: Iterable[RunResult]) -> tuple[int, ...]:
+    """Return the seeds of a row's runs.
+
+    Args:
+        row: The results of the runs.
+
+    Returns:
+        The seeds, in the order of the runs.
+    """
     return tuple(result.record["seed"] for result in row)
 
 
 def join_names(items: Iterable[object]) -> str:
+    """Join items for a sentence.
+
+    Args:
+        items: Names or numbers.
+
+    Returns:
+        The items, separated by commas.
+    """
     return ", ".join(map(str, items))
 
 
 def _check_labels(labels: Sequence[str]) -> None:
     if not labels:
-        raise UserError("a comparison needs at least one row of runs, and none was given")
+        raise UserError("a comparison needs at least one row of runs, but none was given")
     if repeated := [label for label in labels if labels.count(label) > 1]:
         raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
 
@@ -130,7 +166,16 @@ def _check_seeds(first_label: str, first_row: list[RunResult], label: str, row: 
 
 
 def check_comparable(first: RunResult, other: RunResult, split: str) -> None:
-    """Raise a UserError that names `other` unless it was evaluated as `first` was, on the same examples."""
+    """Check that two runs were evaluated in the same way, on the same examples.
+
+    Args:
+        first: The run to compare with.
+        other: The run to check.
+        split: The split of the results, for errors.
+
+    Raises:
+        UserError: The runs differ in task, metric, source language, languages or examples.
+    """
     _check_same(first, other, SHARED_BY_ALL_ROWS, "only runs of one task and metric can be compared")
     if missing := sorted(first.metric.keys() ^ other.metric.keys()):
         lacking = other if missing[0] in first.metric else first
@@ -148,7 +193,15 @@ def check_comparable(first: RunResult, other: RunResult, split: str) -> None:
 
 
 def check_one_row(label: str, results: Sequence[RunResult]) -> None:
-    """Raise a UserError unless the runs of a row differ in their seeds, and in nothing that the row states."""
+    """Check that the runs of a row differ in their seeds, and in nothing that the row states.
+
+    Args:
+        label: The row's label, for errors.
+        results: The results of the row's runs.
+
+    Raises:
+        UserError: Two runs have the same seed, or differ in trainer, training languages, labels per step or steps.
+    """
     first = results[0]
     for other in results[1:]:
         _check_same(first, other, SHARED_BY_A_ROW, f"the runs of row '{label}' may differ in the seed only")

@@ -1,9 +1,10 @@
-"""A comparison in the terminal."""
+"""Tables of comparisons, matrices and single runs in the terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -14,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from iglue_plugins.evaluation.significance import Interval
-from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Score
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
+from iglue_plugins.reporting.scores import Score
 from iglue_plugins.reporting.wording import (
     blocks,
     difference_text,
@@ -34,7 +36,14 @@ ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
 
 @dataclass(frozen=True)
 class TableColumn:
-    """A header of up to two lines, a cell for each row and, for each block below, one for its heading and its rows."""
+    """A column of a table.
+
+    Attributes:
+        header: The header, of one or two lines.
+        cells: A cell for each row.
+        style: The rich style of the column.
+        below: For each block of external rows, a cell for its heading and one for each of its rows.
+    """
 
     header: str
     cells: list[Text]
@@ -43,6 +52,7 @@ class TableColumn:
 
     @property
     def width(self) -> int:
+        """The number of characters that the column takes, with the space beside it."""
         cells = [cell.plain for cell in chain(self.cells, *self.below)]
         lines = [line for text in (self.header, *cells) for line in text.split("\n")]
         return max(map(len, lines)) + 1
@@ -50,11 +60,14 @@ class TableColumn:
 
 @dataclass(frozen=True)
 class ComparisonTable:
-    """A row per trainer: each language's mean with its deviation below, the target mean, its difference to the first.
+    """A rich renderable of a comparison.
 
-    Rows of others stand in blocks of their own, under headings that say whose they are.
-    Printed by rich in as many blocks, one below the other, as the console's width asks for. A significant difference
-    has a star as well as a colour.
+    There is a row for each trainer, with the mean and the deviation in each language, the target mean, and its
+    difference to the first row. External rows follow in blocks with headings. A table that is wider than the console is
+    split into several, one below the other. A significant difference has a star as well as a color.
+
+    Attributes:
+        comparison: The comparison.
     """
 
     comparison: Comparison
@@ -72,12 +85,19 @@ class ComparisonTable:
 
 
 def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
-    """A group for each source, auxiliary and target language; last the targets' mean and, for several rows, diff."""
+    """Make the columns of a comparison, in groups that stay together where a table is split.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        A group for each language, and a last one with the target mean and, if there are several rows, the difference.
+    """
     groups = []
     for language in comparison.languages:
         of_role = role(comparison, language)
         cells = [_score_cell(row.languages[language]) for row in comparison.rows]
-        below = _below(comparison, lambda row, name=language: figure_text(row.languages.get(name)))
+        below = _below(comparison, partial(_language_text, language=language))
         style = "" if of_role == "target" else "dim"
         groups.append([TableColumn(f"{language}\n{ROLE_HEADERS[of_role]}", cells, style, below)])
     means = _below(comparison, lambda row: figure_text(row.target_mean))
@@ -90,10 +110,14 @@ def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
     return groups
 
 
+def _language_text(row: PublishedRow | LMMSEvalRow, language: str) -> str:
+    return figure_text(row.languages.get(language))
+
+
 def _below(
     comparison: Comparison, text: Callable[[PublishedRow | LMMSEvalRow], str], headings: bool = False
 ) -> list[list[Text]]:
-    """A column's cells in each block; their headings stand in the first column, on two lines."""
+    """Make a column's cells in each block of external rows; headings are for the first column, on two lines."""
     return [
         [
             Text(block.heading.replace(" by ", " by\n") if headings else "", style="italic"),
@@ -104,33 +128,46 @@ def _below(
 
 
 def split_to_width(groups: list[list[TableColumn]], width: int) -> list[list[TableColumn]]:
-    """The groups' columns in their order, cut wherever the next group would not fit."""
-    blocks: list[list[TableColumn]] = [[]]
+    """Split columns into tables that fit a width.
+
+    Args:
+        groups: Groups of columns; a group is never split.
+        width: The number of characters of a line.
+
+    Returns:
+        The columns of each table, in their order.
+    """
+    tables: list[list[TableColumn]] = [[]]
     for group in groups:
-        if blocks[-1] and sum(column.width for column in (*blocks[-1], *group)) > width:
-            blocks.append([])
-        blocks[-1] += group
-    return blocks
+        if tables[-1] and sum(column.width for column in (*tables[-1], *group)) > width:
+            tables.append([])
+        tables[-1] += group
+    return tables
 
 
-def _table(block: list[TableColumn]) -> Table:
+def _table(columns: list[TableColumn]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, collapse_padding=True)
-    for number, column in enumerate(block):
+    for number, column in enumerate(columns):
         table.add_column(column.header, justify="right" if number else "left", no_wrap=True, style=column.style)
-    for cells in zip(*(column.cells for column in block)):
+    for cells in zip(*(column.cells for column in columns), strict=True):
         table.add_row(*cells)
-    for of_columns in zip(*(column.below for column in block)):
+    for block in zip(*(column.below for column in columns), strict=False):  # a matrix has no blocks
         table.add_section()
-        for cells in zip(*of_columns):
+        for cells in zip(*block, strict=True):
             table.add_row(*cells)
     return table
 
 
 @dataclass(frozen=True)
 class MatrixTable:
-    """A row per setting, the baseline first: each language's mean, in brackets where it was trained on, and the means.
+    """A rich renderable of a matrix.
 
-    Printed by rich in as many blocks as the console's width asks for.
+    There is a row for each setting, after that of the baseline, with the mean in each language and the means over
+    languages. Scores in languages that a row was trained on are in brackets. A table that is wider than the console is
+    split into several, one below the other.
+
+    Attributes:
+        matrix: The matrix.
     """
 
     matrix: Matrix
@@ -144,13 +181,20 @@ class MatrixTable:
 
 
 def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
-    """A group for each language; last the means and, where there is a baseline, the difference to it."""
+    """Make the columns of a matrix, in groups that stay together where a table is split.
+
+    Args:
+        matrix: The matrix.
+
+    Returns:
+        A group for each language, and a last one with the means and, if there is a baseline, the difference to it.
+    """
     rows = matrix.all_rows
     groups = [
         [
             TableColumn(
                 f"{language}\n{'src' if language == matrix.source else ''}",
-                [_cell_of(row, language) for row in rows],
+                [_matrix_cell(row, language) for row in rows],
                 "dim" if language == matrix.source else "",
             )
         ]
@@ -158,13 +202,14 @@ def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
     ]
     groups.append([TableColumn("\nmean", [_one_line(row.unseen_mean) for row in rows], "bold")])
     if matrix.common and matrix.means_differ:
-        groups[-1].append(TableColumn("\ncommon", [_one_line(row.common_mean) for row in rows], "bold"))
+        common_means = [row.common_mean for row in rows if row.common_mean is not None]
+        groups[-1].append(TableColumn("\ncommon", [_one_line(mean) for mean in common_means], "bold"))
     if matrix.baseline is not None:
         groups[-1].append(TableColumn("\ndiff", [_one_line_difference(row.difference) for row in rows]))
     return groups
 
 
-def _cell_of(row: MatrixRow, language: str) -> Text:
+def _matrix_cell(row: MatrixRow, language: str) -> Text:
     mean = mean_text(row.languages[language])
     return Text(f"({mean})", style="dim") if language in row.trained_on else Text(mean)
 
@@ -178,7 +223,15 @@ def _one_line_difference(interval: Interval | None) -> Text:
 
 
 def render_record(record: dict[str, Any], split: str) -> Group:
-    """One run's main metric in each language that it has been scored on."""
+    """Render the main metric of one run in each language.
+
+    Args:
+        record: The run's record.
+        split: The split whose scores to show.
+
+    Returns:
+        A heading and the scores, as a rich renderable.
+    """
     metric = record["main_metric"]
     scores = [f"{language} {of_language[metric]:.1f}" for language, of_language in record["scores"][split].items()]
     heading = Text(f"{record['name']}: {record['task']}, {split} split, {metric} (%)", style="bold")
@@ -193,5 +246,5 @@ def _score_cell(score: Score) -> Text:
 def _difference_cell(interval: Interval | None) -> Text:
     if interval is None:
         return Text("")
-    colour = ("green" if interval.difference > 0 else "red") if interval.excludes_zero else ""
-    return Text(difference_text(interval), style=colour).append(f"\n{interval_text(interval)}", style="dim")
+    color = ("green" if interval.difference > 0 else "red") if interval.excludes_zero else ""
+    return Text(difference_text(interval), style=color).append(f"\n{interval_text(interval)}", style="dim")

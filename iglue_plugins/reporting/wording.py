@@ -1,4 +1,4 @@
-"""The numbers and sentences that tables, files and charts share."""
+"""The numbers and sentences that tables, files and charts have in common."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from iglue_plugins import published
 from iglue_plugins.evaluation.significance import RESAMPLES, Interval
-from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row, Score
+from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
 from iglue_plugins.reporting.matrix import Matrix
 from iglue_plugins.reporting.results import join_names
+from iglue_plugins.reporting.scores import Score
 
 SIGNIFICANT = "*"
 PUBLISHED_HEADING = f"published by {published.SOURCE}"
@@ -17,7 +18,13 @@ LMMS_EVAL_HEADING = "evaluated by lmms-eval"
 
 
 class Block(NamedTuple):
-    """Rows that are not of one's own runs, what stands over them, and what a legend says of them."""
+    """External rows of one kind: published figures, or results of lmms-eval.
+
+    Attributes:
+        heading: The heading above the rows in tables.
+        kind: The kind of rows in the legend of a chart.
+        rows: The rows.
+    """
 
     heading: str
     kind: str
@@ -25,7 +32,14 @@ class Block(NamedTuple):
 
 
 def blocks(comparison: Comparison) -> list[Block]:
-    """The blocks below the comparison's own rows, those without rows left out."""
+    """List the blocks of external rows of a comparison.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        The blocks that have rows.
+    """
     every = (
         Block(PUBLISHED_HEADING, "published", comparison.published),
         Block(LMMS_EVAL_HEADING, "lmms-eval", comparison.lmms_eval),
@@ -34,47 +48,72 @@ def blocks(comparison: Comparison) -> list[Block]:
 
 
 def mean_text(score: Score) -> str:
+    """Format the mean of a score."""
     return f"{score.mean:.1f}"
 
 
 def std_text(score: Score) -> str:
-    """The standard deviation after its sign, or nothing for a single seed."""
+    """Format the standard deviation of a score, with its sign; an empty string for a single seed."""
     return "" if score.std is None else f"±{score.std:.1f}"
 
 
 def difference_text(interval: Interval) -> str:
-    """The signed difference, starred if its interval excludes 0."""
+    """Format a difference with its sign, and with a star if its interval excludes 0."""
     return f"{interval.difference:+z.1f}{SIGNIFICANT if interval.excludes_zero else ''}"
 
 
 def interval_text(interval: Interval) -> str:
+    """Format the bounds of an interval."""
     return f"[{interval.low:z.1f}, {interval.high:z.1f}]"
 
 
 def figure_text(figure: float | None) -> str:
-    """A figure without a deviation, or a dash where there is none."""
+    """Format a figure that has no deviation; a dash if it is missing."""
     return "-" if figure is None else f"{figure:.1f}"
 
 
 def title(table: Comparison | Matrix) -> str:
+    """Return the title of a comparison or matrix: task, split and metric."""
     return f"{table.task}, {table.split} split: {table.metric} (%)"
 
 
 def role(comparison: Comparison, language: str) -> str:
-    """'source', 'auxiliary' or 'target'."""
+    """Return the role of a language in a comparison.
+
+    Args:
+        comparison: The comparison.
+        language: One of its languages.
+
+    Returns:
+        'source', 'auxiliary' or 'target'.
+    """
     if language == comparison.source:
         return "source"
     return "auxiliary" if language in comparison.auxiliary else "target"
 
 
 def describe(comparison: Comparison) -> list[str]:
-    """One sentence per row after the first: whether, and by how much, it differs from the first."""
+    """Describe how the rows of a comparison differ from the first.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        A sentence for each row after the first.
+    """
     first, targets = comparison.rows[0].label, comparison.targets
-    return [compared(row.label, first, row.difference, targets) for row in comparison.rows if row.difference]
+    return [describe_difference(row.label, first, row.difference, targets) for row in comparison.rows if row.difference]
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """What a reader must know to read the numbers: averages, seeds, intervals, and the labels behind each row."""
+    """Explain the numbers of a comparison: averages, seeds, intervals, and the labels that each row was trained on.
+
+    Args:
+        comparison: The comparison.
+
+    Returns:
+        The sentences below a table.
+    """
     interval_notes = [_interval_note(comparison.rows[0].label, comparison.seeds)] if len(comparison.rows) > 1 else []
     published_notes = [_published_note(comparison)] if comparison.published else []
     lmms_eval_notes = [_lmms_eval_note(comparison)] if comparison.lmms_eval else []
@@ -89,7 +128,14 @@ def notes(comparison: Comparison) -> list[str]:
 
 
 def describe_matrix(matrix: Matrix) -> list[str]:
-    """Which row is best and by what mean, and how far it is from the baseline and from the second."""
+    """Describe the best row of a matrix, and its differences to the baseline and to the second-best row.
+
+    Args:
+        matrix: The matrix.
+
+    Returns:
+        The sentences.
+    """
     if matrix.common:
         mean = f"the mean over the {_targets(matrix.common)} that no row was trained on"
     elif matrix.baseline is not None:
@@ -99,32 +145,53 @@ def describe_matrix(matrix: Matrix) -> list[str]:
     best = [f"best of {len(matrix.rows)} rows by {mean}: {matrix.best}"] if len(matrix.rows) > 1 else []
     return [
         *best,
-        *(compared(matrix.best, lead.other, lead.difference, lead.languages) for lead in matrix.differences_of_best),
+        *(
+            describe_difference(matrix.best, lead.other, lead.difference, lead.languages)
+            for lead in matrix.differences_of_best
+        ),
     ]
 
 
 def matrix_notes(matrix: Matrix) -> list[str]:
-    """What a reader must know to read the numbers of a matrix."""
-    found = [
+    """Explain the numbers of a matrix.
+
+    Args:
+        matrix: The matrix.
+
+    Returns:
+        The sentences below a table.
+    """
+    sentences = [
         f"Languages in brackets are those that a row was trained on besides {matrix.source}; its mean is without them."
         if any(row.trained_on for row in matrix.all_rows)
         else f"The mean is over {_targets(matrix.targets)}, without source {matrix.source}."
     ]
     if matrix.common and matrix.means_differ:
-        found.append(
-            f"common: the mean over the {_targets(matrix.common)} that no row was trained on ({join_names(matrix.common)})."
+        sentences.append(
+            f"common: the mean over the {_targets(matrix.common)} that no row was trained on "
+            f"({join_names(matrix.common)})."
         )
     seeds = f"{len(matrix.seeds)} seeds ({join_names(matrix.seeds)})"
-    found.append(f"Cells: mean over {seeds}." if len(matrix.seeds) > 1 else f"One seed ({matrix.seeds[0]}).")
+    sentences.append(f"Cells: mean over {seeds}." if len(matrix.seeds) > 1 else f"One seed ({matrix.seeds[0]}).")
     if matrix.baseline is not None:
-        found.append(_interval_note(matrix.baseline.label, matrix.seeds))
+        sentences.append(_interval_note(matrix.baseline.label, matrix.seeds))
     if len(matrix.rows) > 1:
-        found.append("The best row is chosen and judged by the same scores, which flatters it.")
-    return found
+        sentences.append("The best row is chosen and judged by the same scores, which flatters it.")
+    return sentences
 
 
-def compared(label: str, other: str, interval: Interval, languages: Sequence[str]) -> str:
-    """Whether, and by how much, a row differs from another over some target languages."""
+def describe_difference(label: str, other: str, interval: Interval, languages: Sequence[str]) -> str:
+    """Describe the difference of a row to another row.
+
+    Args:
+        label: The label of the row.
+        other: The label of the other row.
+        interval: The difference, in points.
+        languages: The target languages that the difference is over.
+
+    Returns:
+        A sentence that claims a difference only if the interval excludes 0.
+    """
     amount = f"{interval.difference:+z.1f} {interval_text(interval)} points over {_targets(languages)}"
     if not interval.excludes_zero:
         return f"no difference shown between {label} and {other}: {amount}"
@@ -182,20 +249,20 @@ def _lmms_eval_note(comparison: Comparison) -> str:
 
 
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:
-    """Labels and steps, and the auxiliary languages if not all rows trained on the same."""
+    """Explain the labels and steps of rows, their adaptation, and their auxiliary languages if these differ."""
     amounts = {row.label: f"{row.labels_per_step} labelled examples per step, {row.steps} steps" for row in rows}
     languages = {row.label: join_names(row.training_languages) or "none" for row in rows}
-    found = []
+    sentences = []
     if _all_equal(amounts):
-        found.append(f"Every row: {amounts[rows[0].label]}.")
+        sentences.append(f"Every row: {amounts[rows[0].label]}.")
     else:
-        found.append(f"Rows differ in labels or steps: {_by_fact(amounts)}.")
+        sentences.append(f"Rows differ in labels or steps: {_by_fact(amounts)}.")
     adapted = {row.label: row.adapted for row in rows if row.adapted}
     if adapted:
-        found.append(f"A model of its own for each language but the source, adapted: {_by_fact(adapted)}.")
+        sentences.append(f"A model of its own for each language but the source, adapted: {_by_fact(adapted)}.")
     if not _all_equal(languages):
-        found.append(f"Rows differ in auxiliary languages trained on: {_by_fact(languages)}.")
-    return found
+        sentences.append(f"Rows differ in auxiliary languages trained on: {_by_fact(languages)}.")
+    return sentences
 
 
 def _all_equal(facts: dict[str, str]) -> bool:
@@ -203,6 +270,6 @@ def _all_equal(facts: dict[str, str]) -> bool:
 
 
 def _by_fact(facts: dict[str, str]) -> str:
-    """'a, b: 64 labels; c: 32 labels' from one fact per label."""
+    """Group labels by their fact, as in 'a, b: 64 labels; c: 32 labels'."""
     distinct = dict.fromkeys(facts.values())
     return "; ".join(f"{join_names(label for label in facts if facts[label] == fact)}: {fact}" for fact in distinct)

@@ -93,8 +93,8 @@ def test_without_the_option_there_are_none(iglue: Any, run: Callable[..., Path],
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--published",), "--published: found task 'mini/xvnli', expected one with published figures: marvl, "),
-        (("--published-models", "uc2"), "--published-models: found no --published, expected it beside this option"),
+        (("--published",), "--published: there are no published figures for task 'mini/xvnli'"),
+        (("--published-models", "uc2"), "--published-models needs the option --published"),
     ],
 )
 def test_a_task_without_figures_is_refused_before_anything_runs(
@@ -110,11 +110,11 @@ def test_a_task_without_figures_is_refused_before_anything_runs(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("--split", "dev"), "--published: found split 'dev', expected test, the split of the published figures"),
-        (("--published-models", "uc"), "--published-models: found 'uc', expected one published for xgqa in the "),
+        (("--split", "dev"), "--published: the published figures are of split 'test', but the runs' is 'dev'"),
+        (("--published-models", "uc"), "--published-models: 'uc' is not published for xgqa in the "),
         (
             ("--published-settings", "zero-shot"),
-            "--published-settings: found 'zero-shot', expected one published for xgqa; did you mean 'zero_shot'?",
+            "--published-settings: 'zero-shot' is not published for xgqa; did you mean 'zero_shot'?",
         ),
     ],
 )

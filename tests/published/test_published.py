@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from iglue_plugins import published
-from iglue_plugins.published import PublishedFilter, PublishedFigures
+from iglue_plugins.published import PublishedFigures, PublishedFilter
 from iglue_plugins.utils.errors import UserError
 
 TABLES = Path(__file__).parents[2].parent / "shared" / "iglue" / "published"
@@ -108,27 +108,32 @@ def test_recall_is_the_mean_of_both_directions_where_both_are_there() -> None:
 
 
 REFUSED = {
-    "task": (("mini/xvnli", "test", None, None), "--published: found task 'mini/xvnli', expected one with published "
-                                                 "figures: marvl, xflickrco, xgqa, xvnli"),
-    "split": (("xvnli", "dev", None, None), "--published: found split 'dev', expected test"),
-    "model": (("xvnli", "test", "uc2,xuniter", None), "--published-models: found 'xuniter', expected one published for "
-                                                      "xvnli in the setting zero_shot; did you mean 'ctrl_xuniter'?"),
-    "model in another setting": (("xvnli", "test", "ctrl_vilbert", None), "found 'ctrl_vilbert', expected one"),
-    "setting": (("xvnli", "test", None, "fewshot"), "--published-settings: found 'fewshot', expected one published for "
-                                                    "xvnli; did you mean 'few_shot'?"),
-    "setting of another task": (("xvnli", "test", None, "many_shot"), "--published-settings: found 'many_shot'"),
-    "nothing": (("xvnli", "test", "", None), "--published-models: found ''"),
-}  # fmt: skip
+    "task": (("mini/xvnli", "test", None, None), ["--published: ", "'mini/xvnli'", "marvl, xflickrco, xgqa, xvnli"]),
+    "split": (("xvnli", "dev", None, None), ["--published: ", "'dev'", "'test'"]),
+    "model": (
+        ("xvnli", "test", "uc2,xuniter", None),
+        ["--published-models: 'xuniter'", "xvnli in the setting zero_shot", "did you mean 'ctrl_xuniter'?"],
+    ),
+    "model in another setting": (("xvnli", "test", "ctrl_vilbert", None), ["--published-models: 'ctrl_vilbert'"]),
+    "setting": (
+        ("xvnli", "test", None, "fewshot"),
+        ["--published-settings: 'fewshot'", "xvnli", "did you mean 'few_shot'?"],
+    ),
+    "setting of another task": (("xvnli", "test", None, "many_shot"), ["--published-settings: 'many_shot'"]),
+    "nothing": (("xvnli", "test", "", None), ["--published-models: ''"]),
+}
 
 
-@pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_is_not_published(arguments: tuple[str, str, str | None, str | None], message: str) -> None:
+@pytest.mark.parametrize(("arguments", "facts"), REFUSED.values(), ids=REFUSED)
+def test_what_is_not_published(arguments: tuple[str, str, str | None, str | None], facts: list[str]) -> None:
     task, split, models, settings = arguments
-    with pytest.raises(UserError, match=f"^{re.escape(message)}" if message.startswith("--") else re.escape(message)):
+    with pytest.raises(UserError) as error:
         published.select(task, split, PublishedFilter.parse(True, models, settings))
+    assert str(error.value).startswith(facts[0])
+    assert [fact for fact in facts if fact not in str(error.value)] == [], str(error.value)
 
 
-def test_a_choice_needs_its_option() -> None:
+def test_a_filter_needs_the_option_for_published_figures() -> None:
     assert PublishedFilter.parse(False, None, None) is None
-    with pytest.raises(UserError, match="^--published-models: found no --published, expected it beside this option$"):
+    with pytest.raises(UserError, match="^--published-models needs the option --published"):
         PublishedFilter.parse(False, "uc2", None)

@@ -194,7 +194,7 @@ def test_scores_must_average_to_the_recorded_metric(make_run):
 
 def test_a_comparison_needs_target_languages(make_run):
     run = make_run("x_maml", 0, {"en": "10", "tr": "11"}, training_languages=["tr"])
-    with pytest.raises(UserError, match="no target language is left among en, tr, since en is the source and .* on tr"):
+    with pytest.raises(UserError, match="no target language among en, tr, since en is the source and .* on tr"):
         build_comparison([("x_maml", [run])])
 
 
@@ -210,5 +210,5 @@ def test_rows_need_labels_and_runs(labels, message):
 def test_an_unfinished_run_is_named(make_run):
     run = make_run("finetune", 0, {"ru": "10"})
     (run / "record.json").unlink()
-    with pytest.raises(UserError, match=f"^{run}: found no record.json, expected the folder of a finished run$"):
+    with pytest.raises(UserError, match=f"^{run}: .*record.json"):
         build_comparison([("finetune", [run])])

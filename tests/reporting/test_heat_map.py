@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from iglue_plugins.evaluation.significance import Interval
-from iglue_plugins.reporting.comparison import Score
 from iglue_plugins.reporting.heat_map import heat_map
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
+from iglue_plugins.reporting.scores import Score
 
 IGLUE_LANGUAGES = "en ar bn de es fr id ja ko pt ru sw ta tr zh".split()
 
@@ -84,8 +84,8 @@ def draw(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Drawn]:
 def cells(figure: Figure) -> dict[tuple[str, str], str]:
     """Row label and column name to the number in the cell."""
     axes = figure.axes[0]
-    columns = dict(zip(axes.get_xticks(), (tick.get_text() for tick in axes.get_xticklabels())))
-    rows = dict(zip(axes.get_yticks(), (tick.get_text() for tick in axes.get_yticklabels())))
+    columns = dict(zip(axes.get_xticks(), (tick.get_text() for tick in axes.get_xticklabels()), strict=True))
+    rows = dict(zip(axes.get_yticks(), (tick.get_text() for tick in axes.get_yticklabels()), strict=True))
     return {(rows[y], columns[x]): text.get_text() for text in axes.texts for x, y in [text.get_position()]}
 
 

@@ -54,8 +54,8 @@ def test_they_change_nothing_else(own: Comparison, both: Comparison) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"examples": EXAMPLES | {"ru": 2}}, "a_results.json: found 2 documents in 'ru', expected all 5, which"),
-        ({"languages": {"ja": 1.0}}, "a_results.json: found ja, expected some language of the runs: en, tr, ar, ru"),
+        ({"examples": EXAMPLES | {"ru": 2}}, "a_results.json: has 2 documents in 'ru', but the runs are scored on 5"),
+        ({"languages": {"ja": 1.0}}, "a_results.json: has results in ja, but the runs are scored in en, tr, ar, ru"),
     ],
 )
 def test_other_examples_are_refused(own: Comparison, changes: dict[str, Any], sentence: str) -> None:
@@ -68,7 +68,7 @@ def test_another_metric_or_split_is_refused(make_run: Any) -> None:
         metric, split = changes.get("main_metric", "accuracy"), changes.get("split", "test")
         scores = {split: {"ru": {metric: 50.0, "examples": 2}}}
         run = make_run("finetune", 0, {"ru": "10"}, **{"split": split, "scores": scores, "main_metric": metric})
-        with pytest.raises(UserError, match=f"^--lmms-eval: found runs scored by {metric} on split '{split}', "):
+        with pytest.raises(UserError, match=f"^--lmms-eval: the runs are scored by {metric} on split '{split}'"):
             with_lmms_eval(build_comparison([("finetune", [run])], split), [COMPLETE])
 
 
