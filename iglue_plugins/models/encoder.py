@@ -148,6 +148,7 @@ class UniterPreTrainedModel(PreTrainedModel):
     """Weights drawn as in BERT: normal(0, initializer_range), biases 0, normalisations 1, the padding word 0."""
 
     config_class = UniterConfig
+    config: UniterConfig
     base_model_prefix = "encoder"
     supports_token_id_remapping = True  # see EmbeddingSubset: masks and positions are made from the attention mask
     supports_gradient_checkpointing = True

@@ -1,4 +1,4 @@
-"""What a trainer plugin is: settings, what one step sees, and an objective."""
+"""What a trainer is: settings, what a training step sees, and an objective."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 import torch
 from datasets import Dataset
@@ -19,6 +19,7 @@ from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.evaluation.evaluator import validation_score
+from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.engine import Training, train
 from iglue_plugins.trainers.settings.base import TrainerSettings
@@ -28,7 +29,17 @@ from iglue_plugins.utils.errors import UserError
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Where a trainer finds its examples."""
+    """Where a trainer finds its examples.
+
+    Attributes:
+        task: The task.
+        tokenizer: The model's tokenizer.
+        source_language: The language that fine-tuning trains on.
+        auxiliary_languages: The languages that meta-training trains on; for `LanguageAdapter`, the one target language.
+        seed: The run's seed.
+        examples: How many training examples of each language are used; None: all.
+        layout: How the model reads regions.
+    """
 
     task: Task
     tokenizer: PreTrainedTokenizerBase
@@ -39,19 +50,30 @@ class TrainingData:
     layout: RegionLayout = RegionLayout()
 
     def batchers(self, trains_on: str, shots: int | str | None = None) -> dict[str, Batcher]:
-        """A batcher for each language of the kind over its training examples.
+        """Make a batcher over the training examples of each language.
 
-        trains_on: 'source'; 'auxiliary' or 'few_shot' (with shots): the auxiliary languages.
+        Args:
+            trains_on: "source" for the source language; "auxiliary" or "few_shot" for the auxiliary languages.
+            shots: The number of shots, with "few_shot".
+
+        Returns:
+            A batcher for each language.
+
+        Raises:
+            UserError: There is no auxiliary language, or the task has no such examples.
         """
         languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
         if not languages:
             choices = sorted(set(self.task.languages) - {self.source_language})
             raise UserError(
-                f"task {self.task.name}: found no auxiliary_languages, expected at least one of {', '.join(choices)}"
+                f"task {self.task.name}: there are no auxiliary_languages to train on; name at least one of "
+                f"{', '.join(choices)}"
             )
         split = self.task.training_splits[trains_on]
         examples = {language: self._training_examples(split, language, shots) for language in languages}
-        return {language: Batcher(own, self.task, self.tokenizer, self.layout) for language, own in examples.items()}
+        return {
+            language: Batcher(dataset, self.task, self.tokenizer, self.layout) for language, dataset in examples.items()
+        }
 
     def _training_examples(self, split: str, language: str, shots: int | str | None) -> Dataset:
         dataset = self.task.load(split, language, shots)
@@ -61,28 +83,55 @@ class TrainingData:
 
 
 class Trainer(TrainerSpec, ABC):
-    """A way of training a model on a task. A subclass says what a step sees and builds the objective.
+    """A way of training a model on a task.
 
-    The objective is an nn.Module; called with a step's item as keyword arguments it returns a dict with a scalar
-    'loss' to minimise, and further scalars to log. It may have a method `learned()`, which gives the numbers that it has
-    trained beside the model's weights, by name, for the run's record. `fit` runs any objective.
+    A subclass says what a training step sees (`steps`) and what it minimizes (`objective`); `fit` does the rest.
+
+    Args:
+        settings: An instance of `Settings`; None takes the defaults.
     """
 
-    Settings: ClassVar[type[TrainerSettings]] = TrainerSettings
+    settings: TrainerSettings
 
     def __init__(self, settings: TrainerSettings | None = None) -> None:
-        self.settings = settings or self.Settings()
+        given = self.Settings() if settings is None else settings
+        if not isinstance(given, TrainerSettings):
+            raise TypeError(f"{type(self).__name__}.Settings has to be a subclass of TrainerSettings")
+        self.settings = given
 
     @abstractmethod
     def steps(self, data: TrainingData) -> Steps:
-        """Items 0, 1, ... of the training, accumulation * steps of them: keyword arguments for the objective."""
+        """Make the items of the training.
+
+        Args:
+            data: Where the examples are.
+
+        Returns:
+            Items 0, 1, ..., each a dict of keyword arguments for the objective; `settings.accumulation` of them make an
+            optimizer step. Item i depends on the seed and i alone.
+        """
 
     @abstractmethod
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
-        """The module to minimise; it holds `model`, whose parameters are trained."""
+        """Make the module that is minimized.
+
+        Args:
+            model: The model, which has the task's head.
+            task: The task.
+
+        Returns:
+            A module that holds `model`. Called with an item of `steps` as keyword arguments, it returns scalars by
+            name: "loss", which is minimized, and others, which are logged. It may have a method `learned()`, which
+            returns numbers that it has trained beside the model's weights, by name, for the run's record.
+        """
 
     def labels_per_step(self, task: Task, languages: int) -> int:
-        """Labelled examples of `languages` auxiliary languages, or of the source one, that one optimiser step uses."""
+        """Count the labelled examples that an optimizer step uses.
+
+        Args:
+            task: The task.
+            languages: The number of languages that are trained on.
+        """
         return 0
 
     def fit(
@@ -97,11 +146,28 @@ class Trainer(TrainerSpec, ABC):
         folder: Path,
         validation: tuple[str, str] | None = None,
     ) -> Training:
-        """Train `model` in place. Checkpoints and logs go to `folder`; called again with it, training resumes.
+        """Train a model in place.
 
-        validation: the split and language that `validate_every` scores; default: the source language's.
+        Args:
+            model: The model.
+            tokenizer: Its tokenizer.
+            task: The task; the model gets its head.
+            source_language: The language that fine-tuning trains on.
+            auxiliary_languages: The languages that meta-training trains on.
+            seed: Of a new head, of the order of examples and of dropout.
+            folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there.
+            validation: The split and language that `settings.validate_every` scores; None: the task's validation split
+                in the source language.
+
+        Returns:
+            What the run's record says of the training.
+
+        Raises:
+            UserError: There are too few examples, the training diverges, or a file cannot be written.
         """
         torch.manual_seed(seed)
+        if not isinstance(model, HasTaskHeads):
+            raise TypeError(f"{type(model).__name__} has no set_head(kind, num_labels), which every trainer calls")
         model.set_head(task.head, task.num_labels)
         data = TrainingData(
             task,
@@ -123,7 +189,13 @@ class Trainer(TrainerSpec, ABC):
 
 @dataclass(frozen=True)
 class Adapted:
-    """A model of one language, and what the run's record says of it."""
+    """A model that is adapted to one language.
+
+    Attributes:
+        model: The model.
+        tokenizer: Its tokenizer.
+        notes: What the run's record says of the adaptation.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -131,29 +203,46 @@ class Adapted:
 
 
 class LanguageAdapter(TrainerSpec, ABC):
-    """Makes a model of its own for each evaluated language from the one that it starts from; in recipes a `trainer`.
+    """A way of adapting a model to each target language separately; recipes name it as a `trainer`.
 
-    The source language is evaluated as it is.
+    The source language is evaluated without adaptation.
+
+    Args:
+        settings: An instance of `Settings`.
     """
 
-    starts_from: ClassVar[Literal["model", "finetune"]] = "finetune"
-    trains_on: ClassVar[Literal["target"]] = "target"
+    starts_from = "finetune"
+    trains_on = "target"
+    settings: BaseModel
 
     def __init__(self, settings: BaseModel) -> None:
         self.settings = settings
 
     def labels_per_step(self, task: Task, languages: int) -> int:
-        """As of a Trainer."""
+        """Count the labelled examples that an optimizer step uses.
+
+        Args:
+            task: The task.
+            languages: The number of languages that are trained on.
+        """
         return 0
 
     @property
     @abstractmethod
     def summary(self) -> str:
-        """What a model is adapted on, for tables: 'on 10 shots', say."""
+        """What a model is adapted on, as tables say it, such as "on 10 shots"."""
 
     @abstractmethod
     def check(self, task: Task, language: str) -> None:
-        """Raise a UserError where the task has not what adapting to the language takes."""
+        """Check that a language can be adapted to.
+
+        Args:
+            task: The task.
+            language: The target language.
+
+        Raises:
+            UserError: The task lacks the examples that adaptation takes, or a setting does not fit it.
+        """
 
     @abstractmethod
     def adapt(
@@ -166,4 +255,19 @@ class LanguageAdapter(TrainerSpec, ABC):
         seed: int,
         folder: Path,
     ) -> Adapted:
-        """Adapt a model that `load` gives, anew each time. Called again with the same folder, it resumes."""
+        """Adapt a model to a language.
+
+        Args:
+            load: Loads the model that adaptation starts from, and its tokenizer, anew at each call.
+            task: The task.
+            language: The target language.
+            source_language: The language of the model's fine-tuning.
+            seed: Of the order of examples and of dropout.
+            folder: Where checkpoints go. Adaptation resumes from what an earlier call has left there.
+
+        Returns:
+            The adapted model.
+
+        Raises:
+            UserError: As `check`, or the training diverges.
+        """

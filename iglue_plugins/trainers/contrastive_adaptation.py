@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing_extensions import override
 
 from iglue_plugins.data.batching import Batcher, move_to_device
 from iglue_plugins.data.episodes import ShuffledExamples
@@ -15,6 +16,7 @@ from iglue_plugins.trainers.base import Adapted, LanguageAdapter
 from iglue_plugins.trainers.builtin import ContrastiveAdaptationSpec
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.settings.base import ContrastiveSettings
+from iglue_plugins.trainers.settings.contrastive_adaptation import ContrastiveAdaptationSettings
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -25,27 +27,32 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     Weights that the loss does not depend on, such as the task head, stay as they are.
     """
 
+    settings: ContrastiveAdaptationSettings
+
     @property
+    @override
     def summary(self) -> str:
         steps = self.settings.inner_steps
         return (
             f"by {steps} contrastive step{'s' if steps > 1 else ''} on the {self.settings.split} split without labels"
         )
 
+    @override
     def check(self, task: Task, language: str) -> None:
         settings = self.settings
         if task.pairs_require_labels(settings.pairs):
             raise UserError(
-                f"task {task.name}: found trainer.pairs '{settings.pairs}', which takes labels, expected "
-                "pairs that adaptation without labels can make, such as 'all'"
+                f"task {task.name}: trainer.pairs '{settings.pairs}' needs labels, which adaptation at test time does "
+                "not use; set trainer.pairs to 'all'"
             )
         examples = len(task.load(settings.split, language))
         if examples < settings.support_size:
             raise UserError(
-                f"task {task.name}: found {examples} examples in '{language}', split {settings.split}, "
-                f"expected at least trainer.support_size, {settings.support_size}"
+                f"task {task.name}: trainer.support_size is {settings.support_size}, but split {settings.split} has "
+                f"{examples} examples in '{language}'; lower it"
             )
 
+    @override
     def adapt(
         self,
         load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
@@ -57,7 +64,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         folder: Path,
     ) -> Adapted:
         settings, (model, tokenizer) = self.settings, load()
-        model.to(distributed.device()).eval()
+        model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to
         batcher = Batcher(task.load(settings.split, language), task, tokenizer, task.region_layout(model.config))
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
         loss_of = BatchLoss(

@@ -1,4 +1,4 @@
-"""The rows of the word embeddings that a meta-step's texts have: all that a gradient step on them can change."""
+"""The rows of the word embeddings that occur in a meta-step's texts: all that a gradient step on them can change."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ ID_KEYS = ("input_ids", "caption_input_ids")
 
 @dataclass(frozen=True)
 class EmbeddingSubset:
-    """A few rows in the place of the whole matrix, and ids that count them.
+    """Some rows of the embedding matrix that stand for the whole matrix, with token ids that count these rows.
 
-    Exact: the other rows have gradient zero, so that neither an inner step without weight decay nor curvature reaches
-    them. name: of the matrix in the module that is called. rows: int64 (R,), the ids that occur, in order.
+    This is exact: the other rows have gradient zero, so that neither an inner step without weight decay nor a
+    Hessian-vector product reaches them.
+
+    Attributes:
+        name: The name of the matrix among the parameters of the module that is called.
+        embeddings: The embedding layer.
+        rows: The token ids that occur, int64 (R,), ascending.
     """
 
     name: str
@@ -31,11 +36,17 @@ class EmbeddingSubset:
     def from_batches(
         cls, module: nn.Module, model: PreTrainedModel, batches: Iterable[Batch]
     ) -> EmbeddingSubset | None:
-        """Of the batches of a meta-step, for a module that holds the model.
+        """Find the rows that the batches of a meta-step use.
 
-        None where the whole matrix has to stay: it is not trained, has a second name (of an output layer, say), or the
-        model does not say by `supports_token_id_remapping = True` that an id does nothing but choose a row of
-        get_input_embeddings().weight (masks and positions come from the batch's masks).
+        Args:
+            module: The module that is called; it holds the model.
+            model: The model. It sets `supports_token_id_remapping = True` where a token id does nothing but choose a
+                row of `get_input_embeddings().weight`, and masks and positions come from the attention mask.
+            batches: The support and query batches of all episodes.
+
+        Returns:
+            The rows, or None where the whole matrix has to stay: it is not trained, it has a second name (that of an
+            output layer, say), or the model does not support other token ids.
         """
         if not getattr(model, "supports_token_id_remapping", False):
             return None
@@ -51,15 +62,27 @@ class EmbeddingSubset:
         return cls(names[0], embeddings, torch.cat(ids).unique())
 
     def gather(self) -> Tensor:
-        """(R, H), a function of the whole matrix: its gradient is that of the matrix, with zeros in the other rows."""
+        """Gather the rows as a function of the whole matrix, whose gradient is zero in the other rows.
+
+        Returns:
+            float (R, hidden size).
+        """
         return self.embeddings.weight.index_select(0, self.rows)
 
     def remap_ids(self, batch: Batch) -> Batch:
+        """Replace the token ids of a batch by their places among the rows.
+
+        Args:
+            batch: A batch whose token ids are all among the rows.
+
+        Returns:
+            The batch with other token ids; its other tensors are shared.
+        """
         return batch | {key: torch.searchsorted(self.rows, batch[key]) for key in ID_KEYS if key in batch}
 
     @contextmanager
     def padding(self) -> Iterator[None]:
-        """For a model that calls the embedding, which passes no gradient to the padding's row."""
+        """Let the embedding layer know the padding's place among the rows, so that it passes no gradient to it."""
         padding_id = self.embeddings.padding_idx
         place = None if padding_id is None else (self.rows == padding_id).nonzero().flatten().tolist()
         self.embeddings.padding_idx = place[0] if place else None

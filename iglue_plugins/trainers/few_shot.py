@@ -1,4 +1,4 @@
-"""Few-shot fine-tuning: a model for each language, from a few labelled examples of it (IGLUE's few-shot protocol)."""
+"""Few-shot fine-tuning: a model for each language, from a few labelled examples of it."""
 
 from __future__ import annotations
 
@@ -6,30 +6,40 @@ from collections.abc import Callable
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from typing_extensions import override
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter, TrainingData
 from iglue_plugins.trainers.builtin import FewShotSpec
 from iglue_plugins.trainers.finetune import Finetune
+from iglue_plugins.trainers.settings.finetune import FewShotSettings
+from iglue_plugins.trainers.validation import Validation
 
 
 class FewShot(FewShotSpec, Finetune, LanguageAdapter):
-    """Fine-tunes on the language's few examples with each learning rate, and keeps what validates best.
+    """Fine-tuning on a language's few examples with each learning rate, of which validation chooses one.
 
-    Source: Bugliarello et al. 2022, section 4.2, and IGLUE's scripts: 20 epochs, learning rates 1e-4, 5e-5 and 1e-5.
+    Source: IGLUE's few-shot protocol (Bugliarello et al. 2022, section 4.2, and its scripts): 20 epochs, learning rates
+    1e-4, 5e-5 and 1e-5.
     """
 
+    settings: FewShotSettings
+
     @property
+    @override
     def summary(self) -> str:
         return f"on {self.settings.shots} shots"
 
-    def batchers(self, data: TrainingData) -> dict[str, Batcher]:
+    @override
+    def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
         return data.batchers("few_shot", self.settings.shots)
 
+    @override
     def check(self, task: Task, language: str) -> None:
         task.load(task.training_splits["few_shot"], language, self.settings.shots)
 
+    @override
     def adapt(
         self,
         load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
@@ -41,7 +51,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         folder: Path,
     ) -> Adapted:
         validation = task.few_shot_validation(language, source_language)
-        best: Adapted | None = None
+        best: tuple[Adapted, Validation] | None = None
         for rate in self.settings.learning_rates:
             model, tokenizer = load()
             trainer = type(self)(self.settings.model_copy(update={"learning_rate": rate}))
@@ -55,8 +65,10 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
                 folder=folder / f"learning-rate-{rate:g}",
                 validation=validation,
             )
-            if best is None or training.best["score"] > best.notes["validation"]["score"]:
-                best = Adapted(
-                    model, tokenizer, {"learning_rate": rate, "steps": training.steps, "validation": training.best}
-                )
-        return best
+            validated = training.best
+            assert validated is not None  # FewShotSettings asks for validation
+            if best is None or validated["score"] > best[1]["score"]:
+                notes = {"learning_rate": rate, "steps": training.steps, "validation": validated}
+                best = Adapted(model, tokenizer, notes), validated
+        assert best is not None  # FewShotSettings has at least one learning rate
+        return best[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 from transformers import PreTrainedModel
+from typing_extensions import override
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps, batch_epochs, batch_steps
@@ -11,29 +12,35 @@ from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer, TrainingData
 from iglue_plugins.trainers.builtin import AuxiliaryFinetuneSpec, FinetuneSpec
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
+from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 
 
 class Finetune(FinetuneSpec, Trainer):
     """Fine-tuning on the source language's training examples."""
 
+    settings: FinetuneSettings
+
+    @override
     def steps(self, data: TrainingData) -> Steps:
-        settings, batchers = self.settings, list(self.batchers(data).values())
+        settings, batchers = self.settings, list(self._batchers(data).values())
         if settings.epochs:
             return batch_epochs(
                 batchers, settings.batch_size, settings.epochs, settings.schedule_epochs or settings.epochs, data.seed
             )
         return batch_steps(batchers, settings.batch_size, settings.steps * settings.accumulation, data.seed)
 
-    def batchers(self, data: TrainingData) -> dict[str, Batcher]:
+    def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
         return data.batchers(self.trains_on)
 
+    @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
         return BatchObjective(BatchLoss(model, task, self.settings), self.settings.loss)
 
+    @override
     def labels_per_step(self, task: Task, languages: int) -> int:
         labelled = self.settings.loss != "contrastive" or task.pairs_require_labels(self.settings.pairs)
         return labelled * self.settings.batch_size * self.settings.accumulation
 
 
 class AuxiliaryFinetune(AuxiliaryFinetuneSpec, Finetune):
-    """Fine-tuning of the English model on the auxiliary languages' labelled examples, a language at a time in turn."""
+    """Fine-tuning of the English model on labelled examples of the auxiliary languages, one language a step in turn."""

@@ -1,4 +1,4 @@
-"""Numbers beside the model's weights that training may learn: the contrastive temperature and the inner rates."""
+"""Numbers that training may learn beside the model's weights: the contrastive temperature and the inner rates."""
 
 from __future__ import annotations
 
@@ -9,28 +9,44 @@ from torch import Tensor, nn
 
 from iglue_plugins.trainers.settings.xvl_maml import LearnedRates
 
-LOG_LR_MULTIPLIER = (
-    100  # AdamW moves a number by about its learning rate, made for weights and far too little for a logarithm
-)
+# AdamW moves a number by about its learning rate, which is made for weights and far too small for a logarithm.
+LOG_LR_MULTIPLIER = 100
 
 
 class LearnedFactors(nn.Module):
-    """Positive factors, 1 at first, that the run's optimiser trains by their logarithms, at LOG_LR_MULTIPLIER times its rate."""
+    """Positive factors that start at 1, of which the run's optimizer trains the logarithms.
+
+    The logarithms learn at `LOG_LR_MULTIPLIER` times the optimizer's rate.
+
+    Args:
+        count: The number of factors.
+    """
 
     def __init__(self, count: int) -> None:
         super().__init__()
         self.logarithms = nn.Parameter(torch.zeros(count))  # divided by LOG_LR_MULTIPLIER
 
     def forward(self) -> Tensor:
-        """(count,). The gradient is that by the logarithms themselves, so that LOG_LR_MULTIPLIER does not show in clip_norm."""
+        """Compute the factors.
+
+        Their gradient is that with respect to the logarithms themselves, so that `LOG_LR_MULTIPLIER` has no effect on
+        gradient clipping.
+
+        Returns:
+            float32 (count,).
+        """
         return (self.logarithms + (LOG_LR_MULTIPLIER - 1) * self.logarithms.detach()).exp()
 
 
 class InnerRates(nn.Module):
-    """The inner loop's learning rates by step and parameter: inner_lr, times the step's factor, times a learned one.
+    """The inner loop's learning rates: `inner_lr`, times the step's factor, times a learned factor.
 
-    learned: one factor for each layer or each parameter of those named (Meta-SGD, Li et al. 2017, by tensor instead of
-    by element), or none.
+    Args:
+        names: The names of the parameters that the inner loop adapts.
+        step_rates: The rate of each inner step, without learned factors.
+        learned: Whether there is a learned factor for each "layer", for each "parameter", or "none".
+
+    Source: Meta-SGD (Li et al. 2017), with a rate for each tensor instead of each element.
     """
 
     def __init__(self, names: Iterable[str], step_rates: Sequence[float], learned: LearnedRates) -> None:
@@ -44,21 +60,28 @@ class InnerRates(nn.Module):
             self.factors = LearnedFactors(len(self._group_names))
 
     def by_step(self) -> list[dict[str, float]]:
-        """For each step the rate of each parameter by name."""
+        """Return the rate of each adapted parameter, by name, for each inner step."""
         factors = self.factors().tolist() if self.is_learned else [1.0] * len(self._group_names)
         return [{name: rate * factors[group] for name, group in self._group.items()} for rate in self._step_rates]
 
     def gradient(self, by_rates: Sequence[dict[str, Tensor]]) -> Tensor:
-        """By the factors' logarithms, from the gradients by each step's rates."""
+        """Turn gradients with respect to the rates into the gradient with respect to the factors' logarithms.
+
+        Args:
+            by_rates: For each inner step, the gradient with respect to each parameter's rate, scalars by name.
+
+        Returns:
+            float32 (groups,).
+        """
         gradient = torch.zeros_like(self.factors.logarithms)
-        for rates, of_step in zip(self.by_step(), by_rates, strict=True):
-            for name, by_rate in of_step.items():
-                gradient[self._group[name]] += rates[name] * by_rate
+        for rates, rate_gradients in zip(self.by_step(), by_rates, strict=True):
+            for name, rate_gradient in rate_gradients.items():
+                gradient[self._group[name]] += rates[name] * rate_gradient
         return gradient
 
     @torch.no_grad()
     def scalars(self) -> dict[str, Tensor]:
-        """The first step's learned rates by layer or parameter, to log."""
+        """Return the first inner step's learned rates, by layer or parameter; empty where none is learned."""
         if not self.is_learned:
             return {}
         return {
@@ -68,7 +91,14 @@ class InnerRates(nn.Module):
 
 
 def layer_of(name: str) -> str:
-    """The numbered layer that a parameter stands in, or else the second module of its name: 'encoder.layers.3'."""
+    """Return the layer that a parameter belongs to.
+
+    Args:
+        name: The parameter's name, such as "encoder.layers.3.attention.query.weight".
+
+    Returns:
+        The name up to its first number ("encoder.layers.3"), or the first two modules of a name without a number.
+    """
     parts = name.split(".")[:-1]
     numbered = next((place for place, part in enumerate(parts) if part.isdigit()), 1)
     return ".".join(parts[: numbered + 1])

@@ -1,12 +1,15 @@
-"""MAML's inner loop and the exact way back through it (Finn et al. 2017).
+"""MAML's inner loop, and exact backpropagation through it.
 
 K inner steps lead from theta_0 to theta_K:  theta_{k+1} = theta_k - rate_k * g(theta_k),  g the inner loss's gradient.
-The outer loss's gradient v at theta_K becomes the meta-gradient, its gradient by theta_0, step by step:
+The outer loss's gradient v at theta_K becomes the meta-gradient, its gradient with respect to theta_0, step by step:
 
-    v  <-  v - H(theta_k) (rate_k * v)        k = K - 1, ..., 0;  H: the inner loss's second derivatives
+    v  <-  v - H(theta_k) (rate_k * v)        k = K - 1, ..., 0;  H: the inner loss's Hessian
 
-First order leaves the products out. So the outer loss is differentiated on its own and its graph freed before the first
-product, and each step's graph is freed after its own; nothing differentiates through a chain of updated parameters.
+First order leaves the Hessian-vector products out. The outer loss is differentiated separately and its graph is freed
+before the first product, and each step's graph is freed after its product: nothing differentiates through a chain of
+updated parameters.
+
+Source: MAML (Finn et al. 2017).
 """
 
 from __future__ import annotations
@@ -26,28 +29,56 @@ from iglue_plugins.trainers.settings.xvl_maml import InnerStorage
 from iglue_plugins.utils.errors import UserError
 
 Parameters = dict[str, Tensor]
-Gradients = dict[str, Tensor | None]  # None: the loss does not depend on it
-Rates = Mapping[str, float]  # of the parameters that adapt
+Gradients = dict[str, Tensor | None]  # None: the loss does not depend on the parameter
+Rates = Mapping[str, float]  # learning rates of the parameters that adapt, by name
 
-NOT_TWICE = ("is not implemented", "differentiate twice", "double backward")  # what PyTorch says of such an operation
+# What PyTorch says of an operation that has no double backward.
+NO_DOUBLE_BACKWARD = ("is not implemented", "differentiate twice", "double backward")
 
 
 @dataclass(frozen=True)
 class Step:
-    """The inner gradients at one theta; where they are graph edges or have a graph, it is a function of the leaves."""
+    """The inner gradients at one theta.
+
+    Attributes:
+        leaves: theta, as leaves of the graph that the gradients may have.
+        gradients: The gradients of the parameters that adapt, by name.
+    """
 
     leaves: Parameters
-    gradients: dict[str, Tensor | GradientEdge]
+    gradients: Parameters
+
+
+@dataclass(frozen=True)
+class StepGraph:
+    """What remains of a `Step` for its Hessian-vector product: the graph without the gradients' values.
+
+    The values are as large as the parameters, and the product does not need them.
+
+    Attributes:
+        leaves: theta, as leaves of the graph.
+        edges: Where the graph of each gradient begins, by name.
+    """
+
+    leaves: Parameters
+    edges: Mapping[str, GradientEdge]
 
 
 class InnerLoop:
-    """Gradient steps on a loss, and what becomes of a gradient on its way back through them.
+    """Gradient steps on a loss, and backpropagation through them.
 
-    loss: of parameters by name. rates: for each step the learning rates of the parameters that adapt.
-    storage: what is kept of each step for the way back: its graph; its theta, from which the graph is computed again;
-    or nothing but theta_0, from which the steps are taken again too, so that memory does not grow with their number.
-    All three draw the same dropout and give the same gradient. learns_rates: the way back also gives the gradients by
-    the rates.
+    Args:
+        loss: Computes the inner loss, a scalar, from parameters by name.
+        rates: For each step, the learning rates of the parameters that adapt.
+        second_order: Whether backpropagation takes Hessian-vector products.
+        storage: What is kept of each step for backpropagation: "graphs" keeps its graph; "parameters" keeps its theta,
+            from which the graph is recomputed; "start" keeps theta_0 alone, from which the steps are recomputed too, so
+            that memory does not grow with their number. All draw the same dropout and give the same gradient.
+        learns_rates: Whether backpropagation also returns gradients with respect to the rates.
+
+    Attributes:
+        first_loss: The inner loss at theta_0, detached; None before `adapt`, and without any step.
+        reached: The names of the parameters that the first step has moved.
     """
 
     def __init__(
@@ -59,18 +90,25 @@ class InnerLoop:
         storage: InnerStorage = "graphs",
         learns_rates: bool = False,
     ) -> None:
-        self.first_loss: Tensor | None = None  # at theta_0, detached
-        self.reached: tuple[str, ...] = ()  # parameters that the first step has moved
+        self.first_loss: Tensor | None = None
+        self.reached: tuple[str, ...] = ()
         self._loss = loss
         self._rates = rates
         self._second_order = second_order
         self._storage = storage
         self._learns_rates = learns_rates
         self._noise: list[RngSnapshot] = []
-        self._kept: list[Step | Parameters | None] = []
+        self._kept: list[Step | StepGraph | Parameters | None] = []
 
     def adapt(self, start: Parameters) -> Parameters:
-        """theta_K from theta_0; what does not adapt, or what the loss does not depend on, is theta_0's own."""
+        """Take the inner steps.
+
+        Args:
+            start: theta_0, detached.
+
+        Returns:
+            theta_K. A parameter that does not adapt, or that the loss does not depend on, is that of theta_0.
+        """
         self._start = theta = start
         for rates in self._rates:
             self._noise.append(RngSnapshot(start))
@@ -82,44 +120,50 @@ class InnerLoop:
         return theta
 
     def pull_back(self, gradient: Gradients) -> tuple[Gradients, list[dict[str, Tensor]]]:
-        """A gradient at theta_K -> the gradient at theta_0, and by each step's rates if they are learned.
+        """Backpropagate through the inner steps.
 
-        Both are by all parameters, those that do not adapt included. The call consumes `gradient` and the loop, to limit peak memory.
+        The call consumes `gradient` and the loop, to limit peak memory.
+
+        Args:
+            gradient: A loss's gradient at theta_K, with respect to all parameters, those that do not adapt included.
+
+        Returns:
+            The loss's gradient with respect to theta_0, and for each step its gradients with respect to the rates,
+            scalars by parameter name (an empty list where the rates are not learned).
 
         Raises:
-            UserError: the inner loss has an operation that PyTorch cannot differentiate twice.
+            UserError: The inner loss has an operation that PyTorch cannot differentiate twice.
         """
         by_rates: list[dict[str, Tensor]] = []
         for number in reversed(range(len(self._kept))):
             kept = self._kept.pop()
             if not self._second_order and not self._learns_rates:
                 continue
-            step = kept if isinstance(kept, Step) else self.recompute_step(number, kept)
-            if self._learns_rates:
-                by_rates.insert(
-                    0,
-                    {
-                        name: -torch.dot(own.detach().flatten(), gradient[name].flatten())
-                        for name, own in step.gradients.items()
-                        if gradient[name] is not None
-                    },
-                )
+            step = kept if isinstance(kept, Step | StepGraph) else self.recompute_step(number, kept)
+            if isinstance(step, Step):
+                if self._learns_rates:
+                    by_rates.insert(0, _gradients_by_rates(step, gradient))
+                step = StepGraph(step.leaves, _edges(step.gradients))
             if self._second_order:
                 gradient = backprop_through_step(step, gradient, self._rates[number])
         return gradient, by_rates
 
-    def _to_keep(self, theta: Parameters, step: Step) -> Step | Parameters | None:
+    def _to_keep(self, theta: Parameters, step: Step) -> Step | StepGraph | Parameters | None:
         if self._second_order and self._storage != "graphs":
             return theta if self._storage == "parameters" else None
         if self._learns_rates:
             return Step(step.leaves, dict(step.gradients))
         if not self._second_order:
             return None
-        edges = {name: get_gradient_edge(own) for name, own in step.gradients.items() if own.requires_grad}
-        return Step(step.leaves, edges)  # without the gradients' values, which are as large as the parameters
+        return StepGraph(step.leaves, _edges(step.gradients))
 
     def recompute_step(self, number: int, theta: Parameters | None) -> Step:
-        """Step `number` with its graph; its theta is found from theta_0 where it was not kept."""
+        """Compute a step again, with its graph and the same dropout.
+
+        Args:
+            number: The step's number, from 0.
+            theta: The parameters at which it starts; None takes the steps before it again.
+        """
         if theta is None:
             theta = self._start
             for noise, rates in zip(self._noise[:number], self._rates[:number], strict=True):
@@ -136,13 +180,25 @@ class InnerLoop:
             if not (adapted and loss.requires_grad):
                 return loss.detach(), Step(leaves, {})
             found = torch.autograd.grad(loss, list(adapted.values()), create_graph=keep_graph, allow_unused=True)
-        return loss.detach(), Step(
-            leaves, {name: own for name, own in zip(adapted, found, strict=True) if own is not None}
-        )
+        gradients = {name: gradient for name, gradient in zip(adapted, found, strict=True) if gradient is not None}
+        return loss.detach(), Step(leaves, gradients)
+
+
+def _edges(gradients: Parameters) -> dict[str, GradientEdge]:
+    return {name: get_gradient_edge(gradient) for name, gradient in gradients.items() if gradient.requires_grad}
+
+
+def _gradients_by_rates(step: Step, gradient: Gradients) -> dict[str, Tensor]:
+    """Compute a loss's gradient with respect to a step's rates, from its gradient with respect to the moved theta."""
+    return {
+        name: -torch.dot(inner.detach().flatten(), outer.flatten())
+        for name, inner in step.gradients.items()
+        if (outer := gradient[name]) is not None
+    }
 
 
 def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
-    """theta - rate * gradient; consumes `gradients`, to limit peak memory."""
+    """Theta - rate * gradient; consumes `gradients`, to limit peak memory."""
     moved = dict(theta)
     with torch.no_grad():
         for name in list(gradients):
@@ -150,20 +206,31 @@ def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters
     return moved
 
 
-def backprop_through_step(step: Step, gradient: Gradients, rates: Rates) -> Gradients:
-    """v - H (rate * v), from the graph of the step's gradients."""
-    names = [
-        name
-        for name, own in step.gradients.items()
-        if gradient[name] is not None and (isinstance(own, GradientEdge) or own.requires_grad)
-    ]
-    if not names:
+def backprop_through_step(step: StepGraph, gradient: Gradients, rates: Rates) -> Gradients:
+    """Backpropagate through one inner step: v - H (rate * v).
+
+    The call consumes `gradient` and the step's graph.
+
+    Args:
+        step: The step's graph.
+        gradient: v, a loss's gradient with respect to the parameters after the step.
+        rates: The step's learning rates.
+
+    Returns:
+        The loss's gradient with respect to the parameters before the step.
+
+    Raises:
+        UserError: The inner loss has an operation that PyTorch cannot differentiate twice.
+    """
+    outer = {name: value for name in step.edges if (value := gradient[name]) is not None}
+    if not outer:
         return gradient
-    scale = max(rates[name] for name in names)  # as a rule the rate of all, so that v itself is the vector
-    vector = [gradient[name] if rates[name] == scale else gradient[name] * (rates[name] / scale) for name in names]
+    scale = max(rates[name] for name in outer)  # as a rule the rate of all, so that v itself is the vector
+    vector = [value if rates[name] == scale else value * (rates[name] / scale) for name, value in outer.items()]
     with explain_missing_double_backward(twice=True):
         # Not grad(), which takes operations that are marked as differentiable only once for constants.
-        torch.autograd.backward([step.gradients[name] for name in names], vector)
+        torch.autograd.backward([step.edges[name] for name in outer], vector)
+    del outer
     del vector
     for name, leaf in step.leaves.items():  # one at a time, since together they are as large as the model
         gradient[name] = add(gradient[name], leaf.grad, -scale)
@@ -172,14 +239,18 @@ def backprop_through_step(step: Step, gradient: Gradients, rates: Rates) -> Grad
 
 
 def add(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor | None:
-    """one + factor * other, where None is zero; what nothing is added to is not copied."""
+    """Compute one + factor * other, where None stands for zero; a value to which nothing is added is not copied."""
     if other is None or (one is None and factor == 1):
         return one if other is None else other
     return other * factor if one is None else torch.add(one, other, alpha=factor)
 
 
 class RngSnapshot:
-    """The random generators as they are now, to draw the same dropout again."""
+    """The state of the random generators, from which the same dropout can be drawn again.
+
+    Args:
+        parameters: Tensors on all devices that are computed on.
+    """
 
     def __init__(self, parameters: Parameters) -> None:
         self._devices = {value.device for value in parameters.values() if value.is_cuda}
@@ -188,6 +259,7 @@ class RngSnapshot:
 
     @contextmanager
     def restored(self) -> Iterator[None]:
+        """Draw from the saved state inside the block; the generators are afterwards as they were before it."""
         with torch.random.fork_rng(self._devices):
             torch.set_rng_state(self._state)
             for device, state in self._states.items():
@@ -196,38 +268,55 @@ class RngSnapshot:
 
 
 def attention_for(second_order: bool) -> AbstractContextManager:
-    """Fused attention has no double backward; the math kernel has, and is chosen only where it is needed."""
+    """Choose PyTorch's math kernel for second order, since fused attention has no double backward."""
     return sdpa_kernel(SDPBackend.MATH) if second_order else nullcontext()
 
 
 @contextmanager
 def explain_missing_double_backward(twice: bool) -> Iterator[None]:
-    """Where gradients are differentiated again, says in a sentence what an operation without that means."""
+    """Turn PyTorch's error about an operation without a double backward into a sentence.
+
+    Args:
+        twice: Whether gradients are differentiated again in the block.
+
+    Raises:
+        UserError: The model has such an operation.
+    """
     try:
         yield
     except RuntimeError as error:
         said, _, _ = str(error).partition("\n")
-        if not twice or not any(phrase in said for phrase in NOT_TWICE):
+        if not twice or not any(phrase in said for phrase in NO_DOUBLE_BACKWARD):
             raise
         raise UserError(
-            f"the model has an operation that cannot be differentiated twice, as second order asks for ({said}); "
-            "expected attention without a fused kernel (attn_implementation 'eager', or 'sdpa' that is free to choose "
-            "its kernel), or trainer.first_order: true"
+            f"the model has an operation that cannot be differentiated twice, as second order asks for ({said}); use "
+            "attention without a fused kernel (attn_implementation 'eager', or 'sdpa' that is free to choose its "
+            "kernel), or set trainer.first_order: true"
         ) from error
 
 
 def with_gradient(value: Tensor, gradients: Gradients, parameters: Parameters) -> Tensor:
-    """The scalar `value` as a loss whose gradients by the parameters of these names are known already.
+    """Make a loss whose gradients are known already.
 
-    To what calls backward on it, and to the parameters' hooks, it is a loss like any other; but only once.
+    Whatever calls backward on it, and the parameters' hooks, see a loss like any other; backward can be called once.
+
+    Args:
+        value: The loss's value, a scalar.
+        gradients: Its gradients by parameter name, which this consumes.
+        parameters: The parameters by name.
+
+    Returns:
+        A scalar that requires grad.
     """
     reached = [name for name, gradient in gradients.items() if gradient is not None]
     if not reached:
         return value.clone().requires_grad_()
-    return _Known.apply(value, [gradients.pop(name) for name in reached], *(parameters[name] for name in reached))
+    return _KnownGradients.apply(
+        value, [gradients.pop(name) for name in reached], *(parameters[name] for name in reached)
+    )
 
 
-class _Known(torch.autograd.Function):
+class _KnownGradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, gradients: list[Tensor], *parameters: Tensor) -> Tensor:
         ctx.gradients = gradients
@@ -237,7 +326,7 @@ class _Known(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.gradients is None:
-            raise RuntimeError("found a second backward through a meta-step, expected one; call the objective again")
+            raise RuntimeError("backward was called twice on a meta-step's loss; call the objective again")
         gradients, ctx.gradients = ctx.gradients, None  # handed over, so that parameters take them without a copy
         if incoming != 1:
             for place in range(len(gradients)):  # one at a time, since together they are as large as the model

@@ -1,4 +1,4 @@
-"""The meta-step as an objective: its forward computes the meta-gradient, and its loss's backward hands that over."""
+"""The meta-step as an objective: forward computes the meta-gradient, and backward passes it to the parameters."""
 
 from __future__ import annotations
 
@@ -21,25 +21,37 @@ from iglue_plugins.trainers.settings.base import LossChoice
 from iglue_plugins.trainers.settings.xvl_maml import AdaptChoice, XVLMAMLSettings
 from iglue_plugins.utils.errors import UserError
 
-Episode = dict[str, Any]  # 'language' (str), 'support' and 'query' (batches)
+Episode = dict[str, Any]  # "language" (str), "support" and "query" (batches)
 
-MODEL = "model."  # the model's place in the batch loss
+MODEL = "model."  # what the names of the model's parameters begin with in BatchLoss
 PARTS = ("support", "query")
-RATES = "inner_rates"
+RATES = "inner_rates"  # the name of the factors of learned rates among the gradients
 
 logger = logging.getLogger(__name__)
 
 
 class MetaObjective(nn.Module):
-    """The sum over the episodes (one for each auxiliary language) of the outer loss at the adapted parameters.
+    """The outer loss at the adapted parameters, summed over the episodes of a meta-step.
 
-    Its trained parameters are those of the losses, and the inner rates' factors where these are learned.
+    Its trained parameters are those of the losses, and the factors of the inner rates where these are learned.
+
+    Args:
+        batch_loss: The losses of a batch.
+        settings: The settings of XVL-MAML.
+
+    Attributes:
+        is_logging: Whether scalars that are only logged are computed; the engine sets it before each step.
+
+    Raises:
+        UserError: `settings.adapt` names no parameter of the model.
+
+    Source: the XVL-MAML paper (arXiv 2305.14843).
     """
 
     def __init__(self, batch_loss: BatchLoss, settings: XVLMAMLSettings) -> None:
         super().__init__()
         self.batch_loss = batch_loss
-        self.is_logging = True  # the engine clears it on steps whose scalars nobody reads
+        self.is_logging = True
         self._settings = settings
         self.inner_rates = InnerRates(
             adapted_parameters(batch_loss.model, settings.adapt), settings.step_rates, settings.learned_rates
@@ -47,13 +59,20 @@ class MetaObjective(nn.Module):
         self._has_warned = False
 
     def forward(self, episodes: Sequence[Episode]) -> dict[str, Tensor]:
-        """'loss', whose backward can be called once, and scalars to log.
+        """Take the inner loops of a meta-step, and compute the meta-gradient.
+
+        Args:
+            episodes: An episode of each auxiliary language, or of some of them.
+
+        Returns:
+            Scalars by name: "loss", whose backward can be called once, and others, which are logged (means over the
+            episodes).
 
         Raises:
-            UserError: the inner loss depends on no parameter that adapts, or has an operation that PyTorch cannot
+            UserError: The inner loss depends on no parameter that adapts, or has an operation that PyTorch cannot
                 differentiate twice.
         """
-        trained = {name: value for name, value in self.batch_loss.named_parameters() if value.requires_grad}
+        trained: Parameters = {name: value for name, value in self.batch_loss.named_parameters() if value.requires_grad}
         rows = EmbeddingSubset.from_batches(
             self.batch_loss, self.batch_loss.model, [episode[part] for episode in episodes for part in PARTS]
         )
@@ -74,19 +93,20 @@ class MetaObjective(nn.Module):
         return {**logged, "loss": loss}
 
     def learned(self) -> dict[str, float]:
-        """The temperature, and the first inner step's rates by layer or parameter, where they are trained."""
+        """Return the temperature and the first inner step's rates, where they are learned, for the run's record."""
         return self.batch_loss.learned() | {name: rate.item() for name, rate in self.inner_rates.scalars().items()}
 
     def _meta_gradient(
         self, episodes: Sequence[Episode], trained: Parameters
     ) -> tuple[list[dict[str, Tensor]], Gradients]:
-        """Each episode's scalars, and the gradient of the sum of their losses."""
+        """Compute each episode's scalars, and the gradient of the sum of their outer losses."""
         start = {name: value.detach() for name, value in trained.items()}
         rates = [
-            {MODEL + name: rate for name, rate in of_step.items() if MODEL + name in start}
-            for of_step in self.inner_rates.by_step()
+            {MODEL + name: rate for name, rate in step_rates.items() if MODEL + name in start}
+            for step_rates in self.inner_rates.by_step()
         ]
-        outcomes, total = [], {}
+        outcomes: list[dict[str, Tensor]] = []
+        total: Gradients = {}
         for episode in episodes:
             outcome, gradient = self._episode(episode, start, rates)
             outcomes.append(outcome)
@@ -97,12 +117,13 @@ class MetaObjective(nn.Module):
     def _episode(
         self, episode: Episode, start: Parameters, rates: list[dict[str, float]]
     ) -> tuple[dict[str, Tensor], Gradients]:
-        settings, inner = self._settings, {}
+        settings = self._settings
+        contrastive_pairs: list[Tensor | None] = []  # of each evaluation of the inner loss
 
-        def inner_loss(at: Parameters) -> Tensor:
+        def inner_loss(parameters: Parameters) -> Tensor:
             with nullcontext() if settings.inner_dropout else without_dropout(self.batch_loss):
-                parts = self._losses(at, episode["support"], settings.inner_loss)
-            inner.setdefault("pairs", parts.get("contrastive_pairs"))
+                parts = self._losses(parameters, episode["support"], settings.inner_loss)
+            contrastive_pairs.append(parts.get("contrastive_pairs"))
             return parts["loss"]
 
         loop = InnerLoop(
@@ -113,9 +134,9 @@ class MetaObjective(nn.Module):
             learns_rates=self.inner_rates.is_learned,
         )
         adapted = loop.adapt(start)
-        scalars = {}
-        if rates:
-            self._check_reach(loop, rates[0], inner["pairs"])
+        scalars: dict[str, Tensor] = {}
+        if loop.first_loss is not None:
+            self._check_reach(loop, rates[0], contrastive_pairs[0])
             scalars["inner_loss_before"] = loop.first_loss
             if self.is_logging:
                 # What is only logged draws its dropout aside, so that log_every does not change the weights.
@@ -145,23 +166,22 @@ class MetaObjective(nn.Module):
     def _check_reach(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:
         if not rates:
             raise UserError(
-                f"trainer.adapt: found no trained parameter among those of {self._settings.adapt!r}, "
-                "expected at least one"
+                f"trainer.adapt: no parameter of {self._settings.adapt!r} is trained; name at least one that is"
             )
         has_negatives = pairs is None or pairs >= 2  # without any the contrastive loss is 0 and teaches nothing
         if not loop.reached and has_negatives:
             names = [name.removeprefix(MODEL) for name in rates]
             raise UserError(
-                f"trainer.adapt: found {len(names)} parameters ({', '.join(names[:3])}, ...) that the inner loss "
-                f"'{self._settings.inner_loss}' does not depend on, expected at least one that it does"
+                f"trainer.adapt: the inner loss '{self._settings.inner_loss}' depends on none of the {len(names)} "
+                f"parameters ({', '.join(names[:3])}, ...); name at least one that it depends on"
             )
 
     def _warn_unused_parameters(self, gradient: Gradients) -> None:
-        """Says once which trained parameters neither loss reaches, such as a head that no loss uses."""
+        """Warn once of trained parameters that neither loss reaches, such as those of a head that no loss uses."""
         if self._has_warned:
             return
         self._has_warned = True
-        unreached = [name.removeprefix(MODEL) for name, own in gradient.items() if own is None]
+        unreached = [name.removeprefix(MODEL) for name, value in gradient.items() if value is None]
         if unreached:
             logger.warning(
                 "%d of the %d trained parameters get no gradient and stay as they are: %s",
@@ -172,10 +192,17 @@ class MetaObjective(nn.Module):
 
 
 def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]:
-    """Names of the model's parameters that the inner loop adapts, where they are trained at all.
+    """Choose the parameters that the inner loop adapts, where they are trained at all.
+
+    Args:
+        model: The model.
+        choice: "all", "encoder", "heads", or patterns of names, in which * stands for any part.
+
+    Returns:
+        The names of the model's parameters.
 
     Raises:
-        UserError: the choice is of none.
+        UserError: The choice names no parameter.
     """
     names = [name for name, _ in model.named_parameters()]
     if choice == "all":
@@ -185,26 +212,31 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
         chosen = encoder if choice == "encoder" else [name for name in names if name not in set(encoder)]
         if not encoder or not chosen:
             raise UserError(
-                f"trainer.adapt: found '{choice}' for a {type(model).__name__}, whose parameters' names do not tell "
-                "encoder and heads apart (base_model_prefix), expected 'all' or name patterns"
+                f"trainer.adapt '{choice}': the parameter names of a {type(model).__name__} do not tell encoder and "
+                "heads apart (base_model_prefix); use 'all' or name patterns"
             )
         return chosen
     for pattern in choice:
         if not matching(names, pattern):
             raise UserError(
-                f"trainer.adapt: found '{pattern}', which matches no parameter of the model, expected a "
-                f"pattern of names such as '{names[0]}', where * stands for any part"
+                f"trainer.adapt: '{pattern}' matches no parameter of the model; use a pattern of names such as "
+                f"'{names[0]}', in which * stands for any part"
             )
     return [name for name in names if any(matching([name], pattern) for pattern in choice)]
 
 
 @contextmanager
 def without_dropout(module: nn.Module) -> Iterator[None]:
-    training = [own for own in module.modules() if own.training]
-    for own in training:
-        own.training = False
+    """Put a module into evaluation mode inside the block.
+
+    Args:
+        module: A module of which some parts may be in evaluation mode already; they stay so after the block.
+    """
+    training = [part for part in module.modules() if part.training]
+    for part in training:
+        part.training = False
     try:
         yield
     finally:
-        for own in training:
-            own.training = True
+        for part in training:
+            part.training = True

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from datasets import concatenate_datasets
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
+from typing_extensions import override
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.models.heads import MaskedWordHead
+from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer, TrainingData
 from iglue_plugins.trainers.builtin import PretrainSpec
@@ -21,22 +25,38 @@ from iglue_plugins.utils.errors import UserError
 
 
 class PretrainObjective(nn.Module):
-    """The sum of the three losses on a batch of captioned images."""
+    """The sum of the contrastive, masked-word and matching losses of a batch of captioned images.
 
-    def __init__(self, model: PreTrainedModel, settings: PretrainSettings) -> None:
+    Args:
+        model: A UNITER with a matching head.
+        settings: The settings of pre-training.
+    """
+
+    def __init__(self, model: UniterForVisionAndLanguage, settings: PretrainSettings) -> None:
         super().__init__()
         self.model = model
         self.masked_words = MaskedWordHead(model.config)
         self._settings = settings
 
     def forward(self, batch: dict[str, Tensor], mask_token: int, special_tokens: Tensor) -> dict[str, Tensor]:
-        text, image = self.model.embed_pairs(**batch)
+        """Compute the losses of a batch.
+
+        Args:
+            batch: A batch of captions and images without labels.
+            mask_token: The id of the mask token.
+            special_tokens: The ids of tokens that are never masked, int64 (tokens,).
+
+        Returns:
+            Scalars by name: "loss", the sum, and the three losses.
+        """
+        text, image = self.model.embed_pairs(**batch, joint=False)
         losses = {
             "contrastive_loss": contrastive_loss(text, image, self._settings.temperature),
             "masked_word_loss": self._masked_word_loss(batch, mask_token, special_tokens),
             "matching_loss": self._matching_loss(batch, text @ image.T / self._settings.temperature),
         }
-        return {"loss": sum(losses.values()), **losses}
+        total = losses["contrastive_loss"] + losses["masked_word_loss"] + losses["matching_loss"]
+        return {"loss": total, **losses}
 
     def _masked_word_loss(self, batch: dict[str, Tensor], mask_token: int, special_tokens: Tensor) -> Tensor:
         ids = batch["input_ids"]
@@ -48,7 +68,12 @@ class PretrainObjective(nn.Module):
         return functional.cross_entropy(logits, ids[masked]) if masked.any() else logits.sum()
 
     def _matching_loss(self, batch: dict[str, Tensor], similarity: Tensor) -> Tensor:
-        """True pairs against hard ones: another image of the batch, drawn by its similarity to the text (ALBEF)."""
+        """Compute the loss of telling true pairs from hard ones.
+
+        A hard pair has another image of the batch, drawn by its similarity to the text.
+
+        Source: ALBEF (Li et al. 2021).
+        """
         weights = functional.softmax(similarity.detach(), dim=1) + 1e-6
         other = torch.multinomial(weights.fill_diagonal_(0), 1).squeeze(1)
         rows = {
@@ -60,8 +85,11 @@ class PretrainObjective(nn.Module):
 
 
 class Pretrain(PretrainSpec, Trainer):
-    """Makes the encoder that the others start from (recipes/mini/pretrain.yaml)."""
+    """Pre-training of an encoder on captions in many languages (recipes/mini/pretrain.yaml)."""
 
+    settings: PretrainSettings
+
+    @override
     def steps(self, data: TrainingData) -> Steps:
         settings = self.settings
         languages = sorted(settings.language_shares)
@@ -73,11 +101,11 @@ class Pretrain(PretrainSpec, Trainer):
         fewest = min(images, is_single.sum()) if settings.single_region_steps else images
         if fewest < settings.batch_size:
             raise UserError(
-                f"task {data.task.name}: found {fewest} images to draw a batch from, expected at least "
-                f"trainer.batch_size, {settings.batch_size}"
+                f"task {data.task.name}: trainer.batch_size is {settings.batch_size}, but there are {fewest} images to "
+                "draw a batch from; lower it"
             )
 
-        def make_step(step: int) -> dict:
+        def make_step(step: int) -> dict[str, Any]:
             rng = np.random.default_rng((data.seed, step))
             candidates = np.flatnonzero(is_single) if step < settings.single_region_steps else images
             chosen = rng.choice(candidates, settings.batch_size, replace=False)
@@ -91,5 +119,8 @@ class Pretrain(PretrainSpec, Trainer):
 
         return Steps(make_step, settings.steps * settings.accumulation)
 
+    @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
+        if not isinstance(model, UniterForVisionAndLanguage):
+            raise UserError(f"trainer pretrain: it trains UNITERs, and the model is a {type(model).__name__}")
         return PretrainObjective(model, self.settings)

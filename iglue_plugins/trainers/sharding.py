@@ -1,4 +1,4 @@
-"""The items of a step, shared between the processes that train."""
+"""The items of an optimizer step, shared between the processes that train."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ WEIGHT = "item_weight"
 
 
 class AccumulationShard(Dataset):
-    """What one process of `processes` sees of the steps, `accumulation` items of which make an optimiser step.
+    """The items of a training that one process sees.
 
-    Each item carries the weight of its loss that makes the mean over a process's items, averaged over the processes,
-    the mean over all items of the step, whatever the number of processes, also of a last step with fewer items. Where
-    a process has no item left, it sees one of the step's again with weight 0.
+    Each item carries a weight for its loss. With it, the mean over a process's items, averaged over the processes, is
+    the mean over all items of the optimizer step, whatever the number of processes, also in a last step with fewer
+    items. A process that has no item left in a step sees one of the step's items again with weight 0.
+
+    Args:
+        steps: All items; `accumulation` of them make an optimizer step.
+        accumulation: The number of items of an optimizer step.
+        process: The number of this process, from 0.
+        processes: The number of processes.
 
     Raises:
-        UserError: there are more processes than items in a step.
+        UserError: There are more processes than items in a step.
     """
 
     def __init__(self, steps: Steps, accumulation: int, process: int = 0, processes: int = 1) -> None:
         if accumulation < processes:
             raise UserError(
-                f"trainer.accumulation: found {accumulation} for {processes} processes, expected at least "
-                f"{processes}; the processes share a step's batches or episodes, so that {processes} times "
-                f"the accumulation at 1/{processes} of the batch size uses all of them"
+                f"trainer.accumulation: it is {accumulation}, but {processes} processes share the batches or episodes "
+                f"of a step; raise it to {processes} or more, at 1/{processes} of the batch size for the same step"
             )
         self._steps, self._accumulation = steps, accumulation
         self._process, self._processes = process, processes
@@ -39,6 +44,7 @@ class AccumulationShard(Dataset):
         return self.step_count * self.per_step
 
     def __getitem__(self, position: int) -> dict[str, Any]:
+        """Return one of this process's items, keyword arguments of the objective, with its weight under `WEIGHT`."""
         step, turn = divmod(position, self.per_step)
         first = step * self._accumulation
         count = min(self._accumulation, len(self._steps) - first)

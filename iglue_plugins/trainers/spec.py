@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
+from iglue_plugins.trainers.settings.base import TrainerSettings
+
 
 class TrainerSpec:
     """What a recipe has to know of a trainer.
@@ -19,7 +21,7 @@ class TrainerSpec:
         implementation: Where the trainer's class is, as "module:Class"; a trainer that is no specification has none.
     """
 
-    Settings: ClassVar[type[BaseModel]]
+    Settings: ClassVar[type[BaseModel]] = TrainerSettings
     starts_from: ClassVar[Literal["model", "finetune"]] = "model"
     trains_on: ClassVar[Literal["source", "auxiliary", "target"]] = "source"
     implementation: ClassVar[str]

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.utils import distributed
@@ -19,47 +21,81 @@ from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import write_atomic, write_json_atomic
 
 
-def validation_interval(every: int | str, steps: Steps, accumulation: int) -> int:
-    """Optimiser steps between validations, from a setting `validate_every`."""
+class Validation(TypedDict):
+    """The optimizer step after which weights were scored, and their score (0 to 100)."""
+
+    step: int
+    score: float
+
+
+def validation_interval(every: int | Literal["epoch"], steps: Steps, accumulation: int) -> int:
+    """Return the number of optimizer steps between validations.
+
+    Args:
+        every: The setting `validate_every`.
+        steps: The items of the training.
+        accumulation: The number of items of an optimizer step.
+
+    Raises:
+        UserError: `every` is "epoch", and the training has no epochs.
+    """
     if every != "epoch":
         return every
     if steps.epoch is None:
-        raise UserError(
-            "trainer.validate_every: found 'epoch', expected a number of steps for this trainer, which has no epochs"
-        )
+        raise UserError("trainer.validate_every: this trainer has no epochs; give a number of steps")
     return -(-steps.epoch // accumulation)
 
 
 class BestWeights(TrainerCallback):
-    """Validates every so many steps and at the end, and keeps the weights that score best, and their score, on disk.
+    """Validates every so many steps and at the end, and keeps the weights that score best on disk.
 
-    Resuming from an earlier step meets the same weights and scores again, so nothing has to be taken back.
+    A training that resumes from an earlier step meets the same weights and scores again, so nothing has to be undone.
+
+    Args:
+        objective: The module whose weights are kept.
+        validate: Scores the weights as they are; higher is better.
+        every: The number of optimizer steps between validations.
+        folder: Where weights and score are kept.
+
+    Attributes:
+        found: The best validation so far, the first one of equals; None before the first.
+
+    Raises:
+        UserError: The folder holds a damaged score.
     """
 
     def __init__(self, objective: nn.Module, validate: Callable[[], float], every: int, folder: Path) -> None:
         self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
         self._note = folder / "validation.json"
         with self._undamaged():
-            self.found = json.loads(self._note.read_text()) if self._note.is_file() else None
+            self.found: Validation | None = json.loads(self._note.read_text()) if self._note.is_file() else None
 
-    def on_step_end(self, args, state, control, **_):
+    @override
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Validate if it is time to, and keep the weights if they are better than those before."""
         if state.global_step % self._every and state.global_step != state.max_steps:
             return
         score = self._validate()
         if self.found is None or score > self.found["score"]:
             self.found = {"step": state.global_step, "score": score}
             if distributed.is_main_process():
-                self._keep(state.global_step)
+                self._keep(self.found)
 
-    def _keep(self, step: int) -> None:
-        write_atomic(self._weights(step), save(_unshared(self._objective)))
-        write_json_atomic(self._note, self.found)
-        for older in set(self._folder.glob("*.safetensors")) - {self._weights(step)}:
+    def _keep(self, validation: Validation) -> None:
+        weights = self._weights(validation["step"])
+        write_atomic(weights, save(_unshared(self._objective)))
+        write_json_atomic(self._note, dict(validation))
+        for older in set(self._folder.glob("*.safetensors")) - {weights}:
             older.unlink()
 
     def restore(self) -> None:
-        """Give the objective the best weights."""
+        """Give the objective the best weights, in every process; there has been a validation.
+
+        Raises:
+            UserError: The weights on disk are missing or damaged.
+        """
         distributed.barrier()
+        assert self.found is not None
         with self._undamaged():
             weights = load_file(self._weights(self.found["step"]))
         self._objective.load_state_dict(weights, strict=False)
@@ -70,8 +106,8 @@ class BestWeights(TrainerCallback):
             yield
         except (OSError, ValueError, SafetensorError) as error:
             raise UserError(
-                f"{self._folder}: found {error}, expected the best weights so far; delete "
-                f"{self._folder.parent} and run again"
+                f"{self._folder}: the best weights so far cannot be read ({error}); delete {self._folder.parent} and "
+                "run again"
             ) from error
 
     def _weights(self, step: int) -> Path:
@@ -79,5 +115,5 @@ class BestWeights(TrainerCallback):
 
 
 def _unshared(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Parameters and buffers, each once, though a module may have it under several names."""
+    """Return parameters and buffers, each once, though a module may have one under several names."""
     return dict(module.named_parameters()) | dict(module.named_buffers())

@@ -1,4 +1,4 @@
-"""XVL-MAML: MAML on auxiliary languages whose inner loop minimises a contrastive image-text loss."""
+"""XVL-MAML: MAML on auxiliary languages whose inner loop minimizes a contrastive image-text loss."""
 
 from __future__ import annotations
 
@@ -11,13 +11,24 @@ from iglue_plugins.trainers.base import Trainer, TrainingData
 from iglue_plugins.trainers.builtin import XVLMAMLSpec
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.utils.errors import UserError
 
 
 class XVLMAML(XVLMAMLSpec, Trainer):
-    """Meta-training of the English model on the auxiliary languages (the paper's method; docs/method.md)."""
+    """Meta-training of the fine-tuned model on the auxiliary languages.
+
+    Source: the XVL-MAML paper (arXiv 2305.14843); docs/method.md says what each setting does.
+    """
+
+    settings: XVLMAMLSettings
 
     def steps(self, data: TrainingData) -> Steps:
+        """Make the meta-steps: an episode of each auxiliary language, or of some of them.
+
+        Raises:
+            UserError: A language has too few examples for an episode, or there are fewer languages than a step takes.
+        """
         settings = self.settings
         return episode_steps(
             data.batchers(self.trains_on),
@@ -31,17 +42,22 @@ class XVLMAML(XVLMAMLSpec, Trainer):
         )
 
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
+        """Make the meta-step's module.
+
+        Raises:
+            UserError: Without supervision, the pairs of the contrastive loss would take labels.
+        """
         pairs = self.settings.pairs or task.default_pairs
         if not self.settings.supervised and task.pairs_require_labels(pairs):
             choices = "'all'" if task.captions_reveal_labels else "'caption' or 'all'"
             raise UserError(
-                f"task {task.name}: found pairs '{pairs}', which take labels, expected trainer.pairs "
-                f"{choices} with supervised: false"
+                f"task {task.name}: trainer.pairs '{pairs}' needs labels, and supervised is false; set trainer.pairs "
+                f"to {choices}"
             )
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
     def labels_per_step(self, task: Task, languages: int) -> int:
-        """Of the support and query batches, those whose loss, or whose choice of aligned pairs, takes labels."""
+        """Count the examples of support and query batches whose loss, or choice of aligned pairs, takes labels."""
         settings = self.settings
         labelled_pairs = task.pairs_require_labels(settings.pairs)
         labelled_support = settings.inner_lr > 0 and (settings.inner_loss != "contrastive" or labelled_pairs)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.mini import ASSETS
@@ -16,8 +17,13 @@ from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.meta_objective import MetaObjective
+from iglue_plugins.trainers.objectives import BatchLoss
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 
+MakeMeta = Callable[..., MetaObjective]
 MakeModel = Callable[..., XUniterForVisionAndLanguage]
 
 
@@ -103,3 +109,33 @@ def fit(
         return model.state_dict()
 
     return run
+
+
+@pytest.fixture
+def model(make_model: Callable[..., PreTrainedModel]) -> PreTrainedModel:
+    return make_model().double()
+
+
+@pytest.fixture
+def episodes(batchers: dict[str, Batcher], doubled: Callable[[Batch], Batch]) -> list[dict]:
+    """Turkish and German, with 5 examples of support and 4 of query."""
+    rows = np.arange(9)
+    return [
+        {
+            "language": language,
+            "support": doubled(batcher.batch(rows[:5] + shift)),
+            "query": doubled(batcher.batch(rows[5:] + shift)),
+        }
+        for shift, (language, batcher) in enumerate(batchers.items())
+    ]
+
+
+@pytest.fixture
+def meta(task: Task, model: PreTrainedModel) -> MakeMeta:
+    """The objective over `model` with these settings; the inner steps are long, so that curvature counts."""
+
+    def make(of: PreTrainedModel | None = None, **settings: object) -> MetaObjective:
+        made = XVLMAMLSettings(**{"inner_lr": 0.05, "temperature": 0.5} | settings)
+        return MetaObjective(BatchLoss(of or model, task, made), made)
+
+    return make

@@ -61,7 +61,7 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
     )  # last is best
 
     class OnTurkish(Finetune):
-        def batchers(self, data: TrainingData) -> dict:
+        def _batchers(self, data: TrainingData) -> dict:
             return data.batchers("few_shot", 5)
 
     model = make_model()

@@ -203,7 +203,7 @@ def test_a_fused_kernel_is_avoided_or_refused_in_a_sentence(draw: Callable[..., 
     with pytest.raises(
         UserError,
         match="cannot be differentiated twice, as second order asks for .*flash_attention.*; "
-        "expected attention without a fused kernel .* trainer.first_order: true",
+        ".*attention without a fused kernel .* trainer.first_order: true",
     ):
         meta_gradient(SDPBackend.FLASH_ATTENTION, second_order=True)
 
@@ -254,7 +254,7 @@ def test_backward_gives_the_known_gradients(known: tuple[Callable[[], Tensor], P
         "b": [4, 4, 4],
         "c": None,
     }
-    with pytest.raises(RuntimeError, match="found a second backward through a meta-step"):
+    with pytest.raises(RuntimeError, match="backward was called twice"):
         loss.backward()
 
 

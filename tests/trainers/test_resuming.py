@@ -1,4 +1,4 @@
-"""Interrupted training ends in the very same weights, and so does training whose settings outside the fingerprint differ."""
+"""Interrupted training ends in the same weights; so does training with other settings outside the fingerprint."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.checkpoints import FINISHED_CHECKPOINT, last_checkpoint, mark_finished
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
@@ -60,7 +61,7 @@ def test_an_interrupted_run_resumes_to_the_very_same_weights(
             assert begun == [0, 1, 2, 3, 4]
         assert sorted(path.name for path in checkpoints.iterdir()) == ["checkpoint-2", "checkpoint-4"]
         for step in half_written:
-            (checkpoints / f"checkpoint-{step}" / engine.FINISHED_CHECKPOINT).unlink()
+            (checkpoints / f"checkpoint-{step}" / FINISHED_CHECKPOINT).unlink()
             weights = checkpoints / f"checkpoint-{step}" / "model.safetensors"
             weights.write_bytes(weights.read_bytes()[:1000])
         with monkeypatch.context() as patch:
@@ -94,21 +95,21 @@ def test_a_run_that_ended_before_its_model_was_saved_trains_no_more(
 
 
 def test_the_newest_finished_checkpoint_is_found_by_number(tmp_path: Path) -> None:
-    assert engine.last_checkpoint(tmp_path) is None
+    assert last_checkpoint(tmp_path) is None
     for step in (900, 1000, 1100):
         (tmp_path / f"checkpoint-{step}").mkdir()
         (tmp_path / f"checkpoint-{step}" / "model.safetensors").write_text("weights")
         if step < 1100:
-            engine.mark_finished(tmp_path / f"checkpoint-{step}")
-    assert engine.last_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
+            mark_finished(tmp_path / f"checkpoint-{step}")
+    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-1000"
 
 
 def test_damaged_best_weights_are_named(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints" / "best"
     best = BestWeights(torch.nn.Linear(2, 2), lambda: 1.0, 1, folder)
     best.found = {"step": 1, "score": 1.0}
-    best._keep(1)
-    sentence = f"{folder}: found .*, expected the best weights so far; delete {tmp_path}/checkpoints and run again"
+    best._keep(best.found)
+    sentence = f"{folder}: the best weights .*; delete {tmp_path}/checkpoints and run again"
     for file, act in (
         ("step-1.safetensors", best.restore),
         ("validation.json", lambda: BestWeights(torch.nn.Linear(2, 2), lambda: 1.0, 1, folder)),

@@ -33,26 +33,26 @@ def test_without_labels_both_losses_are_contrastive() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"supervised": False, "outer_loss": "both"}, "outer_loss is 'both', expected 'contrastive' with supervised"),
-        ({"supervised": False, "outer_loss": "task"}, "outer_loss is 'task', expected 'contrastive' with supervised"),
-        ({"supervised": False, "inner_loss": "task"}, "inner_loss is 'task', expected 'contrastive' with supervised"),
+        ({"supervised": False, "outer_loss": "both"}, "outer_loss is 'both', which needs labels"),
+        ({"supervised": False, "outer_loss": "task"}, "outer_loss is 'task', which needs labels"),
+        ({"supervised": False, "inner_loss": "task"}, "inner_loss is 'task', which needs labels"),
         ({"supervised": False, "pairs": "aligned"}, "pairs is 'aligned', which needs labels"),
-        ({"support_size": 1}, "support_size is 1, expected at least 2: the contrastive loss takes its negatives"),
-        ({"query_size": 1}, "query_size is 1, expected at least 2"),
-        ({"query_size": 1, "inner_loss": "task", "outer_loss": "contrastive"}, "query_size is 1, expected at least 2"),
+        ({"support_size": 1}, "support_size is 1, .* raise it to 2"),
+        ({"query_size": 1}, "query_size is 1, .* raise it to 2"),
+        ({"query_size": 1, "inner_loss": "task", "outer_loss": "contrastive"}, "query_size is 1, .* raise it to 2"),
         ({"inner_lr": -1e-3}, "greater than or equal to 0"),
         ({"inner_steps": 0}, "greater than or equal to 1"),
         ({"inner_loss": "contrastve"}, "'task', 'contrastive' or 'both'"),
         ({"inner_learning_rate": 1}, "Extra inputs are not permitted"),
-        ({"inner_steps": 3, "inner_lr_factors": (1.0, 0.5)}, "inner_lr_factors has 2 numbers, expected one for each"),
+        ({"inner_steps": 3, "inner_lr_factors": (1.0, 0.5)}, "inner_lr_factors has 2 numbers, .* 3 inner_steps"),
         ({"inner_lr_factors": (0.0,)}, "greater than 0"),
-        ({"inner_lr": 0, "learned_rates": "layer"}, "inner_lr is 0, expected more with learned_rates"),
-        ({"adapt": ()}, "adapt is an empty list, expected name patterns"),
+        ({"inner_lr": 0, "learned_rates": "layer"}, "inner_lr is 0, .* learned_rates"),
+        ({"adapt": ()}, "adapt is an empty list"),
         ({"adapt": "body"}, "'all', 'encoder' or 'heads'"),
         ({"inner_storage": "disk"}, "'graphs', 'parameters' or 'start'"),
-        ({"learned_temperature": True, "inner_loss": "task", "outer_loss": "task"}, "expected a contrastive loss"),
-        ({"learned_temperature": True, "inner_lr": 0, "outer_loss": "task"}, "expected a contrastive loss"),
-        ({"learned_temperature": True, "first_order": True, "outer_loss": "task"}, "expected a contrastive loss"),
+        ({"learned_temperature": True, "inner_loss": "task", "outer_loss": "task"}, "no loss is contrastive"),
+        ({"learned_temperature": True, "inner_lr": 0, "outer_loss": "task"}, "no loss is contrastive"),
+        ({"learned_temperature": True, "first_order": True, "outer_loss": "task"}, "no loss is contrastive"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )  # fmt: skip
@@ -70,7 +70,7 @@ def test_a_task_loss_needs_no_negatives() -> None:
 def test_a_temperature_is_learned_where_a_loss_has_one() -> None:
     assert XVLMAMLSettings(learned_temperature=True, outer_loss="task").learned_temperature
     assert FinetuneSettings(learned_temperature=True, loss="both").learned_temperature
-    with pytest.raises(ValidationError, match="learned_temperature is set, expected a contrastive loss"):
+    with pytest.raises(ValidationError, match="learned_temperature is set, but no loss is contrastive"):
         FinetuneSettings(learned_temperature=True)
 
 
@@ -81,7 +81,7 @@ def test_what_is_stored_of_inner_steps_does_not_make_another_run() -> None:
 
 @pytest.mark.parametrize("loss", ["contrastive", "both"])
 def test_a_contrastive_batch_needs_negatives(loss: str) -> None:
-    with pytest.raises(ValidationError, match="batch_size is 1, expected at least 2"):
+    with pytest.raises(ValidationError, match="batch_size is 1, .* raise it to 2"):
         FinetuneSettings(loss=loss, batch_size=1)
 
 
@@ -90,7 +90,7 @@ def test_without_labels_a_tasks_default_may_not_need_them_either(make_model: Cal
     trainer = XVLMAML(XVLMAMLSettings(supervised=False))
     with pytest.raises(
         UserError,
-        match="mini/marvl: found pairs 'aligned', which take labels, expected trainer.pairs 'caption' or 'all'",
+        match="mini/marvl: trainer.pairs 'aligned' needs labels, .* 'caption' or 'all'",
     ):
         trainer.objective(make_model(), MiniMaRVL())
     XVLMAML(XVLMAMLSettings(supervised=False, pairs="all")).objective(make_model(), MiniMaRVL())
@@ -108,7 +108,7 @@ def test_too_few_examples_for_a_step(
 
     with pytest.raises(UserError, match="tiny/xvnli: found 24 training examples .*, expected at least the 26"):
         fit(XVLMAML(XVLMAMLSettings(support_size=13, query_size=13)), task)
-    with pytest.raises(UserError, match="tiny/captions: found 32 images .*, expected at least trainer.batch_size, 64"):
+    with pytest.raises(UserError, match="tiny/captions: trainer.batch_size is 64, .* 32 images"):
         fit(Pretrain(PretrainSettings(language_shares={"en": 1})), captions)
 
 
@@ -222,5 +222,5 @@ def test_without_an_auxiliary_language_there_is_nothing_to_train_on(
     make_model: Callable[..., PreTrainedModel],
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(UserError, match="found no auxiliary_languages, expected at least one of ar, bn, de, es"):
+    with pytest.raises(UserError, match="no auxiliary_languages .* at least one of ar, bn, de, es"):
         trainer().fit(make_model(), tokenizer, task, folder=tmp_path)

@@ -12,36 +12,48 @@ LossChoice = Literal["task", "contrastive", "both"]
 
 
 class TrainerSettings(BaseModel):
-    """Settings that every trainer has: the optimiser's and the loop's."""
+    """Settings that every trainer has: those of the optimizer and of the training loop."""
 
     model_config = ConfigDict(extra="forbid")
     fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"save_every", "log_every"})  # no effect on the weights
 
-    steps: int = Field(1000, ge=1, description="optimiser steps")
+    steps: int = Field(1000, ge=1, description="number of optimizer steps")
     learning_rate: float = Field(2e-5, gt=0, description="peak learning rate of AdamW (of the outer loop, for MAML)")
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps over which the learning rate rises")
-    weight_decay: float = Field(1e-4, ge=0, description="of weight matrices; biases and LayerNorms have none")
-    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 does not clip")
+    weight_decay: float = Field(1e-4, ge=0, description="weight decay of matrices; biases and LayerNorms have none")
+    clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 turns clipping off")
     accumulation: int = Field(1, ge=1, description="batches or episodes whose gradients are averaged for one step")
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="auto: bfloat16 where a GPU has it")
-    examples: int | None = Field(None, ge=1, description="use only so many training examples a language")
-    validate_every: int | Literal["epoch"] | None = Field(
-        None, description="steps between validations, of which the best weights are kept; null: keep the last weights"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="precision of training; auto: bfloat16 on GPUs that support it"
     )
-    save_every: int = Field(200, ge=1, description="steps between checkpoints to resume from")
+    examples: int | None = Field(None, ge=1, description="training examples of each language that are used; null: all")
+    validate_every: int | Literal["epoch"] | None = Field(
+        None, description="steps between validations, whose best weights are kept; null: keep the last weights"
+    )
+    save_every: int = Field(200, ge=1, description="steps between checkpoints from which training resumes")
     log_every: int = Field(10, ge=1, description="steps between logged losses")
 
 
 class ContrastiveSettings(TrainerSettings):
-    """Settings of trainers that can use the contrastive loss L_CL."""
+    """Settings of trainers that can use the contrastive loss, called L_CL.
+
+    Source: the XVL-MAML paper (arXiv 2305.14843).
+    """
 
     contrastive_weight: float = Field(0.1, ge=0, description="weight of L_CL where it is added to the task's loss")
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
-    learned_temperature: bool = Field(False, description="train the temperature too, from this value")
-    pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; default: the task's own choice")
-    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
+    learned_temperature: bool = Field(False, description="train the temperature too, starting from this value")
+    pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; null: as the task chooses")
+    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over text and image")
 
     def check_temperature(self, *losses: LossChoice) -> None:
-        """Raise ValueError where none of the losses would train a learned temperature."""
+        """Check that some loss trains a learned temperature.
+
+        Args:
+            losses: The losses of which the trainer takes gradients.
+
+        Raises:
+            ValueError: `learned_temperature` is set, and none of the losses is contrastive.
+        """
         if self.learned_temperature and set(losses) == {"task"}:
-            raise ValueError("learned_temperature is set, expected a contrastive loss that it belongs to")
+            raise ValueError("learned_temperature is set, but no loss is contrastive; unset it or choose another loss")

@@ -8,12 +8,14 @@ from iglue_plugins.tasks.settings import PairChoice
 
 
 class ContrastiveAdaptationSettings(BaseModel):
+    """Settings of the contrastive steps that adapt a model to each target language before it is tested."""
+
     model_config = ConfigDict(extra="forbid")
 
     inner_lr: float = Field(1e-3, gt=0, description="learning rate of a step: theta - inner_lr * gradient")
-    inner_steps: int = Field(1, ge=1, description="gradient steps")
-    support_size: int = Field(32, ge=2, description="image-text pairs a step")
-    split: str = Field("test", description="whose images and texts, without their labels")
+    inner_steps: int = Field(1, ge=1, description="number of gradient steps")
+    support_size: int = Field(32, ge=2, description="image-text pairs of a step")
+    split: str = Field("test", description="split whose images and texts are used, without their labels")
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
-    pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' takes labels and is refused")
-    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over both")
+    pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' needs labels and is refused")
+    joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over text and image")

@@ -10,18 +10,22 @@ from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice
 
 
 class FinetuneSettings(ContrastiveSettings):
-    batch_size: int = Field(32, ge=1, description="examples a batch")
-    loss: LossChoice = Field("task", description="'both' adds contrastive_weight times the contrastive loss")
-    epochs: int | None = Field(None, ge=1, description="passes over the training examples, instead of steps")
+    """Settings of fine-tuning on the source language or on auxiliary languages."""
+
+    batch_size: int = Field(32, ge=1, description="examples of a batch")
+    loss: LossChoice = Field(
+        "task", description="loss of a batch; 'both' adds contrastive_weight times the contrastive loss"
+    )
+    epochs: int | None = Field(None, ge=1, description="passes over the training examples, instead of `steps`")
     schedule_epochs: int | None = Field(
-        None, ge=1, description="epochs after which the learning rate would reach 0 (VOLTA: 20); default: epochs"
+        None, ge=1, description="epochs after which the learning rate would reach 0 (VOLTA: 20); null: `epochs`"
     )
 
     @model_validator(mode="after")
     def _check_epochs(self) -> FinetuneSettings:
         if self.schedule_epochs is not None and self.schedule_epochs < (self.epochs or self.schedule_epochs + 1):
             raise ValueError(
-                f"schedule_epochs is {self.schedule_epochs}, expected at least epochs, which is {self.epochs}"
+                f"schedule_epochs is {self.schedule_epochs}, but it must be at least epochs, which is {self.epochs}"
             )
         return self
 
@@ -34,20 +38,29 @@ class FinetuneSettings(ContrastiveSettings):
     def _check_negatives(self) -> FinetuneSettings:
         if self.loss != "task" and self.batch_size < 2:
             raise ValueError(
-                f"batch_size is {self.batch_size}, expected at least 2: the contrastive loss takes its "
-                "negatives from the batch"
+                f"batch_size is {self.batch_size}, but the contrastive loss takes its negatives from the batch; "
+                "raise it to 2 or more"
             )
         return self
 
 
 class FewShotSettings(FinetuneSettings):
-    shots: int | str = Field(description="labelled examples, or images with theirs, as the task counts them")
-    learning_rate: None = Field(None, description="see learning_rates")
-    learning_rates: tuple[float, ...] = Field(
-        (1e-4, 5e-5, 1e-5), min_length=1, description="all tried; validation chooses"
+    """Settings of few-shot fine-tuning.
+
+    Source: IGLUE's few-shot protocol (Bugliarello et al. 2022, section 4.2).
+    """
+
+    shots: int | str = Field(
+        description="number of shots: labelled examples, or images with their examples, as the task counts them"
     )
-    epochs: int = Field(20, ge=1, description="passes over the few examples")
-    batch_size: int = Field(16, ge=1, description="examples a batch")
+    learning_rate: None = Field(  # type: ignore[assignment]  # each of learning_rates takes its place
+        None, description="not used; see learning_rates"
+    )
+    learning_rates: tuple[float, ...] = Field(
+        (1e-4, 5e-5, 1e-5), min_length=1, description="learning rates that are all tried; validation chooses one"
+    )
+    epochs: int = Field(20, ge=1, description="passes over the few examples, instead of `steps`")
+    batch_size: int = Field(16, ge=1, description="examples of a batch")
     validate_every: int | Literal["epoch"] = Field(
-        "epoch", description="steps between validations, of which the best weights are kept"
+        "epoch", description="steps between validations, whose best weights are kept"
     )

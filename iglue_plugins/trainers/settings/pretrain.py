@@ -8,8 +8,12 @@ from iglue_plugins.trainers.settings.base import TrainerSettings
 
 
 class PretrainSettings(TrainerSettings):
-    batch_size: int = Field(64, ge=2, description="captioned images a batch")
-    language_shares: dict[str, float] = Field(description="how often each language is drawn; normalised to 1")
+    """Settings of pre-training on captions in many languages."""
+
+    batch_size: int = Field(64, ge=2, description="captioned images of a batch")
+    language_shares: dict[str, float] = Field(description="how often each language is drawn, relative to the others")
     masked_share: float = Field(0.2, gt=0, lt=1, description="share of a caption's tokens that are masked")
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities of the contrastive loss")
-    single_region_steps: int = Field(0, ge=0, description="first steps, which see only images of a single object")
+    single_region_steps: int = Field(
+        0, ge=0, description="number of first steps that see only images of a single region"
+    )

@@ -14,38 +14,48 @@ AdaptChoice = Literal["all", "encoder", "heads"] | tuple[str, ...]
 
 
 class XVLMAMLSettings(ContrastiveSettings):
+    """Settings of XVL-MAML: episodes, inner loop and outer loop.
+
+    Source: the XVL-MAML paper (arXiv 2305.14843); MAML (Finn et al. 2017); per-step rates of MAML++ (Antoniou et al.
+    2019); Meta-SGD (Li et al. 2017); ANIL (Raghu et al. 2020).
+    """
+
     fingerprint_exclude: ClassVar[frozenset[str]] = TrainerSettings.fingerprint_exclude | {"inner_storage"}
 
     support_size: int = Field(16, ge=1, description="examples of an episode that the inner loop adapts on")
     query_size: int = Field(16, ge=1, description="examples of an episode that the outer loop learns from")
     inner_lr: float = Field(1e-3, ge=0, description="learning rate of the inner loop; 0: no inner step (a control)")
-    inner_steps: int = Field(1, ge=1, description="gradient steps of the inner loop")
+    inner_steps: int = Field(1, ge=1, description="number of gradient steps of the inner loop")
     inner_lr_factors: tuple[PositiveFloat, ...] | None = Field(
-        None, description="of inner_lr, one for each inner step; default: 1 for all"
+        None, description="factors of inner_lr, one for each inner step; null: 1 for all"
     )
     learned_rates: LearnedRates = Field(
-        "none", description="factors of inner_lr that are trained: one for each 'layer' or 'parameter' (Meta-SGD)"
+        "none", description="trained factors of inner_lr: one for each 'layer' or each 'parameter' (Meta-SGD)"
     )
     adapt: AdaptChoice = Field(
         "all",
         description="parameters that the inner loop adapts: 'all', 'encoder', 'heads' (contrastive projections "
         "and task head: ANIL), or name patterns, such as encoder.layers.1?.*",
     )
-    inner_dropout: bool = Field(True, description="dropout in the inner loop, as in the outer one")
+    inner_dropout: bool = Field(True, description="whether the inner loop has dropout, as the outer loop has")
     inner_storage: InnerStorage = Field(
         "graphs",
-        description="kept of inner steps for second order: 'graphs' (fastest), 'parameters' (graphs "
-        "are computed again) or 'start' (steps too; memory does not grow with inner_steps)",
+        description="what is kept of inner steps for second order: 'graphs' (fastest), 'parameters' (graphs are "
+        "recomputed) or 'start' (steps are recomputed too; memory does not grow with inner_steps)",
     )
-    inner_loss: LossChoice = Field("contrastive", description="what the inner loop minimises on the support batch")
-    outer_loss: LossChoice = Field("both", description="what the outer loop minimises on the query batch")
-    supervised: bool = Field(True, description="false: no labels of the auxiliary languages, outer_loss 'contrastive'")
-    first_order: bool = Field(False, description="true: inner gradients count as constants (FOMAML)")
+    inner_loss: LossChoice = Field("contrastive", description="loss of the inner loop, on the support batch")
+    outer_loss: LossChoice = Field("both", description="loss of the outer loop, on the query batch")
+    supervised: bool = Field(
+        True, description="false: use no labels of auxiliary languages; outer_loss is 'contrastive'"
+    )
+    first_order: bool = Field(False, description="treat inner gradients as constants (FOMAML)")
     languages_per_step: int | None = Field(
-        None, ge=1, description="episodes of a meta-step, of languages drawn anew each time; default: one of each"
+        None,
+        ge=1,
+        description="episodes of a meta-step, whose languages are drawn anew each time; null: one of each language",
     )
     repeat_languages: bool = Field(False, description="draw a step's languages with replacement")
-    disjoint_images: bool = Field(False, description="no image of a support batch is in its query batch")
+    disjoint_images: bool = Field(False, description="keep the images of a support batch out of its query batch")
 
     @model_validator(mode="before")
     @classmethod
@@ -60,16 +70,18 @@ class XVLMAMLSettings(ContrastiveSettings):
         if not self.supervised:
             for name, loss in losses.items():
                 if loss != "contrastive":
-                    raise ValueError(f"{name} is '{loss}', expected 'contrastive' with supervised: false")
+                    raise ValueError(
+                        f"{name} is '{loss}', which needs labels; set it to 'contrastive', or supervised to true"
+                    )
             if self.pairs == "aligned":
                 raise ValueError(
-                    "pairs is 'aligned', which needs labels, expected 'caption' or 'all' with supervised: false"
+                    "pairs is 'aligned', which needs labels; set it to 'caption' or 'all', or supervised to true"
                 )
         for name, size in (("inner_loss", "support_size"), ("outer_loss", "query_size")):
             if losses[name] != "task" and getattr(self, size) < 2:
                 raise ValueError(
-                    f"{size} is {getattr(self, size)}, expected at least 2: the contrastive loss takes "
-                    "its negatives from the batch"
+                    f"{size} is {getattr(self, size)}, but the contrastive loss takes its negatives from the batch; "
+                    "raise it to 2 or more"
                 )
         return self
 
@@ -77,21 +89,23 @@ class XVLMAMLSettings(ContrastiveSettings):
     def _check_inner_loop(self) -> XVLMAMLSettings:
         if self.inner_lr_factors is not None and len(self.inner_lr_factors) != self.inner_steps:
             raise ValueError(
-                f"inner_lr_factors has {len(self.inner_lr_factors)} numbers, expected one for each of the "
-                f"{self.inner_steps} inner_steps"
+                f"inner_lr_factors has {len(self.inner_lr_factors)} numbers, but there are {self.inner_steps} "
+                "inner_steps; give one for each"
             )
         if self.learned_rates != "none" and self.inner_lr == 0:
-            raise ValueError("inner_lr is 0, expected more with learned_rates, which are factors of it")
+            raise ValueError(
+                "inner_lr is 0, and learned_rates are factors of it; raise it, or set learned_rates to none"
+            )
         if self.adapt == ():
-            raise ValueError("adapt is an empty list, expected name patterns; inner_lr: 0 takes no inner step")
+            raise ValueError("adapt is an empty list; give name patterns, or set inner_lr to 0 for no inner step")
         contributing = {self.outer_loss}
         if self.inner_lr > 0 and not self.first_order:
-            contributing.add(self.inner_loss)  # the outer loss depends on its temperature by theta'
+            contributing.add(self.inner_loss)  # the adapted weights depend on the temperature of the inner loss
         self.check_temperature(*contributing)
         return self
 
     @property
     def step_rates(self) -> list[float]:
-        """The learning rate of each inner step; none is taken at rate 0."""
+        """The learning rate of each inner step; the list is empty where `inner_lr` is 0."""
         factors = self.inner_lr_factors or (1.0,) * self.inner_steps
         return [self.inner_lr * factor for factor in factors] if self.inner_lr > 0 else []

@@ -34,5 +34,5 @@ def test_one_process_weighs_whole_steps_by_exactly_one() -> None:
 
 
 def test_more_processes_than_items() -> None:
-    with pytest.raises(UserError, match="^trainer.accumulation: found 1 for 2 processes, expected at least 2; "):
+    with pytest.raises(UserError, match="^trainer.accumulation: it is 1, but 2 processes .* raise it to 2"):
         AccumulationShard(Steps(lambda i: {}, 4), 1, 0, 2)
