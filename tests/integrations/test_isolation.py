@@ -22,7 +22,7 @@ names = [found.name for found in pkgutil.walk_packages(iglue_plugins.__path__, "
 imported = [name for name in names if not name.endswith(("integrations.lmms_eval.model", "__main__"))]
 for name in imported:
     importlib.import_module(name)
-assert "iglue_plugins.integrations.lmms_eval.predicting" in imported
+assert "iglue_plugins.integrations.lmms_eval.predictor" in imported
 try:
     importlib.import_module("iglue_plugins.integrations.lmms_eval.model")
 except ImportError:

@@ -11,7 +11,7 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
-from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
+from iglue_plugins.integrations.lmms_eval.task_files import DataSource, write_tasks
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.recipes.recipe import load_recipe
@@ -46,7 +46,7 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def mini_tasks() -> Path:
-    return write_tasks([], Source())
+    return write_tasks([], DataSource())
 
 
 @pytest.fixture(scope="session")

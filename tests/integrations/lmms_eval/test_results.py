@@ -64,7 +64,10 @@ def test_a_model_without_a_checkpoint(file: Path) -> None:
         ("{", r"cannot be read (.*).*name a <date>_results.json of lmms-eval$"),
         ("[]", "has no results, configs, n-samples, config.*name a <date>_results.json of lmms-eval$"),
         (json.dumps(CONTENT | {"n-samples": {}}), "has no 'mini_xvnli_ar'"),
-        (json.dumps(CONTENT | {"configs": {}}), "has results of no task of iglue_plugins, but the rows are of task mini/xvnli"),
+        (
+            json.dumps(CONTENT | {"configs": {}}),
+            "has results of no task of iglue_plugins, but the rows are of task mini/xvnli",
+        ),
     ],
 )
 def test_what_is_no_such_file(file: Path, content: str | None, sentence: str) -> None:
