@@ -1,4 +1,4 @@
-"""The package without the harnesses that it serves."""
+"""The package without lmms-eval."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_only_the_model_imports_lmms_eval() -> None:
     assert (ended.returncode, ended.stdout) == (0, "all but the model\n"), ended.stderr
 
 
-def test_it_is_required_by_an_extra_alone() -> None:
+def test_only_an_extra_requires_lmms_eval() -> None:
     try:
         required = importlib.metadata.requires("iglue_plugins")
     except importlib.metadata.PackageNotFoundError:

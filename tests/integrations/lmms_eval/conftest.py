@@ -37,7 +37,7 @@ CONFIG = {
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is written to the user's cache, and no data are at hand but those that a test names."""
+    """Keeps tests from writing to the user's cache, and from finding data that they do not name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
         patch.delenv(IGLUE_HOME, raising=False)
@@ -51,7 +51,7 @@ def mini_tasks() -> Path:
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Finished runs of tiny models with large random weights, whose answers vary more than a short training's."""
+    """Gives a function that makes finished runs of tiny models, whose large random weights give varied answers."""
     runs = tmp_path_factory.mktemp("runs")
 
     def make(name: str, *languages: str) -> Run:

@@ -1,4 +1,4 @@
-"""lmms-eval's own command line, with our model and with a generative one, on the tasks that are written for it."""
+"""The command line of lmms-eval on generated tasks, with the model iglue and with a generative model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The results, and each task's samples in the order of its documents."""
+    """The result file, and the samples of each task in the order of its documents."""
 
     results: Path
     samples: dict[str, list[dict[str, Any]]]
@@ -45,7 +45,7 @@ class Written(NamedTuple):
 
 @pytest.fixture(scope="module")
 def lmms_eval(mini_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
-    """Calls it in a process of its own, where there is no network; the generative models are at hand."""
+    """Gives a function that calls lmms-eval in another process, without network, with generative models installed."""
     home = tmp_path_factory.mktemp("home")
     (home / "standin-0.dist-info").mkdir(parents=True)
     (home / "standin-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: standin\nVersion: 0\n")
@@ -102,7 +102,7 @@ def ended(run_of: Callable[..., Run], lmms_eval: Callable[..., Ended], out: Path
 
 @pytest.fixture(scope="module")
 def evaluated(ended: dict[str, Ended], out: Path) -> Callable[[str], Written]:
-    """What was written under a name."""
+    """Gives a function that returns what lmms-eval wrote for a name."""
 
     def written(name: str) -> Written:
         results = list((out / name).rglob("*_results.json"))

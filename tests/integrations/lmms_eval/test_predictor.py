@@ -55,7 +55,7 @@ def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> 
         Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
 
 
-def test_what_is_no_run_and_no_checkpoint(run_of: Callable[..., Run], tmp_path: Path) -> None:
+def test_folders_that_are_not_runs_or_checkpoints(run_of: Callable[..., Run], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"^pretrained: '{tmp_path}' is not a run or a checkpoint"):
         Predictor(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')

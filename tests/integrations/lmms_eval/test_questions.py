@@ -42,7 +42,7 @@ def test_answers_are_read(task: str, answer: str, read: str) -> None:
     assert QUESTIONS[task].read(answer) == read
 
 
-def test_right_is_what_reads_as_the_label() -> None:
+def test_an_answer_is_right_if_it_reads_as_the_label() -> None:
     assert scored({"task": "marvl", "label": "True"}, ["Yes."]) == {"accuracy": 1.0}
     assert scored({"task": "marvl", "label": "False"}, ["Yes."]) == {"accuracy": 0.0}
     assert scored({"task": "mini/xgqa", "label": "Japanese dolls"}, ["japanese dolls"]) == {"accuracy": 1.0}

@@ -25,7 +25,7 @@ on_real_files = pytest.mark.skipif(
 
 
 class Loader(yaml.SafeLoader):
-    """Reads a function as its path."""
+    """A YAML loader that reads a function as its path."""
 
 
 Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
@@ -53,7 +53,7 @@ def test_each_language_is_a_task_and_the_targets_are_a_group(mini_tasks: Path) -
     assert len(list(mini_tasks.iterdir())) == 3 * (2 * 15 + 1)
 
 
-def test_documents_are_the_tasks_own_examples(mini_tasks: Path) -> None:
+def test_documents_are_the_examples_of_the_task(mini_tasks: Path) -> None:
     found = rows(mini_tasks, "mini_marvl_ta")
     examples = documents.make_task("mini/marvl", {}).load("test", "ta")
     assert len(found) == len(examples) == 400
@@ -61,7 +61,7 @@ def test_documents_are_the_tasks_own_examples(mini_tasks: Path) -> None:
         assert row == {"task": "mini/marvl", **example}
 
 
-def test_a_task_names_functions_that_there_are(mini_tasks: Path) -> None:
+def test_a_task_names_functions_that_exist(mini_tasks: Path) -> None:
     config = read(mini_tasks, "mini_xgqa_de")
     options = config["lmms_eval_specific_kwargs"]["default"]
     for key, function in (
@@ -78,7 +78,7 @@ def test_a_task_names_functions_that_there_are(mini_tasks: Path) -> None:
     assert picture.tobytes() == documents.make_task("mini/xgqa", {}).picture(document["image_ids"][0]).tobytes()
 
 
-def test_equal_content_is_kept_once(mini_tasks: Path) -> None:
+def test_equal_content_has_one_folder(mini_tasks: Path) -> None:
     first = write_tasks(["mini/marvl"], DataSource())
     kept = sorted(first.parent.iterdir())
     assert write_tasks(["mini/marvl"], DataSource()) == first != mini_tasks
@@ -105,7 +105,7 @@ def data_root(tmp_path: Path) -> Path:
     return tmp_path / "iglue"
 
 
-def test_a_group_whose_mean_would_be_another_is_left_out(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_group_with_a_missing_language_is_left_out(data_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_tasks(["xvnli"], DataSource(data_root))
     assert {path.name for path in folder.iterdir()} == {
         "xvnli_en.yaml",
@@ -119,7 +119,7 @@ def test_a_group_whose_mean_would_be_another_is_left_out(data_root: Path, capsys
     assert notes[1] == "left out: group xvnli, whose mean needs es, fr, ru too"
 
 
-def test_by_default_what_there_are_data_for(
+def test_the_default_is_every_task_with_data(
     data_root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(IGLUE_HOME, str(data_root))
