@@ -196,6 +196,6 @@ def test_the_default_pairs_of_each_task(make_batch: Callable[[str], tuple], name
 def test_captions_that_a_task_does_not_have(make_batch: Callable[[str], tuple]) -> None:
     task, batch = make_batch("marvl")
     with pytest.raises(
-        UserError, match="task mini/marvl has no captions for trainer.pairs 'caption', expected 'aligned' or 'all'"
+        UserError, match="task mini/marvl has no captions for trainer.pairs 'caption'; choose 'aligned' or 'all'"
     ):
         task.aligned_pairs(batch, "caption")

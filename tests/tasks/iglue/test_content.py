@@ -76,5 +76,5 @@ def test_repeated_ids_are_reported_in_training_data_and_an_error_elsewhere(
     assert len(make("xvnli").load("train", "en")) == 3
     assert capsys.readouterr().err == f"{path}: 2 rows have the id of an earlier row, the first of them 'again'\n"
     path = put("XVNLI/annotations/ar/test.jsonl", pairID="again")
-    with pytest.raises(UserError, match=f"^{path}: found the id 'again' more than once, expected each id once$"):
+    with pytest.raises(UserError, match=f"^{path}: found the id 'again' more than once"):
         make("xvnli").load("test", "ar")
