@@ -177,7 +177,7 @@ class IGLUEFiles(IGLUESpec, Task):
         """
         counts = annotations.counts
         if counts.repeated and split != "train":
-            raise UserError(f"{place}: found the id '{counts.first_repeated}' more than once; give each example an id of its own")
+            raise UserError(f"{place}: found the id '{counts.first_repeated}' more than once; make the ids unique")
         notes = []
         if counts.unlabelled:
             notes.append(
