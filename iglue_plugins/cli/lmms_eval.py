@@ -24,6 +24,6 @@ def lmms_eval_tasks(
     images: Annotated[Path | None, typer.Option(help="folder with pictures, named <store>/<image>.jpg or .png")] = None,
 ) -> None:
     """Write IGLUE's test sets as tasks for lmms-eval, and print their folder, for its --include_path."""
-    from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
+    from iglue_plugins.integrations.lmms_eval.task_files import DataSource, write_tasks
 
-    print(write_tasks(tasks or [], Source(data_root, hub, images)))
+    print(write_tasks(tasks or [], DataSource(data_root, hub, images)))

@@ -1,1 +1,1 @@
-"""Other harnesses, served from here; none of them is imported, or needed, until it asks."""
+"""Adapters to other evaluation harnesses; nothing else in the package imports them."""

@@ -70,7 +70,7 @@ class ContrastivePairs:
         if pairs == "caption":
             if "caption_input_ids" not in batch:
                 raise UserError(
-                    f"task {self.name} has no captions for trainer.pairs 'caption', expected 'aligned' or 'all'"
+                    f"task {self.name} has no captions for trainer.pairs 'caption'; choose 'aligned' or 'all'"
                 )
             texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
         else:

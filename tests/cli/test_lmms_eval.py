@@ -110,7 +110,7 @@ def test_results_of_another_task_are_refused_before_anything_runs(
     recipe.write_text("{task: mini/xvnli, model: mini/xuniter, trainer: finetune}\n")
     file = put_results("one", {"ar": 1.0}, task="xvnli")
     sentence = iglue("compare", recipe, "--lmms-eval", file, "--output", tmp_path / "out").sentence()
-    assert sentence == f"{file}: found xvnli, expected results of task mini/xvnli, as the rows compared are of"
+    assert sentence == f"{file}: has results of xvnli, but the rows are of task mini/xvnli"
     assert not (tmp_path / "out").exists()
 
 

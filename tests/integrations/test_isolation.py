@@ -1,4 +1,4 @@
-"""The package without the harnesses that it serves."""
+"""The package without lmms-eval."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ names = [found.name for found in pkgutil.walk_packages(iglue_plugins.__path__, "
 imported = [name for name in names if not name.endswith(("integrations.lmms_eval.model", "__main__"))]
 for name in imported:
     importlib.import_module(name)
-assert "iglue_plugins.integrations.lmms_eval.predicting" in imported
+assert "iglue_plugins.integrations.lmms_eval.predictor" in imported
 try:
     importlib.import_module("iglue_plugins.integrations.lmms_eval.model")
 except ImportError:
@@ -35,7 +35,7 @@ def test_only_the_model_imports_lmms_eval() -> None:
     assert (ended.returncode, ended.stdout) == (0, "all but the model\n"), ended.stderr
 
 
-def test_it_is_required_by_an_extra_alone() -> None:
+def test_only_an_extra_requires_lmms_eval() -> None:
     try:
         required = importlib.metadata.requires("iglue_plugins")
     except importlib.metadata.PackageNotFoundError:

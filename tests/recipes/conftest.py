@@ -1,4 +1,4 @@
-"""Recipe files in a folder of their own, and the problems that loading one reports."""
+"""Recipe files in an empty folder, and the problems that loading one reports."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def test_all_problems_at_once_with_the_file_that_set_each(write: Write, problems
     ]
 
 
-def test_settings_that_do_not_go_together(write: Write, problems: FindProblems) -> None:
+def test_settings_that_contradict_each_other(write: Write, problems: FindProblems) -> None:
     text = "task: nli\nmodel: tiny\ntrainer: {name: meta, first_order: true, inner_steps: 0}\n"
     assert problems(write(text)) == ["r.yaml: trainer: first_order is set, expected at least one inner step"]
 
@@ -69,18 +69,18 @@ def test_auxiliary_trainers_need_auxiliary_languages(write: Write, problems: Fin
     assert line.startswith("r.yaml: auxiliary_languages: ") and "trainer meta" in line and "at least one" in line
 
 
-def test_a_word_where_a_list_belongs(write: Write, problems: FindProblems) -> None:
+def test_a_string_instead_of_a_list(write: Write, problems: FindProblems) -> None:
     assert problems(write(BASE + "evaluation: {splits: test}\n")) == [
         "r.yaml: evaluation.splits: found 'test', expected a list"
     ]
 
 
 @pytest.mark.parametrize("name", ["a/b", "..", "", "-x"])
-def test_names_that_are_no_folder(write: Write, problems: FindProblems, name: str) -> None:
+def test_names_that_cannot_name_a_folder(write: Write, problems: FindProblems, name: str) -> None:
     (line,) = problems(write(BASE), f"name='{name}'")
     assert f"name: found '{name}', expected a string to match pattern" in line
 
 
 @pytest.mark.parametrize(("text", "found"), [("- a\n", "['a']"), ("text\n", "'text'")])
-def test_a_file_that_is_no_mapping(write: Write, problems: FindProblems, text: str, found: str) -> None:
+def test_a_file_that_is_not_a_mapping(write: Write, problems: FindProblems, text: str, found: str) -> None:
     assert problems(write(text)) == [f"r.yaml: found {found}, expected a mapping with task, model and trainer"]

@@ -129,7 +129,7 @@ def test_duplicate_key(write: Write, problems: FindProblems) -> None:
     assert line.startswith("r.yaml: evaluation.splits: ") and "lines 5 and 6" in line
 
 
-def test_keys_that_are_no_text(write: Write, problems: FindProblems) -> None:
+def test_keys_that_are_not_text(write: Write, problems: FindProblems) -> None:
     (line,) = problems(write(BASE + "evaluation: {1: x}\n"))
     assert line.startswith("r.yaml: evaluation.1: ") and "the key '1' on line 4" in line
 

@@ -1,4 +1,4 @@
-"""The recipes that ship: all of them resolve, and one of each trainer runs."""
+"""The shipped recipes, all of which resolve; one for each trainer is run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COMPARED = {
 
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Recipes' paths are relative to the root of the repository; those of IGLUE name a folder with its data."""
+    """Sets the current folder to the root of the repository, to which paths in recipes are relative, and IGLUE_HOME."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("IGLUE_HOME", str(tmp_path))
 
@@ -77,7 +77,7 @@ def test_each_task_has_the_baseline_the_method_its_ablations_and_its_controls(ta
 
 
 @pytest.mark.parametrize("task", MINI)
-def test_the_trainer_is_all_that_xvl_maml_changes(task: str) -> None:
+def test_xvl_maml_changes_nothing_but_the_trainer(task: str) -> None:
     folder = ROOT / "recipes/mini" / task
     assert yaml.safe_load((folder / "xvl_maml.yaml").read_text()) == {"extends": "finetune.yaml", "trainer": "xvl_maml"}
     finetune, xvl_maml = (load_recipe(folder / f"{name}.yaml").to_dict() for name in ("finetune", "xvl_maml"))
@@ -147,7 +147,7 @@ def test_pre_training_fits_the_tokenizer_and_the_features() -> None:
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Small splits and few steps, so that a recipe and the baseline that it starts from take a moment."""
+    """Makes splits small and steps few, so that a recipe and its baseline run in a moment."""
     monkeypatch.setattr(MiniXVNLI, "sizes", dict.fromkeys(MiniXVNLI.sizes, 40))
     monkeypatch.setattr(MiniCaptions, "sizes", {"train": 60, "dev": 8})
     batches = {"steps": 2, "batch_size": 8, "learning_rate": 1e-3}
@@ -182,7 +182,7 @@ def run(tiny: None, tmp_path: Path, tiny_checkpoint: Path) -> Callable[..., Run]
 
 
 def changed_weights(run: Run, before: Path) -> set[str]:
-    """The modules at the top whose weights differ from those of another checkpoint."""
+    """Names the top-level modules whose weights differ from those of another checkpoint."""
     old, new = (load_file(folder / "model.safetensors") for folder in (before, run.model_dir))
     return {name.partition(".")[0] for name in old.keys() & new.keys() if not old[name].equal(new[name])}
 

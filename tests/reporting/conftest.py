@@ -1,3 +1,5 @@
+"""Finished runs with given scores."""
+
 from __future__ import annotations
 
 import json

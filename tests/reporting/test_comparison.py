@@ -1,3 +1,5 @@
+"""The comparison of rows of runs: scores, differences and checks."""
+
 import pytest
 
 from iglue_plugins.evaluation.significance import Interval
@@ -92,7 +94,7 @@ def test_notes_say_what_is_averaged_and_what_each_row_saw(two_rows):
     ]
 
 
-def test_rows_that_saw_the_same_are_said_to(two_rows):
+def test_notes_on_rows_with_equal_training_data(two_rows):
     assert notes(build_comparison(two_rows[:1])) == [
         "The mean is over 3 target languages, without source en.",
         "Cells: mean ± standard deviation over 2 seeds (0, 1).",

@@ -1,3 +1,5 @@
+"""The files of a comparison."""
+
 import csv
 import json
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""The heat map of a matrix."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -31,7 +33,7 @@ def row(label: str, means: dict[str, float], trained_on: tuple[str, ...], interv
 
 
 def square(with_baseline: bool) -> Matrix:
-    """Each auxiliary language in 15 languages and, if asked for, the baseline."""
+    """Gives a matrix of 14 auxiliary languages and 15 columns, with or without a baseline."""
     base = {language: 50.0 + index for index, language in enumerate(IGLUE_LANGUAGES)}
     rows = []
     for number, auxiliary in enumerate(IGLUE_LANGUAGES[1:]):
@@ -64,7 +66,7 @@ class Drawn:
 
 @pytest.fixture(scope="module")
 def draw(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Drawn]:
-    """Draws a matrix with or without a baseline, once, and keeps the figure that was saved."""
+    """Gives a function that draws a matrix with or without a baseline once, and returns the figure."""
 
     @cache
     def call(with_baseline: bool) -> Drawn:
@@ -82,7 +84,7 @@ def draw(tmp_path_factory: pytest.TempPathFactory) -> Callable[[bool], Drawn]:
 
 
 def cells(figure: Figure) -> dict[tuple[str, str], str]:
-    """Row label and column name to the number in the cell."""
+    """Returns the numbers in cells, by row label and column name."""
     axes = figure.axes[0]
     columns = dict(zip(axes.get_xticks(), (tick.get_text() for tick in axes.get_xticklabels()), strict=True))
     rows = dict(zip(axes.get_yticks(), (tick.get_text() for tick in axes.get_yticklabels()), strict=True))
@@ -105,7 +107,7 @@ def test_differences_with_the_baselines_scores_above(draw: Callable[[bool], Draw
 
 
 def face(drawn: Drawn, label: str, language: str) -> tuple[float, ...]:
-    """The colour behind a number."""
+    """Returns the color behind a number."""
     axes = drawn.figure.axes[0]
     x = [tick.get_text() for tick in axes.get_xticklabels()].index(language)
     y = [tick.get_text() for tick in axes.get_yticklabels()].index(label)

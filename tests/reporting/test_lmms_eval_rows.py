@@ -1,4 +1,4 @@
-"""lmms-eval's results beside a comparison's own rows."""
+"""lmms-eval's results beside the rows of runs."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ PARTIAL = LMMSEvalResult(Path("b_results.json"), "dummy", "", {"ar": 20.0, "ja":
 
 
 @pytest.fixture
-def own(two_rows: list[tuple[str, list[Path]]]) -> Comparison:
+def runs_only(two_rows: list[tuple[str, list[Path]]]) -> Comparison:
     """Source en, auxiliary tr, targets ar and ru."""
     return build_comparison(two_rows)
 
 
 @pytest.fixture
-def both(own: Comparison) -> Comparison:
-    return with_lmms_eval(own, [COMPLETE, PARTIAL])
+def with_external(runs_only: Comparison) -> Comparison:
+    return with_lmms_eval(runs_only, [COMPLETE, PARTIAL])
 
 
-def test_the_mean_is_over_the_comparisons_targets(both: Comparison) -> None:
-    complete, partial = both.lmms_eval
+def test_the_mean_is_over_the_comparisons_targets(with_external: Comparison) -> None:
+    complete, partial = with_external.lmms_eval
     assert (complete.label, complete.languages, complete.target_mean) == ("some_vl Some_VL", FIGURES, 42.5)
     assert (partial.label, partial.languages, partial.target_mean) == ("dummy", {"ar": 20.0}, None)
 
 
-def test_they_change_nothing_else(own: Comparison, both: Comparison) -> None:
-    assert with_lmms_eval(both, []) == own
-    assert describe(both) == describe(own)
-    assert notes(both)[:-1] == notes(own)
-    assert notes(both)[-1].endswith("their mean is over the same target languages (- where one is lacking).")
+def test_lmms_eval_rows_change_nothing_else(runs_only: Comparison, with_external: Comparison) -> None:
+    assert with_lmms_eval(with_external, []) == runs_only
+    assert describe(with_external) == describe(runs_only)
+    assert notes(with_external)[:-1] == notes(runs_only)
+    assert notes(with_external)[-1].endswith("their mean is over the same target languages (- where one is lacking).")
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_they_change_nothing_else(own: Comparison, both: Comparison) -> None:
         ({"languages": {"ja": 1.0}}, "a_results.json: has results in ja, but the runs are scored in en, tr, ar, ru"),
     ],
 )
-def test_other_examples_are_refused(own: Comparison, changes: dict[str, Any], sentence: str) -> None:
+def test_other_examples_are_refused(runs_only: Comparison, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(UserError, match=f"^{sentence}"):
-        with_lmms_eval(own, [replace(COMPLETE, **changes)])
+        with_lmms_eval(runs_only, [replace(COMPLETE, **changes)])
 
 
 def test_another_metric_or_split_is_refused(make_run: Any) -> None:
@@ -72,8 +72,8 @@ def test_another_metric_or_split_is_refused(make_run: Any) -> None:
             with_lmms_eval(build_comparison([("finetune", [run])], split), [COMPLETE])
 
 
-def test_blocks_stand_below_each_other(both: Comparison) -> None:
-    every = with_published(both, [PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})])
+def test_blocks_stand_below_each_other(with_external: Comparison) -> None:
+    every = with_published(with_external, [PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})])
     console = Console(width=160, file=io.StringIO())
     console.print(ComparisonTable(every))
     lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
@@ -84,8 +84,8 @@ def test_blocks_stand_below_each_other(both: Comparison) -> None:
     assert row.split()[2:] == ["75.0", "50.0", "25.0", "60.0", "42.5"]
 
 
-def test_files_say_whose_they_are(both: Comparison, tmp_path: Path) -> None:
-    exports.write(both, tmp_path)
+def test_files_mark_the_rows_of_lmms_eval(with_external: Comparison, tmp_path: Path) -> None:
+    exports.write(with_external, tmp_path)
     with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["lmms_eval"] for row in table] == ["", "", "a_results.json", "b_results.json"]
@@ -111,10 +111,10 @@ def test_files_say_whose_they_are(both: Comparison, tmp_path: Path) -> None:
     assert r"\emph{evaluated by lmms-eval}" in (tmp_path / "comparison.tex").read_text(encoding="utf-8")
 
 
-def test_the_chart_marks_a_few(both: Comparison) -> None:
-    assert [(row.label, kind) for row, kind in drawn_external_rows(both)] == [
+def test_the_chart_draws_a_few_rows_as_markers(with_external: Comparison) -> None:
+    assert [(row.label, kind) for row, kind in drawn_external_rows(with_external)] == [
         ("some_vl Some_VL", "lmms-eval"),
         ("dummy", "lmms-eval"),
     ]
     figures = [PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ar": 30.0})] * (len(MARKERS) - 1)
-    assert drawn_external_rows(with_published(both, figures)) == []
+    assert drawn_external_rows(with_published(with_external, figures)) == []

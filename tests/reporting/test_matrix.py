@@ -23,7 +23,7 @@ BEFORE = {"en": "1111", "tr": "1000", "ru": "1000", "ar": "1000", "unused": "1"}
 def row(
     make_run: Callable[..., Path], label: str, hits: dict[str, str], trained_on: tuple[str, ...] = (), seeds: int = 1
 ) -> SweepRow:
-    """Runs with the same hits, but that the second seed has one less in Arabic."""
+    """Makes a row of runs with equal scores, except that the second seed has one hit less in Arabic."""
     of_seeds = [hits, hits | {"ar": hits["ar"].replace("1", "0", 1)}][:seeds]
     runs = [make_run(label, seed, scores, training_languages=list(trained_on)) for seed, scores in enumerate(of_seeds)]
     return SweepRow(label, {"auxiliary_languages": "+".join(trained_on)} if trained_on else {}, tuple(runs))
@@ -50,7 +50,7 @@ def test_means_are_over_languages_that_were_not_trained_on(matrix: Matrix) -> No
     assert tr.unseen_mean.std == pytest.approx(8.8388, abs=1e-4)
 
 
-def test_differences_are_over_the_rows_own_languages(matrix: Matrix) -> None:
+def test_differences_are_over_the_languages_that_a_row_was_not_trained_on(matrix: Matrix) -> None:
     before, tr, ru = matrix.all_rows
     assert before.difference is None
     assert tr.difference.difference == pytest.approx(((50 + 50) / 2 + (25 + 25) / 2) / 2)
@@ -97,7 +97,7 @@ def test_one_seed_has_no_deviation_and_no_baseline_no_difference(make_run: Calla
     assert (describe_matrix(alone), alone.differences_of_best) == ([], ())
 
 
-def test_rows_that_do_not_fit(make_run: Callable[..., Path]) -> None:
+def test_rows_without_unseen_languages_or_scores_are_an_error(make_run: Callable[..., Path]) -> None:
     every = row(make_run, "all", BEFORE, ("tr", "ru", "ar"))
     with pytest.raises(UserError, match="^row 'all': was trained on every target language among en, tr, ru, ar"):
         build_matrix([every], None, "test", LANGUAGES)

@@ -1,3 +1,5 @@
+"""The bar chart of a comparison."""
+
 import subprocess
 import sys
 

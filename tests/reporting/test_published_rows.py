@@ -1,4 +1,4 @@
-"""Published figures beside a comparison's own rows."""
+"""Published figures beside the rows of runs."""
 
 from __future__ import annotations
 
@@ -27,41 +27,43 @@ PARTIAL = PublishedFigures("m$p_x", "few_shot", "48", "accuracy", {"ar": 20.0})
 
 
 @pytest.fixture
-def own(two_rows: list[tuple[str, list[Path]]]) -> Comparison:
+def runs_only(two_rows: list[tuple[str, list[Path]]]) -> Comparison:
     """Source en, auxiliary tr, targets ar and ru."""
     return build_comparison(two_rows)
 
 
 @pytest.fixture
-def both(own: Comparison) -> Comparison:
-    return with_published(own, [COMPLETE, PARTIAL])
+def with_external(runs_only: Comparison) -> Comparison:
+    return with_published(runs_only, [COMPLETE, PARTIAL])
 
 
-def test_the_mean_is_over_the_comparisons_targets(both: Comparison) -> None:
-    complete, partial = both.published
+def test_the_mean_is_over_the_comparisons_targets(with_external: Comparison) -> None:
+    complete, partial = with_external.published
     assert complete.languages == {"en": 75.0, "tr": 50.0, "ar": 30.25, "ru": 40.0}
     assert complete.target_mean == pytest.approx(35.125)
     assert (complete.label, partial.label) == ("uc2 zero-shot", "m$p_x few-shot 48")
     assert (partial.languages, partial.target_mean) == ({"ar": 20.0}, None)
 
 
-def test_published_rows_change_nothing_else(own: Comparison, both: Comparison) -> None:
-    assert with_published(both, []) == own
-    assert describe(both) == describe(own)
-    assert notes(both)[: len(notes(own))] == notes(own)
+def test_published_rows_change_nothing_else(runs_only: Comparison, with_external: Comparison) -> None:
+    assert with_published(with_external, []) == runs_only
+    assert describe(with_external) == describe(runs_only)
+    assert notes(with_external)[: len(notes(runs_only))] == notes(runs_only)
 
 
-def test_figures_in_another_metric_are_refused(own: Comparison) -> None:
+def test_figures_in_another_metric_are_refused(runs_only: Comparison) -> None:
     recall = PublishedFigures("uc2", "zero_shot", "0", "recall@1", {"ar": 1.0, "ru": 1.0})
     with pytest.raises(UserError, match="^--published: the runs are scored by accuracy, but .* by recall@1"):
-        with_published(own, [recall])
+        with_published(runs_only, [recall])
 
 
-def test_the_note_says_where_they_are_from_and_what_is_averaged(own: Comparison, both: Comparison) -> None:
-    (note,) = notes(both)[len(notes(own)) :]
+def test_the_note_says_where_they_are_from_and_what_is_averaged(
+    runs_only: Comparison, with_external: Comparison
+) -> None:
+    (note,) = notes(with_external)[len(notes(runs_only)) :]
     assert note.startswith(f"Published figures: {SOURCE}, IGLUE, ICML; repository e-bug/iglue")
     assert note.endswith("their mean is over the same target languages (- where one is lacking).")
-    assert notes(with_published(own, [COMPLETE]))[-1].endswith("over the same target languages.")
+    assert notes(with_published(runs_only, [COMPLETE]))[-1].endswith("over the same target languages.")
 
 
 def test_the_note_of_retrieval_says_what_its_recall_is(make_run: Any) -> None:
@@ -90,9 +92,9 @@ def test_figures_over_unlabelled_examples_too_are_given_over_the_labelled_ones(m
 
 
 @pytest.mark.parametrize("width", [160, 45])
-def test_the_terminal_has_them_in_a_block_of_their_own(both: Comparison, width: int) -> None:
+def test_the_terminal_has_them_in_a_block_of_their_own(with_external: Comparison, width: int) -> None:
     console = Console(width=width, file=io.StringIO())
-    console.print(ComparisonTable(both))
+    console.print(ComparisonTable(with_external))
     lines = console.file.getvalue().splitlines()
     assert max(map(len, lines)) <= width
     rows = [line.split() for line in lines if line.startswith(("finetune ", "published", SOURCE, "uc2", "m$p_x"))]
@@ -104,8 +106,8 @@ def test_the_terminal_has_them_in_a_block_of_their_own(both: Comparison, width: 
     assert [row[0] for row in rows][:5] == ["finetune", "published", "Bugliarello", "uc2", "m$p_x"]
 
 
-def test_csv_marks_them_and_leaves_what_they_lack_empty(both: Comparison, tmp_path: Path) -> None:
-    exports.write(both, tmp_path)
+def test_csv_marks_them_and_leaves_what_they_lack_empty(with_external: Comparison, tmp_path: Path) -> None:
+    exports.write(with_external, tmp_path)
     with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
         finetune, xvl_maml, uc2, partial = csv.DictReader(file)
     assert [row["published_by"] for row in (finetune, xvl_maml, uc2, partial)] == ["", "", SOURCE, SOURCE]
@@ -121,8 +123,8 @@ def test_csv_marks_them_and_leaves_what_they_lack_empty(both: Comparison, tmp_pa
     assert [partial[key] for key in ("en", "ar", "ru", "mean")] == ["", "20.0", "", ""]
 
 
-def test_json_has_them_beside_the_rows(both: Comparison, tmp_path: Path) -> None:
-    exports.write(both, tmp_path)
+def test_json_has_them_beside_the_rows(with_external: Comparison, tmp_path: Path) -> None:
+    exports.write(with_external, tmp_path)
     content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert len(content["rows"]) == 2
     assert content["published"][1] == {
@@ -135,8 +137,8 @@ def test_json_has_them_beside_the_rows(both: Comparison, tmp_path: Path) -> None
     }
 
 
-def test_markdown_and_tex_have_a_heading_over_them(both: Comparison, tmp_path: Path) -> None:
-    exports.write(both, tmp_path)
+def test_markdown_and_tex_have_a_heading_over_them(with_external: Comparison, tmp_path: Path) -> None:
+    exports.write(with_external, tmp_path)
     markdown = (tmp_path / "comparison.md").read_text(encoding="utf-8").splitlines()
     assert markdown[6:9] == [
         f"| *published by {SOURCE}* |  |  |  |  |  |  |",
@@ -155,7 +157,7 @@ def test_markdown_and_tex_have_a_heading_over_them(both: Comparison, tmp_path: P
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are saved."""
+    """Lists the figures that are saved."""
     figures: list[Figure] = []
     save = Figure.savefig
 
@@ -175,8 +177,8 @@ def markers(figure: Figure) -> dict[str, list[float]]:
     }
 
 
-def test_a_few_are_drawn_as_markers(both: Comparison, drawn: list[Figure], tmp_path: Path) -> None:
-    bar_chart(both, tmp_path / "chart.png")
+def test_a_few_rows_are_drawn_as_markers(with_external: Comparison, drawn: list[Figure], tmp_path: Path) -> None:
+    bar_chart(with_external, tmp_path / "chart.png")
     found = markers(drawn[0])
     assert found["uc2 zero-shot (published)"] == [75.0, 50.0, 30.25, 40.0, pytest.approx(35.125)]
     assert str(found[r"m\$p_x few-shot 48 (published)"]) == "[nan, nan, 20.0, nan, nan]"
@@ -185,22 +187,22 @@ def test_a_few_are_drawn_as_markers(both: Comparison, drawn: list[Figure], tmp_p
 
 
 def test_the_axis_begins_below_the_lowest_marker(make_run: Any, drawn: list[Figure], tmp_path: Path) -> None:
-    own = build_comparison([("finetune", [make_run("finetune", 0, {"ru": "11110"})])])
+    runs_only = build_comparison([("finetune", [make_run("finetune", 0, {"ru": "11110"})])])
     low = PublishedFigures("uc2", "zero_shot", "0", "accuracy", {"ru": 33.0})
-    for comparison in (own, with_published(own, [low])):
+    for comparison in (runs_only, with_published(runs_only, [low])):
         bar_chart(comparison, tmp_path / "chart.png")
     assert [figure.axes[0].get_ylim()[0] for figure in drawn] == [70, 30]
 
 
-def test_many_would_hide_the_bars(own: Comparison, drawn: list[Figure], tmp_path: Path) -> None:
-    bar_chart(with_published(own, [COMPLETE] * (len(MARKERS) + 1)), tmp_path / "chart.png")
+def test_more_rows_than_markers_are_not_drawn(runs_only: Comparison, drawn: list[Figure], tmp_path: Path) -> None:
+    bar_chart(with_published(runs_only, [COMPLETE] * (len(MARKERS) + 1)), tmp_path / "chart.png")
     assert markers(drawn[0]) == {}
 
 
 def test_the_legend_fits(make_run: Any, drawn: list[Figure], tmp_path: Path) -> None:
-    own = build_comparison([("finetune", [make_run("finetune", 0, {"ru": "10", "de": "10"})])])
+    runs_only = build_comparison([("finetune", [make_run("finetune", 0, {"ru": "10", "de": "10"})])])
     long = PublishedFigures("ctrl_xuniter", "translate_train", "0", "accuracy", {"ru": 33.0})
-    bar_chart(with_published(own, [long] * len(MARKERS)), tmp_path / "chart.png")
+    bar_chart(with_published(runs_only, [long] * len(MARKERS)), tmp_path / "chart.png")
     drawn[0].canvas.draw()
     legend = drawn[0].legends[0].get_window_extent()
     assert legend.x0 >= 0 and legend.x1 <= drawn[0].bbox.width

@@ -1,3 +1,5 @@
+"""The tables in the terminal."""
+
 import io
 
 import pytest
@@ -19,7 +21,7 @@ def rendered(comparison, width=160, colour=False):
 
 
 def cells(text, label):
-    """The cells of the row that starts with `label`, and of the line below it."""
+    """Returns the cells of the row that starts with `label`, and those of the line below it."""
     lines = text.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith(f"{label} "))
     return lines[at].split()[1:], lines[at + 1].split()
@@ -70,7 +72,7 @@ def test_a_single_row_has_no_difference(two_rows):
     assert " diff" not in rendered(build_comparison(two_rows[:1]))
 
 
-def test_a_label_is_no_markup(two_rows):
+def test_markup_in_a_label_is_printed_as_it_is(two_rows):
     (_, runs), _ = two_rows
     assert "[bold]a" in rendered(build_comparison([("[bold]a", runs)]))
 

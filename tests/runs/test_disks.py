@@ -1,4 +1,4 @@
-"""What a run survives of its disk: that it is full, only read, or damaged."""
+"""Runs on a disk that is full or read-only, and runs with damaged files."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def told(log: Path) -> list:
 @pytest.mark.parametrize(
     ("system", "reason"), [(FULL, "No space left on device"), (TOO_LARGE, "File too large")], ids=["full", "too large"]
 )
-def test_a_full_disk_ends_in_a_sentence_and_loses_nothing_finished(
+def test_a_full_disk_is_an_error_message_and_finished_work_is_kept(
     system: str, reason: str, recipe: MakeRecipe, start: Callable[..., BaseProcess], same_run: SameRun, tmp_path: Path
 ) -> None:
     disk = tmp_path / "disk"
@@ -134,17 +134,14 @@ def test_a_full_disk_ends_in_a_sentence_and_loses_nothing_finished(
     for (code, said), place, why in zip(failed, places, reasons, strict=True):
         *before, sentence = said
         assert code == 2
-        assert (
-            sentence
-            == f"iglue: {place}: cannot be written ({why}); choose a folder that can be written to and has room"
-        )
+        assert sentence.startswith(f"iglue: {place}: cannot be written ({why})")
         assert all(line.startswith(("training recipe", f"{run}/checkpoints/checkpoint-")) for line in before), before
-    assert failed[3][1][1] == f"{run}/checkpoints/checkpoint-4: half-written or damaged, so training resumes before it"
+    assert failed[3][1][1].startswith(f"{run}/checkpoints/checkpoint-4: half-written or damaged")
     assert (tmp_path / "outside" / "comparison" / "comparison.png").is_file()
     same_run(Run(tmp_path / "outside" / "runs" / expected.folder.name), expected)
 
 
-def test_a_finished_run_is_read_where_nothing_can_be_written(
+def test_a_finished_run_can_be_read_on_a_read_only_disk(
     recipe: MakeRecipe, start: Callable[..., BaseProcess], tmp_path: Path
 ) -> None:
     made = recipe()
@@ -153,11 +150,12 @@ def test_a_finished_run_is_read_where_nothing_can_be_written(
     run, compare, unfinished, other_split = told(tmp_path / "log")
     assert run == compare == [0, []]
     assert (tmp_path / "outside" / "comparison.csv").is_file()
-    ending = "cannot be written (Read-only file system); choose a folder that can be written to and has room"
+    reason = "cannot be written (Read-only file system)"
     assert unfinished[0] == other_split[0] == 2
     assert unfinished[1][-1].startswith(f"iglue: {made.runs}/recipe-")
-    assert unfinished[1][-1].endswith(ending)
-    assert other_split[1] == [f"iglue: {folder}/predictions/dev/en.jsonl: {ending}"]
+    assert reason in unfinished[1][-1]
+    (sentence,) = other_split[1]
+    assert sentence.startswith(f"iglue: {folder}/predictions/dev/en.jsonl: {reason}")
     assert list(made.runs.iterdir()) == [folder]
 
 
@@ -195,9 +193,8 @@ def test_a_checkpoint_damaged_after_it_was_finished_is_not_resumed(
     capfd.readouterr()
     found = runner.run(made)
     said = capfd.readouterr().err.splitlines()
-    assert [line for line in said if "half-written" in line] == [
-        f"{folder}/checkpoints/checkpoint-{step}: half-written or damaged, so training resumes before it"
-        for step in reversed(damaged)
+    assert [line.partition(": ")[0] for line in said if "half-written" in line] == [
+        f"{folder}/checkpoints/checkpoint-{step}" for step in reversed(damaged)
     ]
     assert steps[0] == first_step
     same_run(found, runner.run(made.model_copy(update={"runs": tmp_path / "expected"})))
@@ -214,7 +211,7 @@ def test_damaged_files_of_a_run_are_named(recipe: MakeRecipe, fits: list[str]) -
     assert fits == ["Finetune"]
 
 
-def test_what_is_known_of_the_training_outlives_a_damaged_record(
+def test_the_training_need_not_be_repeated_after_its_record_is_damaged(
     recipe: MakeRecipe, same_run: SameRun, fits: list[str], tmp_path: Path
 ) -> None:
     trainer = {"name": "finetune", "steps": 3, "validate_every": 2, "batch_size": 8}

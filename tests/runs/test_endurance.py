@@ -1,4 +1,4 @@
-"""A run that is killed twenty times, wherever it is, ends as one that never was."""
+"""A run that is killed twenty times has the weights and scores of one that was not interrupted."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_run_killed_twenty_times_ends_with_the_very_same_weights_and_scores(
     same_run: Callable[[Run, Run], None],
     tmp_path: Path,
 ) -> None:
-    """And so does the one that it starts from, with dropout, validation and second order.
+    """The run and the one that it starts from have dropout, validation and second order.
 
     A process is killed at its n-th event, n drawn from a seed: a step, a batch of predictions, a file opened, renamed,
     removed, forced to the disk or half-written.

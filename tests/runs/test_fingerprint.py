@@ -49,7 +49,7 @@ def test_auxiliary_languages_count_for_a_trainer_that_uses_them(path: Path) -> N
     assert fingerprint_of(path, "trainer=meta") != fingerprint_of(path, "trainer=meta", "auxiliary_languages=[fr]")
 
 
-def test_earlier_stage_data_and_format_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stage_before_the_data_and_the_format_count(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     different = {fingerprint_of(path), fingerprint_of(path, previous="abc"), fingerprint_of(path, data="e")}
     monkeypatch.setattr(fingerprint_module, "WEIGHTS_FORMAT", "0.0")
     assert len(different | {fingerprint_of(path)}) == 4

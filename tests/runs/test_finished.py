@@ -1,4 +1,4 @@
-"""What of a recipe is left to do, without doing it."""
+"""Finding out whether a recipe has anything left to run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import runner
 
 
-def test_a_run_is_finished_when_run_would_return_it_as_it_is(recipe: Callable[..., Recipe], fits: list[str]) -> None:
+def test_finished_returns_a_run_that_needs_no_training_or_evaluation(
+    recipe: Callable[..., Recipe], fits: list[str]
+) -> None:
     changes = {"trainer": "auxiliary_finetune", "evaluation": {"languages": ["en"]}}
     row, more = recipe(changes), recipe(changes, "evaluation.languages=[en, tr]")
     assert runner.finished(row) is None

@@ -1,4 +1,4 @@
-"""Runs as jobs: real ones, in processes that submitit starts."""
+"""Runs as jobs, in processes that submitit starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 
 
-def test_jobs_make_what_is_not_finished_stage_by_stage(
+def test_jobs_run_what_is_not_finished_stage_by_stage(
     recipe: Callable[..., Recipe], tiny_task: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
     def run(row: Recipe) -> Path:

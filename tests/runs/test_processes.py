@@ -1,4 +1,4 @@
-"""Runs in several processes: the gradients, weights and predictions of one, first and second order."""
+"""Runs in several processes, which have the gradients, weights and predictions of one process."""
 
 from __future__ import annotations
 
@@ -143,9 +143,9 @@ def test_two_processes_train_and_score_as_one(
     succeed(start_two(RUN_ALL), tmp_path)
     said = [(tmp_path / f"log{rank}").read_text() for rank in range(2)]
     assert (said[0].count("training second_order"), said[1]) == (1, "")
-    for name, own in made.items():
-        (folder,) = own.runs.glob(f"{name}-*")
-        same_weights(Run(folder), runner.run(own.model_copy(update={"runs": tmp_path / "one"})))
+    for name, made_recipe in made.items():
+        (folder,) = made_recipe.runs.glob(f"{name}-*")
+        same_weights(Run(folder), runner.run(made_recipe.model_copy(update={"runs": tmp_path / "one"})))
 
 
 def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
@@ -155,7 +155,7 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
     start_two: Callable[..., list[BaseProcess]],
     tmp_path: Path,
 ) -> None:
-    """Also where a step's items do not divide evenly. Steps are so small that all of them start at the same weights."""
+    """The items of a step do not divide evenly. The learning rate is tiny, so all steps start at the same weights."""
     made = {}
     for name, trainer in GRADIENTS.items():
         trainer = trainer | {"clip_norm": 0, "learning_rate": 1e-12}
@@ -163,8 +163,8 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
     succeed(start_two(NOTE_GRADIENTS + RUN_ALL), tmp_path)
     made[name].runs.rename(tmp_path / "two")
     start(NOTE_GRADIENTS + RUN_ALL).join(60)
-    for name, own in made.items():
-        expected = gradients_by_hand(own)
+    for name, made_recipe in made.items():
+        expected = gradients_by_hand(made_recipe)
         assert len(expected) == 2
         for step, by_hand in enumerate(expected):
             for process in ("alone", 0, 1):
@@ -173,7 +173,7 @@ def test_a_step_has_the_same_gradient_in_two_processes_in_one_and_by_hand(
 
 
 def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
-    """Of each step: the mean over its items of a loss's gradient."""
+    """Computes the gradient of each step, as the mean over its items."""
     task, trainer = plugins.make_task(recipe), plugins.make_trainer(recipe)
     torch.manual_seed(recipe.seed)
     model, tokenizer = plugins.load_model(recipe, None)
@@ -203,7 +203,7 @@ def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
 
 
 def relative_difference(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Of whole gradients, by their norms; a weight that is not there has none."""
+    """Computes the relative difference of two gradients by their norms; a missing weight has gradient 0."""
     zero = torch.zeros(())
     off = [found.get(name, zero).double() - expected.get(name, zero) for name in found | expected]
     squares = [sum(each.double().norm() ** 2 for each in gradient) for gradient in (off, expected.values())]
@@ -256,7 +256,7 @@ def test_a_launcher_starts_a_run(
     same_weights(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "one"})))
 
 
-def test_processes_that_cannot_share_a_step_are_told_so(
+def test_more_processes_than_items_of_a_step_are_an_error(
     recipe: MakeRecipe, start_two: Callable[..., list[BaseProcess]], tmp_path: Path
 ) -> None:
     recipe()
@@ -264,18 +264,18 @@ def test_processes_that_cannot_share_a_step_are_told_so(
     for process in both:
         process.join(60)
     assert [process.exitcode for process in both] == [2, 2]
-    sentence = "iglue: trainer.accumulation: found 1 for 2 processes, expected at least 2"
-    assert sentence in (tmp_path / "log0").read_text()
+    sentence = next(line for line in (tmp_path / "log0").read_text().splitlines() if line.startswith("iglue: "))
+    assert "trainer.accumulation" in sentence and "2 processes" in sentence
 
 
 @pytest.mark.parametrize("variable", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
-def test_wrappers_that_take_parameters_apart_are_refused(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+def test_wrappers_that_shard_parameters_are_an_error(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "true")
-    with pytest.raises(UserError, match=f"^{variable} is true, but a meta-step needs whole parameters in each process"):
+    with pytest.raises(UserError, match=f"^{variable} is true"):
         distributed.init_distributed()
 
 
-def test_a_comparison_is_made_by_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_comparison_in_several_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="^WORLD_SIZE is 2, but iglue compare runs in one process"):
+    with pytest.raises(UserError, match="^WORLD_SIZE is 2.*iglue compare"):
         distributed.require_single_process("iglue compare")

@@ -1,4 +1,4 @@
-"""From a recipe to a finished run: what it leaves behind, and what it starts from and reuses."""
+"""The runner: the files of a run, its starting points, and the reuse of finished runs."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_damaged_record_says_what_to_do(recipe: MakeRecipe, fits: list[str]) -
 
 
 def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> None:
-    """Also those of a model without a checkpoint, whatever was drawn before."""
+    """The weights of a model without a checkpoint depend on the seed too, and not on earlier random numbers."""
     tokenizer = plugins.load_model(recipe(), None)[1]
     tokenizer.save_pretrained(tmp_path / "tokenizer")
     config = {
@@ -205,7 +205,7 @@ def test_validation_is_in_the_record(recipe: Callable[..., Recipe]) -> None:
     assert record["validation"]["step"] in (4, 8)
 
 
-def test_what_is_learned_beside_the_weights_is_in_the_record(recipe: MakeRecipe) -> None:
+def test_learned_rates_and_temperature_are_in_the_record(recipe: MakeRecipe) -> None:
     learning = recipe(
         {"trainer": {"name": "xvl_maml", "learned_temperature": True, "learned_rates": "layer"}, "start_from": "model"}
     )

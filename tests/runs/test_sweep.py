@@ -1,4 +1,4 @@
-"""A sweep's runs, and what it writes of them."""
+"""The runs of a sweep, and the files that it writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small mini tasks, and a model whose logits can be worked out row by row."""
+"""Small mini tasks, and a model whose logits can be computed row by row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from iglue_plugins.tasks.base import Task
 
 
 class RowModel(nn.Module):
-    """Logits as a plain function of each row's tokens and regions; `lengths` notes the texts' lengths by batch."""
+    """A model whose logits are a simple function of tokens and regions; `lengths` has the text lengths by batch."""
 
     device = torch.device("cpu")
     config = XUniterConfig()

@@ -1,4 +1,4 @@
-"""What all tasks share: the loss, predictions, evaluation, and pairs of the contrastive loss."""
+"""The base class of tasks: loss, predictions, evaluation, and the pairs of the contrastive loss."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = ("xvnli", "xgqa", "marvl", "xflickrco")
 
 
 def one_hot_cross_entropy(logits: list[list[float]], labels: list[int]) -> float:
-    """Mean over examples and classes of -log p of what the class should say, p = 1 / (1 + e^-logit)."""
+    """Computes the mean binary cross-entropy over examples and classes with plain Python numbers."""
     terms = []
     for row, label in zip(logits, labels, strict=True):
         for i, logit in enumerate(row):
@@ -151,7 +151,7 @@ def regions(batch: dict[str, torch.Tensor], every: int = 1) -> dict[str, torch.T
 
 
 @pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
-def test_all_pairs_are_each_image_with_its_own_text(make_batch: Callable[[str], tuple], name: str, rows: int) -> None:
+def test_all_pairs_are_each_image_with_its_text(make_batch: Callable[[str], tuple], name: str, rows: int) -> None:
     task, batch = make_batch(name)
     assert equal(task.aligned_pairs(batch, "all"), {**texts(batch, every=rows), **regions(batch, every=rows)})
 
@@ -188,7 +188,7 @@ def test_all_examples_of_the_other_tasks_are_aligned(make_batch: Callable[[str],
         ("xflickrco", "all"),
     ],
 )
-def test_the_tasks_own_choice_of_pairs(make_batch: Callable[[str], tuple], name: str, pairs: str) -> None:
+def test_the_default_pairs_of_each_task(make_batch: Callable[[str], tuple], name: str, pairs: str) -> None:
     task, batch = make_batch(name)
     assert equal(task.aligned_pairs(batch), task.aligned_pairs(batch, pairs))
 
@@ -196,6 +196,6 @@ def test_the_tasks_own_choice_of_pairs(make_batch: Callable[[str], tuple], name:
 def test_captions_that_a_task_does_not_have(make_batch: Callable[[str], tuple]) -> None:
     task, batch = make_batch("marvl")
     with pytest.raises(
-        UserError, match="task mini/marvl has no captions for trainer.pairs 'caption', expected 'aligned' or 'all'"
+        UserError, match="task mini/marvl has no captions for trainer.pairs 'caption'; choose 'aligned' or 'all'"
     ):
         task.aligned_pairs(batch, "caption")

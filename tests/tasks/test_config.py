@@ -1,4 +1,4 @@
-"""Reading a task's facts, and the facts of the mini tasks."""
+"""The files of facts about tasks, and the facts about the mini tasks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_class_gets_the_facts_of_its_file(folder: Path) -> None:
     assert (Toy.sizes, Toy.trainer_defaults) == ({"train": 3, "test": 2}, {"finetune": {"steps": 7}})
 
 
-def test_a_file_that_is_missing(folder: Path) -> None:
+def test_a_missing_file(folder: Path) -> None:
     with pytest.raises(UserError, match="^task_configs/toys.yaml: no such file"):
         load_task_config("toys", GeneratedTaskConfig)
 
@@ -63,7 +63,7 @@ def test_a_file_that_is_missing(folder: Path) -> None:
         ("name: [", "toy.yaml"),
     ],
 )
-def test_a_file_that_does_not_fit(folder: Path, change: str, found: str) -> None:
+def test_an_invalid_file(folder: Path, change: str, found: str) -> None:
     (folder / "toy.yaml").write_text(f"{FACTS}\n{change}\n")
     with pytest.raises(UserError) as error:
         load_task_config("toy", GeneratedTaskConfig)
@@ -77,7 +77,7 @@ def test_a_file_that_does_not_fit(folder: Path, change: str, found: str) -> None
 
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Examples of full splits are cheap, their region features are not."""
+    """Replaces the region features of mini tasks, which take long for full splits."""
     nothing = np.zeros((1, 64), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
     monkeypatch.setattr(world, "region_features", lambda scene: nothing)
 

@@ -1,4 +1,4 @@
-"""MaRVL: two images make one image side of a contrastive pair."""
+"""MaRVL: the two images of an example are one image of a contrastive pair."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def batch(task: Task, tokenizer: PreTrainedTokenizerBase) -> Batch:
     return Batcher(task.load("test", "tr"), task, tokenizer).batch(range(24))
 
 
-def test_both_images_regions_stand_in_one_sequence(task: Task, batch: Batch) -> None:
+def test_the_regions_of_both_images_are_one_sequence(task: Task, batch: Batch) -> None:
     pairs = task.aligned_pairs(batch, "all")
     longest = batch["region_mask"].shape[1]
     assert pairs["region_mask"].shape == (24, 2 * longest)

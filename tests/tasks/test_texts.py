@@ -1,3 +1,5 @@
+"""The texts of tasks and of files."""
+
 from __future__ import annotations
 
 import json
@@ -42,7 +44,7 @@ def test_a_language_that_a_task_does_not_have(small: Callable[[str], Task]) -> N
 
 
 class EnglishTraining(Task):
-    """Of another package: only its test set is multilingual."""
+    """A task of another package, of which only the test set is multilingual."""
 
     name, languages, splits, source_language = "other", ("en", "sw"), ("train", "test"), "en"
 
@@ -69,7 +71,7 @@ def test_what_a_task_of_another_package_cannot_load_is_left_out(small: Callable[
 
 @pytest.fixture
 def xvnli(tmp_path: Path) -> Callable[..., Task]:
-    """The task at full scale with these files, each of one example; its texts are the file's name and 'premise'."""
+    """Gives a function that makes task xvnli with some files of one example, whose texts are its name and 'premise'."""
 
     def make(*names: str) -> Task:
         for name in names:
@@ -96,7 +98,7 @@ def test_a_task_at_full_scale_gives_the_texts_of_the_files_that_are_there(
     assert not {"test/ar", "few_shot/ar/5", "train/ar"} & set(left_out)
 
 
-def test_no_file_of_a_task(xvnli: Callable[..., Task], tmp_path: Path) -> None:
+def test_a_task_without_files_is_an_error(xvnli: Callable[..., Task], tmp_path: Path) -> None:
     message = f"task xvnli has no texts in en, ar .no file below {tmp_path}.*test/en, .*test/ar"
     with pytest.raises(UserError, match=message):
         task_texts(xvnli(), ["en", "ar"])
@@ -110,7 +112,7 @@ def test_a_damaged_file_of_a_task_is_not_left_out(xvnli: Callable[..., Task], tm
         task_texts(task, ["ar"])
 
 
-def test_a_text_a_line(tmp_path: Path) -> None:
+def test_texts_of_a_txt_file(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_bytes("\ufeffone\r\n\n  \n two words \nthree\u2028four".encode())
     texts = FileTexts(path)
@@ -132,7 +134,9 @@ def test_every_text_of_json_lines(tmp_path: Path) -> None:
     ("texts.jsonl", b'{"a": ', "line 1: found JSON that is damaged or cut short"),
     ("texts.json", b"{}", "the name ends in '.json', expected .txt .* or .jsonl"),
 ])  # fmt: skip
-def test_files_that_cannot_be_read_show_at_once(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_found_at_once(
+    name: str, content: bytes | None, message: str, tmp_path: Path
+) -> None:
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
@@ -140,7 +144,7 @@ def test_files_that_cannot_be_read_show_at_once(name: str, content: bytes | None
         FileTexts(path)
 
 
-def test_a_line_further_on_that_is_not_text(tmp_path: Path) -> None:
+def test_a_later_line_that_is_not_text(tmp_path: Path) -> None:
     path = tmp_path / "texts.txt"
     path.write_bytes(b"one\ntwo\n\x80\n")
     texts = iter(FileTexts(path))

@@ -24,7 +24,7 @@ def task(small: Callable[[str], Task]) -> Task:
 
 @pytest.fixture
 def with_several_captions(task: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
-    """Of 24 captions, 0 to 5 belong to one image, 6 to 9 to two others in turn, the rest to one of their own each."""
+    """Gives captions 0 to 5 one image, 6 to 9 two other images in turn, and each of the other 14 captions its image."""
     load = task.load
 
     def relabelled(split: str, language: str, shots: int | None = None) -> Dataset:
@@ -76,7 +76,7 @@ def test_settings_are_checked(task: Task, settings: dict, key: str) -> None:
 
 
 def brute_force(task: Task, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[list[dict], dict]:
-    """Predictions and scores from one pair at a time and loops over candidates."""
+    """Computes predictions and scores from one pair at a time, by loops over candidates."""
     examples = list(task.load("test", "ja"))
     images = sorted({example["image_ids"][0] for example in examples})
     score = {}
@@ -87,18 +87,20 @@ def brute_force(task: Task, model: torch.nn.Module, tokenizer: PreTrainedTokeniz
             score[example["id"], image] = model(ids, torch.ones_like(ids), **regions).float().item()
     image_rank, caption_rank = {}, {}
     for example in examples:
-        id_, own = example["id"], example["image_ids"][0]
-        image_rank[id_] = 1 + sum(score[id_, image] >= score[id_, own] for image in images if image != own)
+        id_, true_image = example["id"], example["image_ids"][0]
+        image_rank[id_] = 1 + sum(
+            score[id_, image] >= score[id_, true_image] for image in images if image != true_image
+        )
     for image in images:
-        own = [e["id"] for e in examples if e["image_ids"][0] == image]
-        best = max(score[id_, image] for id_ in own)
-        caption_rank[image] = 1 + sum(score[e["id"], image] >= best for e in examples if e["id"] not in own)
+        captions = [e["id"] for e in examples if e["image_ids"][0] == image]
+        best = max(score[id_, image] for id_ in captions)
+        caption_rank[image] = 1 + sum(score[e["id"], image] >= best for e in examples if e["id"] not in captions)
     rows = []
     for example in examples:
-        id_, own = example["id"], example["image_ids"][0]
-        hits = (image_rank[id_] == 1) + (caption_rank[own] == 1)
+        id_, true_image = example["id"], example["image_ids"][0]
+        hits = (image_rank[id_] == 1) + (caption_rank[true_image] == 1)
         ranked = sorted(images, key=lambda image: -score[id_, image])
-        rows.append({"id": id_, "prediction": ranked[:10], "label": own, "score": hits / 2})
+        rows.append({"id": id_, "prediction": ranked[:10], "label": true_image, "score": hits / 2})
     scores = {"recall@1": pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))}
     for direction, ranks in (("image", list(image_rank.values())), ("text", list(caption_rank.values()))):
         for k in (1, 5, 10):
@@ -164,7 +166,7 @@ def test_validation_counts_examples_whose_true_pair_is_the_best_of_four(
     assert validation_score(task, model, tokenizer, "dev", "en") == pytest.approx(100 * right / 24)
 
 
-def test_a_constant_model_finds_nothing(task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type) -> None:
+def test_a_constant_model_has_a_recall_of_zero(task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type) -> None:
     class Constant(row_model):
         def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(input_ids), 1)

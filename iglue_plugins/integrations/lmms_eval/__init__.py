@@ -1,6 +1,6 @@
-"""lmms-eval: its command line evaluates our checkpoints, and its own models answer the IGLUE tasks (docs/lmms_eval.md).
+"""lmms-eval: the model that its command line evaluates, and the IGLUE tasks for any of its models (docs/lmms_eval.md).
 
-`manifest` is what its entry point names. Only `model` imports lmms-eval.
+The entry point for lmms-eval names `manifest`. Only `model` imports lmms-eval.
 """
 
 from __future__ import annotations
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def manifest() -> ModelManifest:
-    """The model `iglue`, for lmms-eval's registry, which calls this."""
+    """Describe the model `iglue` to lmms-eval's registry, which calls this function.
+
+    Returns:
+        The model's name and the path of its class.
+    """
     from lmms_eval.models.registry_v2 import ModelManifest
 
     return ModelManifest(model_id="iglue", simple_class_path=f"{__name__}.model.IGLUE")

@@ -1,6 +1,7 @@
-"""The functions that the generated tasks name: what lmms-eval asks of a document.
+"""The functions that the generated tasks name, and that lmms-eval calls with each document.
 
-A document is an example's id, image_ids, text, language and label, with the name of its task.
+A document has an example's id, image_ids, text, language and label, and the name of its task. Generated task files name
+`prompt`, `pictures` and `scored`, so these names do not change.
 """
 
 from __future__ import annotations
@@ -24,51 +25,85 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def prompt(document: Document, options: Mapping[str, Any]) -> str:
-    """The question, for a generative model."""
+    """Return the prompt for a generative model.
+
+    Args:
+        document: The document.
+        options: The options of the generated task.
+
+    Returns:
+        The question about the document's image or images.
+    """
     return QUESTIONS[document["task"]].ask(document["text"], options.get("labels", ()))
 
 
 @exit_on_user_error()  # lmms-eval would log an Exception, and end with exit code 0
 def pictures(document: Document, options: Mapping[str, Any]) -> list[Image.Image]:
-    """The images, RGB: from the folder that the tasks were made with, or else the task's own.
+    """Return the images of a document.
+
+    Args:
+        document: The document.
+        options: The options of the generated task; `images` is the folder that the task was generated with.
+
+    Returns:
+        RGB images, from the folder if there is one, and otherwise from the task.
 
     Raises:
-        SystemExit: there is no such picture.
+        SystemExit: An image is missing or damaged; the exit code is 2.
     """
     folder = options.get("images")
     if folder is not None:
-        return [_opened(Path(folder), image_id) for image_id in document["image_ids"]]
+        return [_read_picture(Path(folder), image_id) for image_id in document["image_ids"]]
     task = make_task(document["task"], options.get("settings", {}))
     try:
         return [task.picture(image_id).convert("RGB") for image_id in document["image_ids"]]
     except UserError as error:
         raise UserError(
             f"document '{document['id']}' of {document['task']} in '{document['language']}': {error}; "
-            "expected pictures, which `iglue lmms-eval-tasks` takes from --images or --hub"
+            "generate the tasks with pictures, by `iglue lmms-eval-tasks` with --images or --hub"
         ) from error
 
 
 def scored(document: Document, answers: Sequence[str]) -> dict[str, float]:
-    """1 for the right answer."""
+    """Score the answer of a model.
+
+    Args:
+        document: The document.
+        answers: The answers; only the first one counts.
+
+    Returns:
+        The accuracy, 1 for a right answer and 0 otherwise.
+    """
     return {METRIC: float(QUESTIONS[document["task"]].is_right(answers[0], document["label"]))}
 
 
 def make_task(name: str, settings: Mapping[str, Any]) -> Task:
-    """The task with settings; documents share it, and with it what it holds."""
-    return _task(name, json.dumps(settings, sort_keys=True))
+    """Make a task, or return the one that was made with equal settings.
+
+    Documents thus share the examples and regions that the task has loaded.
+
+    Args:
+        name: The task's name.
+        settings: The task's settings, as JSON values.
+
+    Returns:
+        The task.
+    """
+    return _make_task(name, json.dumps(settings, sort_keys=True))
 
 
 @lru_cache(maxsize=8)
-def _task(name: str, settings: str) -> Task:
+def _make_task(name: str, settings: str) -> Task:
     cls = registry.tasks.load(name)
     return cls(cls.Settings.model_validate_json(settings))
 
 
-def _opened(folder: Path, image_id: str) -> Image.Image:
-    path = next(filter(Path.is_file, (folder / f"{image_id}{suffix}" for suffix in SUFFIXES)), None)
+def _read_picture(folder: Path, image_id: str) -> Image.Image:
+    paths = (folder / f"{image_id}{suffix}" for suffix in SUFFIXES)
+    path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise UserError(f"{folder / image_id}: found no such picture, expected one that ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"{folder / image_id}: there is no such picture with the ending {', '.join(SUFFIXES)}")
     try:
         return Image.open(path).convert("RGB")
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error}), expected a picture") from error
+        raise UserError(f"{path}: cannot be read ({error}); replace the picture") from error

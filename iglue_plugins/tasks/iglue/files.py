@@ -177,7 +177,7 @@ class IGLUEFiles(IGLUESpec, Task):
         """
         counts = annotations.counts
         if counts.repeated and split != "train":
-            raise UserError(f"{place}: found the id '{counts.first_repeated}' more than once, expected each id once")
+            raise UserError(f"{place}: found the id '{counts.first_repeated}' more than once; make the ids unique")
         notes = []
         if counts.unlabelled:
             notes.append(

@@ -11,7 +11,7 @@ import torch
 import yaml
 from transformers import AutoTokenizer
 
-from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
+from iglue_plugins.integrations.lmms_eval.task_files import DataSource, write_tasks
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.world import FEATURE_SIZE
 from iglue_plugins.recipes.recipe import load_recipe
@@ -37,7 +37,7 @@ CONFIG = {
 
 @pytest.fixture(scope="session", autouse=True)
 def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Nothing is written to the user's cache, and no data are at hand but those that a test names."""
+    """Keeps tests from writing to the user's cache, and from finding data that they do not name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
         patch.delenv(IGLUE_HOME, raising=False)
@@ -46,12 +46,12 @@ def clean_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 @pytest.fixture(scope="session")
 def mini_tasks() -> Path:
-    return write_tasks([], Source())
+    return write_tasks([], DataSource())
 
 
 @pytest.fixture(scope="session")
 def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """Finished runs of tiny models with large random weights, whose answers vary more than a short training's."""
+    """Gives a function that makes finished runs of tiny models, whose large random weights give varied answers."""
     runs = tmp_path_factory.mktemp("runs")
 
     def make(name: str, *languages: str) -> Run:

@@ -1,4 +1,4 @@
-"""A generative model for lmms-eval, as a package would bring it: its answer depends on the pictures and the prompt."""
+"""A generative model in a package for lmms-eval, whose answers depend on the pictures and the prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""lmms-eval's own command line, with our model and with a generative one, on the tasks that are written for it."""
+"""The command line of lmms-eval on generated tasks, with the model iglue and with a generative model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from iglue_plugins.integrations.lmms_eval.documents import make_task
-from iglue_plugins.integrations.lmms_eval.generating import Source, write_tasks
+from iglue_plugins.integrations.lmms_eval.task_files import DataSource, write_tasks
 from iglue_plugins.reporting.lmms_eval_results import read_results
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
@@ -37,7 +37,7 @@ class Ended(NamedTuple):
 
 
 class Written(NamedTuple):
-    """The results, and each task's samples in the order of its documents."""
+    """The result file, and the samples of each task in the order of its documents."""
 
     results: Path
     samples: dict[str, list[dict[str, Any]]]
@@ -45,7 +45,7 @@ class Written(NamedTuple):
 
 @pytest.fixture(scope="module")
 def lmms_eval(mini_tasks: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Ended]:
-    """Calls it in a process of its own, where there is no network; the generative models are at hand."""
+    """Gives a function that calls lmms-eval in another process, without network, with generative models installed."""
     home = tmp_path_factory.mktemp("home")
     (home / "standin-0.dist-info").mkdir(parents=True)
     (home / "standin-0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: standin\nVersion: 0\n")
@@ -97,12 +97,12 @@ def ended(run_of: Callable[..., Run], lmms_eval: Callable[..., Ended], out: Path
     (out / "others.yaml").write_text(yaml.safe_dump(list(of.values())))
     calls = {"others": {"config": out / "others.yaml"}} | alone
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(calls, pool.map(lambda arguments: lmms_eval(**arguments), calls.values())))
+        return dict(zip(calls, pool.map(lambda arguments: lmms_eval(**arguments), calls.values()), strict=True))
 
 
 @pytest.fixture(scope="module")
 def evaluated(ended: dict[str, Ended], out: Path) -> Callable[[str], Written]:
-    """What was written under a name."""
+    """Gives a function that returns what lmms-eval wrote for a name."""
 
     def written(name: str) -> Written:
         results = list((out / name).rglob("*_results.json"))
@@ -163,9 +163,7 @@ def test_a_generative_model_is_asked_and_read(model: str, evaluated: Callable[[s
 
 def test_a_mistake_ends_with_a_sentence(run_of: Callable[..., Run], ended: dict[str, Ended], out: Path) -> None:
     status, text = ended["mistake"]
-    sentence = (
-        f"{run_of('marvl').folder}: found a model of task mini/marvl, expected one of mini/xvnli, as the documents are"
-    )
+    sentence = f"{run_of('marvl').folder}: the model is of task mini/marvl, but the documents are of task mini/xvnli"
     assert (status, text.splitlines()[-1]) == (2, f"iglue: {sentence}")
     assert "Traceback" not in text and not (out / "mistake").exists()
     assert (ended["xvnli"].status, ended["others"].status) == (0, 0)
@@ -182,24 +180,24 @@ def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.
         f"pretrained={folder},batch_size=8,device=cpu", {"batch_size": 1, "max_batch_size": None, "device": "cuda:99"}
     )
     assert (model.predictor.batch_size, model.predictor.model.device.type) == (8, "cpu")
-    with pytest.raises(UserError, match="^model_args: found no pretrained, expected the folder of a finished run or"):
+    with pytest.raises(UserError, match="^model_args: pretrained is missing"):
         IGLUE()
-    with pytest.raises(UserError, match="^model_args: found 'dataroot', .*; did you mean 'data_root'\\?$"):
+    with pytest.raises(UserError, match="^model_args: .* no argument 'dataroot'; did you mean 'data_root'\\?$"):
         IGLUE(pretrained=folder, dataroot="x")
     for batch_size in ("many", 0, "-4", 2.5):
         with pytest.raises(UserError, match=f"^batch_size: found '{batch_size}', expected a whole number above 0, or"):
             IGLUE(pretrained=folder, batch_size=batch_size)
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="^WORLD_SIZE: found 2 processes, expected one for the model iglue$"):
+    with pytest.raises(UserError, match="^WORLD_SIZE is 2, but the model iglue runs in one process"):
         IGLUE(pretrained=folder)
 
 
 @pytest.mark.parametrize(
     ("model_args", "sentence"),
     [
-        ("runs", "model_args: found 'runs', expected name=value, separated by commas"),
-        ("pretrained=no/such", "pretrained: found 'no/such', expected the folder of a finished run, or of a"),
-        ("pretrained=no/such,data_root=1", "data_root: found no folder '1', expected the one with IGLUE's data"),
+        ("runs", "model_args: 'runs' is not a list of name=value, separated by commas"),
+        ("pretrained=no/such", "pretrained: 'no/such' is not a run or a checkpoint"),
+        ("pretrained=no/such,data_root=1", "data_root: there is no folder '1'"),
     ],
 )
 def test_wrong_arguments_end_the_process(
@@ -224,9 +222,9 @@ def test_only_generated_tasks_are_answered(run_of: Callable[..., Run], capsys: p
     request = Instance("generate_until", ("", {}, None, 0, "gqa", "test"), 0, metadata)
     capsys.readouterr()
     for method, sentence in (
-        (model.generate_until, "task gqa: found no task that `iglue lmms-eval-tasks` made, expected one for the model"),
-        (model.loglikelihood, "the model iglue was asked for likelihoods, expected generate_until, as the generated"),
-        (model.generate_until_multi_round, "the model iglue was asked for several rounds, expected generate_until"),
+        (model.generate_until, "task gqa: the model iglue answers only tasks that `iglue lmms-eval-tasks` generated"),
+        (model.loglikelihood, "the model iglue gives no likelihoods"),
+        (model.generate_until_multi_round, "the model iglue answers in one round"),
     ):
         with pytest.raises(SystemExit):
             method([request])
@@ -237,7 +235,7 @@ def test_only_generated_tasks_are_answered(run_of: Callable[..., Run], capsys: p
 def test_the_real_test_files_load_as_tasks() -> None:
     from lmms_eval.tasks import TaskManager
 
-    folder = write_tasks(["xvnli", "xgqa", "marvl"], Source(SHARED))
+    folder = write_tasks(["xvnli", "xgqa", "marvl"], DataSource(SHARED))
     manager = TaskManager(include_path=str(folder), include_defaults=False)
     loaded = {name: manager.load_task_or_group(name)[name] for name in manager.all_subtasks}
     assert {name: len(task.test_docs()) for name, task in loaded.items()} == dict.fromkeys(

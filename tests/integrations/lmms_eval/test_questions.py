@@ -1,4 +1,4 @@
-"""What generative models are asked, and how their answers are read."""
+"""The prompts for generative models, and the reading of their answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from iglue_plugins.integrations.lmms_eval.documents import make_task, prompt, scored
-from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS, normalised
+from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS, normalize_answer
 
 ANSWERS = Path(__file__).parents[3] / ".." / "shared" / "iglue" / "datasets" / "gqa" / "annotations"
 
@@ -42,7 +42,7 @@ def test_answers_are_read(task: str, answer: str, read: str) -> None:
     assert QUESTIONS[task].read(answer) == read
 
 
-def test_right_is_what_reads_as_the_label() -> None:
+def test_an_answer_is_right_if_it_reads_as_the_label() -> None:
     assert scored({"task": "marvl", "label": "True"}, ["Yes."]) == {"accuracy": 1.0}
     assert scored({"task": "marvl", "label": "False"}, ["Yes."]) == {"accuracy": 0.0}
     assert scored({"task": "mini/xgqa", "label": "Japanese dolls"}, ["japanese dolls"]) == {"accuracy": 1.0}
@@ -60,7 +60,7 @@ def test_a_label_is_right_for_itself_alone(name: str) -> None:
 @pytest.mark.skipif(not ANSWERS.is_dir(), reason="the annotations of the IGLUE repository are not at hand")
 def test_gqas_answers_stay_distinct() -> None:
     answers = json.loads((ANSWERS / "trainval_label2ans.json").read_text(encoding="utf-8"))
-    assert len({normalised(answer) for answer in answers}) == len(answers) == 1842
+    assert len({normalize_answer(answer) for answer in answers}) == len(answers) == 1842
 
 
 def test_prompts_have_the_text_as_it_is() -> None:

@@ -70,21 +70,21 @@ def test_a_model_without_a_checkpoint(file: Path) -> None:
         ),
     ],
 )
-def test_what_is_no_such_file(file: Path, content: str | None, sentence: str) -> None:
+def test_files_that_are_not_results_of_lmms_eval(file: Path, content: str | None, sentence: str) -> None:
     file.write_text(content) if content else file.unlink()
     with pytest.raises(UserError, match=f"^{re.escape(str(file))}: {sentence}"):
         read_results(file, "mini/xvnli")
 
 
 def places(content: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every key and index, with those that lead to it."""
+    """Yields the path of every value in nested mappings and lists."""
     for key in content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ():
         yield (*above, key)
         yield from places(content[key], (*above, key))
 
 
 @pytest.mark.parametrize("damage", [None, "N/A", [], {}, float("nan"), -1, 1e9], ids=str)
-def test_damage_is_a_sentence_or_does_not_matter(file: Path, damage: Any) -> None:
+def test_damage_is_a_user_error_or_does_not_matter(file: Path, damage: Any) -> None:
     for place in places(CONTENT):
         content = json.loads(json.dumps(CONTENT))
         reduce(getitem, place[:-1], content)[place[-1]] = damage

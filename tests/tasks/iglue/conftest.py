@@ -1,4 +1,4 @@
-"""Annotation files whose texts say which file they are in, and tasks that read them."""
+"""Annotation files whose texts name their file, and tasks that read them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/tasks.md says of the full-scale tasks is what task_configs/ says."""
+"""docs/tasks.md agrees with the facts in task_configs/."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_stores_copies_and_licences_are_named(config: IGLUEConfig) -> None:
 
 
 def test_the_settings_of_a_task_are_named(config: IGLUEConfig) -> None:
-    own = type(registry.tasks.load(config.name).Settings()).model_fields
+    fields = type(registry.tasks.load(config.name).Settings()).model_fields
     retrieval = (Path(__file__).parents[3] / "docs" / "retrieval.md").read_text(encoding="utf-8")
-    for name in own:
+    for name in fields:
         assert f"| `{name}` |" in DOCS + (retrieval if config.name == "xflickrco" else ""), name

@@ -1,4 +1,4 @@
-"""What task_configs/ says of the full-scale tasks, by itself and beside VOLTA's task files."""
+"""The facts about the IGLUE tasks in task_configs/, which agree with each other and with VOLTA's task files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def volta() -> Path:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_volta_says_the_same(file: str, config: IGLUEConfig, volta: Path) -> None:
+def test_the_facts_equal_those_of_volta(file: str, config: IGLUEConfig, volta: Path) -> None:
     found = read_volta_task(volta / file, config.volta_task)
     cls = registry.tasks.load(config.name)
     loss = "cross_entropy" if config.name == "xflickrco" else "binary_cross_entropy"
@@ -94,7 +94,7 @@ def test_volta_says_the_same(file: str, config: IGLUEConfig, volta: Path) -> Non
     assert found.max_boxes == (config.max_boxes if "boxes36" in file else 100)
 
 
-def test_volta_trains_the_same(config: IGLUEConfig, volta: Path) -> None:
+def test_the_training_settings_equal_those_of_volta(config: IGLUEConfig, volta: Path) -> None:
     found = read_volta_task(volta / FILES[0], config.volta_task)
     settings = config.trainer_defaults["finetune"]
     assert (found.batch_size, found.learning_rate) == (settings["batch_size"], settings["learning_rate"])
@@ -103,7 +103,7 @@ def test_volta_trains_the_same(config: IGLUEConfig, volta: Path) -> None:
 
 def test_every_file_of_volta_can_be_read(volta: Path) -> None:
     keys = {load_task_config(name, IGLUEConfig).volta_task for name in NAMES}
-    own = {path.name: keys & set(read_volta_tasks(path)) for path in volta.glob("*.yml")}
-    assert own == dict.fromkeys(FILES, keys) | dict.fromkeys(
+    found = {path.name: keys & set(read_volta_tasks(path)) for path in volta.glob("*.yml")}
+    assert found == dict.fromkeys(FILES, keys) | dict.fromkeys(
         ("all_trainval_tasks.yml", "all_test_tasks.yml"), keys - {"TASK19"}
     )

@@ -132,7 +132,7 @@ def test_auxiliary_data_are_those_that_the_settings_choose(put: Put, make: Make)
 
 
 @EVERY_TASK
-def test_the_set_that_few_shot_training_is_validated_on(name: str, make: Make) -> None:
+def test_the_validation_data_of_few_shot_training(name: str, make: Make) -> None:
     task = make(name)
     expected = ("few_shot_dev", "zh") if name == "xgqa" else ("dev", "en")
     assert task.few_shot_validation("zh", "en") == expected

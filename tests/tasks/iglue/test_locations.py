@@ -16,7 +16,9 @@ from iglue_plugins.utils.errors import UserError
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
 
 
-def test_the_data_may_be_named_by_the_environment(put: Put, data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_variable_stands_in_for_data_root(
+    put: Put, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put("XVNLI/annotations/ar/test.jsonl")
     task = IGLUEXVNLI()
     with pytest.raises(
@@ -30,7 +32,7 @@ def test_the_data_may_be_named_by_the_environment(put: Put, data_root: Path, mon
     assert len(IGLUEXVNLI(IGLUEXVNLI.Settings(data_root=data_root)).load("test", "ar")) == 3
 
 
-def test_data_root_may_be_the_folder_of_data_sets(put: Put, data_root: Path, make: Make) -> None:
+def test_data_root_can_be_the_folder_datasets(put: Put, data_root: Path, make: Make) -> None:
     put("XVNLI/annotations/ar/test.jsonl")
     task = make("xvnli", data_root=str(data_root / "datasets"))
     assert len(task.load("test", "ar")) == 3
@@ -39,7 +41,7 @@ def test_data_root_may_be_the_folder_of_data_sets(put: Put, data_root: Path, mak
     assert len(make("xvnli", data_root=str(data_root.parent / "elsewhere")).load("test", "ar")) == 3
 
 
-def test_regions_may_lie_elsewhere(data_root: Path, make: Make) -> None:
+def test_the_folder_of_regions_can_be_set(data_root: Path, make: Make) -> None:
     assert make("xvnli").regions.folder == data_root / "regions"
     assert make("xvnli", regions="/stores").regions.folder == Path("/stores")
 

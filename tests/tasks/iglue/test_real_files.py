@@ -1,4 +1,4 @@
-"""IGLUE's own annotation files: every one is read, as plain JSON says, and counted as task_configs/ says."""
+"""Every annotation file of IGLUE has the rows that a plain JSON reader finds, and the counts of task_configs/."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 class Place(NamedTuple):
-    """A file that a task's configuration names, and what for."""
+    """A file that a task's configuration names, with its split, source, language and shots."""
 
     path: Path
     split: str
@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 
 def places(task: IGLUETask) -> Iterator[Place]:
-    """The files that are there."""
+    """Yields the files that exist."""
     for split, sources in task.config.splits.items():
         for source in sources:
             for language in source.languages:
@@ -65,10 +65,10 @@ def make(name: str) -> IGLUETask:
 
 
 def plain(path: Path, answers: list[str]) -> Iterator[tuple[Any, ...]]:
-    """The id, images, text and label of a file's rows, by the keys that they have."""
+    """Yields the id, images, text and label of each row of a file, with a plain JSON reader."""
     text = path.read_bytes()
     if path.suffix == ".pkl":
-        for row in pickle.loads(text):  # one of IGLUE's own
+        for row in pickle.loads(text):  # a file of IGLUE, which is trusted
             yield row["question_id"], [row["image_id"]], row["question"], answers[row["labels"][0]]
     elif path.suffix == ".json":
         content = json.loads(text)
@@ -97,7 +97,7 @@ def plain_line(row: dict[str, Any], first_only: bool) -> Iterator[tuple[Any, ...
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_row_is_what_plain_json_says(name: str) -> None:
+def test_every_row_equals_that_of_a_plain_json_reader(name: str) -> None:
     task, answers = make(name), json.loads(VOCABULARY[0].read_text())
     for path, _, source, language, _ in places(task):
         store = source.store.format(language=language)
@@ -126,12 +126,12 @@ def test_the_counts_are_those_of_the_files(name: str, capsys: pytest.CaptureFixt
     assert "published" not in capsys.readouterr().err
 
 
-def test_no_file_is_left_over() -> None:
+def test_every_file_is_named_by_a_task() -> None:
     named = chain(VOCABULARY, *((place.path for place in places(make(name))) for name in NAMES))
     assert set(named) == {path for path in DATASETS.rglob("*") if path.is_file()}
 
 
-def test_all_files_of_answers_say_the_same() -> None:
+def test_all_files_of_answers_are_equal() -> None:
     answers = json.loads(VOCABULARY[0].read_text())
     assert {read_answers(path) for path in VOCABULARY} == {tuple(answers)}
     assert make("xgqa").labels == tuple(answers)

@@ -1,4 +1,4 @@
-"""The full-scale tasks' fingerprints, how they are read, the copies on the hub, and a model that sees them."""
+"""The IGLUE tasks: fingerprints, settings, copies on the model hub, and evaluation of a model."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_regions_of_an_image(name: str, regions: int, make: Make) -> None:
     assert make(name, max_boxes=10).region_layout(without).max_regions == 10
 
 
-def test_volta_says_how_texts_and_regions_are_read(make: Make, tmp_path: Path) -> None:
+def test_a_task_file_of_volta_sets_text_length_and_number_of_regions(make: Make, tmp_path: Path) -> None:
     path = tmp_path / "tasks.yml"
     path.write_text(VOLTA)
     task = make("xvnli", volta_tasks=str(path))
@@ -211,7 +211,7 @@ def test_a_picture_of_the_copy(copy: Path, make: Make) -> None:
         make("xvnli").picture("flickr30k/0")
 
 
-def test_the_copy_that_is_meant(make: Make, copy: Path) -> None:
+def test_the_setting_hub_selects_the_copy(make: Make, copy: Path) -> None:
     pinned = make("xvnli").config.hub
     assert make("xvnli").hub is None
     assert str(make("xvnli", hub=True).hub) == f"{pinned.repository}@{pinned.revision}"

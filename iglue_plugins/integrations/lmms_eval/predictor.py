@@ -1,4 +1,4 @@
-"""A trained model's answers to documents, by the code of `iglue evaluate`."""
+"""Predictions of a trained model on documents, by the code of `iglue evaluate`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
-from iglue_plugins.integrations.lmms_eval.generating import COLUMNS, SPLIT
+from iglue_plugins.integrations.lmms_eval.task_files import COLUMNS, SPLIT
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.recipes.recipe import Evaluation, Recipe, load_recipe
 from iglue_plugins.runs.folder import Run
@@ -31,7 +31,23 @@ DEFAULT_BATCH_SIZE: int = Evaluation.model_fields["batch_size"].default
 
 
 class Predictor:
-    """The model of a finished run, or of a checkpoint alone, and what it says of documents."""
+    """A model that predicts the labels of documents.
+
+    Args:
+        pretrained: The folder of a finished run, its model's folder, or the folder of a checkpoint.
+        data_root: The folder with IGLUE's data; default: that of the run's recipe, or the environment variable
+            IGLUE_HOME.
+        batch_size: The number of examples in a batch; default: that of the run's recipe.
+        device: The device of the model.
+
+    Attributes:
+        recipe: The recipe of the run; None for a checkpoint alone.
+        model: The model, on the device.
+        tokenizer: The model's tokenizer.
+
+    Raises:
+        UserError: There is no such run, checkpoint, data_root or device.
+    """
 
     def __init__(
         self,
@@ -40,35 +56,38 @@ class Predictor:
         batch_size: int | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        """pretrained: the folder of a run, or a checkpoint's. data_root, batch_size: instead of the recipe's.
-
-        Raises:
-            UserError: there is no such run, checkpoint, data_root or device.
-        """
         quiet_libraries()
         if data_root is not None and not (str(data_root) and Path(data_root).is_dir()):
-            raise UserError(f"data_root: found no folder '{data_root}', expected the one with IGLUE's data")
+            raise UserError(f"data_root: there is no folder '{data_root}'; name the folder with IGLUE's data")
         self.path, self.data_root = Path(pretrained), data_root
-        above = Run(self.path.parent)
-        run = above if above.model_dir == self.path else Run(self.path)
+        parent = Run(self.path.parent)
+        run = parent if parent.model_dir == self.path else Run(self.path)
         self.recipe = load_recipe(run.recipe_path) if run.is_finished else None
         model, self.tokenizer = _load(self.path, run, self.recipe)
         try:
-            self.model = model.to(device)
+            self.model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature
         except (RuntimeError, AssertionError) as error:
             reason = str(error).splitlines()[0]
-            raise UserError(f"device: found '{device}', expected one that torch has here ({reason})") from error
+            raise UserError(f"device: '{device}' is not available ({reason}); choose another device") from error
         self.batch_size = batch_size or (self.recipe.evaluation.batch_size if self.recipe else DEFAULT_BATCH_SIZE)
 
     def batcher(self, name: str, language: str, documents: Sequence[Document]) -> Batcher:
-        """The documents of a task in one language, ready for the model.
+        """Prepare the documents of a task in one language for the model.
+
+        Args:
+            name: The task's name.
+            language: The code of the language.
+            documents: The documents.
+
+        Returns:
+            A batcher of the documents.
 
         Raises:
-            UserError: the model is of another task, the task lacks its data, or a document's image has no features.
+            UserError: The model is of another task, the task's data are missing, or a document's image has no features.
         """
         task = self._task(name)
         if not isinstance(task, IGLUETask):
-            task.load(SPLIT, language)  # its examples are made, and their features with them
+            task.load(SPLIT, language)  # a mini task generates the region features with its examples
         rows = Dataset.from_dict({column: [document[column] for document in documents] for column in COLUMNS})
         try:
             return Batcher(rows, task, self.tokenizer, task.region_layout(self.model.config))
@@ -77,32 +96,41 @@ class Predictor:
             raise
 
     def answers(self, batcher: Batcher) -> list[str]:
-        """The predicted label of each document."""
+        """Predict the label of each document.
+
+        Args:
+            batcher: The documents, as `Predictor.batcher` prepares them.
+
+        Returns:
+            The labels, in the order of the documents.
+        """
+        assert isinstance(batcher.task, Task)  # `Predictor.batcher` makes it
         with threads_for(self.model):
             return batcher.task.predict(classify(self.model, batcher, self.batch_size))
 
     def _task(self, name: str) -> Task:
-        """The documents' task, with the recipe's settings; checked against the model."""
+        """Make the documents' task with the recipe's settings, and check that the model has the task's head."""
         if self.recipe and self.recipe.task.name != name:
             raise UserError(
-                f"{self.path}: found a model of task {self.recipe.task.name}, expected one of {name}, as "
-                "the documents are"
+                f"{self.path}: the model is of task {self.recipe.task.name}, but the documents are of task {name}"
             )
         settings = dict(self.recipe.task.settings) if self.recipe else {}
         if self.data_root is not None:
             if "data_root" not in registry.tasks.load(name).Settings.model_fields:
-                raise UserError(f"data_root: found '{self.data_root}', but task {name} brings its own data")
+                raise UserError(
+                    f"data_root: '{self.data_root}' is given, but task {name} generates its data; leave it out"
+                )
             settings["data_root"] = str(self.data_root)
         task, config = make_task(name, settings), self.model.config
         if isinstance(task, IGLUETask) and not (settings.get("data_root") or os.environ.get(IGLUE_HOME)):
             raise UserError(
-                f"model_args: found no data_root, expected the folder with the data of task {name} "
-                f"here, in the run's recipe or in {IGLUE_HOME}"
+                f"model_args: data_root is missing; name the folder with the data of task {name} here, in the run's "
+                f"recipe or in {IGLUE_HOME}"
             )
         if (config.head, config.num_labels) != (task.head, task.num_labels):
             raise UserError(
-                f"{self.path}: found a model with head {config.head!r} and {config.num_labels} labels, "
-                f"expected {task.head!r} and {task.num_labels}, as task {name} has"
+                f"{self.path}: the model has head {config.head!r} and {config.num_labels} labels, but task {name} "
+                f"needs {task.head!r} and {task.num_labels}"
             )
         return task
 
@@ -111,8 +139,8 @@ def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel,
     if recipe is not None:
         if not run.model_dir.is_dir():
             raise UserError(
-                f"{run.folder}: found no model, expected a run that keeps one; a trainer that adapts to "
-                "each language does not"
+                f"{run.folder}: keeps no model, since its trainer adapts one to each language; name a run of another "
+                "trainer"
             )
         return load_model(recipe, run.model_dir)
     kind = _checkpoint_type(path)
@@ -121,20 +149,21 @@ def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel,
 
 
 def _checkpoint_type(path: Path) -> str:
-    """What a checkpoint's config.json says that it is: the name of a model in the registry."""
+    """Read the type of a checkpoint's model, which is its name in the registry."""
     try:
-        found = json.loads((path / CONFIG).read_text(encoding="utf-8")).get("model_type")
+        model_type = json.loads((path / CONFIG).read_text(encoding="utf-8")).get("model_type")
     except (OSError, ValueError, AttributeError):
         raise UserError(
-            f"pretrained: found '{path}', expected the folder of a finished run, or of a checkpoint with {CONFIG}"
+            f"pretrained: '{path}' is not a run or a checkpoint; name the folder of a finished run, or of a checkpoint "
+            f"with {CONFIG}"
         ) from None
-    if found not in MODELS:
-        raise UserError(f"{path / CONFIG}: found model_type {found!r}, expected one of {', '.join(MODELS)}")
-    return found
+    if model_type not in MODELS:
+        raise UserError(f"{path / CONFIG}: found model_type {model_type!r}, expected one of {', '.join(MODELS)}")
+    return model_type
 
 
 def _check_features(task: Task, documents: Sequence[Document]) -> None:
-    """Name the first document with an image that has no features."""
+    """Check that every image has features, and name the first document without them."""
     for document in documents:
         try:
             task.regions.index(document["image_ids"])

@@ -1,11 +1,11 @@
-"""IGLUE's test sets as lmms-eval tasks: a folder of YAML files and documents, made from the tasks themselves."""
+"""The files of lmms-eval tasks: YAML files and documents that are generated from IGLUE's test sets."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.files import content_hash, write_jsonl_atomic
 
 SPLIT = "test"
-VERSION = 1  # raise it when prompts or the reading of answers change
+VERSION = 1  # of prompts and the reading of answers; a change of either raises it
 PINNED = "pinned"
 COLUMNS = ("id", "image_ids", "text", "language", "label")
 MINI = tuple(name for name in QUESTIONS if name.startswith("mini/"))
@@ -30,22 +30,28 @@ FULL_SCALE = tuple(name for name in QUESTIONS if name not in MINI)
 
 
 class Function(str):
-    """The path of a function, which lmms-eval imports."""
+    """The import path of a function, which YAML marks for lmms-eval to import."""
 
 
 class Dumper(yaml.SafeDumper):
-    """Writes functions as lmms-eval reads them."""
+    """A YAML dumper that writes functions as lmms-eval reads them."""
 
 
 Dumper.add_representer(Function, lambda dumper, path: dumper.represent_scalar("!function", str(path)))
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the documents and pictures of the tasks at full scale come from.
+class DataSource:
+    """The place of the documents and pictures of the tasks at full scale.
 
-    hub: 'pinned', another revision, or a local folder laid out like the hub's copy; None: the files below data_root.
-    images: a folder with the pictures as <image id>.jpg or .png.
+    Attributes:
+        data_root: The folder with IGLUE's data; default: the environment variable IGLUE_HOME.
+        hub: The copy on the model hub: 'pinned', another revision, or a local folder with the same layout; None takes
+            documents from files below `data_root`.
+        images: A folder with pictures, named <image id>.jpg, .jpeg or .png.
+
+    Raises:
+        UserError: A folder does not exist.
     """
 
     data_root: Path | None = None
@@ -55,33 +61,47 @@ class Source:
     def __post_init__(self) -> None:
         for name, folder in (("data-root", self.data_root), ("images", self.images)):
             if folder is not None and not folder.is_dir():
-                raise UserError(f"--{name}: found no folder '{folder}', expected one")
+                raise UserError(f"--{name}: there is no folder '{folder}'; name one that exists")
 
     @property
     def is_given(self) -> bool:
+        """Whether documents of the tasks at full scale can be looked for."""
         return bool(self.data_root or self.hub or os.environ.get(IGLUE_HOME))
 
     def settings(self) -> dict[str, Any]:
-        """Of a task at full scale, with absolute paths."""
+        """Return the settings of a task at full scale.
+
+        Returns:
+            `data_root` and `hub`, with absolute paths.
+        """
         root = self.data_root or os.environ.get(IGLUE_HOME)
         hub = str(Path(self.hub).resolve()) if self.hub and Path(self.hub).is_dir() else self.hub
         return {"data_root": root and str(Path(root).resolve()), "hub": (hub == PINNED or hub) if hub else False}
 
 
-def write_tasks(names: Sequence[str], source: Source) -> Path:
-    """Write the tasks into a folder named after its content, below the cache, and return it.
+def write_tasks(names: Sequence[str], source: DataSource) -> Path:
+    """Write task files for lmms-eval into a folder below the cache that is named after its content.
 
-    names: of tasks; default: the mini benchmark's, and all others if `source` says where their data are. What is left
-    out is told on stderr: a language without data, then the group too, since its mean would be another one.
+    A language without data is left out, and then its group too, since the group's mean would be over other languages.
+    What is left out is reported on stderr.
+
+    Args:
+        names: The names of tasks; default: those of the mini benchmark, and all others if `source` says where their
+            data are.
+        source: The place of the data of the tasks at full scale.
+
+    Returns:
+        The folder.
 
     Raises:
-        UserError: an unknown task, one that was named and has no data in any language, or data given for none at all.
+        UserError: A task is unknown, or one that was named has no data in any language; or the data of every task at
+            full scale are missing, although `source` says where they are.
     """
     for name in names:
         if name not in QUESTIONS:
-            raise UserError(f"found task '{name}', expected one that fits lmms-eval{did_you_mean(name, QUESTIONS)}")
+            raise UserError(f"there is no task '{name}' for lmms-eval{did_you_mean(name, QUESTIONS)}")
         if name in FULL_SCALE and not source.is_given:
-            raise UserError(f"task {name}: found no data, expected --data-root, --hub or the variable {IGLUE_HOME}")
+            raise UserError(f"task {name}: its data are not known; set --data-root, --hub or the variable {IGLUE_HOME}")
     cache = cache_folder() / "lmms_eval"
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".") as unfinished:
@@ -94,54 +114,54 @@ def write_tasks(names: Sequence[str], source: Source) -> Path:
                 failed[name] = error
         if failed and (names or len(failed) == len(FULL_SCALE)):
             raise next(iter(failed.values()))
-        for name, error in failed.items():
-            _tell(f"{name}: {error}")
-        return _kept(folder, cache)
+        for name, reason in failed.items():
+            _report_left_out(f"{name}: {reason}")
+        return _move_to_cache(folder, cache)
 
 
-def _tell(left_out: str) -> None:
+def _report_left_out(left_out: str) -> None:
     print(f"left out: {left_out}", file=sys.stderr)
 
 
-def _kept(unfinished: Path, cache: Path) -> Path:
-    """The folder under the name of its content; one that is there already is as good."""
-    kept = cache / content_hash(unfinished)[:12]
+def _move_to_cache(unfinished: Path, cache: Path) -> Path:
+    """Give a folder the name of its content in the cache; if that exists, it has the same content and is returned."""
+    finished = cache / content_hash(unfinished)[:12]
     try:
-        unfinished.rename(kept)
+        unfinished.rename(finished)
     except OSError:
-        if not kept.is_dir():
+        if not finished.is_dir():
             raise
-    return kept
+    return finished
 
 
-def _write_task(name: str, source: Source, folder: Path) -> None:
-    """A YAML file and documents for each language, and the group of the target languages."""
+def _write_task(name: str, source: DataSource, folder: Path) -> None:
+    """Write a YAML file and documents for each language, and the group of the target languages."""
     settings = source.settings() if name in FULL_SCALE else {}
     task = documents.make_task(name, settings)
-    loaded, missing = _load(task)
+    loaded, missing = _load_languages(task)
     if not loaded:
         raise next(iter(missing.values()))
     if missing:
-        _tell(f"{name} in {', '.join(missing)}: {next(iter(missing.values()))}")
-    options = {"settings": settings}
+        _report_left_out(f"{name} in {', '.join(missing)}: {next(iter(missing.values()))}")
+    options: dict[str, Any] = {"settings": settings}
     if name in FULL_SCALE and source.images:
         options["images"] = str(source.images.resolve())
     if name == "mini/xgqa":  # its answers are few enough to list
         options["labels"] = list(task.labels)
     for language, examples in loaded.items():
-        own = task_name(name, language)
+        file_name = task_name(name, language)
         rows = ({"task": name, **row} for row in examples.select_columns(list(COLUMNS)))
-        write_jsonl_atomic(folder / f"{own}.jsonl", rows)
-        _write_yaml(folder / f"{own}.yaml", task_config(name, language, options))
+        write_jsonl_atomic(folder / f"{file_name}.jsonl", rows)
+        _write_yaml(folder / f"{file_name}.yaml", task_config(name, language, options))
     targets = [language for language in task.languages if language != task.source_language]
-    if lacking := [language for language in targets if language not in loaded]:
-        _tell(f"group {task_name(name)}, whose mean needs {', '.join(lacking)} too")
+    if missing_targets := [language for language in targets if language not in loaded]:
+        _report_left_out(f"group {task_name(name)}, whose mean needs {', '.join(missing_targets)} too")
     else:
         _write_yaml(folder / f"{task_name(name)}.yaml", group_config(name, targets))
 
 
-def _load(task: Task) -> tuple[dict[str, Dataset], dict[str, UserError]]:
-    """The test set in each language that has one, and why the others have none."""
+def _load_languages(task: Task) -> tuple[dict[str, Dataset], dict[str, UserError]]:
+    """Load the test set in each language, and return those that exist, and the errors of the others."""
     loaded: dict[str, Dataset] = {}
     missing: dict[str, UserError] = {}
     for language in task.languages:
@@ -153,17 +173,34 @@ def _load(task: Task) -> tuple[dict[str, Dataset], dict[str, UserError]]:
 
 
 def task_name(name: str, language: str | None = None) -> str:
-    """Of the group or, with a language, of a task in lmms-eval: 'mini_xvnli', 'xvnli_ar'."""
+    """Return the name of a task in lmms-eval.
+
+    Args:
+        name: The task's name in this package.
+        language: The code of the language; None for the group of the target languages.
+
+    Returns:
+        A name such as 'xvnli_ar', or 'mini_xvnli' for a group.
+    """
     return "_".join([*name.split("/"), *([language] if language else [])])
 
 
 def task_config(name: str, language: str, options: dict[str, Any]) -> dict[str, Any]:
-    """lmms-eval's configuration of a task in a language; the documents lie beside it."""
-    own = task_name(name, language)
+    """Return lmms-eval's configuration of a task in a language, whose documents are in the same folder.
+
+    Args:
+        name: The task's name in this package.
+        language: The code of the language.
+        options: The options that lmms-eval passes to the functions of `documents`.
+
+    Returns:
+        The content of the YAML file.
+    """
+    name_in_lmms_eval = task_name(name, language)
     return {
-        "task": own,
+        "task": name_in_lmms_eval,
         "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {SPLIT: f"{own}.jsonl"}},
+        "dataset_kwargs": {"data_files": {SPLIT: f"{name_in_lmms_eval}.jsonl"}},
         "test_split": SPLIT,
         "output_type": "generate_until",
         "generation_kwargs": {"max_new_tokens": 16, "temperature": 0, "do_sample": False},
@@ -178,7 +215,15 @@ def task_config(name: str, language: str, options: dict[str, Any]) -> dict[str, 
 
 
 def group_config(name: str, targets: Sequence[str]) -> dict[str, Any]:
-    """lmms-eval's configuration of the mean over the target languages, each of which counts the same."""
+    """Return lmms-eval's configuration of the mean over the target languages, which have equal weights.
+
+    Args:
+        name: The task's name in this package.
+        targets: The codes of the target languages.
+
+    Returns:
+        The content of the YAML file.
+    """
     return {
         "group": task_name(name),
         "task": [task_name(name, language) for language in targets],
@@ -187,7 +232,7 @@ def group_config(name: str, targets: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _function(function: object) -> Function:
+def _function(function: Callable[..., object]) -> Function:
     return Function(f"{function.__module__}.{function.__qualname__}")
 
 

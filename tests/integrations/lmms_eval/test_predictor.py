@@ -1,4 +1,4 @@
-"""Answers to documents: those of `iglue evaluate`, and what cannot be answered."""
+"""Answers to documents, which equal those of `iglue evaluate`, and errors for documents that cannot be answered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from iglue_plugins.data.conversion.convert import convert
 from iglue_plugins.integrations.lmms_eval.documents import make_task
-from iglue_plugins.integrations.lmms_eval.predicting import Predictor
+from iglue_plugins.integrations.lmms_eval.predictor import Predictor
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
 
@@ -46,30 +46,32 @@ def test_a_runs_model_folder_stands_for_the_run_and_a_checkpoint_for_itself(
 def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> None:
     run = run_of("marvl", "sw")
     xvnli = documents("mini/xvnli", "sw")[:2]
-    with pytest.raises(UserError, match="found a model of task mini/marvl, expected one of mini/xvnli, as the"):
+    with pytest.raises(UserError, match="the model is of task mini/marvl, but the documents are of task mini/xvnli"):
         Predictor(run.folder).batcher("mini/xvnli", "sw", xvnli)
     alone = shutil.copytree(run.model_dir, tmp_path / "alone")
-    with pytest.raises(UserError, match="found a model with head 'paired' and 2 labels, expected 'classifier' and 3"):
+    with pytest.raises(
+        UserError, match="the model has head 'paired' and 2 labels, but task mini/xvnli needs 'classifier' and 3"
+    ):
         Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
 
 
-def test_what_is_no_run_and_no_checkpoint(run_of: Callable[..., Run], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"^pretrained: found '{tmp_path}', expected the folder of a finished run, or"):
+def test_folders_that_are_not_runs_or_checkpoints(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^pretrained: '{tmp_path}' is not a run or a checkpoint"):
         Predictor(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(UserError, match="config.json: found model_type 'bert', expected one of xuniter, uc2, muniter$"):
         Predictor(tmp_path)
     run = shutil.copytree(run_of("marvl", "sw").folder, tmp_path / "run")
-    with pytest.raises(UserError, match=f"^pretrained: found '{run / 'modle'}', expected the folder of a finished"):
+    with pytest.raises(UserError, match=f"^pretrained: '{run / 'modle'}' is not a run or a checkpoint"):
         Predictor(run / "modle")
     shutil.rmtree(run / "model")
-    with pytest.raises(UserError, match="run: found no model, expected a run that keeps one"):
+    with pytest.raises(UserError, match="run: keeps no model"):
         Predictor(run)
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "gpu"])
 def test_a_device_that_is_not_here(device: str, run_of: Callable[..., Run]) -> None:
-    with pytest.raises(UserError, match=f"^device: found '{device}', expected one that torch has here \\(.+\\)$"):
+    with pytest.raises(UserError, match=f"^device: '{device}' is not available \\(.+\\)"):
         Predictor(run_of("marvl", "sw").folder, device=device)
 
 
@@ -112,11 +114,11 @@ def test_a_document_without_features_is_named(data_root: Path, xvnli: Path) -> N
 
 def test_data_root(data_root: Path, xvnli: Path, tmp_path: Path) -> None:
     rows = documents("xvnli", "en", data_root=str(data_root))
-    with pytest.raises(UserError, match="^model_args: found no data_root, expected the folder with the data of task"):
+    with pytest.raises(UserError, match="^model_args: data_root is missing; name the folder with the data of task"):
         Predictor(xvnli).batcher("xvnli", "en", rows)
-    with pytest.raises(UserError, match="^data_root: found no folder 'no/such', expected the one with"):
+    with pytest.raises(UserError, match="^data_root: there is no folder 'no/such'"):
         Predictor(xvnli, "no/such")
-    with pytest.raises(UserError, match="^data_root: found no folder '', expected the one with"):
+    with pytest.raises(UserError, match="^data_root: there is no folder ''"):
         Predictor(xvnli, "")
-    with pytest.raises(UserError, match="^data_root: found '.*', but task mini/xvnli brings its own data$"):
+    with pytest.raises(UserError, match="^data_root: '.*' is given, but task mini/xvnli generates its data"):
         Predictor(xvnli, data_root).batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")[:2])
