@@ -49,8 +49,8 @@ def convert(
     dtype: Annotated[str, typer.Option(help="float16 or float32, which takes twice the room")] = "float16",
 ) -> None:
     """Make a store of region features from one or several SOURCEs; goes on where an interrupted conversion stopped."""
-    from iglue_plugins.data.checking import listed
-    from iglue_plugins.data.conversion.convert import convert as make_store
+    from iglue_plugins.data.checking import describe_images
+    from iglue_plugins.data.conversion.converter import convert as make_store
 
     store, is_new = make_store(sources, destination, format, dtype)
     print(
@@ -58,7 +58,7 @@ def convert(
         f"{store.feature_size} features, {store.dtype}"
     )
     for reason, images in store.left_out.items():
-        print(f"iglue: left out {listed(images)}: {reason}", file=sys.stderr)
+        print(f"iglue: left out {describe_images(images)}: {reason}", file=sys.stderr)
     for reason, count in store.noted.items():
         print(f"iglue: {count} image{'s' * (count > 1)} {reason}", file=sys.stderr)
 

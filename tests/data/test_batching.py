@@ -171,7 +171,7 @@ def test_region_counts_take_no_features(retrieval: Batcher, monkeypatch: pytest.
 
 
 def test_an_image_without_features_is_named(make_batcher: Callable[..., Batcher]) -> None:
-    with pytest.raises(UserError, match="image 'zebra' has no region features among the 4 stored"):
+    with pytest.raises(UserError, match="image 'zebra' has no region features among the 4 images"):
         make_batcher(XVNLI, [("5", ["zebra"], "neutral")], IMAGES)
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from iglue_plugins.data.annotations.caching import VERSION, Annotations, content_digest, read_annotations
 from iglue_plugins.data.annotations.hub import HubCopy
-from iglue_plugins.data.stores import METADATA, RegionStores, read_metadata
+from iglue_plugins.data.stores.format import METADATA_FILE, read_metadata
+from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.config import Shots, Source
 from iglue_plugins.tasks.settings import IGLUE_HOME, IGLUESettings
@@ -285,5 +286,5 @@ class IGLUETask(IGLUESpec, Task):
         return {
             name: read_metadata(self.regions.folder / name).fingerprint
             for name in sorted(set(names))
-            if (self.regions.folder / name / METADATA).is_file()
+            if (self.regions.folder / name / METADATA_FILE).is_file()
         }
