@@ -70,7 +70,7 @@ class WorstLanguage(Trainer):
                     for i, (language, batcher) in enumerate(data.batchers(self.trains_on).items())}
 
         def make_step(step):
-            return {"batches": {language: own.parts(step, size)[0] for language, own in examples.items()}}
+            return {"batches": {language: own.split_batches(step, size)[0] for language, own in examples.items()}}
 
         return Steps(make_step, self.settings.steps * self.settings.accumulation)
 

@@ -37,7 +37,7 @@ class ShuffledExamples:
             lambda epoch: np.random.default_rng((*seed, epoch)).permutation(len(batcher))
         )
 
-    def parts(self, step: int, *sizes: int) -> list[Batch]:
+    def split_batches(self, step: int, *sizes: int) -> list[Batch]:
         """The step's examples as batches of these sizes, which add up to per_step and share no example.
 
         Without sizes: as one batch.
@@ -118,7 +118,7 @@ def batch_epochs(batchers: Sequence[Batcher], batch_size: int, epochs: int, sche
 def _in_turn(examples: Sequence[ShuffledExamples]) -> Callable[[int], dict[str, Any]]:
     def make_step(step: int) -> dict[str, Any]:
         turn, i = divmod(step, len(examples))
-        return {"batch": examples[i].parts(turn)[0]}
+        return {"batch": examples[i].split_batches(turn)[0]}
 
     return make_step
 
@@ -154,7 +154,7 @@ def episode_steps(
             f"auxiliary languages ({', '.join(languages)}), or trainer.repeat_languages: true"
         )
 
-    def visits(step: int) -> list[tuple[str, int]]:
+    def sample_languages(step: int) -> list[tuple[str, int]]:
         """The languages of a step, and for each the number of the batch of its examples."""
         if per_step == len(languages) and not repeat_languages:
             return [(language, step) for language in languages]
@@ -164,7 +164,7 @@ def episode_steps(
     def make_step(step: int) -> dict[str, Any]:
         parts = [
             (language, examples[language].episode(number, support_size, disjoint_images))
-            for language, number in visits(step)
+            for language, number in sample_languages(step)
         ]
         return {
             "episodes": [

@@ -69,7 +69,7 @@ def mean_features(regions: RegionStore, images: np.ndarray) -> torch.Tensor:
     return means
 
 
-def pools_of_file(path: Path | str, image_ids: Sequence[str]) -> np.ndarray | None:
+def read_hard_negative_pools(path: Path | str, image_ids: Sequence[str]) -> np.ndarray | None:
     """The pools of these images in VOLTA's hard_negative.pkl: int64 (U, K), numbered as `image_ids` are, -1 at the end.
 
     The file holds a list of n images, `train_image_list`, and for each of them, in `train_hard_pool` (n, 100), the

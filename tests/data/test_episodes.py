@@ -29,7 +29,7 @@ class Recorder:
 
 
 def examples_of(shuffled: ShuffledExamples, step: int, *sizes: int) -> list[list[int]]:
-    return [part["examples"] for part in shuffled.parts(step, *sizes)]
+    return [part["examples"] for part in shuffled.split_batches(step, *sizes)]
 
 
 def test_each_example_comes_once_an_epoch_in_an_order_of_its_own() -> None:
@@ -61,15 +61,15 @@ def test_the_examples_do_not_depend_on_how_a_step_is_cut() -> None:
 
 def test_a_step_depends_on_the_seed_and_its_number_only() -> None:
     in_turn = ShuffledExamples(Recorder(10), 3, (5, 1))
-    expected = [in_turn.parts(step, 2, 1) for step in range(12)]
+    expected = [in_turn.split_batches(step, 2, 1) for step in range(12)]
     resumed = ShuffledExamples(Recorder(10), 3, (5, 1))
     for step in (11, 4, 0, 11, 7):
-        assert resumed.parts(step, 2, 1) == expected[step]
+        assert resumed.split_batches(step, 2, 1) == expected[step]
 
 
 def test_other_seeds_and_steps_have_other_examples_and_draws() -> None:
     steps = [
-        ShuffledExamples(Recorder(50), 10, seed).parts(step, 10)[0]
+        ShuffledExamples(Recorder(50), 10, seed).split_batches(step, 10)[0]
         for seed in ((0, 0), (0, 1), (1, 0))
         for step in (0, 1, 5)
     ]

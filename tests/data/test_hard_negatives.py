@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from iglue_plugins.data import hard_negatives
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
+from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, read_hard_negative_pools
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniXFlickrCO
@@ -144,7 +144,7 @@ def volta_file(tmp_path: Path) -> Path:
 
 
 def test_pools_of_a_file_leave_out_the_image_itself_and_images_of_no_example(volta_file: Path) -> None:
-    everything = pools_of_file(volta_file, [f"flickr30k/{100 + i}" for i in range(6)])
+    everything = read_hard_negative_pools(volta_file, [f"flickr30k/{100 + i}" for i in range(6)])
     assert everything.tolist() == [
         [1, 5, 2, -1],
         [4, 0, 5, -1],
@@ -153,22 +153,22 @@ def test_pools_of_a_file_leave_out_the_image_itself_and_images_of_no_example(vol
         [1, 3, 2, -1],
         [0, 1, 3, -1],
     ]
-    some = pools_of_file(volta_file, ["flickr30k/105", "flickr30k/101", "flickr30k/100"])
+    some = read_hard_negative_pools(volta_file, ["flickr30k/105", "flickr30k/101", "flickr30k/100"])
     assert some.tolist() == [[2, 1, -1, -1], [2, 0, -1, -1], [1, 0, -1, -1]]
 
 
 def test_a_file_of_other_images_says_nothing(volta_file: Path) -> None:
-    assert pools_of_file(volta_file, ["coco/1", "coco/2"]) is None
+    assert read_hard_negative_pools(volta_file, ["coco/1", "coco/2"]) is None
 
 
 def test_a_file_that_lacks_an_image_is_refused(volta_file: Path) -> None:
     with pytest.raises(UserError, match="hard_negative.pkl: found no pool for 1 of 2 images, among them '7'"):
-        pools_of_file(volta_file, ["flickr30k/101", "flickr30k/7"])
+        read_hard_negative_pools(volta_file, ["flickr30k/101", "flickr30k/7"])
 
 
 def test_a_pool_without_another_example_is_refused(volta_file: Path) -> None:
     with pytest.raises(UserError, match="found none of the other 1 images in the pool of '100', expected at least one"):
-        pools_of_file(volta_file, ["flickr30k/100", "flickr30k/103"])
+        read_hard_negative_pools(volta_file, ["flickr30k/100", "flickr30k/103"])
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_another_file_is_refused(tmp_path: Path, content: object, found: str) ->
     path = tmp_path / "hard_negative.pkl"
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(UserError, match=found):
-        pools_of_file(path, ["flickr30k/1"])
+        read_hard_negative_pools(path, ["flickr30k/1"])
 
 
 @pytest.fixture
