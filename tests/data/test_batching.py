@@ -130,14 +130,14 @@ def test_wrong_candidates_are_drawn_anew_by_the_generator_and_fixed_without(retr
 
 
 def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batcher) -> None:
-    image_of_text = dict(zip(range(10, 16), "abcabc"))
+    image_of_text = dict(zip(range(10, 16), "abcabc", strict=True))
     image_of_feature = {0.0: "a", 1.0: "b", 8.0: "c"}
     seen = set()
     for seed in range(40):
         batch = two_captions.batch(range(6), np.random.default_rng(seed))
         texts = [image_of_text[token] for token in batch["input_ids"][:, 1].tolist()]
         images = [image_of_feature[feature] for feature in batch["region_features"][:, 0, 0].tolist()]
-        for row, (text, image) in enumerate(zip(texts, images)):
+        for row, (text, image) in enumerate(zip(texts, images, strict=True)):
             assert (text == image) == (row % 4 == 0)
             seen.add((row % 4, text, image))
     wrong = {(text, image) for text in "abc" for image in "abc" if text != image}

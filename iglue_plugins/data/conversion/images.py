@@ -93,8 +93,8 @@ def make_image(name: str, fields: Mapping[str, Any], where: str) -> SourceImage:
     missing = [field for field in ("features", "boxes", "img_w", "img_h") if fields.get(field) is None]
     if missing:
         raise UserError(
-            f"{where}: the image has no value for {', '.join(missing)} (its fields are {', '.join(sorted(fields))}); make "
-            "the source again"
+            f"{where}: the image has no value for {', '.join(missing)} (its fields are {', '.join(sorted(fields))}); "
+            "make the source again"
         )
     boxes = _to_numbers(fields["boxes"], f"{where}: boxes")
     if boxes.size % 4:
