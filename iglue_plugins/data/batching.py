@@ -20,7 +20,12 @@ Batch = dict[str, Tensor]
 
 
 class BatchedTask(Protocol):
-    """What a batcher asks of a task; `iglue_plugins.tasks.base.Task` describes each part."""
+    """The part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task.
+
+    Attributes:
+        name: The task's name, for errors.
+        max_text_length: The number of tokens at which a text is cut, special tokens included.
+    """
 
     name: str
     max_text_length: int
@@ -36,10 +41,27 @@ class BatchedTask(Protocol):
     def rows(
         self, examples: np.ndarray, batcher: Any, rng: np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Choose the (text, image) rows of a batch."""
+        """Choose the (text, image) rows of a batch.
+
+        Args:
+            examples: (B,) int64, positions of examples.
+            batcher: The batcher of the examples.
+            rng: The generator of what is drawn anew for each batch, such as wrong captions.
+
+        Returns:
+            (N,) int64, the example whose text each row has, and (N,) int64, the position of each row's image in the
+            region store.
+        """
 
     def targets(self, labels: Sequence[str]) -> Tensor:
-        """Turn labels into class indices."""
+        """Turn labels into class indices.
+
+        Args:
+            labels: The labels of B examples.
+
+        Returns:
+            (B,) int64.
+        """
 
 
 class TokenizedTexts:
@@ -103,7 +125,7 @@ class Batcher:
         layout: RegionLayout = RegionLayout(),
     ) -> None:
         if not len(dataset):
-            raise UserError(f"task {task.name}: there are no examples to make batches of")
+            raise UserError(f"task {task.name}: there are no examples to make batches of; choose a split with examples")
         self.task = task
         self.dataset = dataset
         self.layout = layout
@@ -156,5 +178,10 @@ class Batcher:
 
 
 def move_to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return a batch with its tensors on a device."""
+    """Return a batch with its tensors on a device.
+
+    Args:
+        batch: The batch, which is left as it is.
+        device: The device.
+    """
     return {key: value.to(device) for key, value in batch.items()}

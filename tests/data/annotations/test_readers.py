@@ -211,7 +211,7 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path, monkeypatch: pytest.
     path = tmp_path / "train_target.pkl"
     path.write_bytes(pickle.dumps([Evil()]))
     for reading in (lambda: read("gqa", path, "no"), lambda: read_answers(path)):
-        with pytest.raises(UserError, match=f"^{path}: found a pickle that asks for "):
+        with pytest.raises(UserError, match=f"^{path}: the pickle asks for "):
             reading()
     assert not (tmp_path / "ran").exists()
 

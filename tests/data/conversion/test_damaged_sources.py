@@ -134,9 +134,9 @@ def edit_lmdb(source: Path, edit: Callable[[lmdb.Transaction], Any]) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        (b"1", pickle.dumps(Malicious()), "key 1: found a pickle that asks for 'posix.mkdir', which is refused"),
+        (b"1", pickle.dumps(Malicious()), "key 1: the pickle asks for 'posix.mkdir', which is refused"),
         (b"1", pickle.dumps([1, 2]), "key 1: found a pickled list, expected a dict"),
-        (b"1", pickle.dumps({"a": 1})[:-1], "key 1: found a pickle that is damaged or cut short"),
+        (b"1", pickle.dumps({"a": 1})[:-1], "key 1: the pickle is damaged or cut short"),
         (
             b"1",
             pickle.dumps({"boxes": 1}),
@@ -145,7 +145,7 @@ def edit_lmdb(source: Path, edit: Callable[[lmdb.Transaction], Any]) -> None:
         (
             b"keys",
             pickle.dumps(Malicious()),
-            "key 'keys': found a pickle that asks for 'posix.mkdir', which is refused",
+            "key 'keys': the pickle asks for 'posix.mkdir', which is refused",
         ),
         (b"keys", pickle.dumps({}), "key 'keys': found a pickled dict, expected a list"),
         (b"__keys__", b"", "is an LMDB of tensorpack"),
@@ -171,7 +171,7 @@ def test_an_lmdb_without_keys_is_refused(
 @pytest.mark.parametrize(
     ("info", "message"),
     [
-        (np.asarray(Malicious(), dtype=object), "found a pickle that asks for 'posix.mkdir', which is refused"),
+        (np.asarray(Malicious(), dtype=object), "the pickle asks for 'posix.mkdir', which is refused"),
         (np.asarray([1, 2]), "found a ndarray, expected a dict"),
         ({"bbox": np.ones((1, 4))}, "the image has no value for img_w, img_h "),
     ],
