@@ -126,7 +126,7 @@ def test_every_text_of_json_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("texts.txt", None, "cannot be read .No such file or directory., expected a file of texts"),
-    ("texts.jsonl", None, "cannot be read .No such file or directory., expected"),
+    ("texts.jsonl", None, "cannot be read .No such file or directory."),
     ("texts.txt", b"\xff\xfe", "line 1: found byte 0xff, which is not UTF-8, expected UTF-8 text"),
     ("texts.jsonl", b"[1, 2]\n", "line 1: found list, expected an object"),
     ("texts.jsonl", b'{"a": ', "line 1: found JSON that is damaged or cut short"),
