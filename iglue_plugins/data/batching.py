@@ -20,7 +20,7 @@ Batch = dict[str, Tensor]
 
 
 class BatchedTask(Protocol):
-    """The part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task.
+    """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task.
 
     Attributes:
         name: The task's name, for errors.
@@ -32,11 +32,11 @@ class BatchedTask(Protocol):
 
     @property
     def regions(self) -> RegionStore:
-        """The region features of the task's images."""
+        """Returns the region features of the task's images."""
 
     @property
     def num_labels(self) -> int:
-        """The number of classes."""
+        """Returns the number of classes."""
 
     def rows(
         self, examples: np.ndarray, batcher: Any, rng: np.random.Generator | None
@@ -65,7 +65,7 @@ class BatchedTask(Protocol):
 
 
 class TokenizedTexts:
-    """Texts that are tokenized once, and padded in each batch to the longest text in it.
+    """Tokenizes texts once, and pads those of each batch to the longest text in it.
 
     Args:
         texts: The texts.
@@ -141,7 +141,7 @@ class Batcher:
 
     @cached_property
     def region_counts(self) -> np.ndarray:
-        """(examples,) int64, the number of regions of each example's first image."""
+        """Returns the number of regions of each example's first image, (examples,) int64."""
         return self.task.regions.box_counts(self.images[:, 0])
 
     def batch(self, examples: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> Batch:

@@ -17,7 +17,7 @@ from iglue_plugins.utils.errors import UserError
 
 
 class ShuffledExamples:
-    """The examples of a batcher, shuffled anew each epoch and dealt out to the training steps.
+    """Shuffles the examples of a batcher anew each epoch and deals them out to the training steps.
 
     Args:
         batcher: The batcher of the examples.
@@ -97,7 +97,7 @@ class ShuffledExamples:
 
 
 class Steps(Dataset):
-    """A map-style dataset with one item for each training step (or part of a step, with gradient accumulation).
+    """Makes one item for each training step (or part of a step, with gradient accumulation), as a map-style dataset.
 
     Args:
         make_step: Makes item i from the number i.

@@ -1,4 +1,4 @@
-"""Region features by image id, and how a model reads them."""
+"""Region features of images: the interface of a store, a store in memory, and the layouts that models read."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Positions = Sequence[int] | np.ndarray  # of images in a store, (N,) int64
 
 @dataclass(frozen=True)
 class RegionLayout:
-    """How a model reads an image's regions (`add_global_imgfeat` and `num_locs` in VOLTA).
+    """Describes how a model reads an image's regions (`add_global_imgfeat` and `num_locs` in VOLTA).
 
     Attributes:
         global_region: Whether a global region stands first (xUNITER, mUNITER): the mean of all of the image's regions,
             located at the whole image.
-        location_size: The numbers of a location, as shares of the image: 5 (x1 y1 x2 y2 area) or 7 (x1 y1 x2 y2 width
-            height area, UC2).
+        location_size: The number of coordinates of a location, as shares of the image: 5 (x1 y1 x2 y2 area) or 7 (x1 y1
+            x2 y2 width height area, UC2).
         max_regions: The number of regions that are kept, the global one included and the first ones of the image; None
             keeps all.
 
@@ -47,7 +47,7 @@ class RegionStore(Protocol):
     """Holds the region features of a task's images.
 
     Attributes:
-        feature_size: The numbers of one region's features.
+        feature_size: The number of features of a region.
     """
 
     feature_size: int
@@ -122,7 +122,7 @@ def normalize_boxes(boxes: Tensor, sizes: Tensor, location_size: int) -> Tensor:
     Args:
         boxes: (N, R, 4) float32, x1 y1 x2 y2 in pixels.
         sizes: (N, 2) float32, width and height of each image in pixels.
-        location_size: The numbers of a location, 5 or 7; see `RegionLayout`.
+        location_size: The number of coordinates of a location, 5 or 7; see `RegionLayout`.
 
     Returns:
         (N, R, location_size) float32.
@@ -134,14 +134,14 @@ def normalize_boxes(boxes: Tensor, sizes: Tensor, location_size: int) -> Tensor:
 
 
 class InMemoryRegions:
-    """A region store in memory, to which images can be added.
+    """Keeps region features in memory; images can be added at any time.
 
     Args:
-        feature_size: The numbers of one region's features.
+        feature_size: The number of features of a region.
         max_boxes: The largest number of boxes of an image.
 
     Attributes:
-        feature_size: The numbers of one region's features.
+        feature_size: The number of features of a region.
     """
 
     def __init__(self, feature_size: int, max_boxes: int) -> None:

@@ -2,7 +2,7 @@
 
 | column | type | content |
 |---|---|---|
-| `id` | string | the file's own: pairID, question id, MaRVL's id, NLVR2's identifier, image#number for captions |
+| `id` | string | as in the file: pairID, question id, MaRVL's id, NLVR2's identifier, image#number for captions |
 | `image_ids` | list of string | `<store>/<name>`, the name without folder and suffix; two for MaRVL and NLVR2 |
 | `text` | string | hypothesis, question, statement or caption |
 | `language` | string | the text's language; for a translated test set, the language that it was translated from |

@@ -69,7 +69,7 @@ LAYOUTS = {
 
 
 class HubCopy:
-    """A copy of a task's test sets, in a repository of a hub or in a local folder with the same files.
+    """Reads a copy of a task's test sets, from a repository of a hub or a local folder with the same files.
 
     Args:
         task: The task, a name in LAYOUTS.

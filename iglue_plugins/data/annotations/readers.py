@@ -14,7 +14,7 @@ UNLABELLED = "-"  # the label of SNLI's examples whose annotators did not agree
 
 
 class Example(NamedTuple):
-    """An example of a file, before it has a store and a language.
+    """Holds an example of a file, before it has a store and a language.
 
     Attributes:
         id: The id that the file gives it.

@@ -61,6 +61,7 @@ def convert(
 
 
 def _convert_images(sources: Sequence[RegionSource], writer: StoreWriter) -> None:
+    """Appends the images of all sources that the writer has not read yet."""
     total, already_read = sum(source.num_images for source in sources), writer.images_read.total()
     with progress_bar(total=total, initial=already_read, desc=writer.folder.name, unit=" images") as progress:
         for number, source in enumerate(sources):

@@ -1,4 +1,4 @@
-"""The folder that a conversion writes to: who may write to it, and what an earlier conversion left in it.
+"""The folder that a conversion writes to: its lock, and the settings that an earlier conversion left in it.
 
 While a store is unfinished, its folder holds a folder `unfinished`, whose settings.json says what is being converted.
 """
@@ -18,7 +18,7 @@ from iglue_plugins.utils.files import atomic_path
 
 
 class ConversionSettings(BaseModel):
-    """What a store is made from, and how; the content of settings.json.
+    """Says what a store is made from, and how; it is the content of settings.json.
 
     Attributes:
         dtype: The type of the stored features.
@@ -41,9 +41,6 @@ def locked_destination(folder: Path, settings: ConversionSettings) -> Iterator[N
     Args:
         folder: The folder of the store.
         settings: What the store is to be made from.
-
-    Yields:
-        Nothing; the folder is locked until the end of the block.
 
     Raises:
         UserError: The folder holds something else, is locked by another process, or cannot be written.
@@ -105,7 +102,15 @@ def damaged_file_error(path: Path, error: Exception) -> UserError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file so that it has either the old content or the new one."""
+    """Writes a file so that it has either the old content or the new one.
+
+    Args:
+        path: The file.
+        text: The new content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -35,6 +35,7 @@ class H5Source:
 
     @contextmanager
     def _open(self) -> Iterator[h5py.File]:
+        """Opens the file for reading, and turns errors of h5py in the block into user errors."""
         try:
             with h5py.File(self.path, "r") as file:
                 yield file

@@ -26,7 +26,7 @@ IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class SourceImage:
-    """An image of a source, with its regions.
+    """Holds an image of a source, with its regions.
 
     Attributes:
         id: The image's id in the store.
@@ -131,6 +131,7 @@ def image_id(name: str, where: str) -> str:
 
 
 def _to_numbers(value: Any, where: str) -> np.ndarray:
+    """Turns an array, or float32 in base64, into a float32 array."""
     try:
         if isinstance(value, (str, bytes)):
             return np.frombuffer(base64.b64decode(value, validate=True), dtype=np.float32)
@@ -140,6 +141,7 @@ def _to_numbers(value: Any, where: str) -> np.ndarray:
 
 
 def _to_pixels(value: Any, where: str) -> int:
+    """Turns a width or height into a whole number."""
     try:
         return int(value)
     except (ValueError, TypeError) as error:
@@ -147,6 +149,7 @@ def _to_pixels(value: Any, where: str) -> int:
 
 
 def _reason_to_leave_out(features: np.ndarray, boxes: np.ndarray, width: int, height: int) -> str | None:
+    """Returns why an image cannot be stored, or None if it can."""
     if not len(boxes):
         return NO_BOXES
     if not (np.isfinite(features).all() and np.isfinite(boxes).all()):
@@ -155,5 +158,6 @@ def _reason_to_leave_out(features: np.ndarray, boxes: np.ndarray, width: int, he
 
 
 def _peculiarity(boxes: np.ndarray, width: int, height: int) -> str | None:
+    """Returns what is noted of an image that can be stored, or None."""
     outside = (boxes < -1).any() or (boxes > np.asarray([width, height, width, height]) + 1).any()
     return BOX_OUTSIDE_IMAGE if outside else None

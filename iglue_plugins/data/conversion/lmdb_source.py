@@ -56,6 +56,7 @@ class LmdbSource:
 
     @contextmanager
     def _begin(self) -> Iterator[lmdb.Transaction]:
+        """Opens the LMDB for reading, and turns errors of lmdb in the block into user errors."""
         try:
             with lmdb.open(str(self.file), subdir=False, readonly=True, lock=False, readahead=False) as env:
                 used = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
@@ -80,6 +81,7 @@ class LmdbSource:
 
 
 def _read_value(transaction: lmdb.Transaction, key: bytes, kind: type[T], where: str) -> T:
+    """Reads the pickled value of a key, which must be of a kind."""
     data = transaction.get(key)
     if data is None:
         raise UserError(f"{where}: is missing; convert an LMDB that VOLTA's h5_to_lmdb.py or npy_to_lmdb.py made")

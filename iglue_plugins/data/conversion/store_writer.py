@@ -1,4 +1,4 @@
-"""The writer of a store: it appends images, and what is stored when the process ends is kept for the next process.
+"""The writer of a store, which appends images; what is stored when the process ends is kept for the next process.
 
 Beside features.bin, which grows, the store's folder has a folder `unfinished` with a table for every IMAGES_PER_TABLE
 images, which has a row for each image read. What features.bin holds beyond these rows is written again.
@@ -86,6 +86,7 @@ class StoreWriter:
         self._file = self._open_features()
 
     def _saved_images(self, columns: list[str]) -> pa.Table:
+        """Reads columns of all tables that were saved, by this process or an earlier one."""
         tables = [PROGRESS_SCHEMA.empty_table().select(columns)]
         for path in sorted(self._unfinished.glob("*.parquet")):
             try:
@@ -95,6 +96,7 @@ class StoreWriter:
         return pa.concat_tables(tables)
 
     def _open_features(self) -> BinaryIO:
+        """Opens features.bin to append, after cutting off what no saved table knows of."""
         path = self.folder / FEATURES_FILE
         expected = self._num_rows * self._feature_size * np.dtype(self.settings.dtype).itemsize
         with explain_failed_write(path):
@@ -182,6 +184,7 @@ class StoreWriter:
         return torch.from_numpy(features).to(dtype).numpy()  # numpy takes 60 times as long as torch
 
     def _check_same_regions(self, image: SourceImage, digest: bytes) -> None:
+        """Checks that an image that comes a second time has the regions of the first."""
         if digest != self._digests[image.id]:
             raise UserError(
                 f"{image.where}: the image id '{image.id}' comes a second time, with other regions; convert the "
@@ -221,6 +224,7 @@ class StoreWriter:
         return metadata
 
     def _metadata(self, images: pa.Table, index: pa.Table) -> StoreMetadata:
+        """Describes the store, from the rows of all images read and the index of those stored."""
         left_out = {
             reason: images.filter(pc.equal(images["left_out"], reason))["id"].to_pylist()
             for reason in pc.unique(images["left_out"].drop_null()).to_pylist()
@@ -242,6 +246,7 @@ class StoreWriter:
         )
 
     def _fingerprint(self) -> str:
+        """Hashes all that is stored, whatever the order of the images."""
         content = hashlib.sha256(f"{self.settings.dtype} {self._feature_size}".encode())
         for image_id, digest in sorted(self._digests.items()):
             content.update(image_id.encode() + digest)

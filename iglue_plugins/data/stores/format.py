@@ -1,4 +1,4 @@
-"""The files of a region store, and how they are read and checked.
+"""The files of a region store: their content, reading and checks.
 
 A store is a folder of three files:
 
@@ -54,12 +54,12 @@ class SourceIdentity(BaseModel):
 
 
 class StoreMetadata(BaseModel):
-    """The content of store.json.
+    """Describes a store; it is the content of store.json.
 
     Attributes:
         format: The version of the store's format.
         dtype: The type of the numbers in features.bin.
-        feature_size: The numbers of one region's features.
+        feature_size: The number of features of a region.
         images: The number of images in the store.
         boxes: The number of boxes of all images.
         sources: The sources that the store was converted from.

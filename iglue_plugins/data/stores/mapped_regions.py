@@ -19,15 +19,15 @@ from iglue_plugins.utils.threads import single_thread
 
 
 class MappedRegions:
-    """A region store on disk. Processes that read it share its memory, and it is pickled as its path.
+    """Reads a region store on disk. Processes share the memory of a store, and it is pickled as its path.
 
     Args:
         folder: The folder of the store.
 
     Attributes:
-        folder: The folder of the store.
-        metadata: The content of its store.json.
-        feature_size: The numbers of one region's features.
+        folder: As the argument.
+        metadata: The content of the store's store.json.
+        feature_size: The number of features of a region.
         ids: The ids of the images, by position.
 
     Raises:
@@ -48,6 +48,7 @@ class MappedRegions:
         self._features = self._map_features()
 
     def _map_features(self) -> Tensor:
+        """Maps features.bin into memory, (rows, feature_size), without reading it."""
         path = self.folder / FEATURES_FILE
         shape = (self.metadata.boxes + self.metadata.images, self.feature_size)
         expected = shape[0] * shape[1] * np.dtype(self.metadata.dtype).itemsize
@@ -136,7 +137,7 @@ class MappedRegions:
 
 
 class StoreRows(NamedTuple):
-    """The rows of a batch whose images are in one store.
+    """Holds the rows of a batch whose images are in one store.
 
     Attributes:
         store: The store.

@@ -16,7 +16,9 @@ from iglue_plugins.utils.errors import UserError
 
 
 class RegionStores:
-    """The region stores in a folder as one: image `flickr30k/1007129816` is image `1007129816` of store `flickr30k`.
+    """Uses the region stores in a folder as one store.
+
+    Image `flickr30k/1007129816` is image `1007129816` of the store `flickr30k`, which is the folder of this name.
 
     A store is opened when one of its images is asked for. A position holds the number of the store, in the order of
     opening, and the position in that store. It stays valid while more stores are opened, and in other processes that
@@ -24,6 +26,9 @@ class RegionStores:
 
     Args:
         folder: The folder that holds the folders of the stores.
+
+    Attributes:
+        folder: As the argument.
     """
 
     _STRIDE = 2**40
@@ -38,7 +43,7 @@ class RegionStores:
 
     @property
     def feature_size(self) -> int:
-        """The numbers of one region's features, the same in all stores.
+        """Returns the number of features of a region, which is the same in all stores.
 
         Raises:
             UserError: The folder holds no store.
@@ -90,6 +95,7 @@ class RegionStores:
         return np.asarray([self._position(image_id) for image_id in image_ids], dtype=np.int64)
 
     def _position(self, image_id: str) -> int:
+        """Looks up the position of one image; opens its store if need be."""
         name, slash, image = image_id.partition("/")
         if not slash:
             raise UserError(f"image id '{image_id}' names no store; write STORE/IMAGE with a store in {self.folder}")
@@ -112,6 +118,7 @@ class RegionStores:
         return gather_regions(self._by_store(positions), layout)
 
     def _by_store(self, positions: Positions) -> list[StoreRows]:
+        """Groups the rows of a batch by the store of their image."""
         numbers, local = np.divmod(np.asarray(positions, dtype=np.int64), self._STRIDE)
         rows_by_number = [(number, np.flatnonzero(numbers == number)) for number in np.unique(numbers)]
         return [StoreRows(self._stores[number], rows, local[rows]) for number, rows in rows_by_number]
