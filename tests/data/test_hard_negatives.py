@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -260,5 +262,7 @@ def test_hard_negatives_are_kept_as_long_as_their_batcher(flickr: Callable[..., 
     task = batcher.task
     first = task.hard_negatives(batcher)
     assert task.hard_negatives(batcher) is first, "computed once"
-    del batcher
-    assert not task._hard_negatives
+    kept = [weakref.ref(batcher), weakref.ref(first)]
+    del batcher, first
+    gc.collect()
+    assert [reference() for reference in kept] == [None, None]
