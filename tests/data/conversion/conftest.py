@@ -43,6 +43,18 @@ def conversion_error() -> Callable[..., str]:
 
 
 @pytest.fixture
+def source_error(conversion_error: Callable) -> Callable[..., str]:
+    """Converts a source, which must fail without a finished store, and returns the message of the error."""
+
+    def convert_and_fail(source: Path, store: Path, **options: str) -> str:
+        message = conversion_error([source], store, **options)
+        assert not (store / "store.json").exists()
+        return message
+
+    return convert_and_fail
+
+
+@pytest.fixture
 def items() -> Callable[..., dict[str, Item]]:
     """Images '0' to '<count - 1>' of 1 to 5 boxes with features of size 4."""
 

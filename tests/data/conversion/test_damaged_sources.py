@@ -25,18 +25,6 @@ class Malicious:
         return os.mkdir, ("made by a pickle",)
 
 
-@pytest.fixture
-def source_error(conversion_error: Callable) -> Callable[[Path, Path], str]:
-    """Converts a source, which must fail without a finished store, and returns the message of the error."""
-
-    def convert_and_fail(source: Path, store: Path) -> str:
-        message = conversion_error([source], store)
-        assert not (store / "store.json").exists()
-        return message
-
-    return convert_and_fail
-
-
 # Sources that are cut short
 
 

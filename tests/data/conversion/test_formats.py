@@ -123,10 +123,10 @@ def test_a_source_can_be_read_from_any_image(any_format: str, write_source: Call
     ],
 )
 def test_a_path_that_is_no_source_is_refused(
-    name: str, make: Callable[[Path], Any], message: str, tmp_path: Path, store: Path, conversion_error: Callable
+    name: str, make: Callable[[Path], Any], message: str, tmp_path: Path, store: Path, source_error: Callable
 ) -> None:
     make(tmp_path / name)
-    assert conversion_error([tmp_path / name], store).startswith(f"{tmp_path / name}: {message}")
+    assert source_error(tmp_path / name, store).startswith(f"{tmp_path / name}: {message}")
     assert not store.exists()
 
 
@@ -140,25 +140,25 @@ def test_a_path_that_is_no_source_is_refused(
     ],
 )
 def test_a_format_that_does_not_fit_the_file_is_refused(
-    format: str, message: str, write_source: Callable, items: Callable, store: Path, conversion_error: Callable
+    format: str, message: str, write_source: Callable, items: Callable, store: Path, source_error: Callable
 ) -> None:
     source = write_source("tsv", items(2))
-    assert conversion_error([source], store, format=format).startswith(message.format(source=source))
+    assert source_error(source, store, format=format).startswith(message.format(source=source))
 
 
 def test_a_file_that_cannot_be_read_is_named(
-    write_source: Callable, items: Callable, store: Path, conversion_error: Callable
+    write_source: Callable, items: Callable, store: Path, source_error: Callable
 ) -> None:
     if os.geteuid() == 0:
         pytest.skip("root reads everything")
     source = write_source("tsv", items(1))
     source.chmod(0)
-    assert conversion_error([source], store).startswith(f"{source}: cannot be read (Permission denied)")
+    assert source_error(source, store).startswith(f"{source}: cannot be read (Permission denied)")
 
 
 @pytest.mark.parametrize("format", ["h5", "lmdb"])
 def test_a_source_without_images_is_refused(
-    format: str, write_source: Callable, store: Path, conversion_error: Callable
+    format: str, write_source: Callable, store: Path, source_error: Callable
 ) -> None:
     source = write_source(format, {})
-    assert conversion_error([source], store).startswith(f"{source}: holds no images")
+    assert source_error(source, store).startswith(f"{source}: holds no images")
