@@ -33,8 +33,8 @@ from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from iglue_plugins.data.batching import Batcher, move_to_device
-from iglue_plugins.data.conversion.convert import convert
-from iglue_plugins.data.stores import MappedRegions
+from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.evaluation.inference import match_all
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage

@@ -27,8 +27,8 @@ import torch
 from datasets import Array2D, Dataset, Features
 from torch import Tensor
 
-from iglue_plugins.data.conversion.convert import convert
-from iglue_plugins.data.stores import MappedRegions
+from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.data.stores.mapped_regions import MappedRegions
 
 BOXES, FEATURES, BATCH = 36, 2048, 64
 WIDTH, HEIGHT = 640, 480

@@ -78,7 +78,7 @@ class WorstLanguage(Trainer):
                     for i, (language, batcher) in enumerate(data.batchers(self.trains_on).items())}
 
         def make_step(step):
-            return {"batches": {language: shuffled.parts(step, size)[0] for language, shuffled in examples.items()}}
+            return {"batches": {key: shuffled.split_batches(step, size)[0] for key, shuffled in examples.items()}}
 
         return Steps(make_step, self.settings.steps * self.settings.accumulation)
 

@@ -46,8 +46,8 @@ def convert(
     dtype: Annotated[str, typer.Option(help="float16 or float32, which takes twice the room")] = "float16",
 ) -> None:
     """Make a store of region features from one or several SOURCEs; goes on where an interrupted conversion stopped."""
-    from iglue_plugins.data.checking import listed
-    from iglue_plugins.data.conversion.convert import convert as make_store
+    from iglue_plugins.data.checking import describe_images
+    from iglue_plugins.data.conversion.converter import convert as make_store
 
     store, is_new = make_store(sources, destination, format, dtype)
     print(
@@ -55,7 +55,7 @@ def convert(
         f"{store.feature_size} features, {store.dtype}"
     )
     for reason, images in store.left_out.items():
-        print(f"iglue: left out {listed(images)}: {reason}", file=sys.stderr)
+        print(f"iglue: left out {describe_images(images)}: {reason}", file=sys.stderr)
     for reason, count in store.noted.items():
         print(f"iglue: {count} image{'s' * (count > 1)} {reason}", file=sys.stderr)
 
@@ -67,7 +67,7 @@ def check(
 ) -> None:
     """Say which images of TASK lack region features, and what is damaged in its stores; exit code 1 if anything."""
     from iglue_plugins.data.checking import check_images, check_store
-    from iglue_plugins.data.stores import RegionStores
+    from iglue_plugins.data.stores.region_stores import RegionStores
     from iglue_plugins.tasks.splits import available_splits
 
     checked = load_task(task, data_root)

@@ -20,7 +20,12 @@ Batch = dict[str, Tensor]
 
 
 class BatchedTask(Protocol):
-    """What a batcher asks of a task; `iglue_plugins.tasks.base.Task` describes each part."""
+    """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task.
+
+    Attributes:
+        name: The task's name, for errors.
+        max_text_length: The number of tokens at which a text is cut, special tokens included.
+    """
 
     max_text_length: int
 
@@ -30,23 +35,40 @@ class BatchedTask(Protocol):
 
     @property
     def regions(self) -> RegionStore:
-        """The region features of the task's images."""
+        """Returns the region features of the task's images."""
 
     @property
     def num_labels(self) -> int:
-        """The number of classes."""
+        """Returns the number of classes."""
 
     def rows(
         self, examples: np.ndarray, batcher: Any, rng: np.random.Generator | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Choose the (text, image) rows of a batch."""
+        """Choose the (text, image) rows of a batch.
+
+        Args:
+            examples: (B,) int64, positions of examples.
+            batcher: The batcher of the examples.
+            rng: The generator of what is drawn anew for each batch, such as wrong captions.
+
+        Returns:
+            (N,) int64, the example whose text each row has, and (N,) int64, the position of each row's image in the
+            region store.
+        """
 
     def targets(self, labels: Sequence[str]) -> Tensor:
-        """Turn labels into class indices."""
+        """Turn labels into class indices.
+
+        Args:
+            labels: The labels of B examples.
+
+        Returns:
+            (B,) int64.
+        """
 
 
 class TokenizedTexts:
-    """Texts that are tokenized once, and padded in each batch to the longest text in it.
+    """Tokenizes texts once, and pads those of each batch to the longest text in it.
 
     Args:
         texts: The texts.
@@ -106,7 +128,7 @@ class Batcher:
         layout: RegionLayout = RegionLayout(),
     ) -> None:
         if not len(dataset):
-            raise UserError(f"task {task.name}: there are no examples to make batches of")
+            raise UserError(f"task {task.name}: there are no examples to make batches of; choose a split with examples")
         self.task = task
         self.dataset = dataset
         self.layout = layout
@@ -122,7 +144,7 @@ class Batcher:
 
     @cached_property
     def region_counts(self) -> np.ndarray:
-        """(examples,) int64, the number of regions of each example's first image."""
+        """Returns the number of regions of each example's first image, (examples,) int64."""
         return self.task.regions.box_counts(self.images[:, 0])
 
     def batch(self, examples: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> Batch:
@@ -159,5 +181,10 @@ class Batcher:
 
 
 def move_to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return a batch with its tensors on a device."""
+    """Return a batch with its tensors on a device.
+
+    Args:
+        batch: The batch, which is left as it is.
+        device: The device.
+    """
     return {key: value.to(device) for key, value in batch.items()}

@@ -1,4 +1,4 @@
-"""What is missing or damaged among the region features that a task needs."""
+"""Checks of the region features that a task needs: which images lack them, and what is damaged."""
 
 from __future__ import annotations
 
@@ -9,16 +9,25 @@ from pathlib import Path
 import numpy as np
 
 from iglue_plugins.data.regions import RegionStore
-from iglue_plugins.data.stores import MappedRegions, RegionStores, digest
+from iglue_plugins.data.stores.format import image_digest
+from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
 
-NAMED = 5  # images named in a finding
+MAX_NAMED_IMAGES = 5
 
 
 @dataclass(frozen=True)
 class ImageCheck:
-    """How many images of a split are in a store, and which are not. missing_store: why, when there is no such store."""
+    """Says how many images of a split belong to a store, and which of them lack features; as text, in one line.
+
+    Attributes:
+        store: The name of the store, or '' if the task has a single store.
+        images: The number of images.
+        missing: The ids of the images without features.
+        missing_store: Why the store cannot be opened, or None if it can.
+    """
 
     store: str
     images: int
@@ -26,68 +35,83 @@ class ImageCheck:
     missing_store: str | None = None
 
     def __str__(self) -> str:
-        found = f"{self.store or 'images'}: {self.images} images"
+        count = f"{self.store or 'images'}: {self.images} images"
         if self.missing_store:
-            return f"{found}, none has features: {self.missing_store}"
-        return f"{found}, {listed(self.missing)} without features" if self.missing else f"{found}, all have features"
+            return f"{count}, none has features: {self.missing_store}"
+        if self.missing:
+            return f"{count}, {describe_images(self.missing)} without features"
+        return f"{count}, all have features"
 
 
-def check_images(image_ids: Collection[str], stores: RegionStore) -> list[ImageCheck]:
-    """Which of these images have features, store by store. Images are counted once each."""
+def check_images(image_ids: Collection[str], regions: RegionStore) -> list[ImageCheck]:
+    """Finds out which images have region features.
+
+    Args:
+        image_ids: The ids of the images; an id that occurs several times counts once.
+        regions: The store, or the stores, that should hold their features.
+
+    Returns:
+        A check for each store.
+    """
     by_store: dict[str, list[str]] = {}
     for image_id in dict.fromkeys(image_ids):
-        name = image_id.partition("/")[0] if isinstance(stores, RegionStores) else ""
+        name = image_id.partition("/")[0] if isinstance(regions, RegionStores) else ""
         by_store.setdefault(name, []).append(image_id)
-    return [_check_images(name, ids, stores) for name, ids in by_store.items()]
+    return [_check_store_images(name, ids, regions) for name, ids in by_store.items()]
 
 
-def _check_images(name: str, image_ids: list[str], stores: RegionStore) -> ImageCheck:
-    if isinstance(stores, RegionStores):
+def _check_store_images(name: str, image_ids: list[str], regions: RegionStore) -> ImageCheck:
+    if isinstance(regions, RegionStores):
         try:
-            stores.store(name)
+            regions.store(name)
         except UserError as error:
             return ImageCheck(name, len(image_ids), tuple(image_ids), str(error))
-    return ImageCheck(name, len(image_ids), tuple(image_id for image_id in image_ids if not _has(stores, image_id)))
+    missing = tuple(image_id for image_id in image_ids if not _has_features(regions, image_id))
+    return ImageCheck(name, len(image_ids), missing)
 
 
-def _has(store: RegionStore, image_id: str) -> bool:
+def _has_features(regions: RegionStore, image_id: str) -> bool:
     try:
-        store.index([image_id])
+        regions.index([image_id])
     except UserError:
         return False
     return True
 
 
 def check_store(folder: Path) -> list[str]:
-    """What is damaged in a store, a sentence each; all of its features are read.
+    """Finds damage in a store; reads all of its features.
 
-    That the file is cut short or the index points outside of it; images whose regions are not those converted, whose
-    features are not finite numbers, or with boxes of no area.
+    Args:
+        folder: The folder of the store.
+
+    Returns:
+        A sentence for each kind of damage: a store that cannot be opened, images whose regions are not those that were
+        converted, whose features are not finite numbers, or with boxes of no area.
     """
     try:
         store = MappedRegions(folder)
         digests = store.digests()
     except UserError as error:
         return [str(error)]
-    images: dict[str, list[str]] = {
+    damaged: dict[str, list[str]] = {
         "regions other than those that were converted": [],
         "features that are not finite numbers": [],
         "boxes of no area": [],
     }
     for position in progress_bar(iterable=range(len(store)), desc=f"check {folder.name}", unit=" images"):
         features, boxes, size = store.features(position), store.boxes(position), store.size(position)
-        faults = (
-            digest(features, boxes, *size) != digests[position],
+        is_damaged = (
+            image_digest(features, boxes, *size) != digests[position],
             not np.isfinite(features).all(),
             (boxes[:, 2:] <= boxes[:, :2]).any(),
         )
-        for found, fault in zip(images.values(), faults):
-            if fault:
-                found.append(store.ids[position])
-    return [f"{folder}: {listed(found)} with {fault}" for fault, found in images.items() if found]
+        for images, damage in zip(damaged.values(), is_damaged, strict=True):
+            if damage:
+                images.append(store.ids[position])
+    return [f"{folder}: {describe_images(images)} with {damage}" for damage, images in damaged.items() if images]
 
 
-def listed(images: Collection[str]) -> str:
-    """'2 images (a, b)'; the first few are named."""
-    named = ", ".join([*images][:NAMED]) + ", ..." * (len(images) > NAMED)
+def describe_images(images: Collection[str]) -> str:
+    """Returns the number of some images and the names of the first few, such as '2 images (a, b)'."""
+    named = ", ".join([*images][:MAX_NAMED_IMAGES]) + ", ..." * (len(images) > MAX_NAMED_IMAGES)
     return f"{len(images)} image{'s' * (len(images) > 1)} ({named})"

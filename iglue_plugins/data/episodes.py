@@ -1,4 +1,4 @@
-"""What one training step sees, as a pure function of the seed and the step's number.
+"""The examples of each training step, as a pure function of the seed and the step's number.
 
 That makes resuming exact: step 100 is the same whether steps 0 to 99 ran in this process or in one that was killed.
 """
@@ -17,17 +17,27 @@ from iglue_plugins.utils.errors import UserError
 
 
 class ShuffledExamples:
-    """A batcher's examples, `per_step` of them a step, shuffled anew each epoch.
+    """Shuffles the examples of a batcher anew each epoch and deals them out to the training steps.
 
-    What remains of an epoch is dropped, or, with keep_last, makes a smaller last step.
+    Args:
+        batcher: The batcher of the examples.
+        per_step: The number of examples of a step.
+        seed: The numbers that seed the shuffles and what the batcher draws.
+        keep_last: Whether the examples that remain at the end of an epoch make a smaller last step. By default they are
+            dropped.
+
+    Attributes:
+        steps_per_epoch: The number of steps that one pass over the examples takes.
+
+    Raises:
+        UserError: There are fewer examples than a step takes, and `keep_last` is false.
     """
 
     def __init__(self, batcher: Batcher, per_step: int, seed: tuple[int, ...], keep_last: bool = False) -> None:
         if len(batcher) < per_step and not keep_last:
             raise UserError(
-                f"task {batcher.task.name}: found {len(batcher)} training examples in a language, "
-                f"expected at least the {per_step} that one step takes; raise trainer.examples or lower "
-                "the batch, support or query size"
+                f"task {batcher.task.name}: found {len(batcher)} training examples in a language, expected at least "
+                f"the {per_step} that one step takes; raise trainer.examples or lower the batch, support or query size"
             )
         self._batcher = batcher
         self._per_step = per_step
@@ -37,48 +47,67 @@ class ShuffledExamples:
             lambda epoch: np.random.default_rng((*seed, epoch)).permutation(len(batcher))
         )
 
-    def parts(self, step: int, *sizes: int) -> list[Batch]:
-        """The step's examples as batches of these sizes, which add up to per_step and share no example.
+    def split_batches(self, step: int, *sizes: int) -> list[Batch]:
+        """Splits a step's examples into batches that share no example.
 
-        Without sizes: as one batch.
+        Args:
+            step: The step's number, from 0.
+            *sizes: The sizes of the batches, whose sum is `per_step`; without sizes, one batch has all examples.
         """
-        epoch, place = self._epoch_and_place(step)
-        return self._batches(step, np.split(epoch[place:][: self._per_step], np.cumsum(sizes)[:-1]))
+        permutation, start = self._locate(step)
+        return self._make_batches(step, np.split(permutation[start:][: self._per_step], np.cumsum(sizes)[:-1]))
 
     def episode(self, step: int, support_size: int, disjoint_images: bool) -> list[Batch]:
-        """The step's examples as a support batch and a query batch of the rest.
+        """Makes an episode of a step's examples.
 
-        disjoint_images: what shares an image with the support is replaced by what the epoch has next.
+        Args:
+            step: The step's number, from 0.
+            support_size: The number of examples of the support batch; the query batch has the rest of `per_step`.
+            disjoint_images: Whether query examples that share an image with the support batch are replaced by the next
+                examples of the epoch.
+
+        Returns:
+            The support batch and the query batch, which share no example.
+
+        Raises:
+            UserError: With `disjoint_images`, too few examples are left for the query batch.
         """
-        epoch, place = self._epoch_and_place(step)
-        support, rest = np.split(np.roll(epoch, -place), [support_size])
-        size = self._per_step - support_size
+        permutation, start = self._locate(step)
+        support, rest = np.split(np.roll(permutation, -start), [support_size])
+        query_size = self._per_step - support_size
         if disjoint_images:
             images = self._batcher.images
             rest = rest[~np.isin(images[rest], images[support]).any(1)]
-            if len(rest) < size:
+            if len(rest) < query_size:
                 raise UserError(
-                    f"task {self._batcher.task.name}: found {len(rest)} training examples in a language "
-                    f"without an image of a support batch, expected at least trainer.query_size, {size}, "
-                    "with disjoint_images"
+                    f"task {self._batcher.task.name}: found {len(rest)} training examples in a language without an "
+                    f"image of the support batch, expected at least trainer.query_size, {query_size}; lower the "
+                    "support or query size, or set trainer.disjoint_images: false"
                 )
-        return self._batches(step, [support, rest[:size]])
+        return self._make_batches(step, [support, rest[:query_size]])
 
-    def _epoch_and_place(self, step: int) -> tuple[np.ndarray, int]:
-        """The examples of the step's epoch in its order, and where in it the step begins."""
-        epoch, place = divmod(step, self.steps_per_epoch)
-        return self._permutation(epoch), place * self._per_step
+    def _locate(self, step: int) -> tuple[np.ndarray, int]:
+        """Returns the order of the examples in the step's epoch, and where in it the step starts."""
+        epoch, step_in_epoch = divmod(step, self.steps_per_epoch)
+        return self._permutation(epoch), step_in_epoch * self._per_step
 
-    def _batches(self, step: int, parts: Sequence[np.ndarray]) -> list[Batch]:
+    def _make_batches(self, step: int, splits: Sequence[np.ndarray]) -> list[Batch]:
         rng = np.random.default_rng((*self._seed, step, 1))
-        return [self._batcher.batch(part, rng) for part in parts]
+        return [self._batcher.batch(examples, rng) for examples in splits]
 
 
 class Steps(Dataset):
-    """A map-style dataset with one item a training step (or part of one, with accumulation): item i is make_step(i).
+    """Makes one item for each training step (or part of a step, with gradient accumulation), as a map-style dataset.
 
-    epoch: how many items make one pass over the examples, where that is known.
-    schedule: after how many items the learning rate would reach 0; default: all of them.
+    Args:
+        make_step: Makes item i from the number i.
+        count: The number of items.
+        epoch: The number of items of one pass over the examples, where that is known.
+        schedule: The number of items after which the learning rate would reach 0; all items by default.
+
+    Attributes:
+        epoch: As the argument.
+        schedule: As the argument, or the number of items.
     """
 
     def __init__(
@@ -98,27 +127,53 @@ class Steps(Dataset):
 
     def __getitem__(self, step: int) -> dict[str, Any]:
         if not 0 <= step < self._count:
-            raise IndexError(f"step {step} of {self._count}")  # without it, iterating would never end
+            raise IndexError(f"step {step} of {self._count}")  # a loop over the dataset ends at the first IndexError
         return self._make_step(step)
 
 
 def batch_steps(batchers: Sequence[Batcher], batch_size: int, count: int, seed: int) -> Steps:
-    """Steps of one batch, {'batch': batch}, from each batcher (a language each) in turn."""
-    examples = [ShuffledExamples(batcher, batch_size, (seed, i)) for i, batcher in enumerate(batchers)]
-    return Steps(_in_turn(examples), count, epoch=sum(own.steps_per_epoch for own in examples))
+    """Makes steps of one batch, from each language in turn.
+
+    Args:
+        batchers: The batcher of each language.
+        batch_size: The number of examples of a batch.
+        count: The number of steps.
+        seed: The run's seed.
+
+    Returns:
+        Steps whose items are `{"batch": batch}`.
+
+    Raises:
+        UserError: A language has fewer examples than a batch.
+    """
+    languages = [ShuffledExamples(batcher, batch_size, (seed, i)) for i, batcher in enumerate(batchers)]
+    return Steps(_round_robin(languages), count, epoch=sum(examples.steps_per_epoch for examples in languages))
 
 
 def batch_epochs(batchers: Sequence[Batcher], batch_size: int, epochs: int, schedule_epochs: int, seed: int) -> Steps:
-    """Steps as `batch_steps`, for so many passes over all examples; the last batch of a pass may be smaller."""
-    examples = [ShuffledExamples(batcher, batch_size, (seed, i), keep_last=True) for i, batcher in enumerate(batchers)]
-    epoch = sum(own.steps_per_epoch for own in examples)
-    return Steps(_in_turn(examples), epochs * epoch, epoch, schedule_epochs * epoch)
+    """Makes steps of one batch for a number of epochs; the last batch of a language in an epoch may be smaller.
+
+    Args:
+        batchers: The batcher of each language.
+        batch_size: The number of examples of a batch.
+        epochs: The number of passes over all examples.
+        schedule_epochs: The number of epochs after which the learning rate would reach 0.
+        seed: The run's seed.
+
+    Returns:
+        Steps as those of `batch_steps`.
+    """
+    languages = [ShuffledExamples(batcher, batch_size, (seed, i), keep_last=True) for i, batcher in enumerate(batchers)]
+    epoch = sum(examples.steps_per_epoch for examples in languages)
+    return Steps(_round_robin(languages), epochs * epoch, epoch, schedule_epochs * epoch)
 
 
-def _in_turn(examples: Sequence[ShuffledExamples]) -> Callable[[int], dict[str, Any]]:
+def _round_robin(languages: Sequence[ShuffledExamples]) -> Callable[[int], dict[str, Any]]:
+    """Returns the function that makes a step of one batch, from each language in turn."""
+
     def make_step(step: int) -> dict[str, Any]:
-        turn, i = divmod(step, len(examples))
-        return {"batch": examples[i].parts(turn)[0]}
+        turn, i = divmod(step, len(languages))
+        return {"batch": languages[i].split_batches(turn)[0]}
 
     return make_step
 
@@ -134,13 +189,24 @@ def episode_steps(
     repeat_languages: bool = False,
     disjoint_images: bool = False,
 ) -> Steps:
-    """Steps of episodes, whose support and query share no example, and with disjoint_images no image.
+    """Makes steps of episodes: for each language of a step a support batch and a query batch that share no example.
 
-    An item is {'episodes': [{'language': str, 'support': batch, 'query': batch}, ...]}: one for each language, or for
-    languages_per_step of them, drawn anew for each step, with repeat_languages each on its own.
+    Args:
+        batchers: The batcher of each auxiliary language.
+        support_size: The number of examples of a support batch.
+        query_size: The number of examples of a query batch.
+        count: The number of steps.
+        seed: The run's seed.
+        languages_per_step: The number of languages of a step, sampled anew for each step; None takes all languages.
+        repeat_languages: Whether languages are sampled with replacement, so that a step may take one several times.
+        disjoint_images: Whether a support batch and its query batch share no image either.
+
+    Returns:
+        Steps whose items are `{"episodes": [{"language": str, "support": batch, "query": batch}, ...]}`.
 
     Raises:
-        UserError: there are fewer languages than a step takes, or too few examples for an episode.
+        UserError: There are fewer languages than a step takes, or too few examples for an episode. With
+            `disjoint_images`, the latter may show only when a step is made.
     """
     examples = {
         language: ShuffledExamples(batcher, support_size + query_size, (seed, i))
@@ -150,25 +216,25 @@ def episode_steps(
     per_step = languages_per_step or len(languages)
     if per_step > len(languages) and not repeat_languages:
         raise UserError(
-            f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} "
-            f"auxiliary languages ({', '.join(languages)}), or trainer.repeat_languages: true"
+            f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} auxiliary languages "
+            f"({', '.join(languages)}); lower it, or set trainer.repeat_languages: true"
         )
 
-    def visits(step: int) -> list[tuple[str, int]]:
-        """The languages of a step, and for each the number of the batch of its examples."""
+    def sample_languages(step: int) -> list[tuple[str, int]]:
+        """Returns the languages of a step, each with the number of the step that its examples take."""
         if per_step == len(languages) and not repeat_languages:
             return [(language, step) for language in languages]
-        drawn = np.random.default_rng((seed, step, 2)).choice(len(languages), per_step, replace=repeat_languages)
-        return [(languages[i], step * per_step + turn) for turn, i in enumerate(drawn)]
+        sampled = np.random.default_rng((seed, step, 2)).choice(len(languages), per_step, replace=repeat_languages)
+        return [(languages[i], step * per_step + turn) for turn, i in enumerate(sampled)]
 
     def make_step(step: int) -> dict[str, Any]:
-        parts = [
+        episodes = [
             (language, examples[language].episode(number, support_size, disjoint_images))
-            for language, number in visits(step)
+            for language, number in sample_languages(step)
         ]
         return {
             "episodes": [
-                {"language": language, "support": support, "query": query} for language, (support, query) in parts
+                {"language": language, "support": support, "query": query} for language, (support, query) in episodes
             ]
         }
 

@@ -1,4 +1,4 @@
-"""Hard negatives of retrieval: captions of images that look like an example's own."""
+"""Hard negatives of retrieval: captions of images that look like the image of an example."""
 
 from __future__ import annotations
 
@@ -12,48 +12,65 @@ from iglue_plugins.data.regions import RegionLayout, RegionStore
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
 
-MEANS = RegionLayout(global_region=True, max_regions=1)  # the global region is the mean of all regions
-READ_AT_ONCE = 128  # images; with 100 regions of 2048 features: 100 MiB
-COMPARED_AT_ONCE = 512  # images; with 29,000 others: 60 MiB
+GLOBAL_REGION_ONLY = RegionLayout(global_region=True, max_regions=1)
+READ_BLOCK_SIZE = 128  # images; they take 100 MiB with 100 regions of 2048 features
+COMPARISON_BLOCK_SIZE = 512  # images; their distances to 29,000 others take 60 MiB
 
 
 class HardNegatives:
-    """For an example, a caption of an image drawn from its image's pool of similar ones.
+    """Draws, for an example, a caption of an image that looks like the image of the example.
 
-    image_of_example: int64 (examples,), 0 to U - 1. pools: int64 (U, K), the images of each image's pool; -1 fills up
-    the end of shorter ones.
+    Args:
+        image_of_example: (examples,) int64, the number of each example's image, from 0 to U - 1.
+        pools: (U, K) int64, the numbers of the similar images of each image; shorter pools end with -1.
     """
 
     def __init__(self, image_of_example: np.ndarray, pools: np.ndarray) -> None:
         self._image_of_example = image_of_example
         self._pools, self._pool_sizes = pools, (pools >= 0).sum(1)
-        self._examples = np.argsort(image_of_example, kind="stable")  # those of an image next to each other
+        self._examples = np.argsort(image_of_example, kind="stable")  # the examples of an image stand side by side
         self._counts = np.bincount(image_of_example)
         self._starts = self._counts.cumsum() - self._counts
 
     def draw(self, examples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """An example of a similar image for each of these: int64 (B,) -> int64 (B,).
+        """Draws a hard negative for each example: an image of its image's pool, then a caption of that image.
 
         A pool of one image with one caption takes nothing from the generator.
+
+        Args:
+            examples: (B,) int64, positions of examples.
+            rng: The generator to draw from.
+
+        Returns:
+            (B,) int64, the position of an example whose caption is the hard negative.
         """
-        own = self._image_of_example[examples]
-        image = self._pools[own, rng.integers(self._pool_sizes[own])]
-        return self._examples[self._starts[image] + rng.integers(self._counts[image])]
+        images = self._image_of_example[examples]
+        similar_images = self._pools[images, rng.integers(self._pool_sizes[images])]
+        return self._examples[self._starts[similar_images] + rng.integers(self._counts[similar_images])]
 
 
 def nearest_images(regions: RegionStore, images: np.ndarray, k: int) -> np.ndarray:
-    """The k images most like each of these, nearest first: int64 (U, min(k, U - 1)), numbered as `images` are.
+    """Finds the k nearest images of each image, by the Euclidean distance of their regions' mean features.
 
-    Images are compared by the Euclidean distance of their regions' mean features (the rule behind hard_negative.pkl).
-    images: int64 (U,), different positions in the store. Beside the means, float32 (U, D), memory does not grow with U
-    squared: 29,000 images with 2,048 features take 0.5 GiB.
+    Memory is that of the means and does not grow with U squared: 29,000 images with 2,048 features take 0.5 GiB.
+
+    Args:
+        regions: The region features of the images.
+        images: (U,) int64, different positions in the store.
+        k: The number of nearest images.
+
+    Returns:
+        (U, min(k, U - 1)) int64, the nearest image first; images are numbered by their place in `images`.
+
+    Source:
+        The rule behind hard_negative.pkl in VOLTA.
     """
     means = mean_features(regions, images)
-    means -= means.mean(0)  # distances stay, and float32 tells smaller ones apart
+    means -= means.mean(0)  # centering keeps the distances, and lets float32 resolve smaller ones
     half_norms = means.square().sum(1) / 2
     nearest = torch.empty(len(means), min(k, len(means) - 1), dtype=torch.int64)
-    for start in progress_bar(iterable=range(0, len(means), COMPARED_AT_ONCE), desc="hard negatives"):
-        block = slice(start, start + COMPARED_AT_ONCE)
+    for start in progress_bar(iterable=range(0, len(means), COMPARISON_BLOCK_SIZE), desc="hard negatives"):
+        block = slice(start, start + COMPARISON_BLOCK_SIZE)
         closeness = torch.addmm(-half_norms, means[block], means.T)  # larger where the distance is smaller
         closeness.diagonal(start).fill_(-torch.inf)
         nearest[block] = closeness.topk(nearest.shape[1]).indices
@@ -61,62 +78,87 @@ def nearest_images(regions: RegionStore, images: np.ndarray, k: int) -> np.ndarr
 
 
 def mean_features(regions: RegionStore, images: np.ndarray) -> torch.Tensor:
-    """The mean of each image's region features, float32 (U, D), read block by block."""
+    """Computes the mean of each image's region features; reads the images block by block.
+
+    Args:
+        regions: The region features of the images.
+        images: (U,) int64, positions in the store.
+
+    Returns:
+        (U, feature_size) float32.
+    """
     means = torch.empty(len(images), regions.feature_size)
-    for start in progress_bar(iterable=range(0, len(images), READ_AT_ONCE), desc="mean features"):
-        block = slice(start, start + READ_AT_ONCE)
-        means[block] = regions.gather(images[block], MEANS)["region_features"][:, 0]
+    for start in progress_bar(iterable=range(0, len(images), READ_BLOCK_SIZE), desc="mean features"):
+        block = slice(start, start + READ_BLOCK_SIZE)
+        means[block] = regions.gather(images[block], GLOBAL_REGION_ONLY)["region_features"][:, 0]
     return means
 
 
-def pools_of_file(path: Path | str, image_ids: Sequence[str]) -> np.ndarray | None:
-    """The pools of these images in VOLTA's hard_negative.pkl: int64 (U, K), numbered as `image_ids` are, -1 at the end.
+def read_hard_negative_pools(path: Path | str, image_ids: Sequence[str]) -> np.ndarray | None:
+    """Reads the pools of some images from VOLTA's hard_negative.pkl.
 
-    The file holds a list of n images, `train_image_list`, and for each of them, in `train_hard_pool` (n, 100), the
-    places in that list of the images nearest to it. The image itself, which is one of them, is left out, and so are
-    images that are not among these. An image goes by its id without the store's prefix. None: the file lists none of
-    these images, so it is of other examples.
+    The file holds a list of n images, `train_image_list`, and for each of them in `train_hard_pool`, (n, 100), the
+    places in that list of the images nearest to it. The image itself, which is one of them, is left out of its pool,
+    and so are images that are not among `image_ids`. The file names images without the store's prefix.
+
+    Args:
+        path: The file.
+        image_ids: The ids of U images.
+
+    Returns:
+        (U, K) int64, numbers of images by their place in `image_ids`; shorter pools end with -1. None if the file
+        lists none of the images, since it then belongs to other examples.
 
     Raises:
-        UserError: the file is no such file, lists some of the images only, or has no other one in an image's pool.
+        UserError: The file is not such a file, lists only some of the images, or a pool holds none of the other images.
     """
-    listed, listed_pools = read_pools(Path(path))
+    listed_names, listed_pools = read_pool_file(Path(path))
     names = [image_id.rpartition("/")[2] for image_id in image_ids]
-    place = {name: i for i, name in enumerate(listed)}
-    lacking = [name for name in names if name not in place]
-    if len(lacking) == len(names):
+    place_of_name = {name: i for i, name in enumerate(listed_names)}
+    missing = [name for name in names if name not in place_of_name]
+    if len(missing) == len(names):
         return None
-    if lacking:
+    if missing:
         raise UserError(
-            f"{path}: found no pool for {len(lacking)} of {len(names)} images, among them '{lacking[0]}', "
-            "expected one for each of them"
+            f"{path}: lists no pool for {len(missing)} of {len(names)} images, among them '{missing[0]}'; use a file "
+            "with all images of the examples, or leave out task.hard_negatives_file"
         )
-    number = {name: i for i, name in enumerate(names)}
-    number_of_listed = np.asarray([number.get(name, -1) for name in listed])
-    pools = number_of_listed[listed_pools[[place[name] for name in names]]]
+    number_of_name = {name: i for i, name in enumerate(names)}
+    number_of_place = np.asarray([number_of_name.get(name, -1) for name in listed_names])
+    pools = number_of_place[listed_pools[[place_of_name[name] for name in names]]]
     pools[pools == np.arange(len(pools))[:, None]] = -1
     pools = np.take_along_axis(pools, np.argsort(pools < 0, axis=1, kind="stable"), axis=1)
     if (empty := np.flatnonzero(pools[:, 0] < 0)).size:
         raise UserError(
-            f"{path}: found none of the other {len(names) - 1} images in the pool of '{names[empty[0]]}', "
-            "expected at least one; use all examples, or leave out task.hard_negatives_file"
+            f"{path}: the pool of image '{names[empty[0]]}' holds none of the other {len(names) - 1} images of the "
+            "examples; use all examples, or leave out task.hard_negatives_file"
         )
     return pools
 
 
-def read_pools(path: Path) -> tuple[list[str], np.ndarray]:
-    """Image names, n of them, and their pools, int64 (n, K), of a hard_negative.pkl."""
+def read_pool_file(path: Path) -> tuple[list[str], np.ndarray]:
+    """Reads all of a hard_negative.pkl.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The names of n images, and their pools, (n, K) int64, as places in that list.
+
+    Raises:
+        UserError: The file cannot be read, or lacks the names or the pools, or they do not fit each other.
+    """
     from iglue_plugins.data.unpickling import safe_load_file
 
     content = safe_load_file(path)
     keys = {"train_image_list", "train_hard_pool"}
     if not isinstance(content, dict) or not keys <= content.keys():
         found = f"the keys {sorted(map(str, content))}" if isinstance(content, dict) else type(content).__name__
-        raise UserError(f"{path}: found {found}, expected {' and '.join(sorted(keys))}")
+        raise UserError(f"{path}: found {found}, expected a dict with {' and '.join(sorted(keys))}")
     names, pools = [str(name) for name in content["train_image_list"]], np.asarray(content["train_hard_pool"])
     if pools.ndim != 2 or len(pools) != len(names) or not np.isin(pools, np.arange(len(names))).all():
         raise UserError(
-            f"{path}: found train_hard_pool {pools.shape}, expected a row for each of the {len(names)} "
-            "images, of places in train_image_list"
+            f"{path}: train_hard_pool of shape {pools.shape} does not fit the {len(names)} images of train_image_list; "
+            "it needs a row for each image, with places in that list"
         )
     return names, pools.astype(np.int64)

@@ -1,4 +1,4 @@
-"""Region features by image id, and how a model reads them."""
+"""Region features of images: the interface of a store, a store in memory, and the layouts that models read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from torch import Tensor
 
 from iglue_plugins.utils.errors import UserError
 
+Positions = Sequence[int] | np.ndarray  # of images in a store, (N,) int64
+
 
 @dataclass(frozen=True)
 class RegionLayout:
-    """How a model reads an image's regions (VOLTA's add_global_imgfeat and num_locs).
+    """Describes how a model reads an image's regions (`add_global_imgfeat` and `num_locs` in VOLTA).
 
-    global_region: the mean of all of the image's regions, located at the whole image, stands first (xUNITER, mUNITER).
-    location_size: 5 (x1 y1 x2 y2 area) or 7 (x1 y1 x2 y2 width height area, UC2), as shares of the image.
-    max_regions: how many regions are kept, the first ones, the global one included; None: all.
+    Attributes:
+        global_region: Whether a global region stands first (xUNITER, mUNITER): the mean of all of the image's regions,
+            located at the whole image.
+        location_size: The number of coordinates of a location, as shares of the image: 5 (x1 y1 x2 y2 area) or 7 (x1 y1
+            x2 y2 width height area, UC2).
+        max_regions: The number of regions that are kept, the global one included and the first ones of the image; None
+            keeps all.
+
+    Raises:
+        UserError: `location_size` is neither 5 nor 7.
     """
 
     global_region: bool = True
@@ -35,45 +44,91 @@ class RegionLayout:
 
 
 class RegionStore(Protocol):
-    """Where a task's region features come from."""
+    """Holds the region features of a task's images.
+
+    Attributes:
+        feature_size: The number of features of a region.
+    """
 
     @property
     def feature_size(self) -> int:
         """The size of a region's feature vector."""
 
     def index(self, image_ids: Iterable[str]) -> np.ndarray:
-        """Positions of the images in the store, int64; an image without features is a UserError that names it."""
+        """Looks up the positions of images.
 
-    def box_counts(self, positions: Sequence[int]) -> np.ndarray:
-        """How many boxes each of the images at `positions` has, int64; reads no features."""
+        Args:
+            image_ids: The ids of N images.
 
-    def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
-        """Regions of the images at `positions`, padded to the largest number of regions among them, as `lay_out`."""
+        Returns:
+            (N,) int64.
+
+        Raises:
+            UserError: An image has no features in the store; the error names the image.
+        """
+
+    def box_counts(self, positions: Positions) -> np.ndarray:
+        """Returns the number of boxes of each image, without reading features.
+
+        Args:
+            positions: (N,) positions of images.
+
+        Returns:
+            (N,) int64.
+        """
+
+    def gather(self, positions: Positions, layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
+        """Returns the regions of some images as a model reads them.
+
+        Args:
+            positions: (N,) positions of images.
+            layout: How the model reads regions.
+
+        Returns:
+            What `apply_layout` returns, padded to the largest number of regions among the images.
+        """
 
 
-def lay_out(features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, layout: RegionLayout) -> dict[str, Tensor]:
-    """The regions of N images as a model reads them.
+def apply_layout(
+    features: Tensor, boxes: Tensor, sizes: Tensor, mask: Tensor, layout: RegionLayout
+) -> dict[str, Tensor]:
+    """Turns the regions of N images into what a model reads.
 
-    features float32 (N, R, D) and boxes float32 (N, R, 4), x1 y1 x2 y2 in pixels: both 0 where mask, int64 (N, R),
-    is; sizes float32 (N, 2): width and height in pixels. Where the layout has a global region, its features may stand
-    first already: features (N, 1 + R, D).
-    Returns region_features float32 (N, R', D), region_locations float32 (N, R', layout.location_size) and
-    region_mask int64 (N, R').
+    Args:
+        features: (N, R, D) float32, 0 where `mask` is 0. If the layout has a global region, its features may stand
+            first already: (N, 1 + R, D).
+        boxes: (N, R, 4) float32, x1 y1 x2 y2 in pixels, 0 where `mask` is 0.
+        sizes: (N, 2) float32, width and height of each image in pixels.
+        mask: (N, R) int64, 1 for a region and 0 for padding.
+        layout: How the model reads regions.
+
+    Returns:
+        `region_features` (N, R', D) float32, `region_locations` (N, R', layout.location_size) float32 and
+        `region_mask` (N, R') int64, where R' counts the global region and no more than `max_regions`.
     """
-    locations = normalised_locations(boxes, sizes, layout.location_size)
+    locations = normalize_boxes(boxes, sizes, layout.location_size)
     if layout.global_region:
         if features.shape[1] == mask.shape[1]:
             mean = features.sum(1, keepdim=True) / mask.sum(1)[:, None, None]
             features = torch.cat([mean, features], 1)
-        whole = locations.new_tensor([0, 0] + (layout.location_size - 2) * [1]).expand(len(locations), 1, -1)
-        locations = torch.cat([whole, locations], 1)
+        whole_image = locations.new_tensor([0, 0] + (layout.location_size - 2) * [1]).expand(len(locations), 1, -1)
+        locations = torch.cat([whole_image, locations], 1)
         mask = torch.cat([mask.new_ones(len(mask), 1), mask], 1)
     kept = slice(layout.max_regions)
     return {"region_features": features[:, kept], "region_locations": locations[:, kept], "region_mask": mask[:, kept]}
 
 
-def normalised_locations(boxes: Tensor, sizes: Tensor, location_size: int) -> Tensor:
-    """Boxes (N, R, 4) in pixels of images of width and height `sizes` (N, 2) as locations (N, R, location_size)."""
+def normalize_boxes(boxes: Tensor, sizes: Tensor, location_size: int) -> Tensor:
+    """Turns boxes in pixels into locations, which are shares of the image.
+
+    Args:
+        boxes: (N, R, 4) float32, x1 y1 x2 y2 in pixels.
+        sizes: (N, 2) float32, width and height of each image in pixels.
+        location_size: The number of coordinates of a location, 5 or 7; see `RegionLayout`.
+
+    Returns:
+        (N, R, location_size) float32.
+    """
     corners = boxes / sizes.repeat(1, 2)[:, None]
     extent = corners[..., 2:] - corners[..., :2]
     area = extent[..., :1] * extent[..., 1:]
@@ -81,7 +136,15 @@ def normalised_locations(boxes: Tensor, sizes: Tensor, location_size: int) -> Te
 
 
 class InMemoryRegions:
-    """A region store held in memory, to which images can be added."""
+    """Keeps region features in memory; images can be added at any time.
+
+    Args:
+        feature_size: The number of features of a region.
+        max_boxes: The largest number of boxes of an image.
+
+    Attributes:
+        feature_size: The number of features of a region.
+    """
 
     def __init__(self, feature_size: int, max_boxes: int) -> None:
         self.feature_size = feature_size
@@ -92,12 +155,19 @@ class InMemoryRegions:
         self._mask = torch.zeros(0, max_boxes, dtype=torch.int64)
 
     def add(self, images: dict[str, tuple[np.ndarray, np.ndarray]], width: float, height: float) -> None:
-        """Add images of one size: features float32 (regions, feature_size), pixel boxes float32 (regions, 4), by id."""
+        """Adds images of one size.
+
+        Args:
+            images: By image id, the features (regions, feature_size) float32 and the boxes (regions, 4) float32, x1 y1
+                x2 y2 in pixels.
+            width: The width of the images in pixels.
+            height: The height of the images in pixels.
+        """
         start, count = len(self._mask), len(images)
         self._position.update((image_id, start + i) for i, image_id in enumerate(images))
         self._features, self._boxes, self._mask = (
-            torch.cat([held, held.new_zeros(count, *held.shape[1:])])
-            for held in (self._features, self._boxes, self._mask)
+            torch.cat([tensor, tensor.new_zeros(count, *tensor.shape[1:])])
+            for tensor in (self._features, self._boxes, self._mask)
         )
         self._sizes = torch.cat([self._sizes, torch.tensor([[width, height]]).expand(count, 2)])
         for position, (features, boxes) in enumerate(images.values(), start):
@@ -106,22 +176,28 @@ class InMemoryRegions:
             self._mask[position, : len(features)] = 1
 
     def index(self, image_ids: Iterable[str]) -> np.ndarray:
+        """Looks up the positions of images; see `RegionStore.index`."""
         try:
             return np.asarray([self._position[image_id] for image_id in image_ids], dtype=np.int64)
         except KeyError as error:
-            raise UserError(f"image {error} has no region features among the {len(self._position)} stored") from None
+            raise UserError(
+                f"image {error} has no region features among the {len(self._position)} images in memory; add its "
+                "features to the store"
+            ) from None
 
-    def box_counts(self, positions: Sequence[int]) -> np.ndarray:
+    def box_counts(self, positions: Positions) -> np.ndarray:
+        """Returns the number of boxes of each image, (N,) int64."""
         return self._mask[torch.as_tensor(np.asarray(positions))].sum(1).numpy()
 
-    def gather(self, positions: Sequence[int], layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
-        positions = torch.as_tensor(np.asarray(positions))
-        mask = self._mask[positions]
+    def gather(self, positions: Positions, layout: RegionLayout = RegionLayout()) -> dict[str, Tensor]:
+        """Returns the regions of some images as a model reads them; see `RegionStore.gather`."""
+        rows = torch.as_tensor(np.asarray(positions))
+        mask = self._mask[rows]
         longest = int(mask.sum(1).max())
-        return lay_out(
-            self._features[positions, :longest],
-            self._boxes[positions, :longest],
-            self._sizes[positions],
+        return apply_layout(
+            self._features[rows, :longest],
+            self._boxes[rows, :longest],
+            self._sizes[rows],
             mask[:, :longest],
             layout,
         )

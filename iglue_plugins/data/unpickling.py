@@ -1,8 +1,8 @@
-"""Pickles and .npy files from the internet, read without running anything that they ask for.
+"""Safe reading of pickles and .npy files from the internet: nothing that a file asks for is run.
 
-A pickle names the functions that build its objects. Here every name is refused but those that numpy's arrays need, and
-for these stand small functions of our own: numpy's own trust what a pickle says of sizes and types, and can be made to
-read and write outside of an array.
+A pickle names the functions that build its objects. Every name is refused here but those that numpy's arrays need, and
+these are replaced by the small functions of this module. Numpy's functions trust what a pickle says of sizes and types,
+so that a pickle can make them read and write outside of an array.
 """
 
 from __future__ import annotations
@@ -13,76 +13,93 @@ import pickle
 import pickletools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, SupportsIndex
 
 import numpy as np
 
 from iglue_plugins.utils.errors import UserError
 
-KINDS = "biufcSUO"  # numpy's codes for numbers, bytes, text, and objects, which the same pickle holds
+ALLOWED_DTYPE_KINDS = "biufcSUO"  # numpy's codes for numbers, bytes, text, and objects, which are in the same pickle
 
 
 class _RefusedError(Exception):
-    """A pickle asks for something that is not on the list; the text says what."""
+    """Says what a pickle asks for that is not allowed."""
 
 
 def safe_loads(data: bytes, source: str) -> Any:
-    """What a pickle holds: plain containers, bytes, text, numbers, bools, None, and numpy arrays and scalars of them.
+    """Reads a pickle of plain containers, bytes, text, numbers, bools, None, and numpy arrays and scalars of them.
 
-    source: the file, or the file and the key in it, for errors. Arrays are of a subclass of np.ndarray.
+    Args:
+        data: The pickle.
+        source: The file, or the file and the key in it, for errors.
+
+    Returns:
+        The content; arrays are of a subclass of np.ndarray.
 
     Raises:
-        UserError: the pickle asks for anything else (named, never run), or is damaged.
+        UserError: The pickle asks for anything else, which is named and never run, or it is damaged.
     """
     try:
         _check_memo(data)
         return _Unpickler(io.BytesIO(data)).load()
     except _RefusedError as refusal:
         raise UserError(
-            f"{source}: found a pickle that asks for {refusal}, which is refused without being run, "
-            "expected only numbers, text, lists, dicts and numpy arrays"
+            f"{source}: the pickle asks for {refusal}, which is refused and not run; use a file that holds nothing but "
+            "numbers, text, lists, dicts and numpy arrays"
         ) from None
-    except Exception as error:  # a damaged pickle raises almost anything
+    except Exception as error:  # unpickling raises almost any error for damaged data
         reason = str(error) or type(error).__name__
         raise UserError(
-            f"{source}: found a pickle that is damaged or cut short ({reason}), expected a whole one"
+            f"{source}: the pickle is damaged or cut short ({reason}); download or make the file again"
         ) from error
 
 
 def safe_load_file(path: str | Path) -> Any:
-    """What a pickle file holds, as `safe_loads`.
+    """Reads a pickle file; see `safe_loads`.
+
+    Args:
+        path: The file.
 
     Raises:
-        UserError: the file cannot be read, asks for something that is refused, or is damaged.
+        UserError: The file cannot be read, asks for something that is refused, or is damaged.
     """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}), expected a pickle") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a pickle file that can be read") from error
     return safe_loads(data, str(path))
 
 
 def load_npy(path: str | Path) -> np.ndarray:
-    """The array in a .npy file; objects in it go the way of `safe_loads`.
+    """Reads the array in a .npy file; objects in it are read by `safe_loads`.
+
+    Args:
+        path: The file.
 
     Raises:
-        UserError: the file cannot be read, is no .npy file, is cut short, or asks for something that is refused.
+        UserError: The file cannot be read, is no .npy file, is cut short, or asks for something that is refused.
     """
     try:
         with Path(path).open("rb") as file:
             shape, dtype = _read_npy_header(file, path)
             if not dtype.hasobject:
                 expected, found = math.prod(shape) * dtype.itemsize, Path(path).stat().st_size - file.tell()
-                if found < expected:  # numpy would set the memory aside before it looks
-                    raise UserError(f"{path}: found {found} bytes of numbers, expected {expected}; it is cut short")
+                if found < expected:  # numpy would allocate the memory before it notices
+                    raise UserError(
+                        f"{path}: found {found} bytes of numbers, expected {expected}; it is cut short, so download or "
+                        "make the file again"
+                    )
                 file.seek(0)
                 return np.load(file, allow_pickle=False)
             data = file.read()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}), expected a .npy file") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}); name a .npy file that can be read") from error
     array = safe_loads(data, str(path))
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise UserError(f"{path}: found a pickled {type(array).__name__}, expected an array of shape {shape}")
+        raise UserError(
+            f"{path}: found a pickled {type(array).__name__}, expected an array of shape {shape}; download or make the "
+            "file again"
+        )
     return array
 
 
@@ -94,30 +111,32 @@ def _read_npy_header(file: io.BufferedReader, path: str | Path) -> tuple[tuple[i
             raise ValueError(f"the shape {shape}")
     except OSError:
         raise
-    except Exception as error:  # a damaged header raises almost anything
+    except Exception as error:  # numpy raises almost any error for a damaged header
         raise UserError(
-            f"{path}: found no .npy file, or one with a damaged header ({error}), expected a whole one"
+            f"{path}: is no .npy file, or its header is damaged ({error}); download or make the file again"
         ) from error
     return shape, dtype
 
 
 def _check_memo(data: bytes) -> None:
-    """Refuse a number of remembered objects that no pickle of this size has: Python would set memory aside for them."""
+    """Refuses a pickle with larger memo indices than its size allows, since Python would allocate memory for them."""
     for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > len(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(data):
             raise _RefusedError(f"memory for {argument} objects")
 
 
 class _Unpickler(pickle.Unpickler):
+    """Replaces the allowed functions and refuses all others."""
+
     def find_class(self, module: str, name: str) -> Any:
-        stand_in = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
-        if stand_in is None:
+        replacement = _REPLACEMENTS.get((module.replace("numpy._core", "numpy.core"), name))
+        if replacement is None:
             raise _RefusedError(f"'{module}.{name}'")
-        return stand_in
+        return replacement
 
 
-class _StandIn(NamedTuple):
-    """A function that a pickle may call; immutable, since a pickle may also set attributes of what it finds."""
+class _Replacement(NamedTuple):
+    """Wraps a function that a pickle may call; it is immutable, since a pickle can also set attributes."""
 
     function: Callable[..., Any]
 
@@ -126,11 +145,11 @@ class _StandIn(NamedTuple):
 
 
 class _DType:
-    """An array's type, one of KINDS."""
+    """Replaces numpy.dtype: an array's type, of one of ALLOWED_DTYPE_KINDS."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         self.dtype = np.dtype(str(code))
-        if not self.dtype.itemsize or self.dtype.kind not in KINDS:
+        if not self.dtype.itemsize or self.dtype.kind not in ALLOWED_DTYPE_KINDS:
             raise _RefusedError(f"an array of type '{self.dtype}'")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
@@ -141,21 +160,21 @@ class _DType:
 
 
 class _Array(np.ndarray):
-    """An array whose size, type and content are checked to fit before numpy gets them."""
+    """Checks that size, type and content of an array fit each other before numpy gets them."""
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, holder, fortran_order, content = state
-        count, dtype = math.prod(map(_length, shape)), holder.dtype
+        _, shape, dtype_holder, fortran_order, content = state
+        count, dtype = math.prod(map(_check_length, shape)), dtype_holder.dtype
         kind, size = (list, count) if dtype.kind == "O" else (bytes, count * dtype.itemsize)
         if not isinstance(content, kind) or len(content) != size:
             raise ValueError(f"an array of shape {shape} whose content is of another size")
         super().__setstate__((1, shape, dtype, fortran_order, content))
 
-    def __reduce_ex__(self, protocol: int) -> Any:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return np.asarray(self).__reduce_ex__(protocol)
 
 
-def _length(value: int) -> int:
+def _check_length(value: int) -> int:
     if not isinstance(value, int) or value < 0:
         raise ValueError(f"an array with a side of {value}")
     return value
@@ -165,16 +184,18 @@ def _empty_array(*ignored: Any) -> _Array:
     return _Array((0,))
 
 
-def _array_from_buffer(content: bytes, holder: _DType, shape: tuple[int, ...], order: str) -> np.ndarray:
-    return np.frombuffer(_bytes(content), holder.dtype).reshape(shape, order=order)
+def _array_from_buffer(
+    content: bytes, dtype_holder: _DType, shape: tuple[int, ...], order: Literal["A", "C", "F"]
+) -> np.ndarray:
+    return np.frombuffer(_check_bytes(content), dtype_holder.dtype).reshape(shape, order=order)
 
 
-def _scalar(holder: _DType, content: bytes) -> np.generic:
-    return np.frombuffer(_bytes(content), holder.dtype, count=1)[0]
+def _scalar(dtype_holder: _DType, content: bytes) -> np.generic:
+    return np.frombuffer(_check_bytes(content), dtype_holder.dtype, count=1)[0]
 
 
-def _bytes(content: bytes | bytearray) -> bytes | bytearray:
-    if not isinstance(content, (bytes, bytearray)):  # an array's memory can be given back while another looks at it
+def _check_bytes(content: bytes | bytearray) -> bytes | bytearray:
+    if not isinstance(content, (bytes, bytearray)):  # the memory of an array could be freed while a view of it exists
         raise ValueError(f"a {type(content).__name__} in the place of bytes")
     return content
 
@@ -189,14 +210,11 @@ def _not_called(*arguments: Any) -> None:
     raise _RefusedError("'numpy.ndarray' as a function")
 
 
-_STAND_INS: dict[tuple[str, str], _StandIn] = {
-    (module, name): _StandIn(function)
-    for module, name, function in [
-        ("numpy.core.multiarray", "_reconstruct", _empty_array),
-        ("numpy.core.multiarray", "scalar", _scalar),
-        ("numpy.core.numeric", "_frombuffer", _array_from_buffer),
-        ("numpy", "ndarray", _not_called),
-        ("numpy", "dtype", _DType),
-        ("_codecs", "encode", _encode),  # the bytes of an array in pickles of protocol 2
-    ]
+_REPLACEMENTS = {
+    ("numpy.core.multiarray", "_reconstruct"): _Replacement(_empty_array),
+    ("numpy.core.multiarray", "scalar"): _Replacement(_scalar),
+    ("numpy.core.numeric", "_frombuffer"): _Replacement(_array_from_buffer),
+    ("numpy", "ndarray"): _Replacement(_not_called),
+    ("numpy", "dtype"): _Replacement(_DType),
+    ("_codecs", "encode"): _Replacement(_encode),  # pickles of protocol 2 call it for the bytes of an array
 }

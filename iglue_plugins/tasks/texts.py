@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from iglue_plugins.data.annotations.entries import json_lines
+from iglue_plugins.data.annotations.entries import read_json_lines
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.utils.errors import UserError, did_you_mean
@@ -61,7 +61,7 @@ class FileTexts:
     def __iter__(self) -> Iterator[str]:
         if self.path.suffix == ".txt":
             return self._lines()
-        return itertools.chain.from_iterable(_strings(entry.values) for entry in json_lines(self.path))
+        return itertools.chain.from_iterable(_strings(entry.values) for entry in read_json_lines(self.path))
 
     def _lines(self) -> Iterator[str]:
         try:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
+from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, read_hard_negative_pools
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.settings import RetrievalSettings
 from iglue_plugins.utils.errors import UserError
@@ -67,7 +67,9 @@ class XFlickrCO(Task):
                 )
             pools, file = None, self.settings.hard_negatives_file
             if file is not None and set(batcher.dataset["language"]) == {self.source_language}:
-                pools = pools_of_file(file, [row[0] for row in batcher.dataset.select(first)["image_ids"][:]])
+                pools = read_hard_negative_pools(
+                    file, [row[0] for row in batcher.dataset.select(first)["image_ids"][:]]
+                )
             if pools is None:
                 pools = nearest_images(self.regions, images, self.settings.hard_negatives)
             self._hard_negatives[batcher] = HardNegatives(image_of_example, pools)

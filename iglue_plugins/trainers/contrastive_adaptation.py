@@ -74,7 +74,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         )
         losses = []
         for step in range(settings.inner_steps):
-            batch = move_to_device(examples.parts(step)[0], model.device)
+            batch = move_to_device(examples.split_batches(step)[0], model.device)
             loss = loss_of(batch, "contrastive")["loss"]
             self._descend(model, loss)
             losses.append(loss.item())

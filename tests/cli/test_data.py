@@ -12,8 +12,9 @@ from datasets import Dataset
 from pydantic import BaseModel, ConfigDict
 
 from iglue_plugins import registry
-from iglue_plugins.data.conversion import from_npy
-from iglue_plugins.data.stores import MappedRegions, RegionStores
+from iglue_plugins.data.conversion import npy_source
+from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.utils.errors import UserError
 
 
@@ -79,7 +80,7 @@ def test_convert_with_other_options(
 def test_ctrl_c_and_the_same_command(
     iglue: Callable, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load_npy, loaded = from_npy.load_npy, []
+    load_npy, loaded = npy_source.load_npy, []
 
     def load(path: Path) -> np.ndarray:
         if path.name == "3.npy":
@@ -88,7 +89,7 @@ def test_ctrl_c_and_the_same_command(
         return load_npy(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(from_npy, "load_npy", load)
+        patch.setattr(npy_source, "load_npy", load)
         ended = iglue("data", "convert", source, tmp_path / "store")
     assert (ended.code, ended.err) == (130, "iglue: interrupted; the same command resumes\n")
     assert loaded == ["0.npy", "0_info.npy", "1.npy", "1_info.npy", "2.npy", "2_info.npy"]

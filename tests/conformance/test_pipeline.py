@@ -22,7 +22,7 @@ import torch
 from transformers import AutoTokenizer
 
 from iglue_plugins import registry
-from iglue_plugins.data.conversion.convert import convert
+from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.models.configuration import UC2Config, XUniterConfig
 from iglue_plugins.models.uniter import UC2ForVisionAndLanguage, XUniterForVisionAndLanguage

@@ -1,4 +1,4 @@
-"""Batches: what stands in each row, padding, masks, dtypes; wrong candidates for retrieval."""
+"""Batches: the content of each row, padding, masks and dtypes; wrong candidates for retrieval."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def retrieval(make_batcher: Callable[..., Batcher]) -> Batcher:
 
 @pytest.fixture
 def two_captions(make_batcher: Callable[..., Batcher]) -> Batcher:
-    """Images a, b and c with two captions each, those of an image apart from each other."""
+    """Images a, b and c with two captions each; the captions of an image are not neighbors."""
     return make_batcher(XFlickrCO, [(str(10 + i), [image_id], "match") for i, image_id in enumerate("abcabc")], IMAGES)
 
 
@@ -54,7 +54,7 @@ def test_texts_are_padded_to_the_longest_of_the_batch(nli: Batcher) -> None:
     assert nli.batch([0])["input_ids"].tolist() == [[0, 5, 2]]
 
 
-def test_texts_come_in_the_order_asked_for_and_as_often(nli: Batcher) -> None:
+def test_texts_are_padded_in_any_order_and_repeatedly(nli: Batcher) -> None:
     ids, mask = nli.texts.pad(np.asarray([2, 0, 2]))
     assert ids.tolist() == [[0, 9, 9, 2], [0, 5, 2, 1], [0, 9, 9, 2]]
     assert mask.sum(1).tolist() == nli.texts.lengths[[2, 0, 2]].tolist() == [4, 3, 4]
@@ -130,14 +130,14 @@ def test_wrong_candidates_are_drawn_anew_by_the_generator_and_fixed_without(retr
 
 
 def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batcher) -> None:
-    image_of_text = dict(zip(range(10, 16), "abcabc"))
+    image_of_text = dict(zip(range(10, 16), "abcabc", strict=True))
     image_of_feature = {0.0: "a", 1.0: "b", 8.0: "c"}
     seen = set()
     for seed in range(40):
         batch = two_captions.batch(range(6), np.random.default_rng(seed))
         texts = [image_of_text[token] for token in batch["input_ids"][:, 1].tolist()]
         images = [image_of_feature[feature] for feature in batch["region_features"][:, 0, 0].tolist()]
-        for row, (text, image) in enumerate(zip(texts, images)):
+        for row, (text, image) in enumerate(zip(texts, images, strict=True)):
             assert (text == image) == (row % 4 == 0)
             seen.add((row % 4, text, image))
     wrong = {(text, image) for text in "abc" for image in "abc" if text != image}
@@ -145,36 +145,36 @@ def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batche
     assert {(text, image) for kind, text, image in seen if kind == 2} == wrong, "every other image is drawn"
 
 
-def test_one_image_leaves_no_wrong_candidates(make_batcher: Callable[..., Batcher]) -> None:
+def test_examples_of_a_single_image_are_refused(make_batcher: Callable[..., Batcher]) -> None:
     batcher = make_batcher(XFlickrCO, [("5", ["a"], "match"), ("6", ["a"], "match")], IMAGES)
-    with pytest.raises(UserError, match="task toy: all 2 examples have one image"):
+    with pytest.raises(UserError, match="task toy: .*2 examples"):
         batcher.batch([0])
 
 
-def test_captions_are_padded_apart_from_texts(nli: Batcher, retrieval: Batcher) -> None:
+def test_captions_are_padded_separately_from_texts(nli: Batcher, retrieval: Batcher) -> None:
     batch = nli.batch([0, 1])
     assert batch["caption_input_ids"].tolist() == [[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]]
     assert batch["caption_attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
     assert not any(key.startswith("caption") for key in retrieval.batch([0, 1]))
 
 
-def test_free_rows_pair_any_text_with_any_image(nli: Batcher) -> None:
+def test_rows_pair_any_text_with_any_image(nli: Batcher) -> None:
     batch = nli.rows(np.asarray([0, 0, 2]), np.asarray([2, 1, 0]))
     assert batch["input_ids"][:, 1].tolist() == [5, 5, 9]
     assert batch["region_features"][:, 0, 0].tolist() == [8, 1, 0]
     assert "labels" not in batch
 
 
-def test_region_counts_take_no_features(retrieval: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_region_counts_read_no_features(retrieval: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(type(retrieval.task.regions), "gather")
     assert retrieval.region_counts.tolist() == [1, 2, 1, 3]
 
 
 def test_an_image_without_features_is_named(make_batcher: Callable[..., Batcher]) -> None:
-    with pytest.raises(UserError, match="image 'zebra' has no region features among the 4 stored"):
+    with pytest.raises(UserError, match="image 'zebra' has no region features among the 4 images"):
         make_batcher(XVNLI, [("5", ["zebra"], "neutral")], IMAGES)
 
 
-def test_no_examples_make_no_batches(make_batcher: Callable[..., Batcher]) -> None:
+def test_a_batcher_without_examples_is_refused(make_batcher: Callable[..., Batcher]) -> None:
     with pytest.raises(UserError, match="task toy: there are no examples to make batches of"):
         make_batcher(XVNLI, [], IMAGES)

@@ -1,8 +1,10 @@
-"""Hard negatives against loops over all images, and from a file such as VOLTA's."""
+"""Hard negatives: nearest images against a loop over all pairs, draws, and pools from a file such as VOLTA's."""
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from transformers import AutoTokenizer
 
 from iglue_plugins.data import hard_negatives
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, pools_of_file
+from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, read_hard_negative_pools
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniXFlickrCO
@@ -25,7 +27,7 @@ MakeStore = Callable[[dict[str, list[list[float]]]], InMemoryRegions]
 
 
 class RecordingStore(InMemoryRegions):
-    """Notes how many images are read at once."""
+    """Records how many images are read at once."""
 
     reads: list[int]
 
@@ -55,10 +57,12 @@ def nearest_by_a_loop(store: InMemoryRegions, images: Sequence[int], k: int) -> 
     means = []
     for image in images:
         regions = store.gather([image], RegionLayout(global_region=False))["region_features"][0].double().tolist()
-        means.append([sum(column) / len(regions) for column in zip(*regions)])
+        means.append([sum(column) / len(regions) for column in zip(*regions, strict=True)])
     nearest = []
     for i, mean in enumerate(means):
-        distances = {j: sum((a - b) ** 2 for a, b in zip(mean, other)) for j, other in enumerate(means) if j != i}
+        distances = {
+            j: sum((a - b) ** 2 for a, b in zip(mean, other, strict=True)) for j, other in enumerate(means) if j != i
+        }
         nearest.append(sorted(distances, key=distances.get)[:k])
     return nearest
 
@@ -70,19 +74,19 @@ def test_nearest_images_equal_a_loop_over_all_pairs_of_images(
 ) -> None:
     images = np.random.default_rng(1).permutation(45)[:38]
     expected = nearest_by_a_loop(store, images, k)
-    monkeypatch.setattr(hard_negatives, "COMPARED_AT_ONCE", block)
+    monkeypatch.setattr(hard_negatives, "COMPARISON_BLOCK_SIZE", block)
     nearest = nearest_images(store, images, k)
     assert nearest.tolist() == expected
     assert nearest.dtype == np.int64
 
 
 def test_regions_are_read_block_by_block(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hard_negatives, "READ_AT_ONCE", 10)
+    monkeypatch.setattr(hard_negatives, "READ_BLOCK_SIZE", 10)
     nearest_images(store, np.arange(45), 3)
     assert store.reads == [10, 10, 10, 10, 5]
 
 
-def test_more_images_than_there_are_gives_all_the_others(store: RecordingStore) -> None:
+def test_all_other_images_are_nearest_if_k_is_too_large(store: RecordingStore) -> None:
     assert [sorted(row) for row in nearest_images(store, np.arange(4), 99).tolist()] == [
         [1, 2, 3],
         [0, 2, 3],
@@ -114,7 +118,7 @@ def test_images_of_a_pool_and_then_their_captions_are_equally_likely() -> None:
     assert shares == pytest.approx([0, 1 / 6, 1 / 6, 1 / 6, 1 / 2], abs=0.03)
 
 
-def test_where_there_is_no_choice_nothing_is_taken_from_the_generator() -> None:
+def test_a_pool_without_a_choice_takes_nothing_from_the_generator() -> None:
     rng = np.random.default_rng(0)
     assert HardNegatives(np.arange(3), np.asarray([[1], [2], [0]])).draw(np.arange(3), rng).tolist() == [1, 2, 0]
     assert rng.bit_generator.state == np.random.default_rng(0).bit_generator.state
@@ -144,7 +148,7 @@ def volta_file(tmp_path: Path) -> Path:
 
 
 def test_pools_of_a_file_leave_out_the_image_itself_and_images_of_no_example(volta_file: Path) -> None:
-    everything = pools_of_file(volta_file, [f"flickr30k/{100 + i}" for i in range(6)])
+    everything = read_hard_negative_pools(volta_file, [f"flickr30k/{100 + i}" for i in range(6)])
     assert everything.tolist() == [
         [1, 5, 2, -1],
         [4, 0, 5, -1],
@@ -153,48 +157,48 @@ def test_pools_of_a_file_leave_out_the_image_itself_and_images_of_no_example(vol
         [1, 3, 2, -1],
         [0, 1, 3, -1],
     ]
-    some = pools_of_file(volta_file, ["flickr30k/105", "flickr30k/101", "flickr30k/100"])
+    some = read_hard_negative_pools(volta_file, ["flickr30k/105", "flickr30k/101", "flickr30k/100"])
     assert some.tolist() == [[2, 1, -1, -1], [2, 0, -1, -1], [1, 0, -1, -1]]
 
 
-def test_a_file_of_other_images_says_nothing(volta_file: Path) -> None:
-    assert pools_of_file(volta_file, ["coco/1", "coco/2"]) is None
+def test_a_file_that_lists_none_of_the_images_gives_no_pools(volta_file: Path) -> None:
+    assert read_hard_negative_pools(volta_file, ["coco/1", "coco/2"]) is None
 
 
 def test_a_file_that_lacks_an_image_is_refused(volta_file: Path) -> None:
-    with pytest.raises(UserError, match="hard_negative.pkl: found no pool for 1 of 2 images, among them '7'"):
-        pools_of_file(volta_file, ["flickr30k/101", "flickr30k/7"])
+    with pytest.raises(UserError, match="hard_negative.pkl: lists no pool for 1 of 2 images, among them '7'"):
+        read_hard_negative_pools(volta_file, ["flickr30k/101", "flickr30k/7"])
 
 
 def test_a_pool_without_another_example_is_refused(volta_file: Path) -> None:
-    with pytest.raises(UserError, match="found none of the other 1 images in the pool of '100', expected at least one"):
-        pools_of_file(volta_file, ["flickr30k/100", "flickr30k/103"])
+    with pytest.raises(UserError, match="pool of image '100' holds none of the other 1 images"):
+        read_hard_negative_pools(volta_file, ["flickr30k/100", "flickr30k/103"])
 
 
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ([1, 2], "found list, expected train_hard_pool and train_image_list"),
-        ({"train_image_list": [1]}, r"found the keys \['train_image_list'\], expected train_hard_pool and"),
+        ([1, 2], "found list, expected a dict with train_hard_pool and train_image_list"),
+        ({"train_image_list": [1]}, r"found the keys \['train_image_list'\], expected a dict with train_hard_pool and"),
         (
             {"train_image_list": [1, 2], "train_hard_pool": np.zeros((1, 2))},
-            r"found train_hard_pool \(1, 2\), expected a",
+            r"train_hard_pool of shape \(1, 2\) does not fit the 2 images",
         ),
         (
             {"train_image_list": [1, 2], "train_hard_pool": np.asarray([[0.0, 2.0]] * 2)},
-            "expected a row for each of the 2",
+            "does not fit the 2 images of train_image_list",
         ),
         (
             {"train_image_list": [1, 2], "train_hard_pool": np.asarray([[0.0, 0.5]] * 2)},
-            "of places in train_image_list",
+            "does not fit the 2 images of train_image_list",
         ),
     ],
 )
-def test_another_file_is_refused(tmp_path: Path, content: object, found: str) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: object, found: str) -> None:
     path = tmp_path / "hard_negative.pkl"
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(UserError, match=found):
-        pools_of_file(path, ["flickr30k/1"])
+        read_hard_negative_pools(path, ["flickr30k/1"])
 
 
 @pytest.fixture
@@ -225,12 +229,12 @@ def flickr(make_store: MakeStore) -> Callable[..., Batcher]:
     return make
 
 
-def hard_images(batcher: Batcher) -> dict[int, set[int]]:
+def images_of_hard_negatives(batcher: Batcher) -> dict[int, set[int]]:
     """The images whose captions are drawn for each image."""
     found = {image: set() for image in range(6)}
     for seed in range(60):
         texts, images = batcher.task.rows(np.arange(len(batcher)), batcher, np.random.default_rng(seed))
-        for text, image in zip(texts[3::4].tolist(), images[3::4].tolist()):
+        for text, image in zip(texts[3::4].tolist(), images[3::4].tolist(), strict=True):
             found[image].add(text % 6)
     return found
 
@@ -238,14 +242,14 @@ def hard_images(batcher: Batcher) -> dict[int, set[int]]:
 def test_settings_say_where_hard_negatives_come_from(flickr: Callable[..., Batcher], volta_file: Path) -> None:
     two_nearest = {0: {1, 2}, 1: {0, 2}, 2: {1, 3}, 3: {2, 4}, 4: {3, 5}, 5: {4, 3}}
     of_file = {0: {1, 5, 2}, 1: {4, 0, 5}, 2: {3, 4, 1}, 3: {5, 2, 4}, 4: {1, 3, 2}, 5: {0, 1, 3}}
-    assert hard_images(flickr("en", hard_negatives=2)) == two_nearest
-    assert hard_images(flickr("en", hard_negatives=2, hard_negatives_file=str(volta_file))) == of_file
-    assert hard_images(flickr("de", hard_negatives=2, hard_negatives_file=str(volta_file))) == two_nearest
+    assert images_of_hard_negatives(flickr("en", hard_negatives=2)) == two_nearest
+    assert images_of_hard_negatives(flickr("en", hard_negatives=2, hard_negatives_file=str(volta_file))) == of_file
+    assert images_of_hard_negatives(flickr("de", hard_negatives=2, hard_negatives_file=str(volta_file))) == two_nearest
     other_images = flickr("en", range(200, 206), hard_negatives=2, hard_negatives_file=str(volta_file))
-    assert hard_images(other_images) == two_nearest
+    assert images_of_hard_negatives(other_images) == two_nearest
 
 
-def test_no_candidate_is_of_the_examples_own_image_whatever_the_captions(flickr: Callable[..., Batcher]) -> None:
+def test_no_wrong_candidate_has_the_image_of_the_example(flickr: Callable[..., Batcher]) -> None:
     batcher = flickr("en", range(100, 103), captions=5, hard_negatives=99)
     for seed in range(30):
         texts, images = batcher.task.rows(np.arange(15), batcher, np.random.default_rng(seed))
@@ -253,10 +257,12 @@ def test_no_candidate_is_of_the_examples_own_image_whatever_the_captions(flickr:
         assert is_right.tolist() == [[True, False, False, False]] * 15
 
 
-def test_a_batcher_that_is_gone_leaves_nothing_behind(flickr: Callable[..., Batcher]) -> None:
+def test_hard_negatives_are_kept_as_long_as_their_batcher(flickr: Callable[..., Batcher]) -> None:
     batcher = flickr("en")
     task = batcher.task
     first = task.hard_negatives(batcher)
-    assert task.hard_negatives(batcher) is first, "worked out once"
-    del batcher
-    assert not task._hard_negatives
+    assert task.hard_negatives(batcher) is first, "computed once"
+    kept = [weakref.ref(batcher), weakref.ref(first)]
+    del batcher, first
+    gc.collect()
+    assert [reference() for reference in kept] == [None, None]

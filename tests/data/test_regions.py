@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from iglue_plugins.data.regions import InMemoryRegions, RegionLayout, lay_out, normalised_locations
+from iglue_plugins.data.regions import InMemoryRegions, RegionLayout, apply_layout, normalize_boxes
 from iglue_plugins.utils.errors import UserError
 
 BOXES_ONLY = RegionLayout(global_region=False)
@@ -26,16 +26,16 @@ def images() -> dict[str, torch.Tensor]:
 
 
 def test_locations_are_shares_of_the_image(images: dict[str, torch.Tensor]) -> None:
-    five = normalised_locations(images["boxes"], images["sizes"], 5)
+    five = normalize_boxes(images["boxes"], images["sizes"], 5)
     assert five[0].tolist() == [[0, 0, 1, 1, 1], [0.25, 0.25, 0.75, 0.75, 0.25]]
-    seven = normalised_locations(images["boxes"], images["sizes"], 7)
+    seven = normalize_boxes(images["boxes"], images["sizes"], 7)
     assert seven[0].tolist() == [[0, 0, 1, 1, 1, 1, 1], [0.25, 0.25, 0.75, 0.75, 0.5, 0.5, 0.25]]
     assert five.dtype == seven.dtype == torch.float32
 
 
 @pytest.mark.parametrize("location_size", [5, 7])
 def test_the_global_region_is_the_mean_at_the_whole_image(images: dict[str, torch.Tensor], location_size: int) -> None:
-    regions = lay_out(**images, layout=RegionLayout(location_size=location_size))
+    regions = apply_layout(**images, layout=RegionLayout(location_size=location_size))
     assert regions["region_features"].tolist() == [[[2, 4], [1, 2], [3, 6]], [[5, 7], [5, 7], [0, 0]]]
     assert regions["region_locations"][:, 0].tolist() == 2 * [[0, 0] + (location_size - 2) * [1]]
     assert regions["region_locations"][1, 2].tolist() == location_size * [0]  # padding
@@ -43,10 +43,10 @@ def test_the_global_region_is_the_mean_at_the_whole_image(images: dict[str, torc
 
 
 def test_the_first_regions_are_kept_and_the_global_one_is_the_mean_of_all(images: dict[str, torch.Tensor]) -> None:
-    kept = lay_out(**images, layout=RegionLayout(max_regions=2))
+    kept = apply_layout(**images, layout=RegionLayout(max_regions=2))
     assert kept["region_features"].tolist() == [[[2, 4], [1, 2]], [[5, 7], [5, 7]]]
     assert {key: value.shape[1] for key, value in kept.items()} == dict.fromkeys(kept, 2)
-    assert lay_out(**images, layout=RegionLayout(False, 5, 1))["region_features"].tolist() == [[[1, 2]], [[5, 7]]]
+    assert apply_layout(**images, layout=RegionLayout(False, 5, 1))["region_features"].tolist() == [[[1, 2]], [[5, 7]]]
 
 
 def test_a_location_size_that_no_model_reads_is_refused() -> None:
@@ -54,7 +54,7 @@ def test_a_location_size_that_no_model_reads_is_refused() -> None:
         RegionLayout(location_size=6)
 
 
-def test_regions_are_padded_to_the_most_among_those_asked_for(make_store: Callable[..., InMemoryRegions]) -> None:
+def test_regions_are_padded_to_the_largest_number_in_the_batch(make_store: Callable[..., InMemoryRegions]) -> None:
     store = make_store({"a": [[1, 2]], "b": [[3, 4], [5, 6]], "c": [[7, 7], [8, 8], [9, 9]]})
     regions = store.gather(store.index(["b", "a", "b"]), BOXES_ONLY)
     assert regions["region_features"].tolist() == [[[3, 4], [5, 6]], [[1, 2], [0, 0]], [[3, 4], [5, 6]]]
@@ -81,5 +81,5 @@ def test_adding_more_images_keeps_the_positions_of_the_first(make_store: Callabl
 
 
 def test_an_unknown_image_is_named(make_store: Callable[..., InMemoryRegions]) -> None:
-    with pytest.raises(UserError, match="^image 'x/7' has no region features among the 2 stored$"):
+    with pytest.raises(UserError, match="^image 'x/7' has no region features among the 2 images "):
         make_store({"a": [[1, 2]], "b": [[3, 4]]}).index(["a", "x/7"])

@@ -43,7 +43,7 @@ def test_each_example_is_drawn_with_its_pictures(
         assert len(png.convert("RGB").getcolors(maxcolors=2**20)) > 100, "pictures, not only text"
 
 
-def test_fewer_examples_than_columns(tmp_path: Path) -> None:
+def test_fewer_examples_than_columns_make_a_narrow_picture(tmp_path: Path) -> None:
     assert len(draw_examples(MiniXVNLI(), "test", "en", 2, tmp_path / "two.png")) == 2
     with Image.open(tmp_path / "two.png") as png:
         assert png.size == pytest.approx((110 * preview.CELL[0] * 2, 110 * preview.CELL[1]), abs=1)
@@ -66,7 +66,7 @@ def test_the_picture_is_a_png_whatever_the_path_ends_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["missing/x.png", "file/x.png", "."])
-def test_a_path_that_cannot_be_written(path: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_named(path: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot be written \(.+\); name a PNG") as error:
         draw_examples(MiniXVNLI(), "test", "en", 1, tmp_path / path)
@@ -80,14 +80,14 @@ def test_a_path_that_cannot_be_written(path: str, tmp_path: Path) -> None:
         ("test", "eng", "has no language 'eng'; did you mean"),
     ],
 )
-def test_an_unknown_split_or_language(split: str, language: str, message: str, tmp_path: Path) -> None:
+def test_an_unknown_split_or_language_is_named(split: str, language: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         draw_examples(MiniXVNLI(), split, language, 1, tmp_path / "x.png")
     assert str(error.value).startswith(f"task mini/xvnli {message}")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_task_without_pictures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_task_without_pictures_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(MiniXVNLI, "picture", Task.picture)
     with pytest.raises(UserError, match="task mini/xvnli has no pictures, only region features"):
         draw_examples(MiniXVNLI(), "test", "en", 1, tmp_path / "x.png")

@@ -35,7 +35,7 @@ ARRAYS = [
 
 
 class Forged:
-    """Pickles as a call, and what to set on its outcome."""
+    """Is pickled as a call of a function, and the state to set on its result."""
 
     def __init__(self, *reduced: Any) -> None:
         self.reduced = reduced
@@ -57,7 +57,7 @@ class TestPlainContent:
     @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
     def test_arrays(self, array: np.ndarray, protocol: int) -> None:
         if protocol < 3 and not array.size:
-            pytest.skip("asks for bytes()")
+            pytest.skip("such a pickle of an empty array calls bytes(), which is refused")
         found = safe_loads(pickle.dumps({"array": array}, protocol), "a pickle")["array"]
         assert isinstance(found, np.ndarray)
         assert found.dtype.newbyteorder("=") == array.dtype.newbyteorder("=")
@@ -76,9 +76,9 @@ class TestPlainContent:
         assert found["image_width"] == 640
         assert found["bbox"].tolist() == np.ones((2, 4)).tolist()
 
-    def test_what_numpy_called_its_modules_before_version_2(self, protocol: int) -> None:
+    def test_module_names_of_numpy_1(self, protocol: int) -> None:
         if protocol >= 4:
-            pytest.skip("the name's length stands before it")
+            pytest.skip("the pickle holds the length of the module name, so it cannot be replaced by a shorter one")
         data = pickle.dumps(np.arange(3), protocol)
         assert b"numpy._core" in data
         assert safe_loads(data.replace(b"numpy._core", b"numpy.core"), "a pickle").tolist() == [0, 1, 2]
@@ -95,10 +95,7 @@ def test_a_function_is_named_and_not_run(tmp_path: Path) -> None:
     path.write_bytes(pickle.dumps([1, Forged(os.mkdir, (str(tmp_path / "made"),))], 0))
     with pytest.raises(UserError) as error:
         safe_load_file(path)
-    assert str(error.value) == (
-        f"{path}: found a pickle that asks for '{os.mkdir.__module__}.mkdir', which is refused without being run, "
-        "expected only numbers, text, lists, dicts and numpy arrays"
-    )
+    assert str(error.value).startswith(f"{path}: the pickle asks for '{os.mkdir.__module__}.mkdir', which is refused")
     assert not (tmp_path / "made").exists()
 
 
@@ -125,10 +122,10 @@ def test_a_function_is_named_and_not_run(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_anything_else_is_refused_by_name(data: bytes, refused: str) -> None:
+def test_other_names_are_refused(data: bytes, refused: str) -> None:
     with pytest.raises(UserError) as error:
         safe_loads(data, "a pickle")
-    assert str(error.value).startswith(f"a pickle: found a pickle that asks for {refused}, which is refused")
+    assert str(error.value).startswith(f"a pickle: the pickle asks for {refused}, which is refused")
 
 
 @pytest.mark.parametrize(
@@ -150,7 +147,7 @@ def test_anything_else_is_refused_by_name(data: bytes, refused: str) -> None:
     ],
 )
 def test_an_array_whose_content_does_not_fit_is_damaged(forged: Forged) -> None:
-    with pytest.raises(UserError, match="^a pickle: found a pickle that is damaged or cut short"):
+    with pytest.raises(UserError, match="^a pickle: the pickle is damaged or cut short"):
         safe_loads(pickle.dumps(forged), "a pickle")
 
 
@@ -165,11 +162,11 @@ def test_a_pickle_cannot_change_what_it_may_call(name: str) -> None:
 def test_a_pickle_cut_short_anywhere_is_damaged() -> None:
     data = pickle.dumps({"a": np.arange(3), "b": ["text", 1.5, np.float32(2)]})
     for length in range(len(data)):
-        with pytest.raises(UserError, match=r"^a pickle: found a pickle that is damaged or cut short \(.+\)"):
+        with pytest.raises(UserError, match=r"^a pickle: the pickle is damaged or cut short \(.+\)"):
             safe_loads(data[:length], "a pickle")
 
 
-def test_a_pickle_with_a_wrong_byte_is_read_or_ends_with_a_sentence() -> None:
+def test_a_pickle_with_a_wrong_byte_is_read_or_refused_with_a_user_error() -> None:
     data = pickle.dumps({"a": np.arange(3), "b": ["text", 1.5, np.float32(2)], "c": np.asarray({"d": 1})})
     rng = random.Random(0)
     outcomes = set()
@@ -185,26 +182,26 @@ def test_a_pickle_with_a_wrong_byte_is_read_or_ends_with_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("read", [safe_load_file, load_npy])
-def test_a_file_that_cannot_be_read(read: Any, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_named(read: Any, tmp_path: Path) -> None:
     for path in (tmp_path / "missing", tmp_path):
-        with pytest.raises(UserError, match=r"cannot be read \(.+\), expected a ") as error:
+        with pytest.raises(UserError, match=r"cannot be read \(.+\); name a ") as error:
             read(path)
         assert str(error.value).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype}{array.shape}")
-def test_npy_files(array: np.ndarray, tmp_path: Path) -> None:
+def test_npy_files_are_read(array: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", array)
     found = load_npy(tmp_path / "a.npy")
     assert found.dtype == array.dtype
     assert found.tolist() == array.tolist()
 
 
-def test_npy_files_of_objects(tmp_path: Path) -> None:
+def test_objects_in_npy_files_are_read_safely(tmp_path: Path) -> None:
     np.save(tmp_path / "a_info.npy", {"bbox": np.ones((1, 4)), "image_id": "a"})
     assert load_npy(tmp_path / "a_info.npy").item()["image_id"] == "a"
     np.save(tmp_path / "evil.npy", np.asarray([Forged(os.mkdir, (str(tmp_path / "made"),))], dtype=object))
-    with pytest.raises(UserError, match=r"evil\.npy: found a pickle that asks for '\w+\.mkdir'"):
+    with pytest.raises(UserError, match=r"evil\.npy: the pickle asks for '\w+\.mkdir'"):
         load_npy(tmp_path / "evil.npy")
     assert not (tmp_path / "made").exists()
 
@@ -216,13 +213,13 @@ def npy(header: str, content: bytes, version: int = 1) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "found no .npy file"),
-        (b"PK\x03\x04 a zip file", "found no .npy file"),
-        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", b"", version=9), "found no .npy file"),
-        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3", bytes(12)), "found no .npy file"),
+        (b"", "is no .npy file"),
+        (b"PK\x03\x04 a zip file", "is no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", b"", version=9), "is no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3", bytes(12)), "is no .npy file"),
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}", bytes(11)), "found 11 bytes of numbers, exp"),
-        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,)}", b""), "found no .npy file"),
-        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", bytes(8)), "found no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (10**12,)}", b""), "is no .npy file"),
+        (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", bytes(8)), "is no .npy file"),
         (npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,)}", b""), "found 0 bytes of numbers"),
         (
             npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", pickle.dumps([1, 2, 3])),
@@ -231,11 +228,11 @@ def npy(header: str, content: bytes, version: int = 1) -> bytes:
         (npy("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}", pickle.dumps(np.zeros(2))), "found a pickled "),
         (
             npy("{'descr': '|O', 'fortran_order': False, 'shape': ()}", pickle.dumps(np.asarray({}))[:-9]),
-            "found a pickle that is damaged or cut short",
+            "the pickle is damaged or cut short",
         ),
     ],
 )
-def test_npy_files_that_are_none_or_damaged(content: bytes, message: str, tmp_path: Path) -> None:
+def test_damaged_npy_files_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
@@ -244,7 +241,7 @@ def test_npy_files_that_are_none_or_damaged(content: bytes, message: str, tmp_pa
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason=f"no annotation files in {SHARED}")
-def test_the_annotation_files_of_iglue() -> None:
+def test_the_pickles_among_iglues_annotation_files_are_read() -> None:
     files = sorted((SHARED / "iglue" / "datasets").rglob("*.pkl"))
     assert files
     for file in files:

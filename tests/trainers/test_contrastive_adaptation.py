@@ -47,7 +47,7 @@ def test_a_step_is_the_inner_loops(
     tokenizer: PreTrainedTokenizerBase,
 ) -> None:
     model = make_model()
-    batch = ShuffledExamples(Batcher(task.load("auxiliary", "tr"), task, tokenizer), 4, (3,)).parts(0)[0]
+    batch = ShuffledExamples(Batcher(task.load("auxiliary", "tr"), task, tokenizer), 4, (3,)).split_batches(0)[0]
     contrastive_loss(*model.embed_pairs(**batch), 0.07).backward()
     adapted = weights(adapt().model)
     for name, parameter in model.named_parameters():

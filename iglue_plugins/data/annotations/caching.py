@@ -1,4 +1,4 @@
-"""Annotation files as Arrow files that are memory-mapped, made once for each version of a file."""
+"""A cache of annotation files: their examples as memory-mapped Arrow files, made once for each version of a file."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import datasets
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
 
-from iglue_plugins.data.annotations.entries import unreadable
+from iglue_plugins.data.annotations.entries import unreadable_file_error
 from iglue_plugins.data.annotations.readers import READERS, Example
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path
 
-VERSION = 1  # raise it when a reader gives other examples of the same file
+VERSION = 1  # to be raised when a reader gives other examples for the same file
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -31,16 +31,18 @@ FEATURES = Features(
         "caption": Value("string"),
     }
 )
-ROWS_AT_ONCE = 10_000
-SMALL = 2**20  # bytes; a digest of fewer is not worth keeping
+ROWS_PER_TABLE = 10_000
+MIN_CACHED_SIZE = 2**20  # bytes; the digest of a smaller file is not cached
 
 
 @dataclass
 class Counts:
-    """What reading a file noticed.
+    """Counts peculiar rows of a file while it is read.
 
-    unlabelled: rows without one of the task's labels, which are left out. repeated: rows whose id an earlier row has,
-    which are kept; first_repeated: the first such id.
+    Attributes:
+        unlabelled: The number of rows without one of the task's labels, which are left out.
+        repeated: The number of rows with the id of an earlier row, which are kept.
+        first_repeated: The first such id.
     """
 
     unlabelled: int = 0
@@ -50,7 +52,12 @@ class Counts:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A file's examples, in its order, and what was counted while reading it."""
+    """Holds the examples of a file.
+
+    Attributes:
+        examples: The examples in the order of the file; `iglue_plugins.data.annotations` describes the columns.
+        counts: The numbers of peculiar rows.
+    """
 
     examples: Dataset
     counts: Counts
@@ -59,63 +66,89 @@ class Annotations:
 def read_annotations(
     path: Path, kind: str, *, language: str, store: str, labels: Sequence[str], keep_unknown: bool = False
 ) -> Annotations:
-    """The examples of an annotation file, memory-mapped; the columns are those of `iglue_plugins.data.annotations`.
+    """Reads the examples of an annotation file, or finds them in the cache.
 
-    kind: a name in READERS. store: of the regions of its images. labels: the task's labels; rows with any other label
-    are left out and counted, or kept with keep_unknown. The file is read once; what it gave is found again by the
-    readers' version, all arguments, and the file's path, size and time of change.
+    The file is read once. The key of the cache is the readers' version, all arguments, and the file's path, size and
+    time of change.
+
+    Args:
+        path: The file.
+        kind: The kind of the file, a name in READERS.
+        language: The language of the file's texts.
+        store: The region store of the file's images.
+        labels: The task's labels.
+        keep_unknown: Whether rows with any other label are kept; by default they are left out and counted.
+
+    Returns:
+        The examples, memory-mapped.
 
     Raises:
-        UserError: the file cannot be read, is damaged (the error names the place), or has no examples.
+        UserError: The file cannot be read, is damaged (the error names the place), or has no examples; or the cache
+            cannot be written.
     """
-    key = _digest(json.dumps([VERSION, kind, language, store, list(labels), keep_unknown, *_identity(path)]).encode())
-    table, notes = cache_folder() / f"{key}.arrow", cache_folder() / f"{key}.json"
+    identity = [VERSION, kind, language, store, list(labels), keep_unknown, *_file_version(path)]
+    key = _digest(json.dumps(identity).encode())
+    table, counts_file = cache_folder() / f"{key}.arrow", cache_folder() / f"{key}.json"
     if not table.is_file():
         counts = Counts()
-        examples = as_table(
-            counted(READERS[kind](path, labels), counts, None if keep_unknown else frozenset(labels)), language, store
-        )
-        with _replacing(table) as temporary:
-            if not _write_table(examples, temporary):
+        selected = select_labelled(READERS[kind](path, labels), counts, None if keep_unknown else frozenset(labels))
+        with _cache_file(table) as temporary:
+            if not _write_tables(to_tables(selected, language, store), temporary):
                 raise UserError(
-                    f"{path}: found no examples{' with a label' if counts.unlabelled else ''}, expected at least one"
+                    f"{path}: found no examples{' with a label' if counts.unlabelled else ''}, expected at least one; "
+                    "download the file again"
                 )
-            with _replacing(notes) as temporary_notes:
-                temporary_notes.write_text(json.dumps(asdict(counts)), encoding="utf-8")
-    return Annotations(Dataset.from_file(str(table)), Counts(**json.loads(notes.read_text(encoding="utf-8"))))
+            with _cache_file(counts_file) as temporary_counts:
+                temporary_counts.write_text(json.dumps(asdict(counts)), encoding="utf-8")
+    return Annotations(Dataset.from_file(str(table)), Counts(**json.loads(counts_file.read_text(encoding="utf-8"))))
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file's content; large files are read once for each size and time of change.
+    """Returns the SHA-256 of a file's content; a large file is read once for each size and time of change.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: The file cannot be read.
     """
-    identity = _identity(path)
-    kept = cache_folder() / f"{_digest(json.dumps(identity).encode())}.sha256"
-    if kept.is_file():
-        return kept.read_text(encoding="utf-8")
+    version = _file_version(path)
+    cached = cache_folder() / f"{_digest(json.dumps(version).encode())}.sha256"
+    if cached.is_file():
+        return cached.read_text(encoding="utf-8")
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise unreadable(path, error) from error
-    if identity.size >= SMALL:
-        with _replacing(kept) as temporary:
+        raise unreadable_file_error(path, error) from error
+    if version.size >= MIN_CACHED_SIZE:
+        with _cache_file(cached) as temporary:
             temporary.write_text(digest, encoding="utf-8")
     return digest
 
 
 def cache_folder() -> Path:
-    """In the folder where `datasets` keeps its own; HF_DATASETS_CACHE moves both."""
+    """Returns the folder of the cache, inside the cache of `datasets`; HF_DATASETS_CACHE moves both."""
     return Path(datasets.config.HF_DATASETS_CACHE) / "iglue_plugins"
 
 
-def as_table(examples: Iterable[Example], language: str, store: str) -> Iterator[pa.Table]:
-    """Examples as tables of FEATURES, some at a time."""
+def to_tables(examples: Iterable[Example], language: str, store: str) -> Iterator[pa.Table]:
+    """Turns examples into tables with the columns of FEATURES.
+
+    Args:
+        examples: The examples.
+        language: The language of their texts.
+        store: The region store of their images.
+
+    Yields:
+        Tables of up to ROWS_PER_TABLE rows.
+    """
     examples = iter(examples)
-    while rows := list(itertools.islice(examples, ROWS_AT_ONCE)):
-        ids, images, texts, labels, captions = zip(*rows)
+    while rows := list(itertools.islice(examples, ROWS_PER_TABLE)):
+        ids, images, texts, labels, captions = zip(*rows, strict=True)
         yield pa.table(
             {
                 "id": ids,
@@ -129,8 +162,17 @@ def as_table(examples: Iterable[Example], language: str, store: str) -> Iterator
         )
 
 
-def counted(examples: Iterable[Example], counts: Counts, labels: frozenset[str] | None) -> Iterator[Example]:
-    """The examples with one of the labels (None: all), while counting."""
+def select_labelled(examples: Iterable[Example], counts: Counts, labels: frozenset[str] | None) -> Iterator[Example]:
+    """Selects the examples with one of the labels, and counts peculiar rows.
+
+    Args:
+        examples: The examples of a file.
+        counts: The counts, which are increased.
+        labels: The labels; None selects all examples.
+
+    Yields:
+        The selected examples.
+    """
     seen: set[str] = set()
     for example in examples:
         if labels is not None and example.label not in labels:
@@ -143,8 +185,8 @@ def counted(examples: Iterable[Example], counts: Counts, labels: frozenset[str] 
         yield example
 
 
-def _write_table(tables: Iterable[pa.Table], path: Path) -> int:
-    """Returns how many rows were written."""
+def _write_tables(tables: Iterable[pa.Table], path: Path) -> int:
+    """Writes tables to an Arrow file and returns the number of rows."""
     rows = 0
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, FEATURES.arrow_schema) as writer:
         for table in tables:
@@ -154,30 +196,30 @@ def _write_table(tables: Iterable[pa.Table], path: Path) -> int:
 
 
 @contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give the block a path to write to, which replaces `path` at the end; errors name the cache and its variable."""
+def _cache_file(path: Path) -> Iterator[Path]:
+    """Gives the block a path to write, which replaces `path` at the end; errors name the cache and its variable."""
     try:
         with atomic_path(path) as temporary:
             yield temporary
     except OSError as error:
         raise UserError(
-            f"{path.parent}: cannot be written to ({error.strerror}), expected a folder for what is read "
-            "of the annotations; HF_DATASETS_CACHE names another"
+            f"{path.parent}: the cache of annotations cannot be written ({error.strerror}); set HF_DATASETS_CACHE to "
+            "a folder that can be written to"
         ) from error
 
 
-class _Identity(NamedTuple):
+class _FileVersion(NamedTuple):
     path: str
-    size: int
+    size: int  # bytes
     changed: int  # nanoseconds
 
 
-def _identity(path: Path) -> _Identity:
+def _file_version(path: Path) -> _FileVersion:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
-        raise unreadable(path, error) from error
-    return _Identity(str(path.resolve()), found.st_size, found.st_mtime_ns)
+        raise unreadable_file_error(path, error) from error
+    return _FileVersion(str(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
 def _digest(content: bytes) -> str:

@@ -1,20 +1,34 @@
-"""What a file holds, entry by entry, with errors that name the place."""
+"""The entries of annotation files, whose errors name the file and the place in it."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
-IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|npy)$", re.IGNORECASE)
+FILE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|npy)$", re.IGNORECASE)
 
 
 class Entry:
-    """One annotation of a file: its values, and where it stands."""
+    """One annotation of a file.
+
+    Args:
+        path: The file, for errors.
+        place: The entry's place in the file, for errors.
+        values: The entry's values by key.
+
+    Attributes:
+        path: As the argument.
+        place: As the argument.
+        values: As the argument.
+
+    Raises:
+        UserError: `values` is not a dict.
+    """
 
     __slots__ = ("path", "place", "values")
 
@@ -23,83 +37,127 @@ class Entry:
         self.place = place
         self.values = values
         if not isinstance(values, dict):
-            raise self.problem(f"found {type(values).__name__}", "expected an object with keys and values")
+            raise self.error(f"found {type(values).__name__}, expected an object with keys and values")
 
-    def problem(self, found: str, expected: str) -> UserError:
-        return UserError(f"{self.path}: {self.place}: {found}, {expected}")
+    def error(self, message: str) -> UserError:
+        """Makes an error that names the file and the place of the entry.
+
+        Args:
+            message: What is wrong with the entry.
+        """
+        return UserError(f"{self.path}: {self.place}: {message}")
 
     def value(self, key: str) -> Any:
+        """Returns the value of a key.
+
+        Raises:
+            UserError: The entry lacks the key.
+        """
         if key not in self.values:
-            raise self.problem(f"found no '{key}'", f"expected it beside {', '.join(sorted(map(str, self.values)))}")
+            raise self.error(f"has no key '{key}' (its keys are {', '.join(sorted(map(str, self.values)))})")
         return self.values[key]
 
     def text(self, key: str) -> str:
+        """Returns the value of a key, which must be text.
+
+        Raises:
+            UserError: The entry lacks the key, or its value is not text.
+        """
         value = self.value(key)
         if not isinstance(value, str):
-            raise self.problem(f"found {key} {value!r}", "expected text")
+            raise self.error(f"found {key} {value!r}, expected text")
         return value
 
     def identifier(self, key: str) -> str:
-        """Text, or a whole number as text."""
+        """Returns the value of a key, which must be text or a whole number, as text.
+
+        Raises:
+            UserError: The entry lacks the key, or its value is neither.
+        """
         value = self.value(key)
         if not isinstance(value, str | int) or isinstance(value, bool):
-            raise self.problem(f"found {key} {value!r}", "expected text or a whole number")
+            raise self.error(f"found {key} {value!r}, expected text or a whole number")
         return str(value)
 
-    def word(self, key: str, choices: Iterable[str]) -> str:
+    def choice(self, key: str, choices: Collection[str]) -> str:
+        """Returns the value of a key, which must be one of some words.
+
+        Args:
+            key: The key.
+            choices: The words that are allowed.
+
+        Raises:
+            UserError: The entry lacks the key, or its value is none of the words; the error suggests a similar one.
+        """
         value = self.text(key)
         if value not in choices:
-            raise self.problem(f"found {key} '{value}'", f"expected one of {', '.join(choices)}{_hint(value, choices)}")
+            suggestion = did_you_mean(value, choices)
+            suggestion = suggestion if "did you mean" in suggestion else ""
+            raise self.error(f"found {key} '{value}', expected one of {', '.join(choices)}{suggestion}")
         return value
 
 
-def _hint(value: str, choices: Iterable[str]) -> str:
-    hint = did_you_mean(value, choices)
-    return hint if "did you mean" in hint else ""
+def read_json_lines(path: Path) -> Iterator[Entry]:
+    """Reads a file with a JSON object on each line; empty lines are skipped.
 
+    Args:
+        path: The file.
 
-def json_lines(path: Path) -> Iterator[Entry]:
-    """The objects of a file that has one on each line.
+    Yields:
+        An entry for each object.
 
     Raises:
-        UserError: the file cannot be read, is not UTF-8, or has a line that is no JSON object.
+        UserError: The file cannot be read, is not UTF-8, or has a line that is not a JSON object.
     """
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
-                    yield Entry(path, f"line {number}", _parsed(line, path, f"line {number}"))
+                    yield Entry(path, f"line {number}", _parse_json(line, path, f"line {number}"))
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_file_error(path, error) from error
 
 
-def json_content(path: Path) -> Any:
-    """What a JSON file holds. Raises UserError as `json_lines`."""
+def read_json(path: Path) -> Any:
+    """Reads a JSON file.
+
+    Args:
+        path: The file.
+
+    Raises:
+        UserError: The file cannot be read, is not UTF-8, or is not JSON.
+    """
     try:
-        return _parsed(path.read_bytes(), path)
+        return _parse_json(path.read_bytes(), path)
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable_file_error(path, error) from error
 
 
-def _parsed(content: bytes, path: Path, place: str = "") -> Any:
+def _parse_json(content: bytes, path: Path, place: str = "") -> Any:
     where = f"{path}: {place}" if place else f"{path}"
     try:
         return json.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{where}: found byte {error.object[error.start]:#x}, which is not UTF-8, expected UTF-8 text"
+            f"{where}: found byte {error.object[error.start]:#x}, which is not UTF-8; save the file as UTF-8"
         ) from error
     except json.JSONDecodeError as error:
         column = f"column {error.colno}" if place else f"line {error.lineno}, column {error.colno}"
         raise UserError(
-            f"{where}: found JSON that is damaged or cut short ({error.msg}, {column}), expected a whole object"
+            f"{where}: found JSON that is damaged or cut short ({error.msg}, {column}); download or make the file again"
         ) from error
 
 
-def unreadable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be read ({error.strerror}), expected an annotation file")
+def unreadable_file_error(path: Path, error: OSError) -> UserError:
+    """Makes the error for a file that cannot be read.
+
+    Args:
+        path: The file.
+        error: Why it cannot be read.
+    """
+    return UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions")
 
 
 def image_name(name: str) -> str:
-    """An image's name without folder and suffix, as region stores have it."""
-    return IMAGE_SUFFIX.sub("", name.rpartition("/")[2])
+    """Returns the name of an image without folder and suffix, as region stores have it."""
+    return FILE_SUFFIX.sub("", name.rpartition("/")[2])

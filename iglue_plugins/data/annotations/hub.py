@@ -1,4 +1,4 @@
-"""Copies of the test sets on a model hub: a split for each language, with the images inside."""
+"""Copies of IGLUE's test sets on the Hugging Face hub: a split for each language, with the images inside."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import NamedTuple
 
 import pyarrow as pa
 from datasets import Dataset, Image, load_dataset
-from PIL import Image as Pictures
+from PIL import Image as PillowImage
 
-from iglue_plugins.data.annotations.caching import (
-    Annotations,
-    Counts,
-    as_table,
-    content_digest,
-    counted,
-)
+from iglue_plugins.data.annotations.caching import Annotations, Counts, content_digest, select_labelled, to_tables
 from iglue_plugins.data.annotations.entries import Entry, image_name
-from iglue_plugins.data.annotations.readers import UNLABELLED, Example, truth
+from iglue_plugins.data.annotations.readers import UNLABELLED, Example, boolean_label
 from iglue_plugins.utils.errors import UserError
 
-COCO_IDS_END = 1_000_000  # COCO's image ids are below 600,000; those of Flickr30k's test set above 1,900,000
+COCO_IDS_END = 1_000_000  # image ids of COCO are below 600,000, those of Flickr30k's test set above 1,900,000
 
 
-class Layout(NamedTuple):
-    """How a copy's rows become examples: the columns that are read, those of the images, and the reading."""
+class HubLayout(NamedTuple):
+    """Says how the rows of a copy become examples.
+
+    Attributes:
+        columns: The columns that are read.
+        image_columns: The columns of the images, in the order of an example's images.
+        make_example: Makes an example from a row, its number and the task's labels.
+    """
 
     columns: tuple[str, ...]
     image_columns: tuple[str, ...]
-    example: Callable[[Entry, int, Sequence[str]], Example]
+    make_example: Callable[[Entry, int, Sequence[str]], Example]
 
 
 def _xvnli(row: Entry, number: int, labels: Sequence[str]) -> Example:
@@ -38,7 +38,7 @@ def _xvnli(row: Entry, number: int, labels: Sequence[str]) -> Example:
         row.text("pair_id"),
         (image_name(row.identifier("flikr30k_id")),),
         row.text("hypothesis"),
-        row.word("label", (*labels, UNLABELLED)),
+        row.choice("label", (*labels, UNLABELLED)),
         row.text("caption"),
     )
 
@@ -50,7 +50,7 @@ def _xgqa(row: Entry, number: int, labels: Sequence[str]) -> Example:
 
 def _marvl(row: Entry, number: int, labels: Sequence[str]) -> Example:
     images = image_name(row.identifier("left_img_id")), image_name(row.identifier("right_img_id"))
-    return Example(row.text("id"), images, row.text("hypothesis"), truth(row))
+    return Example(row.text("id"), images, row.text("hypothesis"), boolean_label(row))
 
 
 def _xflickrco(row: Entry, number: int, labels: Sequence[str]) -> Example:
@@ -61,56 +61,81 @@ def _xflickrco(row: Entry, number: int, labels: Sequence[str]) -> Example:
 
 
 LAYOUTS = {
-    "xvnli": Layout(("label", "caption", "hypothesis", "pair_id", "flikr30k_id"), ("image",), _xvnli),
-    "xgqa": Layout(("question", "answer", "image_id"), ("image",), _xgqa),
-    "marvl": Layout(("id", "hypothesis", "label", "left_img_id", "right_img_id"), ("left_img", "right_img"), _marvl),
-    "xflickrco": Layout(("sentences", "id"), ("image",), _xflickrco),
+    "xvnli": HubLayout(("label", "caption", "hypothesis", "pair_id", "flikr30k_id"), ("image",), _xvnli),
+    "xgqa": HubLayout(("question", "answer", "image_id"), ("image",), _xgqa),
+    "marvl": HubLayout(("id", "hypothesis", "label", "left_img_id", "right_img_id"), ("left_img", "right_img"), _marvl),
+    "xflickrco": HubLayout(("sentences", "id"), ("image",), _xflickrco),
 }
 
 
 class HubCopy:
-    """A copy of a task's test sets, at a revision of a hub's repository or in a local folder laid out like it."""
+    """Reads a copy of a task's test sets, from a repository of a hub or a local folder with the same files.
+
+    Args:
+        task: The task, a name in LAYOUTS.
+        repository: The name of the repository, or the local folder.
+        revision: The revision of the repository; None for a local folder.
+        labels: The task's labels.
+
+    Attributes:
+        repository: As the argument.
+        revision: As the argument.
+    """
 
     def __init__(self, task: str, repository: str, revision: str | None, labels: Sequence[str]) -> None:
-        """revision: None for a local folder. labels: the task's labels."""
         self.repository = repository
         self.revision = revision
         self._labels = tuple(labels)
         self._layout = LAYOUTS[task]
         self._split = cache(self._load)
-        self._places = cache(self._find_pictures)
+        self._picture_places = cache(self._locate_pictures)
 
     def __str__(self) -> str:
         return f"{self.repository}@{self.revision}" if self.revision else self.repository
 
     def read(self, language: str, store: str, keep_unknown: bool = False) -> Annotations:
-        """The test set in a language, its images left undecoded; the arguments are those of `read_annotations`.
+        """Reads the test set in a language; its images are not decoded.
+
+        Args:
+            language: The language.
+            store: The region store of the images.
+            keep_unknown: Whether rows without one of the task's labels are kept; by default they are left out and
+                counted.
 
         Raises:
-            UserError: there is no such copy, or it lacks the language, a column, or a value.
+            UserError: There is no such copy, or it lacks the language, a column or examples, or a row has a wrong
+                value.
         """
         counts = Counts()
-        examples = counted(self._examples(language), counts, None if keep_unknown else frozenset(self._labels))
-        tables = list(as_table(examples, language, store))
+        labels = None if keep_unknown else frozenset(self._labels)
+        examples = select_labelled(self._examples(language), counts, labels)
+        tables = list(to_tables(examples, language, store))
         if not tables:
-            raise UserError(f"{self}: split '{language}': found no examples, expected at least one")
+            kind = "examples with a label" if counts.unlabelled else "examples"
+            raise UserError(f"{self}: split '{language}': found no {kind}, expected at least one; use a whole copy")
         return Annotations(Dataset(pa.concat_tables(tables)), counts)
 
-    def picture(self, language: str, name: str) -> Pictures.Image:
-        """An image of the test set in a language, decoded.
+    def picture(self, language: str, name: str) -> PillowImage.Image:
+        """Decodes an image of the test set in a language.
+
+        Args:
+            language: The language.
+            name: The image's name without the store's prefix.
 
         Raises:
-            UserError: as `read`, or the image is none of the test set's.
+            UserError: The test set cannot be read (see `read`), or has no such image.
         """
-        if name not in (places := self._places(language)):
-            raise UserError(
-                f"{self}: found no image '{name}' in split '{language}', expected one of its {len(places)} images"
-            )
+        if name not in (places := self._picture_places(language)):
+            raise UserError(f"{self}: split '{language}' has no image '{name}'; name one of its {len(places)} images")
         number, column = places[name]
         return Image().decode_example(self._split(language)[number][column])
 
     def fingerprint(self) -> dict[str, str]:
-        """What determines the content: the revision, or the digests of a local folder's files."""
+        """Returns what determines the content: the repository's revision, or the digests of a local folder's files.
+
+        Raises:
+            UserError: A file cannot be read.
+        """
         if self.revision is not None:
             return {self.repository: self.revision}
         return {path.name: content_digest(path) for path in sorted(Path(self.repository).glob("data/*.parquet"))}
@@ -118,14 +143,14 @@ class HubCopy:
     def _examples(self, language: str) -> Iterator[Example]:
         for number, values in enumerate(self._split(language).select_columns(list(self._layout.columns))):
             row = Entry(f"{self}: split '{language}'", f"row {number}", values)
-            yield self._layout.example(row, number, self._labels)
+            yield self._layout.make_example(row, number, self._labels)
 
-    def _find_pictures(self, language: str) -> dict[str, tuple[int, str]]:
-        """The row and column of each image, by name."""
+    def _locate_pictures(self, language: str) -> dict[str, tuple[int, str]]:
+        """Returns the row and the column of each image, by name."""
         return {
             name: (number, column)
             for number, example in enumerate(self._examples(language))
-            for name, column in zip(example.images, self._layout.image_columns)
+            for name, column in zip(example.images, self._layout.image_columns, strict=True)
         }
 
     def _load(self, language: str) -> Dataset:
@@ -135,18 +160,18 @@ class HubCopy:
                 data_files={language: f"data/{language}-*"},
                 split=language,
                 revision=self.revision,
-                verification_mode="no_checks",
-            )  # what the card says of all splits does not hold for one
-        except Exception as error:  # a hub's client raises almost anything
+                verification_mode="no_checks",  # the card describes all splits, of which only one is loaded
+            )
+        except Exception as error:  # the hub's client raises almost any error
             reason = " ".join(str(error).split()) or type(error).__name__
             raise UserError(
-                f"{self}: split '{language}' cannot be loaded ({reason}), expected a repository of data "
-                "sets that can be reached, or a folder with data/<language>-*.parquet"
+                f"{self}: split '{language}' cannot be loaded ({reason}); name a dataset repository that can be "
+                "reached, or a folder with data/<language>-*.parquet"
             ) from error
-        lacking = [name for name in (*self._layout.columns, *self._layout.image_columns) if name not in split.features]
-        if lacking:
+        missing = [name for name in (*self._layout.columns, *self._layout.image_columns) if name not in split.features]
+        if missing:
             raise UserError(
-                f"{self}: split '{language}': found columns {', '.join(split.column_names)}, expected also "
-                f"{', '.join(lacking)}"
+                f"{self}: split '{language}': the columns {', '.join(missing)} are missing beside "
+                f"{', '.join(split.column_names)}; use the copy that the task names"
             )
         return split

@@ -1,1 +1,1 @@
-"""Region features of the IGLUE release, in any of its formats, converted to a store."""
+"""The conversion of region features of the IGLUE release to a store: sources, destination and writer."""

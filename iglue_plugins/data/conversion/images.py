@@ -1,4 +1,4 @@
-"""An image's regions as the sources of the IGLUE release hold them."""
+"""Images with their regions, as the sources of the IGLUE release hold them, and the interface of a source."""
 
 from __future__ import annotations
 
@@ -13,21 +13,30 @@ import numpy as np
 
 from iglue_plugins.utils.errors import UserError
 
+# Why an image is left out, and what is noted of an image that is stored. A store keeps these words in store.json.
 NO_BOXES = "no boxes"
 NOT_FINITE = "features or boxes that are not finite numbers"
 NO_SIZE = "a width or height that is not from 1 to 100000 pixels"
 NO_INFO = "a .npy without its _info.npy"
-OUTSIDE = "with boxes more than a pixel outside of it, kept as they are"
-AGAIN = "found a second time with the same regions, stored once"
+BOX_OUTSIDE_IMAGE = "with boxes more than a pixel outside of it, kept as they are"
+DUPLICATE = "found a second time with the same regions, stored once"
 
 IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Image:
-    """features: float32 (n, D); boxes: float32 (n, 4), x1 y1 x2 y2 in pixels; where: its place, for errors.
+class SourceImage:
+    """Holds an image of a source, with its regions.
 
-    left_out: why the image cannot be used, None if it can. noted: what there is to know about it, None if nothing.
+    Attributes:
+        id: The image's id in the store.
+        where: The image's place in the source, for errors.
+        features: (n, D) float32.
+        boxes: (n, 4) float32, x1 y1 x2 y2 in pixels.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+        left_out: Why the image cannot be stored, or None if it can.
+        noted: A peculiarity of the image that a user may want to know of, or None.
     """
 
     id: str
@@ -40,74 +49,107 @@ class Image:
     noted: str | None = None
 
 
-class Source(Protocol):
-    """Where images are read from, always in the same order.
+class RegionSource(Protocol):
+    """Reads images from a file or folder, always in the same order.
 
-    path: the file or folder; size: what tells it from another source of its name; images: how many there are, or about
-    how many where they are not `counted`.
+    Attributes:
+        path: The file or folder.
+        size: A number that tells the source from another one of the same name.
+        num_images: The number of images, or an estimate.
+        count_is_exact: Whether `num_images` is exact.
     """
 
     path: Path
     size: int
-    images: int
-    counted: bool
+    num_images: int
+    count_is_exact: bool
 
-    def read(self, start: int) -> Iterator[Image]:
-        """The images but for the first `start`. Raises UserError when the source is not what it should be."""
+    def read(self, start: int) -> Iterator[SourceImage]:
+        """Reads the images of the source but the first `start`.
+
+        Args:
+            start: The number of images to skip.
+
+        Yields:
+            The images, those that cannot be stored included.
+
+        Raises:
+            UserError: The source is damaged, or an image lacks a field or has a wrong one.
+        """
 
 
-def make_image(name: str, fields: Mapping[str, Any], where: str) -> Image:
-    """An image from its fields features, boxes, img_w and img_h, as VOLTA's reader reads them.
+def make_image(name: str, fields: Mapping[str, Any], where: str) -> SourceImage:
+    """Makes an image from the fields that VOLTA's reader reads.
 
-    features, boxes: numbers as an array, or as float32 in base64. How many there are is what `boxes` says: other counts
-    in the sources can be lower.
+    Args:
+        name: The image's name in the source.
+        fields: features, boxes, img_w and img_h, among others. Features and boxes are numbers as an array, or float32
+            in base64. Their number follows from `boxes`: other counts in the sources can be lower.
+        where: The image's place in the source, for errors.
 
     Raises:
-        UserError: a field is missing, is not what it should be, or features and boxes are of different number.
+        UserError: A field is missing or of a wrong type, or the numbers of features and boxes differ.
     """
     missing = [field for field in ("features", "boxes", "img_w", "img_h") if fields.get(field) is None]
     if missing:
-        raise UserError(f"{where}: found the fields {sorted(fields)}, expected {' and '.join(missing)} too")
-    boxes = _numbers(fields["boxes"], f"{where}: boxes")
+        raise UserError(
+            f"{where}: the image has no value for {', '.join(missing)} (its fields are {', '.join(sorted(fields))}); "
+            "make the source again"
+        )
+    boxes = _to_numbers(fields["boxes"], f"{where}: boxes")
     if boxes.size % 4:
-        raise UserError(f"{where}: found {boxes.size} numbers in boxes, expected 4 for each box")
+        raise UserError(f"{where}: found {boxes.size} numbers in boxes, expected 4 for each box; make the source again")
     boxes = boxes.reshape(-1, 4)
-    features = _numbers(fields["features"], f"{where}: features")
+    features = _to_numbers(fields["features"], f"{where}: features")
     rows = len(features) if features.ndim == 2 else len(boxes)
     if rows != len(boxes) or features.size % max(len(boxes), 1) or bool(features.size) != bool(len(boxes)):
-        raise UserError(f"{where}: found features {features.shape} for {len(boxes)} boxes, expected as many for each")
-    width, height = (_side(fields[side], f"{where}: {side}") for side in ("img_w", "img_h"))
+        raise UserError(
+            f"{where}: features of shape {features.shape} do not fit {len(boxes)} boxes, which need a row each; make "
+            "the source again"
+        )
+    width, height = (_to_pixels(fields[side], f"{where}: {side}") for side in ("img_w", "img_h"))
     features = features.reshape(len(boxes), -1) if len(boxes) else features.reshape(0, 0)
-    left_out = _unusable(features, boxes, width, height)
-    noted = None if left_out else _noteworthy(boxes, width, height)
-    return Image(image_id(name, where), where, features, boxes, width, height, left_out, noted)
+    left_out = _reason_to_leave_out(features, boxes, width, height)
+    noted = None if left_out else _peculiarity(boxes, width, height)
+    return SourceImage(image_id(name, where), where, features, boxes, width, height, left_out, noted)
 
 
 def image_id(name: str, where: str) -> str:
-    """An image's name without folder and suffix: COCO_val2014_000000000042 of val2014/COCO_val2014_000000000042.jpg."""
-    found = IMAGE_SUFFIX.sub("", PurePosixPath(name).name)
-    if not found:
-        raise UserError(f"{where}: found the image id {name!r}, expected a name")
-    return found
+    """Returns an image's name without folder and suffix.
+
+    Args:
+        name: A name such as `val2014/COCO_val2014_000000000042.jpg`, which gives `COCO_val2014_000000000042`.
+        where: The image's place in the source, for errors.
+
+    Raises:
+        UserError: Nothing is left of the name.
+    """
+    stem = IMAGE_SUFFIX.sub("", PurePosixPath(name).name)
+    if not stem:
+        raise UserError(f"{where}: the image has the name {name!r}, which leaves no id; name each image in the source")
+    return stem
 
 
-def _numbers(value: Any, where: str) -> np.ndarray:
+def _to_numbers(value: Any, where: str) -> np.ndarray:
+    """Turns an array, or float32 in base64, into a float32 array."""
     try:
         if isinstance(value, (str, bytes)):
             return np.frombuffer(base64.b64decode(value, validate=True), dtype=np.float32)
         return np.ascontiguousarray(value, dtype=np.float32)
     except (ValueError, TypeError) as error:  # binascii.Error is a ValueError
-        raise UserError(f"{where}: found {error}, expected numbers, or float32 in base64") from error
+        raise UserError(f"{where}: neither numbers nor float32 in base64 ({error}); make the source again") from error
 
 
-def _side(value: Any, where: str) -> int:
+def _to_pixels(value: Any, where: str) -> int:
+    """Turns a width or height into a whole number."""
     try:
         return int(value)
     except (ValueError, TypeError) as error:
-        raise UserError(f"{where}: found {value!r}, expected a number of pixels") from error
+        raise UserError(f"{where}: found {value!r}, expected a number of pixels; make the source again") from error
 
 
-def _unusable(features: np.ndarray, boxes: np.ndarray, width: int, height: int) -> str | None:
+def _reason_to_leave_out(features: np.ndarray, boxes: np.ndarray, width: int, height: int) -> str | None:
+    """Returns why an image cannot be stored, or None if it can."""
     if not len(boxes):
         return NO_BOXES
     if not (np.isfinite(features).all() and np.isfinite(boxes).all()):
@@ -115,6 +157,7 @@ def _unusable(features: np.ndarray, boxes: np.ndarray, width: int, height: int) 
     return None if 1 <= min(width, height) <= max(width, height) <= 100_000 else NO_SIZE
 
 
-def _noteworthy(boxes: np.ndarray, width: int, height: int) -> str | None:
+def _peculiarity(boxes: np.ndarray, width: int, height: int) -> str | None:
+    """Returns what is noted of an image that can be stored, or None."""
     outside = (boxes < -1).any() or (boxes > np.asarray([width, height, width, height]) + 1).any()
-    return OUTSIDE if outside else None
+    return BOX_OUTSIDE_IMAGE if outside else None

@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from iglue_plugins.data.annotations.caching import Annotations, read_annotations
 from iglue_plugins.data.annotations.hub import HubCopy
-from iglue_plugins.data.stores import RegionStores
+from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.config import SplitSource
 from iglue_plugins.tasks.settings import IGLUE_HOME, IGLUESettings

@@ -13,7 +13,7 @@ from datasets import Dataset
 from PIL import Image
 
 from iglue_plugins.data.annotations.caching import VERSION, content_digest
-from iglue_plugins.data.stores import METADATA, read_metadata
+from iglue_plugins.data.stores.format import METADATA_FILE, read_metadata
 from iglue_plugins.tasks.config import Shots
 from iglue_plugins.tasks.iglue.files import IGLUEFiles
 from iglue_plugins.tasks.settings import IGLUESettings
@@ -207,7 +207,7 @@ class IGLUETask(IGLUEFiles):
         return {
             name: read_metadata(self.regions.folder / name).fingerprint
             for name in sorted(set(names))
-            if (self.regions.folder / name / METADATA).is_file()
+            if (self.regions.folder / name / METADATA_FILE).is_file()
         }
 
 

@@ -1,4 +1,4 @@
-"""An annotation of each kind as files have it, and a cache of one's own."""
+"""An annotation of each kind as files have it, and an empty cache for each test."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ ANNOTATIONS: dict[str, Annotation] = {
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where what was read is kept; the first reading makes the folder."""
+    """Moves the cache to an empty folder, which the first reading makes."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     return tmp_path / "cache" / "iglue_plugins"
 

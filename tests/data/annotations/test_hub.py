@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset, Features, Image, Value
-from PIL import Image as Pictures
+from PIL import Image as PillowImage
 
 from iglue_plugins.data.annotations.caching import FEATURES
 from iglue_plugins.data.annotations.hub import HubCopy
@@ -23,7 +23,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 def picture(colour: tuple[int, int, int]) -> dict[str, Any]:
     file = io.BytesIO()
-    Pictures.new("RGB", (4, 3), colour).save(file, "PNG")
+    PillowImage.new("RGB", (4, 3), colour).save(file, "PNG")
     return {"bytes": file.getvalue(), "path": None}
 
 
@@ -155,7 +155,7 @@ def hub_copy(task: str, folder: Path) -> HubCopy:
         ("xflickrco", xflickrco(id="2097358575"), {"id": "2097358575#0", "image_ids": ["store/2097358575"]}),
     ],
 )
-def test_rows_are_examples_as_files_give_them(task: str, row: Row, expected: Row, copy: Write) -> None:
+def test_rows_become_the_examples_that_files_give(task: str, row: Row, expected: Row, copy: Write) -> None:
     examples = hub_copy(task, copy([row])).read("es", "store", keep_unknown=True).examples
     assert examples.features == FEATURES
     assert examples[0] == examples[0] | expected | {"language": "es"}
@@ -172,11 +172,11 @@ def test_pictures_are_found_by_their_names(copy: Write) -> None:
     found = hub_copy("marvl", copy([marvl(), marvl(left_img_id="39-1.jpg", left_img=picture(BLUE))], "id"))
     colours = {name: found.picture("id", name).convert("RGB").getpixel((0, 0)) for name in ("39-0", "39-1", "39-12")}
     assert colours == {"39-0": RED, "39-1": BLUE, "39-12": BLUE}
-    with pytest.raises(UserError, match="found no image '39-2' in split 'id', expected one of its 3 images$"):
+    with pytest.raises(UserError, match="split 'id' has no image '39-2'; .* 3 images$"):
         found.picture("id", "39-2")
 
 
-def test_pictures_are_left_undecoded_unless_asked_for(copy: Write) -> None:
+def test_reading_examples_decodes_no_pictures(copy: Write) -> None:
     damaged = {"bytes": b"no picture", "path": None}
     found = hub_copy("xvnli", copy([xvnli(image=damaged), xvnli(pair_id="2", flikr30k_id="43")]))
     assert len(found.read("es", "flickr30k").examples) == 2
@@ -200,24 +200,24 @@ def test_a_wrong_value_is_named_with_its_row(row: Row, message: str, copy: Write
         hub_copy("xvnli", folder).read("es", "flickr30k")
 
 
-def test_a_copy_without_a_column(copy: Write) -> None:
+def test_a_copy_that_lacks_columns_is_refused(copy: Write) -> None:
     folder = copy([{key: value for key, value in xvnli().items() if key not in ("hypothesis", "image")}])
     with pytest.raises(
         UserError,
-        match=f"^{folder}: split 'es': found columns label, caption, caption_id, pair_id, "
-        "flikr30k_id, expected also hypothesis, image$",
+        match=f"^{folder}: split 'es': the columns hypothesis, image are missing beside label, caption, caption_id, "
+        "pair_id, flikr30k_id; ",
     ):
         hub_copy("xvnli", folder).read("es", "flickr30k")
 
 
-def test_a_copy_without_labelled_rows(copy: Write) -> None:
-    with pytest.raises(UserError, match="split 'es': found no examples, expected at least one$"):
+def test_a_copy_without_labelled_rows_is_refused(copy: Write) -> None:
+    with pytest.raises(UserError, match="split 'es': found no examples"):
         hub_copy("xvnli", copy([xvnli(label="-")])).read("es", "flickr30k")
 
 
-def test_a_copy_without_the_language(copy: Write) -> None:
+def test_a_copy_without_the_language_is_refused(copy: Write) -> None:
     folder = copy([xvnli()])
-    with pytest.raises(UserError, match=f"^{folder}: split 'fr' cannot be loaded .*, expected a repository"):
+    with pytest.raises(UserError, match=f"^{folder}: split 'fr' cannot be loaded "):
         hub_copy("xvnli", folder).read("fr", "flickr30k")
 
 

@@ -13,6 +13,9 @@ import lmdb
 import numpy as np
 import pytest
 
+from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.utils.errors import UserError
+
 Item = dict[str, Any]  # features (n, D), boxes (n, 4), img_w, img_h
 FORMATS = ("h5", "lmdb", "lmdb in base64", "npy", "tsv")
 
@@ -20,6 +23,35 @@ FORMATS = ("h5", "lmdb", "lmdb in base64", "npy", "tsv")
 @pytest.fixture(params=FORMATS)
 def any_format(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "regions" / "flickr30k"
+
+
+@pytest.fixture
+def conversion_error() -> Callable[..., str]:
+    """Converts sources, which must fail, and returns the message of the error."""
+
+    def convert_and_fail(sources: list[Path], store: Path, **options: str) -> str:
+        with pytest.raises(UserError) as error:
+            convert(sources, store, **options)
+        return str(error.value)
+
+    return convert_and_fail
+
+
+@pytest.fixture
+def source_error(conversion_error: Callable) -> Callable[..., str]:
+    """Converts a source, which must fail without a finished store, and returns the message of the error."""
+
+    def convert_and_fail(source: Path, store: Path, **options: str) -> str:
+        message = conversion_error([source], store, **options)
+        assert not (store / "store.json").exists()
+        return message
+
+    return convert_and_fail
 
 
 @pytest.fixture

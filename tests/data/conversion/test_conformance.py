@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from iglue_plugins.data.conversion.convert import convert
+from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.data.regions import RegionLayout
-from iglue_plugins.data.stores import MappedRegions
+from iglue_plugins.data.stores.mapped_regions import MappedRegions
 
 FEATURES = Path(__file__).parents[3].parent / "shared" / "features"
 SOURCES = ("boxes36.h5", "from_h5.lmdb", "from_npy.lmdb", "npy", "obj36.tsv")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iglue_plugins.data.conversion.convert import convert
+from iglue_plugins.data.conversion.converter import convert
 
 Images = dict[str, tuple[np.ndarray, np.ndarray, int, int]]  # features (n, D), boxes (n, 4), width, height
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins.data.conversion.convert import convert
+from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.integrations.lmms_eval.documents import make_task
 from iglue_plugins.integrations.lmms_eval.predictor import Predictor
 from iglue_plugins.runs.folder import Run

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.data.conversion.convert import convert
+from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
 

@@ -1,0 +1,163 @@
+"""The files of a region store: their content, reading and checks.
+
+A store is a folder of three files:
+
+    features.bin    (rows, feature_size): image after image, the mean of its boxes' features, then those of each box
+    index.parquet   a row for each image: id, offset (its first row in features.bin), num_boxes, boxes (x1 y1 x2 y2 in
+                    pixels, one after the other), width, height, digest
+    store.json      `StoreMetadata`; written last, so a folder without it is unfinished
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from iglue_plugins.utils.errors import UserError
+
+FEATURES_FILE, INDEX_FILE, METADATA_FILE = "features.bin", "index.parquet", "store.json"
+UNFINISHED_FOLDER = "unfinished"
+
+INDEX_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("offset", pa.int64()),
+        ("num_boxes", pa.int32()),
+        ("boxes", pa.list_(pa.float32())),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("digest", pa.binary(8)),
+    ]
+)
+
+DTypeName = Literal["float16", "float32"]
+
+
+class SourceIdentity(BaseModel):
+    """Tells one source of a conversion from another.
+
+    Attributes:
+        name: The name of the file or folder.
+        size: The bytes of a file, or the number of images of a folder.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    size: int
+
+
+class StoreMetadata(BaseModel):
+    """Describes a store; it is the content of store.json.
+
+    Attributes:
+        format: The version of the store's format.
+        dtype: The type of the numbers in features.bin.
+        feature_size: The number of features of a region.
+        images: The number of images in the store.
+        boxes: The number of boxes of all images.
+        sources: The sources that the store was converted from.
+        left_out: The ids of the images that are not stored, by reason.
+        noted: The number of images with a peculiarity that a user may want to know of, by peculiarity.
+        fingerprint: A hash of all that is stored, whatever the order of the images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: Literal[1] = 1
+    dtype: DTypeName
+    feature_size: int
+    images: int
+    boxes: int
+    sources: tuple[SourceIdentity, ...]
+    left_out: dict[str, tuple[str, ...]]
+    noted: dict[str, int]
+    fingerprint: str
+
+
+def image_digest(features: np.ndarray, boxes: np.ndarray, width: float, height: float) -> bytes:
+    """Computes a checksum of an image's regions.
+
+    Args:
+        features: (1 + boxes, feature_size) float16 or float32, the image's rows in features.bin.
+        boxes: (boxes, 4) float32, x1 y1 x2 y2 in pixels.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+
+    Returns:
+        8 bytes.
+    """
+    digest = hashlib.blake2b(features.data, digest_size=8)
+    digest.update(boxes.data)
+    digest.update(np.asarray([width, height], dtype=np.float32).data)
+    return digest.digest()
+
+
+def read_metadata(folder: Path) -> StoreMetadata:
+    """Reads a store's store.json.
+
+    Args:
+        folder: The folder of the store.
+
+    Returns:
+        The metadata.
+
+    Raises:
+        UserError: The folder holds no store or an unfinished one, or its store.json is damaged.
+    """
+    path = folder / METADATA_FILE
+    try:
+        return StoreMetadata.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        if (folder / UNFINISHED_FOLDER).is_dir():
+            raise UserError(
+                f"{folder}: the store is unfinished; run its `iglue data convert` command again, which continues "
+                "where it stopped"
+            ) from None
+        raise UserError(
+            f"{folder}: holds no store of region features; make one with `iglue data convert SOURCE {folder}`"
+        ) from None
+    except (OSError, ValidationError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: the store's metadata cannot be read ({reason}); convert the store again") from error
+
+
+def read_index(path: Path, metadata: StoreMetadata) -> pa.Table:
+    """Reads a store's index.parquet and checks that it agrees with the metadata.
+
+    Args:
+        path: The index.parquet.
+        metadata: What the store's store.json says.
+
+    Returns:
+        A table of the columns of INDEX_SCHEMA, without `digest`.
+
+    Raises:
+        UserError: The file is missing, damaged, or does not agree with the metadata.
+    """
+    columns = [name for name in INDEX_SCHEMA.names if name != "digest"]
+    try:
+        table = pq.read_table(path, columns=columns, use_threads=False)
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path}: the store's index cannot be read ({reason}); copy or convert the store again"
+        ) from error
+    counts = table["num_boxes"].to_numpy().astype(np.int64)
+    offsets = (counts + 1).cumsum() - (counts + 1)
+    if (len(table), counts.sum()) != (metadata.images, metadata.boxes):
+        raise UserError(
+            f"{path}: found {len(table)} images with {counts.sum()} boxes, expected {metadata.images} images with "
+            f"{metadata.boxes} boxes as in {METADATA_FILE}; copy or convert the store again"
+        )
+    if (table["offset"].to_numpy() != offsets).any():
+        raise UserError(
+            f"{path}: the column offset does not fit the numbers of boxes in num_boxes; copy or convert the store again"
+        )
+    return table
