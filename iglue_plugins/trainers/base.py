@@ -131,6 +131,9 @@ class Trainer(TrainerSpec, ABC):
         Args:
             task: The task.
             languages: The number of languages that are trained on.
+
+        Returns:
+            The number of labelled examples; 0 unless a subclass says otherwise.
         """
         return 0
 
@@ -224,6 +227,9 @@ class LanguageAdapter(TrainerSpec, ABC):
         Args:
             task: The task.
             languages: The number of languages that are trained on.
+
+        Returns:
+            The number of labelled examples; 0 unless a subclass says otherwise.
         """
         return 0
 
