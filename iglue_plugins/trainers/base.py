@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset
@@ -91,6 +91,7 @@ class Trainer(TrainerSpec, ABC):
         settings: An instance of `Settings`; None takes the defaults.
     """
 
+    Settings: ClassVar[type[BaseModel]] = TrainerSettings
     settings: TrainerSettings
 
     def __init__(self, settings: TrainerSettings | None = None) -> None:

@@ -70,7 +70,7 @@ def test_meta_gradient_of_quadratics(draw: Callable[..., Tensor], steps: int, st
 def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     draw: Callable[..., Tensor], storage: str, second_order: bool
 ) -> None:
-    """x and y adapt at rates of their own, z does not but bends the inner loss; the reference is autograd, unrolled."""
+    """x and y adapt at different rates; z does not adapt but curves the inner loss. Reference: autograd, unrolled."""
     a, start = symmetric(draw(9, 9)), {name: draw(3) for name in "xyz"}
     rates = [{"x": 0.2, "y": 0.05}, {"x": 0.1, "y": 0.3}]
     target = draw(9)
@@ -106,8 +106,8 @@ def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     close(torch.stack(found), torch.stack(expected[3:]))
 
 
-def test_noise_is_drawn_once_and_met_again(draw: Callable[..., Tensor]) -> None:
-    """However the way back is stored, it is that of the very masks of the way there, and draws nothing itself."""
+def test_backpropagation_repeats_the_dropout_of_the_inner_steps(draw: Callable[..., Tensor]) -> None:
+    """Whatever is stored, backpropagation sees the masks of the inner steps and leaves the generator as it was."""
     start = {"x": draw(50)}
 
     def loss(at: Parameters) -> Tensor:
@@ -128,7 +128,7 @@ def test_noise_is_drawn_once_and_met_again(draw: Callable[..., Tensor]) -> None:
     assert not torch.equal(runs[0][1], run("graphs", seed=2)[1])
 
 
-# Parameters that take no part
+# Parameters that a loss does not depend on
 
 
 def test_parameters_that_the_loss_does_not_depend_on_come_back_as_they_are() -> None:
@@ -143,7 +143,7 @@ def test_parameters_that_the_loss_does_not_depend_on_come_back_as_they_are() -> 
     assert gradient["neither"] is None
 
 
-def test_a_loss_of_nothing_that_adapts_moves_nothing() -> None:
+def test_a_loss_that_depends_on_no_adapted_parameter_moves_nothing() -> None:
     start = {"x": torch.ones(2), "y": torch.ones(2)}
     for loss in (lambda at: at["y"].sum() * 2, lambda _: torch.zeros(())):
         loop = InnerLoop(loss, [{"x": 0.5}], second_order=True)
@@ -166,7 +166,7 @@ def test_the_outer_loss_may_leave_out_what_the_inner_one_adapts() -> None:
 
 
 class Attention(nn.Module):
-    """A plugin's own: `kernel` is what it forces, if anything."""
+    """Attention of a plugin's model, which forces a kernel, or none."""
 
     def __init__(self, kernel: SDPBackend | None) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class Attention(nn.Module):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_fused_kernel_is_avoided_or_refused_in_a_sentence(draw: Callable[..., Tensor], storage: str) -> None:
+def test_a_fused_kernel_is_avoided_or_refused_with_a_remedy(draw: Callable[..., Tensor], storage: str) -> None:
     def meta_gradient(kernel: SDPBackend | None, second_order: bool) -> Tensor:
         attention = Attention(kernel)
         loop = InnerLoop(
@@ -212,14 +212,14 @@ class OnceOnly(torch.autograd.Function):
         return 2 * ctx.saved_tensors[0] * incoming
 
 
-def test_a_kernel_of_someone_elses_that_is_differentiable_once() -> None:
+def test_an_operation_that_is_differentiable_only_once_is_refused() -> None:
     loop = InnerLoop(lambda at: OnceOnly.apply(at["x"]).square().sum(), [{"x": 0.1}], second_order=True)
     adapted = loop.adapt({"x": torch.ones(3)})
     with pytest.raises(UserError, match="cannot be differentiated twice"):
         loop.pull_back(adapted)
 
 
-def test_other_errors_of_a_model_are_its_own() -> None:
+def test_other_errors_of_a_model_are_passed_on() -> None:
     loop = InnerLoop(lambda at: at["x"] @ torch.ones(5), [{"x": 0.1}], second_order=True)
     with pytest.raises(RuntimeError, match="inconsistent tensor size"):
         loop.adapt({"x": torch.ones(3)})
