@@ -1,4 +1,4 @@
-"""Gradient checkpointing inside a meta-step: its backward passes compute layers anew and give the same gradients."""
+"""Gradient checkpointing inside a meta-step: backward passes recompute layers and give the same gradients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def episodes(batchers: dict[str, Batcher], doubled: Callable[[Batch], Batch]) ->
 def meta_gradient(
     model: PreTrainedModel, task: Task, episodes: list[dict], settings: XVLMAMLSettings
 ) -> tuple[dict[str, Tensor | None], int]:
-    """By the model's parameters, and how often its first layer was computed."""
+    """Gradients by the names of the model's parameters, and how often its first layer was computed."""
     objective, calls = MetaObjective(BatchLoss(model, task, settings), settings), []
     hook = model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
     torch.manual_seed(0)
@@ -47,7 +47,7 @@ def meta_gradient(
 def test_meta_gradients_are_the_same_with_and_without(
     make_model: Callable[..., PreTrainedModel], task: Task, episodes: list[dict], first_order: bool, storage: str
 ) -> None:
-    """With dropout, two inner steps, and the episodes' own rows in the place of the whole embedding matrix."""
+    """With dropout, two inner steps, and the embedding subset in the place of the whole matrix."""
     settings = XVLMAMLSettings(
         inner_lr=0.05, temperature=0.5, inner_steps=2, first_order=first_order, inner_storage=storage
     )
@@ -55,23 +55,25 @@ def test_meta_gradients_are_the_same_with_and_without(
     expected, without = meta_gradient(model, task, episodes, settings)
     model.activation_checkpointing_enable()
     found, with_it = meta_gradient(model, task, episodes, settings)
-    assert with_it > without, "layers are computed anew"
+    assert with_it > without, "layers are recomputed"
     for name, gradient in expected.items():
         assert (gradient is None) == (found[name] is None), name
         if gradient is not None:
             torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
-    own = {
+    used_ids = {
         row
         for episode in episodes
         for part in ("support", "query")
         for key in ("input_ids", "caption_input_ids")
         for row in episode[part][key].flatten().tolist()
     }
-    assert set(found[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= own
+    assert set(found[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= used_ids
     assert min(expected[name].abs().max() for name in (WORDS, ATTENTION)) > 1e-3
 
 
-def test_orders_differ(make_model: Callable[..., PreTrainedModel], task: Task, episodes: list[dict]) -> None:
+def test_first_and_second_order_differ(
+    make_model: Callable[..., PreTrainedModel], task: Task, episodes: list[dict]
+) -> None:
     model = make_model().double().train()
     model.activation_checkpointing_enable()
     first, second = (

@@ -1,4 +1,4 @@
-"""The loop: accumulation, diverging, the optimiser and what is logged."""
+"""The loop: accumulation, diverging, the optimizer and what is logged."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_diverging_names_what_to_lower(
     assert str(raised.value).endswith(remedy)
 
 
-# The optimiser
+# The optimizer
 
 
 class NothingToLearn(nn.Module):

@@ -81,7 +81,7 @@ def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
     )
     adapt("source", learning_rates=(1e-3,), epochs=1)
     monkeypatch.setattr(MiniXVNLI, "few_shot_validation", lambda self, language, source: ("test", language))
-    adapt("own", learning_rates=(1e-3,), epochs=1)
+    adapt("target", learning_rates=(1e-3,), epochs=1)
     assert asked == [("dev", "en"), ("test", "tr")]
 
 

@@ -1,4 +1,4 @@
-"""Numbers that are learned beside the weights: their speed, their groups, and the rates that they make."""
+"""Numbers that are learned beside the weights: how fast they move, their groups, and the inner rates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = [
 ]
 
 
-def test_factors_move_at_the_speed_of_logarithms_and_their_gradient_is_that_by_them() -> None:
+def test_factors_have_the_gradient_of_their_logarithms_and_move_at_a_multiple_of_the_learning_rate() -> None:
     factors = LearnedFactors(2)
     assert factors().tolist() == [1, 1]
     (factors() * torch.tensor([3.0, -2.0])).sum().backward()
@@ -32,7 +32,7 @@ def test_factors_move_at_the_speed_of_logarithms_and_their_gradient_is_that_by_t
     torch.testing.assert_close(factors(), torch.tensor([math.exp(-0.5), math.exp(0.5)]))
 
 
-def test_layers() -> None:
+def test_the_layer_of_a_parameter_name() -> None:
     assert [layer_of(name) for name in NAMES] == [
         "encoder.layers.0",
         "encoder.layers.0",

@@ -107,7 +107,7 @@ def test_true_pairs_count_as_true_and_hard_ones_as_false(
         return torch.tensor([[20.0]] * 16 + [[-20.0]] * 16)
 
     made.model.register_forward_hook(perfect, with_kwargs=True)
-    made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))  # each text is most like its own image
+    made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))  # each text is most like its image
     assert made(**item)["matching_loss"] < 1e-6
     for key, value in item["batch"].items():
         true, hard = seen[key][:16], seen[key][16:]
@@ -131,9 +131,9 @@ def test_the_first_steps_see_single_objects_and_languages_come_by_their_shares(
         for item in items(steps=10, language_shares={"en": 3, "tr": 1, "de": 0})
         for text in tokenizer.batch_decode(item["batch"]["input_ids"], skip_special_tokens=True)
     }
-    own = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
-    assert len(seen & own["en"]) > len(seen & own["tr"]) > 0
-    assert not seen & (own["de"] - own["en"] - own["tr"])
+    written = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
+    assert len(seen & written["en"]) > len(seen & written["tr"]) > 0
+    assert not seen & (written["de"] - written["en"] - written["tr"])
 
 
 def test_training_tells_pairs_apart(

@@ -10,13 +10,16 @@ from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniXVNLI
+from iglue_plugins.registry import Registry
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import TrainingData
+from iglue_plugins.trainers.base import LanguageAdapter, Trainer, TrainingData
 from iglue_plugins.trainers.finetune import AuxiliaryFinetune, Finetune
 from iglue_plugins.trainers.pretrain import Pretrain
+from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
+from iglue_plugins.trainers.spec import TrainerSpec
 from iglue_plugins.trainers.xvl_maml import XVLMAML
 from iglue_plugins.utils.errors import UserError
 
@@ -61,6 +64,13 @@ def test_impossible_meta_settings(settings: dict[str, object], message: str) -> 
         XVLMAMLSettings(**settings)
 
 
+@pytest.mark.parametrize("base", [TrainerSpec, LanguageAdapter])
+def test_a_specification_or_an_adapter_without_settings_is_refused(base: type) -> None:
+    with pytest.raises(UserError, match="'forgetful' .* has no Settings"):
+        Registry("trainer", "iglue_plugins.trainers", []).register("forgetful")(type("Forgetful", (base,), {}))
+    assert Trainer.Settings is TrainerSettings
+
+
 def test_a_task_loss_needs_no_negatives() -> None:
     assert XVLMAMLSettings(inner_loss="task", support_size=1).support_size == 1
     assert XVLMAMLSettings(outer_loss="task", query_size=1).query_size == 1
@@ -86,7 +96,7 @@ def test_a_contrastive_batch_needs_negatives(loss: str) -> None:
 
 
 def test_without_labels_a_tasks_default_may_not_need_them_either(make_model: Callable[..., PreTrainedModel]) -> None:
-    """MaRVL's own choice of pairs, true statements, is a choice by label."""
+    """MaRVL pairs true statements with their images by default, which takes labels."""
     trainer = XVLMAML(XVLMAMLSettings(supervised=False))
     with pytest.raises(
         UserError,
