@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from iglue_plugins import registry
 from iglue_plugins.data.annotations.caching import read_annotations
 from iglue_plugins.evaluation.scoring import Gold
+from iglue_plugins.models.configuration import current_head
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
@@ -26,7 +27,8 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> Gold:
         UserError: of the task: its name, its language, no data root, or its annotations.
     """
     task = _task(name, language, data_root)
-    retrieval, any_word = task.head == "matching", task.head == "answers"
+    head = current_head(task.head)
+    retrieval, any_word = head == "image_text_matching", head == "vqa"
     read_in = task.source_language if any_word else language
     data = task.load(SPLIT, read_in).select_columns(["id", "image_ids", "label"])[:]
     images = [image_ids[0] for image_ids in data["image_ids"]]

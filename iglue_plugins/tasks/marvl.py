@@ -10,7 +10,7 @@ from iglue_plugins.tasks.base import Task
 class MaRVL(Task):
     """Two-way classification of (left image, right image, statement)."""
 
-    head = "paired"
+    head = "image_pair"
     labels = ("False", "True")
     default_pairs = "aligned"
     rows_per_example = 2

@@ -21,9 +21,9 @@ class Kind(NamedTuple):
 
 KINDS = {
     "VL-tri-classifier": Kind("classifier", "normal", 3),
-    "VL-classifier-GQA": Kind("answers", "normal", None),
-    "VL-binary-classifier": Kind("paired", "nlvr", 2),
-    "VL-logit": Kind("matching", "retrieval", 1),
+    "VL-classifier-GQA": Kind("vqa", "normal", None),
+    "VL-binary-classifier": Kind("image_pair", "nlvr", 2),
+    "VL-logit": Kind("image_text_matching", "retrieval", 1),
 }
 LOSSES = {"BCEWithLogitLoss": "binary_cross_entropy", "CrossEntropyLoss": "cross_entropy", "TripletLoss": "triplet"}
 FILES = ("dataroot", "train_annotations_jsonpath", "val_annotations_jsonpath", "features_h5path1", "features_h5path2")

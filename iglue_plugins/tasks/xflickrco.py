@@ -28,7 +28,7 @@ class XFlickrCO(Task):
 
     Settings = RetrievalSettings
     evaluation = "retrieval"
-    head = "matching"
+    head = "image_text_matching"
     labels = ("match",)
     rows_per_example = 4
     main_metric = "recall@1"

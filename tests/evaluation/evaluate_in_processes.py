@@ -39,9 +39,9 @@ def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str)
         )
     state = PartialState(cpu=True)
     rows: list[int] = []
-    marvl, model = batcher_and_model(MiniMaRVL, 11, "paired", 2, checkpoint, rows)
+    marvl, model = batcher_and_model(MiniMaRVL, 11, "image_pair", 2, checkpoint, rows)
     found = {f"classify {size}": classify(model, marvl, size) for size in (3, 100)}
-    pairs, model = batcher_and_model(MiniXFlickrCO, 7, "matching", 1, checkpoint, rows)
+    pairs, model = batcher_and_model(MiniXFlickrCO, 7, "image_text_matching", 1, checkpoint, rows)
     found |= {
         f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size)) for size in (3, 10, 100)
     }

@@ -18,7 +18,7 @@ from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVN
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 
-HEADS = {MiniXVNLI: ("classifier", 3), MiniMaRVL: ("paired", 2), MiniXFlickrCO: ("matching", 1)}
+HEADS = {MiniXVNLI: ("classifier", 3), MiniMaRVL: ("image_pair", 2), MiniXFlickrCO: ("image_text_matching", 1)}
 
 
 @pytest.fixture(params=[MiniXVNLI, MiniMaRVL])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModel
 
+from iglue_plugins.models.configuration import FORMER_HEADS
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 from iglue_plugins.trainers.maml import InnerLoop, Parameters
 
@@ -23,7 +25,7 @@ MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]
 def test_initial_weights(kind: str, sizes: dict[str, int | float]) -> None:
     torch.manual_seed(0)
     cls = MODELS[kind]
-    model = cls(cls.config_class(head="answers", num_labels=5, **sizes))
+    model = cls(cls.config_class(head="vqa", num_labels=5, **sizes))
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any(), name
@@ -58,6 +60,25 @@ def test_a_checkpoint_may_lack_what_its_kind_implies(
     config = AutoConfig.for_model(**config)
     loaded = XUniterForVisionAndLanguage.from_pretrained(tmp_path, config=config)
     torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("former", "num_labels"), [("answers", 5), ("paired", 2), ("matching", 1)])
+def test_a_checkpoint_of_an_earlier_version_predicts_the_same(
+    make_model: MakeModel, make_batch: MakeBatch, tmp_path: Path, former: str, num_labels: int
+) -> None:
+    """Earlier versions had other names for three heads; config.json is edited to hold them."""
+    model = make_model(head=FORMER_HEADS[former], num_labels=num_labels)
+    model.save_pretrained(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["head"] == FORMER_HEADS[former]
+    (tmp_path / "config.json").write_text(json.dumps(stored | {"head": former}))
+    loaded = XUniterForVisionAndLanguage.from_pretrained(tmp_path)
+    assert loaded.config.head == FORMER_HEADS[former]
+    batch = make_batch(model)
+    torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
+    head = loaded.head
+    loaded.set_head(FORMER_HEADS[former], num_labels)
+    assert loaded.head is head, "a task with such a head keeps the loaded one"
 
 
 def test_each_weight_is_stored_once(member: UniterForVisionAndLanguage, tmp_path: Path) -> None:

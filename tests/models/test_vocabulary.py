@@ -100,7 +100,7 @@ def test_words() -> None:
 
 
 def test_new_words_are_spelled_and_new_characters_are_unknown() -> None:
-    letters = {letter: -9.0 for letter in "abcdefg"}
+    letters = dict.fromkeys("abcdefg", -9.0)
     trimmed = trim(unigram({"bad": -1.0, "cab": -1.0, "egg": -1.0} | letters), ["bad cab"])
     assert pieces_of(trimmed, ["dab", "cabbad", "egg"]) == [["d", "a", "b"], ["cab", "bad"], ["<unk>"]]
     trimmed = trim(wordpiece(["bad", "c", "##ab", "d", "##d", "##a", "##b", "e", "##g"]), ["bad cab"])

@@ -67,6 +67,6 @@ def _encoder_modules(config: UniterConfig) -> dict[str, list[Names]]:
 
 def _head_modules(config: UniterConfig, task: str | None) -> dict[str, list[Names]]:
     head = HEADS + (task or "")
-    if config.head in ("classifier", "matching"):
+    if config.head in ("classifier", "image_text_matching"):
         return {"head": [(head,)]}
     return {f"head.{number}": [(f"{head}.logit_fc.{number}",)] for number in (0, 2, 3)}

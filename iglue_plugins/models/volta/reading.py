@@ -141,9 +141,9 @@ def describe_head(weights: Weights, task: str, pooler_size: int, path: Path) -> 
     layers = [f"{HEADS}{task}.{layer}weight" for layer in ("", "logit_fc.0.", "logit_fc.3.")]
     match [tuple(weights[name].shape) for name in layers if name in weights]:
         case [[outputs, _]]:
-            return ("matching" if outputs == 1 else "classifier"), outputs, None
+            return ("image_text_matching" if outputs == 1 else "classifier"), outputs, None
         case [[width, inputs], [outputs, _]]:
-            return ("paired" if inputs == 2 * pooler_size else "answers"), outputs, width
+            return ("image_pair" if inputs == 2 * pooler_size else "vqa"), outputs, width
     raise UserError(f"{path}: found a head {task} of another kind, expected one linear layer, or the two of logit_fc")
 
 

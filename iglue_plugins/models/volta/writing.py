@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
-from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.models.configuration import HeadKind, UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.tokenizer import load_tokenizer
 from iglue_plugins.models.uniter import MODELS
@@ -23,7 +23,12 @@ from iglue_plugins.models.volta.settings import to_settings
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import new_folder
 
-TASKS = {"classifier": "TASK19", "answers": "TASK15", "paired": "TASK12", "matching": "TASK8"}  # IGLUE's, by head
+TASKS: dict[HeadKind, str] = {  # IGLUE's task with a head of this kind
+    "classifier": "TASK19",
+    "vqa": "TASK15",
+    "image_pair": "TASK12",
+    "image_text_matching": "TASK8",
+}
 
 
 def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> str | None:

@@ -49,7 +49,7 @@ def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> 
     with pytest.raises(UserError, match="found a model of task mini/marvl, expected one of mini/xvnli, as the"):
         Predictor(run.folder).batcher("mini/xvnli", "sw", xvnli)
     alone = shutil.copytree(run.model_dir, tmp_path / "alone")
-    with pytest.raises(UserError, match="found a model with head 'paired' and 2 labels, expected 'classifier' and 3"):
+    with pytest.raises(UserError, match="head 'image_pair' and 2 labels, expected 'classifier' and 3"):
         Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
 
 

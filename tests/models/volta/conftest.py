@@ -69,10 +69,10 @@ def encoder_weights(kind: str) -> dict[str, Tensor]:
 
 def head_weights(task: str, kind: str) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
-    if kind in ("classifier", "matching"):
+    if kind in ("classifier", "image_text_matching"):
         linear(weights, f"clfs_dict.{task}", 3 if kind == "classifier" else 1, 10)
         return weights
-    linear(weights, f"clfs_dict.{task}.logit_fc.0", 14, 20 if kind == "paired" else 10)
+    linear(weights, f"clfs_dict.{task}.logit_fc.0", 14, 20 if kind == "image_pair" else 10)
     linear(weights, f"clfs_dict.{task}.logit_fc.2", 14)
     linear(weights, f"clfs_dict.{task}.logit_fc.3", 5, 14)
     return weights

@@ -70,7 +70,8 @@ def test_data_parallel_prefix_and_half_precision(save: Save, weights: Weights) -
 
 
 @pytest.mark.parametrize(
-    ("head", "outputs", "width"), [("classifier", 3, 16), ("matching", 1, 16), ("answers", 5, 14), ("paired", 5, 14)]
+    ("head", "outputs", "width"),
+    [("classifier", 3, 16), ("image_text_matching", 1, 16), ("vqa", 5, 14), ("image_pair", 5, 14)],
 )
 def test_the_head_is_as_large_as_in_the_file(
     save: Save, weights: Weights, add_head: Callable[[str, str], Weights], head: str, outputs: int, width: int
@@ -80,9 +81,9 @@ def test_the_head_is_as_large_as_in_the_file(
 
 
 def test_which_head(save: Save, weights: Weights, add_head: Callable[[str, str], Weights]) -> None:
-    files = save(weights | add_head("TASK8", "matching"))
+    files = save(weights | add_head("TASK8", "image_text_matching"))
     assert from_volta(*files, NO_HEAD).head is None
-    assert from_volta(*files, "TASK8").config.head == from_volta(*files, "8").config.head == "matching"
+    assert from_volta(*files, "TASK8").config.head == from_volta(*files, "8").config.head == "image_text_matching"
     with pytest.raises(
         UserError, match="found the heads TASK19, TASK8, expected the task to be named .*--task.*, or 'none'"
     ):

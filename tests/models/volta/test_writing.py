@@ -54,12 +54,12 @@ def test_exported_and_imported_is_the_same(
     assert vocabularies[0] == vocabularies[1]
 
 
-@pytest.mark.parametrize("head", [("answers", 5), ("paired", 2), ("matching", 1)])
+@pytest.mark.parametrize("head", [("vqa", 5), ("image_pair", 2), ("image_text_matching", 1)])
 def test_heads(model: UniterForVisionAndLanguage, tmp_path: Path, head: tuple[str, int]) -> None:
     model.set_head(*head)
     model.save_pretrained(tmp_path / "ours")
     named = export_checkpoint(tmp_path / "ours", tmp_path / "theirs")
-    assert named == {"answers": "TASK15", "paired": "TASK12", "matching": "TASK8"}[head[0]]
+    assert named == {"vqa": "TASK15", "image_pair": "TASK12", "image_text_matching": "TASK8"}[head[0]]
     back = from_volta(tmp_path / "theirs" / "config.json", tmp_path / "theirs" / "pytorch_model.bin", named)
     assert (back.config.head, back.config.num_labels) == head
     for name, value in model.state_dict().items():
@@ -111,7 +111,7 @@ def test_what_cannot_be_exported(model: UniterForVisionAndLanguage, tmp_path: Pa
         ({"num_hidden_layers": 1}, "config.json does not describe.*: encoder.layers.1.attention_norm.bias, .*; expec"),
         ({"num_hidden_layers": 3}, "or none where it does: encoder.layers.2.attention_norm.bias, "),
         ({"pooler_size": 9}, "or of another shape.*: encoder.region_pooler.bias, .*head.weight; expected both"),
-        ({"head": "answers"}, "head.0.bias, .*, head.weight; expected both to be of one model"),
+        ({"head": "vqa"}, "head.0.bias, .*, head.weight; expected both to be of one model"),
         ({"id2label": 3}, "ours: found no run and no checkpoint of ours"),
     ],
 )
