@@ -11,7 +11,7 @@ import typer
 from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from iglue_plugins.models.trim import Texts, Trimmed
+    from iglue_plugins.models.trim import Texts, TrimReport
     from iglue_plugins.tasks.base import Task
 
 
@@ -83,16 +83,12 @@ def _task(name: str, data_root: str | None) -> Task:
     return cls(cls.Settings(data_root=data_root))
 
 
-def _report(trimmed: Trimmed) -> list[str]:
-    before, after = trimmed.before, trimmed.after
-    counted = sum(trimmed.texts.values())
-    outcome = (
-        f"{trimmed.changed:,} of them cut otherwise now"
-        if trimmed.changed
-        else "all are cut into the same pieces as before"
-    )
+def _report(report: TrimReport) -> list[str]:
+    before, after = report.before, report.after
+    counted = sum(report.texts.values())
+    outcome = f"{report.changed:,} of them tokenized differently" if report.changed else "all tokenized as before"
     return [
-        f"texts: {', '.join(f'{name} {number:,}' for name, number in trimmed.texts.items())}",
+        f"texts: {', '.join(f'{name} {number:,}' for name, number in report.texts.items())}",
         f"{counted:,} texts, {outcome}",
         f"vocabulary: {after.rows:,} of {before.rows:,} rows",
         f"parameters: {after.parameters:,} of {before.parameters:,}",

@@ -6,7 +6,7 @@ import re
 
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
-from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import volta_names
 from iglue_plugins.models.volta.reading import joined
@@ -67,7 +67,7 @@ def _load(
 ) -> PretrainedConfig | PreTrainedModel:
     try:
         return auto.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except FOUND_DAMAGED as error:
+    except LOADING_ERRORS as error:
         raise UserError(
             f"model.text_weights: no text model can be loaded from {source!r}, expected a folder or hub id "
             f"in the format of transformers ({first_line(error)})"

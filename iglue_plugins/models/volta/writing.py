@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig
 
-from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.configuration import HeadKind, UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE
 from iglue_plugins.models.tokenizer import load_tokenizer
@@ -80,7 +80,7 @@ def _load_config(source: Path) -> UniterConfig:
         )
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except FOUND_DAMAGED as error:
+    except LOADING_ERRORS as error:
         raise UserError(
             f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
             "with config.json and model.safetensors"

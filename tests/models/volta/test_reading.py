@@ -218,7 +218,7 @@ def test_an_import_that_fails_leaves_nothing(
 ) -> None:
     files = save(weights)
     save_tokenizer(tmp_path / "words", 30)
-    with pytest.raises(UserError, match="found vocab_size 30 in '.*words', expected the model's, 20"):
+    with pytest.raises(UserError, match="vocab_size is 30 in '.*words', but 20 in the model"):
         import_checkpoint(*files, tmp_path / "made", tokenizer=str(tmp_path / "words"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes").write_text("mine")
