@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from iglue_plugins.models.configuration import UniterConfig
 
-CONTRASTIVE = "contrastive."  # prefix of the projections' weights in a model's state dict
+CONTRASTIVE_PREFIX = "contrastive."  # prefix of the projections' weights in a model's state dict
 
 
 class ContrastiveProjections(nn.Module):

@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerBase
 from iglue_plugins.models.builtin import MUniterSpec, UC2Spec, XUniterSpec
 from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.configuration import UniterConfig
-from iglue_plugins.models.contrastive import CONTRASTIVE
+from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.settings import UniterSettings
-from iglue_plugins.models.text_weights import load_text_weights, text_sizes
+from iglue_plugins.models.text_weights import load_text_weights, text_model_sizes
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import (
     MODELS,
@@ -130,7 +130,7 @@ class Uniter:
         Contrastive projections may be missing, as in VOLTA's models; a run draws them by its seed.
         """
         missing, mismatched = loading_info["missing_keys"], loading_info["mismatched_keys"]
-        problems = [f"lacks {name}" for name in sorted(missing) if not name.startswith(CONTRASTIVE)]
+        problems = [f"lacks {name}" for name in sorted(missing) if not name.startswith(CONTRASTIVE_PREFIX)]
         problems += [
             f"has {name} of shape {tuple(shape)} where {tuple(expected)} is expected"
             for name, shape, expected in sorted(mismatched)
@@ -163,7 +163,7 @@ class Uniter:
         config_class = self._config_class
         if self.settings.checkpoint is None:
             text_weights, revision = self.settings.text_weights, self.settings.revision
-            sizes = text_sizes(text_weights, revision) if text_weights else {}
+            sizes = text_model_sizes(text_weights, revision) if text_weights else {}
             return self._make_config(sizes | self.settings.config)
         try:
             stored, _ = config_class.get_config_dict(self.settings.checkpoint, revision=self.settings.revision)

@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
-from iglue_plugins.models.volta.reading import NO_HEAD, from_volta
+from iglue_plugins.models.volta.heads import NO_HEAD
+from iglue_plugins.models.volta.reading import from_volta
 
 SHIPPED = Path(__file__).parent / "parity"
 SHARED = Path(__file__).parents[2].parent / "shared" / "parity"

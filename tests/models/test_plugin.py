@@ -182,7 +182,7 @@ def test_all_weights_of_a_checkpoint_that_do_not_fit_are_listed(checkpoint: Path
 
 
 def test_one_source_of_weights(checkpoint: Path) -> None:
-    with pytest.raises(ValidationError, match="text_weights is 'x/y' beside the checkpoint 'z'"):
+    with pytest.raises(ValidationError, match="text_weights is 'x/y', but checkpoint is 'z' too"):
         XUniter.Settings(checkpoint="z", text_weights="x/y")
     settings = XUniter.Settings(text_weights="x/y").model_copy(update={"checkpoint": str(checkpoint)})
     assert XUniter(settings).load()[0].config.vocab_size == 61, "a run goes on from its checkpoint"
