@@ -108,12 +108,12 @@ class Uniter:
                 load_text_weights(model, self.settings.text_weights, self.settings.revision)
             return model
         try:
-            model, found = self.model_class.from_pretrained(
+            model, loading_info = self.model_class.from_pretrained(  # type: ignore[misc]  # a tuple, by the next option
                 self.settings.checkpoint,
-                revision=self.settings.revision,
+                output_loading_info=True,
+                revision=self.settings.revision or "main",
                 config=config,
                 use_safetensors=True,
-                output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
         except LOADING_ERRORS as error:
@@ -121,7 +121,7 @@ class Uniter:
                 f"model.checkpoint: no {config.model_type} weights can be loaded from {self.settings.checkpoint!r} "
                 f"({first_line(error)}); give a folder that holds model.safetensors, or a hub id"
             ) from error
-        self._check_weights(found)
+        self._check_weights(loading_info)
         return model
 
     def _check_weights(self, loading_info: dict[str, Any]) -> None:
