@@ -34,7 +34,7 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAns
         UserError: There is no such task, it does not have the language, there is no data root, or the annotations are
             missing or damaged.
     """
-    task = _task(name, language, data_root)
+    task = _make_task(name, language, data_root)
     head = current_head(task.head)
     retrieval, any_word = head == "image_text_matching", head == "vqa"
     read_in = task.source_language if any_word else language
@@ -49,7 +49,7 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAns
     return GoldAnswers(name, language, SPLIT, answers, choices, retrieval, frozenset(unscored), unlabelled)
 
 
-def _task(name: str, language: str, data_root: str | None) -> Task:
+def _make_task(name: str, language: str, data_root: str | None) -> Task:
     cls = registry.tasks.load(name)
     if data_root is not None and "data_root" not in cls.Settings.model_fields:
         raise UserError(f"--data-root: found '{data_root}', but task {name} brings its own data")

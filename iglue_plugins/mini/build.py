@@ -58,7 +58,7 @@ def shrink_picture(picture: Image.Image) -> NDArray[np.float32]:
     """
     white = Image.new("RGBA", picture.size, "white")
     small = Image.alpha_composite(white, picture).convert("RGB").resize((8, 8), Image.Resampling.BOX)
-    return np.asarray(small, dtype=np.float32).ravel() / 255
+    return np.asarray(small, dtype=np.float32).ravel() / np.float32(255)
 
 
 def make_atlas(pictures: list[Image.Image]) -> Image.Image:

@@ -10,22 +10,15 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
 
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.embeddings import RegionEmbeddings, TextEmbeddings
+from iglue_plugins.models.layers import TransformerLayer, enabled_backends, run_layer
 
 MASKED_SCORE = -10000.0  # the value of VOLTA: its share of a softmax is 0, and float16 can hold it
-ATTENTION_BACKENDS = {
-    SDPBackend.MATH: torch.backends.cuda.math_sdp_enabled,
-    SDPBackend.FLASH_ATTENTION: torch.backends.cuda.flash_sdp_enabled,
-    SDPBackend.EFFICIENT_ATTENTION: torch.backends.cuda.mem_efficient_sdp_enabled,
-    SDPBackend.CUDNN_ATTENTION: torch.backends.cuda.cudnn_sdp_enabled,
-}
 LastLayer = Literal["all", "pooled", "text"]
 
 
@@ -45,47 +38,6 @@ class EncoderOutput(ModelOutput):
     region_hidden: Tensor | None = None
     text_pooled: Tensor | None = None
     region_pooled: Tensor | None = None
-
-
-class TransformerLayer(nn.Module):
-    """Self-attention and a feed-forward block, each followed by a layer normalization (post-norm).
-
-    Args:
-        config: The model's configuration.
-    """
-
-    def __init__(self, config: UniterConfig) -> None:
-        super().__init__()
-        hidden_size, eps = config.hidden_size, config.layer_norm_eps
-        self.heads = config.num_attention_heads
-        self.attention_dropout = config.attention_probs_dropout_prob
-        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
-        self.attention_output = nn.Linear(hidden_size, hidden_size)
-        self.attention_norm = nn.LayerNorm(hidden_size, eps)
-        self.intermediate = nn.Linear(hidden_size, config.intermediate_size)
-        self.output = nn.Linear(config.intermediate_size, hidden_size)
-        self.output_norm = nn.LayerNorm(hidden_size, eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, hidden: Tensor, mask: Tensor, rows: slice | None = None) -> Tensor:
-        """Compute the layer's hidden states.
-
-        Args:
-            hidden: (N, L, H) float, the hidden states of the layer before.
-            mask: (N, 1, 1, L) float, added to the attention scores.
-            rows: The places of the sequence to compute; None: all of them.
-
-        Returns:
-            Hidden states (N, L, H), or (N, places, H) if `rows` is given.
-        """
-        query, key, value = self.query_key_value(hidden).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
-        if rows is not None:
-            hidden, query = hidden[:, rows], query[:, :, rows]
-        dropout = self.attention_dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        attended = self.attention_output(context.transpose(1, 2).flatten(2))
-        hidden = self.attention_norm(hidden + self.dropout(attended))
-        return self.output_norm(hidden + self.dropout(self.output(F.gelu(self.intermediate(hidden)))))
 
 
 class UniterPreTrainedModel(PreTrainedModel):
@@ -219,8 +171,7 @@ class UniterEncoder(UniterPreTrainedModel):
             return layer(*inputs)
         # A meta-step sets parameters and attention kernels during its forward pass only. The backward pass needs the
         # same ones to recompute the layer, so they are passed on.
-        parameters = dict(layer.named_parameters())
-        backends = [backend for backend, is_enabled in ATTENTION_BACKENDS.items() if is_enabled()]
+        parameters, backends = dict(layer.named_parameters()), enabled_backends()
         return self._gradient_checkpointing_func(run_layer, layer, parameters, backends, inputs)
 
     def _rows(self, last_layer: LastLayer, text_length: int, has_regions: bool) -> slice | None:
@@ -279,24 +230,3 @@ def attention_dtype(hidden: Tensor) -> torch.dtype:
     """
     device = hidden.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-
-
-def run_layer(
-    layer: nn.Module,
-    parameters: dict[str, Tensor],
-    backends: list[SDPBackend],
-    inputs: tuple[Tensor | slice | None, ...],
-) -> Tensor:
-    """Run a layer with given parameters under given attention kernels.
-
-    Args:
-        layer: A `TransformerLayer`.
-        parameters: The parameters to use, by their names in the layer.
-        backends: The attention kernels that PyTorch may choose from.
-        inputs: The arguments of `TransformerLayer.forward`.
-
-    Returns:
-        The layer's hidden states.
-    """
-    with sdpa_kernel(backends):
-        return functional_call(layer, parameters, inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -108,12 +108,12 @@ class Uniter:
                 load_text_weights(model, self.settings.text_weights, self.settings.revision)
             return model
         try:
-            model, loading_info = self.model_class.from_pretrained(  # type: ignore[misc]  # a tuple, by the next option
+            loaded = self.model_class.from_pretrained(
                 self.settings.checkpoint,
-                output_loading_info=True,
                 revision=self.settings.revision or "main",
                 config=config,
                 use_safetensors=True,
+                output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
         except LOADING_ERRORS as error:
@@ -121,6 +121,8 @@ class Uniter:
                 f"model.checkpoint: no {config.model_type} weights can be loaded from {self.settings.checkpoint!r} "
                 f"({first_line(error)}); give a folder that holds model.safetensors, or a hub id"
             ) from error
+        # transformers does not say in its types that this option returns a pair.
+        model, loading_info = cast("tuple[UniterForVisionAndLanguage, dict[str, Any]]", loaded)
         self._check_weights(loading_info)
         return model
 
@@ -181,12 +183,12 @@ class Uniter:
         except LOADING_ERRORS as error:
             raise UserError(f"model.config: does not fit: {first_line(error)}") from error
 
-    def _check_type(self, found: str | None) -> None:
+    def _check_type(self, model_type: str | None) -> None:
         expected = self._config_class.model_type
-        if found != expected:
-            remedy = f"; name the model '{found}' in the recipe" if found in MODELS else ""
+        if model_type != expected:
+            remedy = f"; name the model '{model_type}' in the recipe" if model_type in MODELS else ""
             raise UserError(
-                f"model.checkpoint: {self.settings.checkpoint!r} holds a model of type {found!r}, not {expected!r}"
+                f"model.checkpoint: {self.settings.checkpoint!r} holds a model of type {model_type!r}, not {expected!r}"
                 f"{remedy}"
             )
 

@@ -56,10 +56,10 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: UniterConfig, s
     Raises:
         UserError: They differ.
     """
-    for key, found in (("vocab_size", len(tokenizer)), ("pad_token_id", tokenizer.pad_token_id)):
+    for key, value in (("vocab_size", len(tokenizer)), ("pad_token_id", tokenizer.pad_token_id)):
         expected = getattr(config, key)
-        if found != expected:
+        if value != expected:
             raise UserError(
-                f"model.tokenizer: {key} is {found} in {source!r}, but {expected} in the model; use the tokenizer that "
+                f"model.tokenizer: {key} is {value} in {source!r}, but {expected} in the model; use the tokenizer that "
                 "the model was trained with"
             )

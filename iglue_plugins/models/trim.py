@@ -213,7 +213,7 @@ def texts_tokenized_differently(
         The language or file, and the text.
 
     Raises:
-        UserError: The second reading found more or fewer texts than the first.
+        UserError: The second reading gives more or fewer texts than the first.
     """
     new_ids, numbers = {old: new for new, old in enumerate(kept)}, dict.fromkeys(texts, 0)
     with progress_bar(desc="checking", unit=" texts", total=sum(counted.values())) as progress:
