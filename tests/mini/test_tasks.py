@@ -1,4 +1,4 @@
-"""The mini tasks: texts and labels that agree with the scenes, in every language; splits that share no view."""
+"""The mini tasks: texts and labels agree with the scenes in every language, and splits share no view."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scenes_of(task: MiniTask, split: str) -> list[list[set[int]]]:
-    """The concepts of each scene of each example."""
+    """Return the concepts of each scene of each example."""
     return [[set(scene.concepts) for scene in scenes] for scenes, _, _ in task.examples(split)]
 
 
@@ -53,7 +53,7 @@ def test_every_language_names_the_same_things(cls: type[MiniTask], named: Named,
 
 
 @pytest.mark.parametrize("language", ["en", "sw", "zh"])
-def test_xvnli_all_one_or_none_of_two_named_things_are_there(
+def test_xvnli_labels_say_how_many_of_two_named_things_are_there(
     named: Named, without_pictures: None, language: str
 ) -> None:
     task = MiniXVNLI()
@@ -65,7 +65,7 @@ def test_xvnli_all_one_or_none_of_two_named_things_are_there(
 
 
 def kind_and_answer(text: str, language: str, scene: set[int], named: Named) -> tuple[str, str]:
-    """What a question asks for and what follows from the scene, as an English word."""
+    """Return the kind of a question, and its answer according to the scene, as an English word."""
     lexicon = world.lexicon()
     question = text.removesuffix(lexicon.languages[language]["question_mark"])
     assert question != text, "a question mark ends the question"
@@ -114,7 +114,7 @@ def test_marvl_is_true_if_both_scenes_show_all_named_things(named: Named, withou
 
 @pytest.mark.parametrize("cls", [MiniXFlickrCO, MiniCaptions])
 @pytest.mark.parametrize("column", ["text", "caption"])
-def test_captions_list_exactly_what_is_there(
+def test_captions_list_all_concepts_of_the_scene_and_no_others(
     cls: type[MiniTask], column: str, named: Named, without_pictures: None
 ) -> None:
     task = cls()
@@ -152,9 +152,9 @@ def test_splits_share_no_scene_and_training_no_view_with_evaluation(
     scenes = {split: [scene for scenes, _, _ in task.examples(split) for scene in scenes] for split in cls.splits}
     ids = [scene.id for split in scenes for scene in scenes[split]]
     assert len(set(ids)) == len(ids)
-    turns = {split: [item.rotation for scene in scenes[split] for item in scene.objects] for split in scenes}
-    trained = [turn for split in scenes if split in ("train", "auxiliary") for turn in turns[split]]
-    scored = [turn for split in scenes if split in ("dev", "test") for turn in turns[split]]
+    rotations = {split: [item.rotation for scene in scenes[split] for item in scene.objects] for split in scenes}
+    trained = [angle for split in scenes if split in ("train", "auxiliary") for angle in rotations[split]]
+    scored = [angle for split in scenes if split in ("dev", "test") for angle in rotations[split]]
     assert max(trained) < min(scored)
     assert len({tuple(map(frozenset, example)) for example in scenes_of(task, "train")}) > 50, "not one scene repeated"
 
@@ -210,8 +210,8 @@ def test_the_fingerprint_changes_with_the_assets(name: str, copied_assets: Path)
     assert MiniXVNLI().fingerprint() != before
 
 
-def test_a_world_that_changes_needs_a_new_number(few: None) -> None:
-    """If this fails and the change is meant, raise WORLD_VERSION, put the new digest here and make the encoder anew."""
+def test_a_changed_world_needs_a_new_version(few: None) -> None:
+    """After an intended change, raise WORLD_VERSION, put the new digest here and train the encoder again."""
     digest = hashlib.sha256()
     for cls in CLASSES:
         task = cls()

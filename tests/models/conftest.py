@@ -54,7 +54,7 @@ def model(make_model: MakeModel) -> UniterForVisionAndLanguage:
 
 @pytest.fixture(params=MODELS)
 def member(request: pytest.FixtureRequest, make_model: MakeModel) -> UniterForVisionAndLanguage:
-    """Each member of the family in turn."""
+    """A tiny model of each type in turn."""
     return make_model(request.param)
 
 

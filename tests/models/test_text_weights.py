@@ -60,14 +60,14 @@ def text_hidden(model: UniterForVisionAndLanguage, text_model: PreTrainedModel) 
     return model.encoder(ids, mask).text_hidden[real], expected[real]
 
 
-def test_xuniter_computes_what_xlm_r_does(xlm_r: Path) -> None:
+def test_xuniter_has_the_hidden_states_of_xlm_r(xlm_r: Path) -> None:
     model = load(XUniter, xlm_r)
     found, expected = text_hidden(model, XLMRobertaForMaskedLM.from_pretrained(xlm_r).roberta)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert (model.config.max_position_embeddings, model.config.pooler_size) == (34, 18)
 
 
-def test_muniter_computes_what_bert_does(bert: Path) -> None:
+def test_muniter_has_the_hidden_states_of_bert(bert: Path) -> None:
     found, expected = text_hidden(load(MUniter, bert), BertModel.from_pretrained(bert))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -82,7 +82,7 @@ def test_uc2_keeps_its_type_embeddings(xlm_r: Path) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_rest_is_drawn_by_the_seed(xlm_r: Path) -> None:
+def test_other_weights_are_drawn_by_the_seed(xlm_r: Path) -> None:
     model, other = load(XUniter, xlm_r), load(XUniter, xlm_r)
     for name, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name

@@ -36,7 +36,7 @@ def no_bars() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def xlm_roberta() -> XLMRobertaTokenizer:
-    """The mini benchmark's pieces in XLM-R's order: <s> <pad> </s> <unk>, the pieces, <mask>."""
+    """A tokenizer of the mini benchmark's pieces in XLM-R's order: <s> <pad> </s> <unk>, the pieces, <mask>."""
     stored = json.loads((ASSETS / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     scores = dict(map(tuple, stored))
     mask = scores.pop("<mask>")
@@ -45,7 +45,7 @@ def xlm_roberta() -> XLMRobertaTokenizer:
 
 @pytest.fixture(scope="module")
 def bert() -> BertTokenizer:
-    """Multilingual BERT's order: [PAD], what is unused, the other special tokens, the pieces."""
+    """A tokenizer in multilingual BERT's order: [PAD], unused tokens, the other special tokens, the pieces."""
     letters = sorted({letter for text in TEXTS for letter in text.replace(" ", "")} - {"π"})
     pieces = [*letters, *(f"##{letter}" for letter in letters), "bird", "##s", "never", "δ", "##ύο"]
     words = dict.fromkeys(["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces])
@@ -56,7 +56,7 @@ def bert() -> BertTokenizer:
 def save(
     tmp_path: Path, make_model: Callable[..., UniterForVisionAndLanguage]
 ) -> Callable[[str, PreTrainedTokenizerBase], Path]:
-    """Writes a checkpoint of a model type with random weights and a tokenizer."""
+    """Returns a function that writes a checkpoint with random weights and a tokenizer."""
 
     def write(model_type: str, tokenizer: PreTrainedTokenizerBase) -> Path:
         make_model(model_type, vocab_size=len(tokenizer)).save_pretrained(tmp_path / "checkpoint")
@@ -196,7 +196,7 @@ class ChangingTexts:
     ((["panda"], ["pretzel"]), "notes.txt: .* 'pretzel' is tokenized differently; nothing was written"),
     ((["panda", "panda"], ["panda"]), "notes.txt: .* 2 texts at the first .* 1 at the second; nothing was written"),
 ])  # fmt: skip
-def test_texts_that_change_are_noticed(
+def test_texts_that_change_between_readings_are_an_error(
     readings: tuple[list[str], ...], message: str, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=message):
@@ -246,7 +246,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", [10, 20_000, 100_000], ids=["configuration", "weights", "tokenizer"])
-def test_what_cannot_be_written_leaves_nothing(size: int, tiny_checkpoint: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing(size: int, tiny_checkpoint: Path, tmp_path: Path) -> None:
     with file_size_limit(size), pytest.raises(UserError, match=f"{tmp_path}/out: cannot be written"):
         trim_checkpoint(str(tiny_checkpoint), tmp_path / "out", {"texts": [["panda"]]})
     assert list(tmp_path.iterdir()) == []

@@ -49,10 +49,10 @@ def test_save_and_load(member: UniterForVisionAndLanguage, make_batch: MakeBatch
     torch.testing.assert_close(loaded(**batch), member(**batch), rtol=0, atol=0)
 
 
-def test_a_checkpoint_may_lack_what_its_kind_implies(
+def test_a_checkpoint_may_lack_keys_that_its_model_type_implies(
     model: UniterForVisionAndLanguage, batch: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    """Saved before the family had other members."""
+    """Checkpoints that were saved before the family had other members lack these keys."""
     model.save_pretrained(tmp_path)
     config = model.config.to_dict()
     for name in ("position_ids", "shared_type_embeddings", "global_region", "fusion"):
@@ -108,7 +108,7 @@ def test_functional_call_equals_the_module(member: UniterForVisionAndLanguage, m
 def test_hessian_vector_product_equals_finite_differences(
     member: UniterForVisionAndLanguage, make_batch: MakeBatch
 ) -> None:
-    """In float64 under the math kernel, through the task loss and through the contrastive loss of separate passes."""
+    """Compare in float64 under the math kernel, for the task loss plus the contrastive loss of separate passes."""
     member.double()
     batch = {name: value.double() if value.is_floating_point() else value for name, value in make_batch(member).items()}
     parameters = list(member.parameters())
@@ -153,7 +153,7 @@ def test_gradient_checkpointing_changes_nothing(model: UniterForVisionAndLanguag
 def meta_gradient(
     model: UniterForVisionAndLanguage, batch: dict[str, Tensor], second_order: bool
 ) -> dict[str, Tensor | None]:
-    """Of the task loss after two contrastive inner steps."""
+    """Compute the meta-gradient of the task loss after two contrastive inner steps."""
     parameters = {name: value.detach() for name, value in model.named_parameters()}
 
     def embed(model: UniterForVisionAndLanguage) -> Tensor:
@@ -187,7 +187,7 @@ class Loss(torch.nn.Module):
 def test_gradient_checkpointing_changes_no_meta_gradient(
     make_model: MakeModel, make_batch: MakeBatch, kind: str, dropout: float, second_order: bool
 ) -> None:
-    """A layer is computed anew by the adapted parameters that it had, with its dropout and its attention kernel."""
+    """A layer is recomputed with the adapted parameters, dropout and attention kernel of its forward pass."""
     model = make_model(kind, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout).train()
     batch, calls = make_batch(model), []
     model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
@@ -205,7 +205,7 @@ def test_gradient_checkpointing_changes_no_meta_gradient(
     assert expected["encoder.layers.0.query_key_value.weight"].abs().max() > 1e-3
 
 
-def test_orders_differ(make_model: MakeModel, make_batch: MakeBatch) -> None:
+def test_first_and_second_order_differ(make_model: MakeModel, make_batch: MakeBatch) -> None:
     model = make_model().train()
     first, second = (meta_gradient(model, make_batch(model), order) for order in (False, True))
     name = "encoder.layers.0.query_key_value.weight"
