@@ -202,7 +202,7 @@ def training(bench: Bench, store: MappedRegions, options: argparse.Namespace, pe
 
 def retrieval(bench: Bench, store: MappedRegions, options: argparse.Namespace, peak: float) -> None:
     task = RandomXFlickrCO(store, options.captions, options.words)
-    model = make_model(options, "matching", 1).eval().requires_grad_(False).to(options.dtype)
+    model = make_model(options, "image_text_matching", 1).eval().requires_grad_(False).to(options.dtype)
     batcher = Batcher(task.load("test", "en"), task, WordNumbers(), task.region_layout(model.config))
     images = np.arange(options.images) % STORED
     pairs = options.captions * options.images

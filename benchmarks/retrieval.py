@@ -70,7 +70,7 @@ def make_model(hidden: int, layers: int) -> XUniterForVisionAndLanguage:
         num_hidden_layers=layers,
         num_attention_heads=hidden // 64,
         intermediate_size=4 * hidden,
-        head="matching",
+        head="image_text_matching",
         num_labels=1,
     )
     return XUniterForVisionAndLanguage(config).to("cuda" if torch.cuda.is_available() else "cpu").eval()

@@ -154,7 +154,7 @@ def test_run_prints_the_scores_and_the_folder_and_a_finished_run_is_not_repeated
         ),
         ({"seed": "first"}, ("recipe.yaml: seed: found 'first', expected a valid integer",)),
         ({"auxiliary_languages": ["nl"]}, ("recipe.yaml: auxiliary_languages.0: found 'nl'", "task mini/xvnli")),
-        ({"auxiliary_languages": ["en"]}, ("recipe.yaml: auxiliary_languages.0: 'en' is the source language", "source language")),
+        ({"auxiliary_languages": ["en"]}, ("recipe.yaml: auxiliary_languages.0: 'en'", "source language")),
         ({"start_from": "finetuen.yaml"}, ("recipe.yaml: start_from: '", "finetuen.yaml' does not exist")),
         (
             {"trainer": TRAINER | {"batch_size": 0}},

@@ -12,7 +12,7 @@ from iglue_plugins.cli.options import load_task
 from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
-    from iglue_plugins.models.trim import Texts, Trimmed
+    from iglue_plugins.models.trim import Texts, TrimReport
 
 
 def trim(
@@ -72,16 +72,12 @@ def _texts(name: str | None, languages: str | None, data_root: Path | None, file
     return found.languages | texts
 
 
-def _report(trimmed: Trimmed) -> list[str]:
-    before, after = trimmed.before, trimmed.after
-    counted = sum(trimmed.texts.values())
-    outcome = (
-        f"{trimmed.changed:,} of them are tokenized differently now"
-        if trimmed.changed
-        else "all are tokenized as before"
-    )
+def _report(report: TrimReport) -> list[str]:
+    before, after = report.before, report.after
+    counted = sum(report.texts.values())
+    outcome = f"{report.changed:,} of them tokenized differently" if report.changed else "all tokenized as before"
     return [
-        f"texts: {', '.join(f'{name} {number:,}' for name, number in trimmed.texts.items())}",
+        f"texts: {', '.join(f'{name} {number:,}' for name, number in report.texts.items())}",
         f"{counted:,} texts, {outcome}",
         f"vocabulary: {after.rows:,} of {before.rows:,} rows",
         f"parameters: {after.parameters:,} of {before.parameters:,}",

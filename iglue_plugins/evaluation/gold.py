@@ -1,4 +1,4 @@
-"""The right answers of a task's test set, as the task reads them from its annotations."""
+"""Reading the right answers of a task's test split from its annotations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from iglue_plugins import registry
 from iglue_plugins.data.annotations.caching import read_annotations
-from iglue_plugins.evaluation.scoring import Gold
+from iglue_plugins.evaluation.answers import GoldAnswers
+from iglue_plugins.models.configuration import current_head
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
@@ -16,30 +17,39 @@ from iglue_plugins.utils.errors import UserError
 SPLIT = "test"
 
 
-def read_gold(name: str, language: str, data_root: str | None = None) -> Gold:
-    """The answers of a task's test split in a language.
+def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAnswers:
+    """Read the right answers of a task's test split in a language.
 
-    xGQA's are English words whatever the question's language, so they are read from the English files.
-    data_root: the task's setting of this name; None leaves it unset.
+    The answers of xGQA are English words in every language, so they are read from the English files.
+
+    Args:
+        name: The task's name.
+        language: The language's code.
+        data_root: The task's setting of this name; None leaves it unset.
+
+    Returns:
+        The answers.
 
     Raises:
-        UserError: of the task: its name, its language, no data root, or its annotations.
+        UserError: There is no such task, it does not have the language, there is no data root, or the annotations are
+            missing or damaged.
     """
-    task = _task(name, language, data_root)
-    retrieval, any_word = task.head == "matching", task.head == "answers"
+    task = _make_task(name, language, data_root)
+    head = current_head(task.head)
+    retrieval, any_word = head == "image_text_matching", head == "vqa"
     read_in = task.source_language if any_word else language
     data = task.load(SPLIT, read_in).select_columns(["id", "image_ids", "label"])[:]
     images = [image_ids[0] for image_ids in data["image_ids"]]
-    answers = dict(zip(data["id"], images if retrieval else data["label"]))
+    answers = dict(zip(data["id"], images if retrieval else data["label"], strict=True))
     if len(answers) < len(images):
-        raise UserError(f"task {name}: found an id twice in {SPLIT}/{read_in}, expected each id once")
+        raise UserError(f"task {name}: an id occurs twice in {SPLIT}/{read_in}; each id must occur once")
     choices = tuple(dict.fromkeys(images)) if retrieval else None if any_word else task.labels
-    left_out = _left_out(task, read_in, answers)
-    unlabelled = 0 if any_word or retrieval else sum(label not in choices for label in left_out.values())
-    return Gold(name, language, SPLIT, answers, choices, retrieval, frozenset(left_out), unlabelled)
+    unscored = _unscored_labels(task, read_in, answers)
+    unlabelled = 0 if any_word or retrieval else sum(label not in task.labels for label in unscored.values())
+    return GoldAnswers(name, language, SPLIT, answers, choices, retrieval, frozenset(unscored), unlabelled)
 
 
-def _task(name: str, language: str, data_root: str | None) -> Task:
+def _make_task(name: str, language: str, data_root: str | None) -> Task:
     cls = registry.tasks.load(name)
     if data_root is not None and "data_root" not in cls.Settings.model_fields:
         raise UserError(f"--data-root: found '{data_root}', but task {name} brings its own data")
@@ -52,10 +62,12 @@ def _task(name: str, language: str, data_root: str | None) -> Task:
     return task
 
 
-def _left_out(task: Task, language: str, scored: Mapping[str, str]) -> dict[str, str]:
-    """By id, the labels of the rows that the split's files have, or name as no part of it, and that are not scored."""
+def _unscored_labels(task: Task, language: str, scored: Mapping[str, str]) -> dict[str, str]:
+    """Return, by id, the labels of examples in the split's files and exclusion files that are not scored."""
+    if not isinstance(task, IGLUETask):
+        return {}
     found: dict[str, str] = {}
-    for source in task.config.splits[SPLIT] if isinstance(task, IGLUETask) else ():
+    for source in task.config.splits[SPLIT]:
         for name in (*source.file, *source.without) if language in source.languages else ():
             path = task.datasets_folder / name.format(language=language)
             if path.is_file():
@@ -67,5 +79,5 @@ def _left_out(task: Task, language: str, scored: Mapping[str, str]) -> dict[str,
                     keep_unknown=True,
                     store=source.store.format(language=language),
                 ).examples
-                found.update(zip(rows["id"][:], rows["label"][:]))
+                found.update(zip(rows["id"][:], rows["label"][:], strict=True))
     return {id_: label for id_, label in found.items() if id_ not in scored}

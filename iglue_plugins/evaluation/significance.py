@@ -1,4 +1,4 @@
-"""How sure a difference between two trainers is."""
+"""Confidence intervals of the difference between two trainers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ DRAWS_AT_ONCE = 1_000_000
 
 @dataclass(frozen=True)
 class Interval:
-    """A difference with the bounds of its 95 % interval, all in points (differences of percentages)."""
+    """A difference with the bounds of its 95 % interval, all in points (differences of percentages).
+
+    Attributes:
+        difference: The observed difference.
+        low: The lower bound.
+        high: The upper bound.
+    """
 
     difference: float
     low: float
@@ -23,6 +29,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
+        """Whether the whole interval is above or below 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -34,22 +41,31 @@ def paired_bootstrap(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval:
-    """The difference `a - b` of the mean over languages of the mean score, with its 95 % percentile interval.
+    """Compute the difference of two mean scores with its 95 % percentile interval.
 
-    Each resample draws examples and seeds with replacement (Efron and Tibshirani 1993, chapter 13). The draw is paired:
-    the same examples for a and b and for every seed, the same seeds for a and b and for every language. Languages with
-    the same `example_ids` are translations of one another and draw the same examples, so that a question that is hard
-    in all of them is not counted as so many independent ones; other languages draw on their own. With one seed only
-    examples are drawn. The percentile interval of a handful of seeds is on the narrow side: the spread of n resampled
-    seeds is the sample's times sqrt((n - 1) / n). The order of the languages does not matter.
+    The mean score is the mean over languages of the mean over seeds and examples. Each resample draws examples and
+    seeds with replacement. The draw is paired: the same examples for a and b and for every seed, the same seeds for a
+    and b and for every language. Languages with the same `example_ids` are translations of one another and draw the
+    same examples, so that a question that is hard in all of them does not count as several independent ones. Other
+    languages draw independently. With one seed only examples are drawn. The percentile interval of a handful of seeds
+    is on the narrow side: the spread of n resampled seeds is the sample's times sqrt((n - 1) / n). The order of the
+    languages does not matter.
 
     Args:
-        scores_a: per language (seeds, examples) float in [0, 1]; languages may differ in examples.
-        scores_b: the same shapes; entry [s, i] belongs to the same seed and example as in `scores_a`.
-        example_ids: per language (examples,) ids in the order of the scores; None if no two languages share examples.
+        scores_a: For each language (seeds, examples) float in [0, 1]; languages may differ in their examples.
+        scores_b: The same shapes; entry [s, i] belongs to the same seed and example as in `scores_a`.
+        example_ids: For each language (examples,) ids in the order of the scores; None if no two languages share
+            examples.
+        resamples: The number of resamples.
+        seed: The seed of the draws.
+
+    Returns:
+        The difference a - b and its interval, in points.
 
     Raises:
-        ValueError: no languages, shapes or numbers of ids that do not fit, or a score outside [0, 1].
+        ValueError: There are no languages, shapes or numbers of ids do not fit, or a score is outside [0, 1].
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     differences = _differences(scores_a, scores_b)
     groups = _parallel_groups(differences, example_ids)
@@ -68,36 +84,54 @@ def paired_bootstrap(
 
 
 def _differences(scores_a: Sequence[ArrayLike], scores_b: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
-    """Per language (seeds, examples) a - b, checked."""
+    """Check the scores, and return a - b for each language (seeds, examples)."""
     a, b = ([np.asarray(scores, dtype=np.float64) for scores in side] for side in (scores_a, scores_b))
     shapes_a, shapes_b = ([scores.shape for scores in side] for side in (a, b))
     if shapes_a != shapes_b or not shapes_a:
-        raise ValueError(f"paired scores need the same languages, seeds and examples, not {shapes_a} and {shapes_b}")
+        raise ValueError(
+            f"the scores have shapes {shapes_a} and {shapes_b}; paired scores need the same languages, seeds "
+            "and examples"
+        )
     if any(len(shape) != 2 or 0 in shape or shape[0] != shapes_a[0][0] for shape in shapes_a):
-        raise ValueError(f"each language's scores must be (seeds, examples), with the same seeds, not {shapes_a}")
+        raise ValueError(
+            f"the scores have shapes {shapes_a}; each language's must be (seeds, examples), with the same seeds"
+        )
     if not all(((0 <= scores) & (scores <= 1)).all() for scores in a + b):
         raise ValueError("scores must be in [0, 1]")
-    return [scores_of_a - scores_of_b for scores_of_a, scores_of_b in zip(a, b)]
+    return [scores_of_a - scores_of_b for scores_of_a, scores_of_b in zip(a, b, strict=True)]
 
 
 def _parallel_groups(
     differences: list[NDArray[np.float64]], example_ids: Sequence[Sequence[Hashable]] | None
 ) -> list[tuple[NDArray[np.float64], float]]:
-    """The mean difference (seeds, examples) of the languages that share their examples, with their share of languages.
+    """Group the languages that share their examples.
 
-    Sorted by content, so that the draws do not depend on the order of the languages.
+    Returns:
+        For each group its mean difference (seeds, examples) and its share of the languages. Languages are sorted by
+        content, so that the draws do not depend on their order.
     """
-    ids = [tuple(of_language) for of_language in example_ids] if example_ids is not None else range(len(differences))
-    if example_ids is not None and [len(of_language) for of_language in ids] != [d.shape[1] for d in differences]:
-        raise ValueError("example_ids must name each example of each language once, in the order of the scores")
+    keys: list[Hashable] = list(range(len(differences)))
+    if example_ids is not None:
+        ids = [tuple(language_ids) for language_ids in example_ids]
+        if [len(language_ids) for language_ids in ids] != [difference.shape[1] for difference in differences]:
+            raise ValueError(
+                "example_ids must hold one id for each example of each language, in the order of the scores"
+            )
+        keys = list(ids)
     groups: dict[Hashable, list[NDArray[np.float64]]] = {}
-    for difference, key in sorted(zip(differences, ids), key=lambda pair: (pair[0].shape, pair[0].tobytes())):
+    for difference, key in sorted(
+        zip(differences, keys, strict=True), key=lambda pair: (pair[0].shape, pair[0].tobytes())
+    ):
         groups.setdefault(key, []).append(difference)
     return [(np.mean(group, axis=0), len(group) / len(differences)) for group in groups.values()]
 
 
 def _draw_weights(rng: np.random.Generator, resamples: int, size: int) -> Iterator[NDArray[np.float64]]:
-    """Blocks of (block, size) float64 weights: how often each of `size` items is drawn in `size` draws, over `size`."""
+    """Draw resamples of `size` items.
+
+    Yields:
+        Blocks (block, size) float64: how often each item is drawn in `size` draws, divided by `size`.
+    """
     block = max(1, DRAWS_AT_ONCE // size)
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)

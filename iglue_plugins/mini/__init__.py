@@ -4,5 +4,5 @@ from pathlib import Path
 
 ASSETS = Path(__file__).parent / "assets"
 LANGUAGES = ("en", "ar", "bn", "de", "es", "fr", "id", "ja", "ko", "pt", "ru", "sw", "ta", "tr", "zh")
-PICTURE_SIZE = 64  # pixels a side, in the atlas of pictures
-ATLAS_COLUMNS = 12
+PICTURE_SIZE = 64  # width and height in pixels of a picture in the atlas
+ATLAS_COLUMNS = 12  # pictures in a row of the atlas

@@ -1,4 +1,4 @@
-"""The mini benchmark's tasks and its model by name; their implementations are imported when they are needed."""
+"""Names and settings of the mini benchmark's tasks and model; implementations are imported when they are needed."""
 
 from __future__ import annotations
 

@@ -9,7 +9,11 @@ from iglue_plugins.models.settings import UniterSettings
 
 
 class MiniXUniter(MiniXUniterSpec, XUniter):
-    """Pre-trained on captions of mini scenes in 15 languages by recipes/mini/pretrain.yaml."""
+    """A small xUNITER, pre-trained on captions of mini scenes in 15 languages by recipes/mini/pretrain.yaml.
+
+    Args:
+        settings: The model's settings in the recipe; the default checkpoint is the one that ships.
+    """
 
     def __init__(self, settings: UniterSettings) -> None:
         super().__init__(

@@ -1,1 +1,1 @@
-"""The models: xUNITER, UC2 and mUNITER from one encoder, their heads and contrastive projections."""
+"""The models xUNITER, UC2 and mUNITER: one encoder, task heads and contrastive projections."""

@@ -1,4 +1,4 @@
-"""The models' names and settings; their implementations are imported when they are needed."""
+"""Names and settings of the models; the implementations are imported when they are needed."""
 
 from __future__ import annotations
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from safetensors import SafetensorError
 
-# What transformers and tokenizers raise of files that are not there, or hold something else than they should.
-FOUND_DAMAGED = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError)
+# transformers and tokenizers raise these for files that are missing or hold something else than they should.
+LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError)
 
 
 def first_line(error: Exception) -> str:
-    """What an error of a library says first."""
+    """Return the first line of an error's message."""
     return str(error).strip().partition("\n")[0]

@@ -1,4 +1,4 @@
-"""Configurations of the UNITER family: one encoder, and what makes it an xUNITER, a UC2 or an mUNITER."""
+"""Configurations of the UNITER family: one encoder, whose settings make it an xUNITER, a UC2 or an mUNITER."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from transformers import PretrainedConfig
 
 from iglue_plugins.utils.errors import did_you_mean
 
-HeadKind = Literal["classifier", "answers", "paired", "matching"]
+HeadKind = Literal["classifier", "vqa", "image_pair", "image_text_matching"]
 PositionIds = Literal["xlm-r", "bert"]
 Fusion = Literal["mul", "text"]
 
 HEADS: tuple[HeadKind, ...] = get_args(HeadKind)
+FORMER_HEADS: dict[str, HeadKind] = {  # names in checkpoints and recipes of earlier versions
+    "answers": "vqa",
+    "paired": "image_pair",
+    "matching": "image_text_matching",
+}
 CHOICES = {"position_ids": get_args(PositionIds), "fusion": get_args(Fusion), "region_location_size": (5, 7)}
 FLAGS = ("shared_type_embeddings", "global_region")
 SIZES = (
@@ -25,31 +30,51 @@ POSITIVE = ("layer_norm_eps", "initializer_range")
 
 
 class UniterConfig(PretrainedConfig):
-    """Sizes and make-up of a UNITER (Chen et al. 2020): one transformer over [text; regions].
+    """Sizes and design of a UNITER: one transformer over the sequence [text; regions].
 
-    The fields without a default are what the members of the family differ in; each member below gives them.
+    The fields without a default differ between the members of the family; each subclass below sets them.
 
-    - position_ids: 'xlm-r': the n-th token has pad_token_id + n, padding has pad_token_id; 'bert': counted from 0.
-    - shared_type_embeddings: one table of token types, row 0 for text and row 1 for regions; otherwise text and regions
-      each have a table of their own and use its row 0.
-    - region_location_size: 5 (x1 y1 x2 y2 area) or 7 (x1 y1 x2 y2 width height area).
-    - global_region: the mean of an image's regions stands before them as a region of its own (data.regions).
-    - fusion: the vector that a head reads. 'mul': product of the pooled first token and the pooled first region;
-      'text': the pooled first token alone. There is no region pooler then, and the image of the contrastive loss is the
-      mean of its regions' last hidden states.
-
-    `head` names the task head (`None`: encoder and contrastive projections only) and `num_labels` its outputs.
-    `hidden_dropout_prob` also applies to the fused vector that a head reads.
+    Args:
+        vocab_size: Rows of the word embeddings.
+        max_position_embeddings: Rows of the position embeddings.
+        position_ids: How tokens are numbered. 'xlm-r': the n-th token has position pad_token_id + n, and padding has
+            pad_token_id. 'bert': tokens are counted from 0.
+        pad_token_id: Id of the padding token.
+        type_vocab_size: Rows of a table of type embeddings.
+        shared_type_embeddings: Whether one table holds the token types, row 0 for text and row 1 for regions. If False,
+            text and regions have separate tables, of which row 0 is used.
+        layer_norm_eps: Epsilon of every layer normalization.
+        region_location_size: Numbers of a region's location: 5 (x1 y1 x2 y2 area) or 7 (x1 y1 x2 y2 width height area).
+        global_region: Whether the mean of an image's regions stands before them as one more region (data.regions).
+        fusion: The vector that a head reads. 'mul': the product of the pooled first token and the pooled first region.
+            'text': the pooled first token alone; then the model has no region pooler, and the contrastive loss
+            represents an image by the mean of its regions' last hidden states.
+        pooler_size: Width of the pooled vectors.
+        classifier_hidden_size: Width between the two layers of a head that has two.
+        hidden_size: Width of the hidden states.
+        num_hidden_layers: Number of transformer layers.
+        num_attention_heads: Attention heads of a layer.
+        intermediate_size: Width of the feed-forward blocks.
+        hidden_dropout_prob: Dropout of hidden states, and of the fused vector that a head reads.
+        attention_probs_dropout_prob: Dropout of attention weights.
+        initializer_range: Standard deviation of fresh weights.
+        region_feature_size: Width of a region's feature vector.
+        contrastive_size: Width of the space in which the contrastive loss compares text and image.
+        head: Kind of the task head; None: encoder and contrastive projections only. Names of earlier versions
+            ('answers', 'paired', 'matching') are replaced by today's.
+        num_labels: Outputs of the head.
 
     Raises:
-        ValueError: a size below 1, a probability outside [0, 1), another number outside (0, 1), an unknown choice,
-            sizes that do not fit together, an unknown head.
+        ValueError: A size is below 1, a probability is outside [0, 1), another number is outside (0, 1), a choice or a
+            head is unknown, or sizes do not fit together.
+
+    Source: Chen et al. 2020 (UNITER); Bugliarello et al. 2022 (IGLUE).
     """
 
     vocab_size: int
     max_position_embeddings: int
     position_ids: PositionIds
-    pad_token_id: int | None
+    pad_token_id: int
     type_vocab_size: int
     shared_type_embeddings: bool
     layer_norm_eps: float
@@ -71,13 +96,16 @@ class UniterConfig(PretrainedConfig):
     head: HeadKind | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        embeddings_eps = kwargs.pop("embedding_layer_norm_eps", self.layer_norm_eps)  # once a field of its own
+        embeddings_eps = kwargs.pop("embedding_layer_norm_eps", self.layer_norm_eps)  # a field of earlier versions
         super().__post_init__(**kwargs)
         if embeddings_eps != self.layer_norm_eps:
-            raise ValueError(f"embedding_layer_norm_eps is {embeddings_eps}; expected layer_norm_eps to hold for all")
+            raise ValueError(
+                f"embedding_layer_norm_eps is {embeddings_eps}, but layer_norm_eps is {self.layer_norm_eps}; every "
+                "normalization uses layer_norm_eps, so remove embedding_layer_norm_eps"
+            )
         self._check_values()
         self._check_together()
-        check_head(self.head, self.num_labels)
+        self.head = check_head(self.head, self.head_outputs)
 
     def _check_values(self) -> None:
         for name in SIZES:
@@ -120,14 +148,21 @@ class UniterConfig(PretrainedConfig):
 
     @property
     def text_capacity(self) -> int:
-        """How many tokens a text may have."""
+        """Return the number of tokens that a text may have."""
         used = self.pad_token_id + 1 if self.position_ids == "xlm-r" else 0
         return self.max_position_embeddings - used
 
     @property
     def region_pooled_size(self) -> int:
-        """Of the vector that stands for an image."""
+        """Return the width of the vector that represents an image."""
         return self.pooler_size if self.fusion == "mul" else self.hidden_size
+
+    @property
+    def head_outputs(self) -> int:
+        """Return the number of the head's outputs, which is `num_labels`."""
+        if self.num_labels is None:
+            raise ValueError("num_labels is None; expected a whole number of at least 1")
+        return self.num_labels
 
 
 class XUniterConfig(UniterConfig):
@@ -137,7 +172,7 @@ class XUniterConfig(UniterConfig):
     vocab_size: int = 250002
     max_position_embeddings: int = 514
     position_ids: PositionIds = "xlm-r"
-    pad_token_id: int | None = 1
+    pad_token_id: int = 1
     type_vocab_size: int = 1
     shared_type_embeddings: bool = False
     layer_norm_eps: float = 1e-12
@@ -155,7 +190,7 @@ class UC2Config(UniterConfig):
     vocab_size: int = 250002
     max_position_embeddings: int = 514
     position_ids: PositionIds = "xlm-r"
-    pad_token_id: int | None = 1
+    pad_token_id: int = 1
     type_vocab_size: int = 2
     shared_type_embeddings: bool = True
     layer_norm_eps: float = 1e-5
@@ -173,7 +208,7 @@ class MUniterConfig(UniterConfig):
     vocab_size: int = 119547
     max_position_embeddings: int = 512
     position_ids: PositionIds = "bert"
-    pad_token_id: int | None = 0
+    pad_token_id: int = 0
     type_vocab_size: int = 2
     shared_type_embeddings: bool = True
     layer_norm_eps: float = 1e-12
@@ -184,9 +219,30 @@ class MUniterConfig(UniterConfig):
     classifier_hidden_size: int = 1536
 
 
-def check_head(kind: str | None, num_labels: int) -> None:
-    """Raise ValueError when no head of this kind with this many outputs exists."""
-    if kind is not None and kind not in HEADS:
-        raise ValueError(f"head is {kind!r}; expected one of {', '.join(HEADS)} or None{did_you_mean(kind, HEADS)}")
-    if kind == "matching" and num_labels != 1:
-        raise ValueError(f"num_labels is {num_labels}; expected 1 for the head 'matching', one score per row")
+def current_head(kind: str) -> str:
+    """Return today's name of a kind of head, which earlier versions may have named differently."""
+    return FORMER_HEADS.get(kind, kind)
+
+
+def check_head(kind: str | None, num_labels: int) -> HeadKind | None:
+    """Check that a head of a kind with a number of outputs exists.
+
+    Args:
+        kind: The kind of head, or its name in earlier versions; None is always valid.
+        num_labels: The number of its outputs.
+
+    Returns:
+        The kind under today's name.
+
+    Raises:
+        ValueError: The kind is unknown, or does not have this number of outputs.
+    """
+    if kind is None:
+        return None
+    current = current_head(kind)
+    if current == "image_text_matching" and num_labels != 1:
+        raise ValueError(f"num_labels is {num_labels}; expected 1 for the head {kind!r}, one score per row")
+    for known in HEADS:
+        if current == known:
+            return known
+    raise ValueError(f"head is {kind!r}; expected one of {', '.join(HEADS)} or None{did_you_mean(kind, HEADS)}")

@@ -7,11 +7,15 @@ from torch.nn import functional as F
 
 from iglue_plugins.models.configuration import UniterConfig
 
-CONTRASTIVE = "contrastive."  # what the names of its weights begin with in a model
+CONTRASTIVE_PREFIX = "contrastive."  # prefix of the projections' weights in a model's state dict
 
 
 class ContrastiveProjections(nn.Module):
-    """Two separate linear maps without activation, one for texts and one for images."""
+    """Two separate linear maps without activation, one for texts and one for images.
+
+    Args:
+        config: The model's configuration.
+    """
 
     def __init__(self, config: UniterConfig) -> None:
         super().__init__()
@@ -19,8 +23,13 @@ class ContrastiveProjections(nn.Module):
         self.image = nn.Linear(config.region_pooled_size, config.contrastive_size)
 
     def forward(self, text_pooled: Tensor, region_pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, pooler_size) and (N, region_pooled_size) -> (N, contrastive_size) each.
+        """Project pooled vectors and normalize them, so that their dot products are cosines.
 
-        The rows have L2 norm 1: dot products are cosines.
+        Args:
+            text_pooled: (N, pooler_size) float.
+            region_pooled: (N, region_pooled_size) float.
+
+        Returns:
+            Text and image embeddings, each (N, contrastive_size) with rows of L2 norm 1.
         """
         return F.normalize(self.text(text_pooled), dim=-1), F.normalize(self.image(region_pooled), dim=-1)

@@ -1,6 +1,6 @@
 """The single-stream encoder over [text; regions] of xUNITER, UC2 and mUNITER.
 
-Reference: VOLTA in its IGLUE version (github.com/e-bug/iglue, volta/volta/encoders.py and embeddings.py).
+Source: VOLTA in its IGLUE version (github.com/e-bug/iglue, volta/volta/encoders.py).
 """
 
 from __future__ import annotations
@@ -10,32 +10,28 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils.generic import ModelOutput
 
 from iglue_plugins.models.configuration import UniterConfig
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.models.embeddings import RegionEmbeddings, TextEmbeddings
+from iglue_plugins.models.layers import TransformerLayer, enabled_backends, run_layer
 
-MASKED_SCORE = -10000.0  # VOLTA's; large enough to vanish in a softmax, small enough for float16
-ATTENTION_BACKENDS = {
-    SDPBackend.MATH: torch.backends.cuda.math_sdp_enabled,
-    SDPBackend.FLASH_ATTENTION: torch.backends.cuda.flash_sdp_enabled,
-    SDPBackend.EFFICIENT_ATTENTION: torch.backends.cuda.mem_efficient_sdp_enabled,
-    SDPBackend.CUDNN_ATTENTION: torch.backends.cuda.cudnn_sdp_enabled,
-}
+MASKED_SCORE = -10000.0  # the value of VOLTA: its share of a softmax is 0, and float16 can hold it
 LastLayer = Literal["all", "pooled", "text"]
 
 
 @dataclass
 class EncoderOutput(ModelOutput):
-    """What the encoder computes; what is absent is None.
+    """The encoder's output. A part that was not asked for, or whose input was left out, is None.
 
-    text_hidden (N, T, H), region_hidden (N, R, H): last layer.
-    text_pooled (N, P): non-negative, from the first token.
-    region_pooled (N, region_pooled_size): non-negative, from the first region; with fusion 'text' the regions' mean.
+    Attributes:
+        text_hidden: (N, T, H), the text's hidden states of the last layer.
+        region_hidden: (N, R, H), the regions' hidden states of the last layer.
+        text_pooled: (N, pooler_size), not negative, from the first token.
+        region_pooled: (N, region_pooled_size), not negative, from the first region; with fusion 'text', the mean of the
+            regions' hidden states.
     """
 
     text_hidden: Tensor | None = None
@@ -44,113 +40,17 @@ class EncoderOutput(ModelOutput):
     region_pooled: Tensor | None = None
 
 
-class TextEmbeddings(nn.Module):
-    """Word, position and type embeddings of the tokens."""
-
-    def __init__(self, config: UniterConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(N, T) ids and mask -> (N, T, H).
-
-        Raises:
-            UserError: texts that are longer than the model has positions for.
-        """
-        if input_ids.shape[1] > self.config.text_capacity:
-            raise UserError(
-                f"input_ids: found texts of {input_ids.shape[1]} tokens, expected at most {self.config.text_capacity}, "
-                f"which the model's max_position_embeddings of {self.config.max_position_embeddings} leaves"
-            )
-        # Not self.word_embeddings(input_ids), which would drop the gradient of a renumbered matrix's row pad_token_id.
-        words = F.embedding(input_ids, self.word_embeddings.weight)
-        words = words + self.position_embeddings(self.position_ids(attention_mask))
-        return self.dropout(self.norm(words + self.token_type_embeddings.weight[0]))
-
-    def position_ids(self, attention_mask: Tensor) -> Tensor:
-        """(N, T) or (1, T) int64 of a mask (N, T), not of the ids: they may be renumbered to a smaller matrix's rows."""
-        if self.config.position_ids == "bert":
-            return torch.arange(attention_mask.shape[1], device=attention_mask.device)[None]
-        return attention_mask.cumsum(1) * attention_mask + self.config.pad_token_id
-
-
-class RegionEmbeddings(nn.Module):
-    """Feature, location and type embeddings of the regions."""
-
-    def __init__(self, config: UniterConfig) -> None:
-        super().__init__()
-        eps = config.layer_norm_eps
-        self.config = config
-        self.image_embeddings = nn.Linear(config.region_feature_size, config.hidden_size)
-        self.image_norm = nn.LayerNorm(config.hidden_size, eps)
-        self.location_embeddings = nn.Linear(config.region_location_size, config.hidden_size)
-        self.location_norm = nn.LayerNorm(config.hidden_size, eps)
-        if not config.shared_type_embeddings:
-            self.region_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
-        self.norm = nn.LayerNorm(config.hidden_size, eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, region_features: Tensor, region_locations: Tensor, region_type: Tensor) -> Tensor:
-        """(N, R, D) features, (N, R, 5 or 7) locations and the type's embedding (H,) -> (N, R, H).
-
-        Raises:
-            UserError: features or locations of another width than the model's.
-        """
-        self._check_width("region_features", region_features, "region_feature_size")
-        self._check_width("region_locations", region_locations, "region_location_size")
-        dtype = self.image_embeddings.weight.dtype
-        features = self.image_norm(self.image_embeddings(region_features.to(dtype)))
-        locations = self.location_norm(self.location_embeddings(region_locations.to(dtype)))
-        return self.dropout(self.norm(features + locations + region_type))
-
-    def _check_width(self, name: str, found: Tensor, key: str) -> None:
-        if found.shape[-1] != getattr(self.config, key):
-            raise UserError(
-                f"{name}: found {found.shape[-1]} numbers a region, expected the model's {key}, "
-                f"{getattr(self.config, key)}"
-            )
-
-
-class TransformerLayer(nn.Module):
-    """Self-attention and feed-forward block, each followed by its normalisation (post-norm)."""
-
-    def __init__(self, config: UniterConfig) -> None:
-        super().__init__()
-        hidden_size, eps = config.hidden_size, config.layer_norm_eps
-        self.heads = config.num_attention_heads
-        self.attention_dropout = config.attention_probs_dropout_prob
-        self.query_key_value = nn.Linear(hidden_size, 3 * hidden_size)
-        self.attention_output = nn.Linear(hidden_size, hidden_size)
-        self.attention_norm = nn.LayerNorm(hidden_size, eps)
-        self.intermediate = nn.Linear(hidden_size, config.intermediate_size)
-        self.output = nn.Linear(config.intermediate_size, hidden_size)
-        self.output_norm = nn.LayerNorm(hidden_size, eps)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
-
-    def forward(self, hidden: Tensor, mask: Tensor, rows: slice | None = None) -> Tensor:
-        """(N, L, H) and an additive mask (N, 1, 1, L) -> (N, L, H), or (N, len(rows), H) for some rows of L only."""
-        query, key, value = self.query_key_value(hidden).unflatten(-1, (3, self.heads, -1)).transpose(1, 3).unbind(2)
-        if rows is not None:
-            hidden, query = hidden[:, rows], query[:, :, rows]
-        dropout = self.attention_dropout if self.training else 0.0
-        context = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
-        attended = self.attention_output(context.transpose(1, 2).flatten(2))
-        hidden = self.attention_norm(hidden + self.dropout(attended))
-        return self.output_norm(hidden + self.dropout(self.output(F.gelu(self.intermediate(hidden)))))
-
-
 class UniterPreTrainedModel(PreTrainedModel):
-    """Weights drawn as in BERT: normal(0, initializer_range), biases 0, normalisations 1, the padding word 0."""
+    """Base of the models: fresh weights are drawn as in BERT.
 
-    config_class = UniterConfig
+    Weights are normal(0, initializer_range), biases 0, layer normalizations 1, and the padding's embedding 0.
+    """
+
     config: UniterConfig
+    config_class: type[UniterConfig] = UniterConfig
     base_model_prefix = "encoder"
-    supports_token_id_remapping = True  # see EmbeddingSubset: masks and positions are made from the attention mask
+    # Masks and positions come from the attention mask, so that EmbeddingSubset may replace the token ids.
+    supports_token_id_remapping = True
     supports_gradient_checkpointing = True
     _no_split_modules = ["TransformerLayer"]
 
@@ -158,7 +58,10 @@ class UniterPreTrainedModel(PreTrainedModel):
 class UniterEncoder(UniterPreTrainedModel):
     """One transformer that reads a text, an image's regions, or both.
 
-    Gradient checkpointing recomputes each layer in the backward pass (activation_checkpointing_enable).
+    With gradient checkpointing (`activation_checkpointing_enable`) each layer is recomputed in the backward pass.
+
+    Args:
+        config: The model's configuration.
     """
 
     def __init__(self, config: UniterConfig) -> None:
@@ -173,6 +76,7 @@ class UniterEncoder(UniterPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
+        """Return the word embeddings."""
         return self.text_embeddings.word_embeddings
 
     def forward(
@@ -186,17 +90,26 @@ class UniterEncoder(UniterPreTrainedModel):
         text_embedded: Tensor | None = None,
         regions_embedded: Tensor | None = None,
     ) -> EncoderOutput:
-        """Encode [text; regions]; leave out `input_ids` or `region_features` for a pass over the other alone.
+        """Encode [text; regions], or one of the two if the inputs of the other are left out.
 
-        input_ids (N, T) int64, attention_mask (N, T) int64 (1 = token; default: ids other than padding),
-        region_features (N, R, D) float, region_locations (N, R, 5 or 7) float, region_mask (N, R) int64 (default: all
-        1). last_layer: 'all'; 'pooled': no hidden states, and of the last layer only what the pooled vectors take;
-        'text': text_pooled alone. text_embedded (N, T, H) and regions_embedded (N, R, H), as `embed` gives them, stand
-        for the ids and for the features with their locations; their masks go with them.
+        Args:
+            input_ids: (N, T) int64 token ids.
+            attention_mask: (N, T) int64; 1 = token; default: ids other than padding.
+            region_features: (N, R, D) float.
+            region_locations: (N, R, 5 or 7) float, shares of the image.
+            region_mask: (N, R) int64; 1 = region; default: all 1.
+            last_layer: What to compute of the last layer. 'all': everything. 'pooled': only what the pooled vectors
+                need, and no hidden states are returned. 'text': only what `text_pooled` needs.
+            text_embedded: (N, T, H) float, in the place of `input_ids`; `attention_mask` goes with it.
+            regions_embedded: (N, R, H) float, in the place of `region_features` and `region_locations`; `region_mask`
+                goes with it.
+
+        Returns:
+            The hidden states and pooled vectors that `last_layer` asks for.
 
         Raises:
-            ValueError: neither text nor regions, or features without locations.
-            UserError: texts that are too long, or regions of another width than the model's.
+            ValueError: Neither a text nor regions are given, or features come without locations.
+            UserError: Texts are too long, or regions have another width than the model's.
         """
         if input_ids is not None:
             if attention_mask is None:
@@ -208,52 +121,66 @@ class UniterEncoder(UniterPreTrainedModel):
             if region_mask is None:
                 region_mask = torch.ones_like(region_features[..., 0], dtype=torch.long)
             regions_embedded = self.embed_regions(region_features, region_locations)
-        present = [
-            (part, mask)
-            for part, mask in ((text_embedded, attention_mask), (regions_embedded, region_mask))
-            if part is not None
-        ]
-        if not present:
-            raise ValueError("input_ids and region_features are both None; expected at least one of them")
         text_length = 0 if text_embedded is None else text_embedded.shape[1]
         rows = self._rows(last_layer, text_length, regions_embedded is not None)
-        hidden = self.encode(*(torch.cat(parts, 1) for parts in zip(*present)), rows)
+        embedded, mask = concatenate((text_embedded, attention_mask), (regions_embedded, region_mask))
+        hidden = self.encode(embedded, mask, rows)
         text, regions = hidden.tensor_split([text_length if rows is None else min(text_length, 1)], 1)
         has_regions = regions_embedded is not None and last_layer != "text"
         return EncoderOutput(
             text_hidden=text if text_length and last_layer == "all" else None,
             region_hidden=regions if has_regions and last_layer == "all" else None,
             text_pooled=F.relu(self.text_pooler(text[:, 0])) if text_length else None,
-            region_pooled=self._pool_regions(regions, region_mask) if has_regions else None,
+            region_pooled=self._pool_regions(regions, region_mask) if has_regions and region_mask is not None else None,
         )
 
     def embed_regions(self, region_features: Tensor, region_locations: Tensor) -> Tensor:
-        """(N, R, D) features and (N, R, 5 or 7) locations -> (N, R, H), what the layers read of them."""
+        """Embed regions as the layers read them.
+
+        Args:
+            region_features: (N, R, D) float.
+            region_locations: (N, R, 5 or 7) float, shares of the image.
+
+        Returns:
+            Embeddings (N, R, H).
+
+        Raises:
+            UserError: Features or locations have another width than the model's.
+        """
         return self.region_embeddings(region_features, region_locations, self._region_type())
 
     def encode(self, hidden: Tensor, mask: Tensor, rows: slice | None = None) -> Tensor:
-        """Run the layers on embeddings (N, L, H) under a mask (N, L) of 0 and 1; the last one at `rows` of L only."""
+        """Run the layers on a sequence of embeddings.
+
+        Args:
+            hidden: (N, L, H) float embeddings.
+            mask: (N, L) int64; 1 = token or region, 0 = padding.
+            rows: The places of the sequence at which the last layer is computed; None: all of them.
+
+        Returns:
+            The last layer's hidden states, (N, L, H) or (N, places, H).
+        """
         additive = torch.zeros(mask.shape, device=mask.device, dtype=attention_dtype(hidden))
         additive = additive.masked_fill_(mask == 0, MASKED_SCORE)[:, None, None]
         for layer in self.layers[:-1]:
             hidden = self._run(layer, hidden, additive)
         return self._run(self.layers[-1], hidden, additive, rows)
 
-    def _run(self, layer: TransformerLayer, *inputs: Tensor | slice | None) -> Tensor:
+    def _run(self, layer: nn.Module, *inputs: Tensor | slice | None) -> Tensor:
         if not (self.gradient_checkpointing and self.training):
             return layer(*inputs)
-        # What the layer has now: a meta-step's parameters and attention kernel are gone when backward recomputes it.
-        parameters = dict(layer.named_parameters())
-        backends = [backend for backend, is_enabled in ATTENTION_BACKENDS.items() if is_enabled()]
+        # A meta-step sets parameters and attention kernels during its forward pass only. The backward pass needs the
+        # same ones to recompute the layer, so they are passed on.
+        parameters, backends = dict(layer.named_parameters()), enabled_backends()
         return self._gradient_checkpointing_func(run_layer, layer, parameters, backends, inputs)
 
     def _rows(self, last_layer: LastLayer, text_length: int, has_regions: bool) -> slice | None:
-        """The places of the sequence that the last layer is computed at; None: all."""
+        """Return the places of the sequence at which the last layer is computed; None: all of them."""
         if last_layer == "all" or (last_layer == "pooled" and has_regions and self.config.fusion == "text"):
             return None
         if last_layer == "text" or not has_regions:
             return slice(0, 1)
-        return slice(0, text_length + 1, text_length or 1)  # the first token and, one text further, the first region
+        return slice(0, text_length + 1, text_length or 1)  # the first token and the first region
 
     def _region_type(self) -> Tensor:
         if self.config.shared_type_embeddings:
@@ -267,18 +194,39 @@ class UniterEncoder(UniterPreTrainedModel):
         return (regions * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
+def concatenate(*parts: tuple[Tensor | None, Tensor | None]) -> tuple[Tensor, Tensor]:
+    """Concatenate the embedded text and regions, as far as they are given.
+
+    Args:
+        *parts: Embeddings (N, L, H) with their mask (N, L), or None for a part that is left out.
+
+    Returns:
+        Embeddings and mask of the whole sequence.
+
+    Raises:
+        ValueError: All parts are left out, or one comes without its mask.
+    """
+    embedded: list[Tensor] = []
+    masks: list[Tensor] = []
+    for part, mask in parts:
+        if part is not None:
+            if mask is None:
+                raise ValueError("embedded texts or regions come without their mask; expected both")
+            embedded.append(part)
+            masks.append(mask)
+    if not embedded:
+        raise ValueError("input_ids and region_features are both None; expected at least one of them")
+    return torch.cat(embedded, 1), torch.cat(masks, 1)
+
+
 def attention_dtype(hidden: Tensor) -> torch.dtype:
-    """Of queries, keys and mask: the hidden states', or what autocast computes in."""
+    """Return the dtype of queries, keys and mask: that of autocast if it is on, or else of the hidden states.
+
+    Args:
+        hidden: Hidden states, of any shape.
+
+    Returns:
+        The dtype.
+    """
     device = hidden.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden.dtype
-
-
-def run_layer(
-    layer: TransformerLayer,
-    parameters: dict[str, Tensor],
-    backends: list[SDPBackend],
-    inputs: tuple[Tensor | slice | None, ...],
-) -> Tensor:
-    """The layer on these inputs, by these parameters and under one of these attention kernels."""
-    with sdpa_kernel(backends):
-        return functional_call(layer, parameters, inputs)

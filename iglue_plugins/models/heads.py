@@ -1,4 +1,7 @@
-"""Task heads and the pre-training head (e-bug/volta: volta/encoders.py)."""
+"""Task heads and the pre-training head.
+
+Source: VOLTA (github.com/e-bug/iglue, volta/volta/encoders.py).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,12 @@ from iglue_plugins.models.configuration import UniterConfig
 
 
 class TwoLayerHead(nn.Sequential):
-    """Linear, GELU, LayerNorm, Linear."""
+    """A linear layer, GELU, layer normalization and a linear layer with one output for each label.
+
+    Args:
+        input_size: Width of the vectors that the head reads.
+        config: The model's configuration.
+    """
 
     def __init__(self, input_size: int, config: UniterConfig) -> None:
         hidden_size = config.classifier_hidden_size
@@ -19,36 +27,61 @@ class TwoLayerHead(nn.Sequential):
             nn.Linear(input_size, hidden_size),
             nn.GELU(),
             nn.LayerNorm(hidden_size, config.layer_norm_eps),
-            nn.Linear(hidden_size, config.num_labels),
+            nn.Linear(hidden_size, config.head_outputs),
         )
 
 
-class PairedHead(TwoLayerHead):
-    """Two rows make an example: (N, P), rows 2i and 2i + 1 concatenated -> (N / 2, C)."""
+class ImagePairHead(TwoLayerHead):
+    """A two-layer head for examples of two images, which are two rows of the batch.
+
+    Args:
+        config: The model's configuration.
+    """
 
     def __init__(self, config: UniterConfig) -> None:
         super().__init__(2 * config.pooler_size, config)
 
     def forward(self, fused: Tensor) -> Tensor:
+        """Compute the logits of each pair of neighboring rows.
+
+        Args:
+            fused: (N, pooler_size) float; rows 2i and 2i + 1 are one example.
+
+        Returns:
+            Logits (N / 2, num_labels).
+        """
         return super().forward(fused.reshape(-1, 2 * fused.shape[1]))
 
 
 def build_head(config: UniterConfig) -> nn.Module | None:
-    """The head that the configuration names, with uninitialised weights.
+    """Build the head that the configuration names, with PyTorch's default weights.
 
-    It maps fused vectors (N, P) to logits: classifier and answers (N, C), paired (N / 2, C), matching (N, 1).
+    Args:
+        config: The model's configuration.
+
+    Returns:
+        A module that maps fused vectors (N, pooler_size) to logits: (N, num_labels) for classifier and vqa,
+        (N / 2, num_labels) for image_pair, (N, 1) for image_text_matching. None if the configuration names no head.
     """
     if config.head is None:
         return None
-    if config.head == "paired":
-        return PairedHead(config)
-    if config.head == "answers":
+    if config.head == "image_pair":
+        return ImagePairHead(config)
+    if config.head == "vqa":
         return TwoLayerHead(config.pooler_size, config)
-    return nn.Linear(config.pooler_size, config.num_labels)
+    return nn.Linear(config.pooler_size, config.head_outputs)
 
 
-def logits_of(head: nn.Module, fused: Tensor) -> Tensor:
-    """What `head` makes of fused vectors; in float32 for weights in bfloat16, whose 8 bits would make scores tie."""
+def head_logits(head: nn.Module, fused: Tensor) -> Tensor:
+    """Compute a head's logits, in float32 if its weights are bfloat16, whose 8 bits would make scores tie.
+
+    Args:
+        head: A head from `build_head`.
+        fused: (N, pooler_size) float.
+
+    Returns:
+        The logits, of the shape that `build_head` states.
+    """
     weights = dict(head.named_parameters())
     if {weight.dtype for weight in weights.values()} != {torch.bfloat16}:
         return head(fused)
@@ -56,7 +89,11 @@ def logits_of(head: nn.Module, fused: Tensor) -> Tensor:
 
 
 class MaskedWordHead(nn.Module):
-    """Scores of every word for masked language modelling."""
+    """Head for masked language modeling, which scores every word of the vocabulary.
+
+    Args:
+        config: The model's configuration.
+    """
 
     def __init__(self, config: UniterConfig) -> None:
         super().__init__()
@@ -65,5 +102,13 @@ class MaskedWordHead(nn.Module):
         self.bias = nn.Parameter(self.dense.weight.new_zeros(config.vocab_size))
 
     def forward(self, hidden: Tensor, word_embeddings: Tensor) -> Tensor:
-        """Hidden states (..., H) and the encoder's word embedding matrix (V, H) -> logits (..., V)."""
+        """Compute the logits of all words.
+
+        Args:
+            hidden: Hidden states (..., hidden_size).
+            word_embeddings: The encoder's word embedding matrix (vocab_size, hidden_size).
+
+        Returns:
+            Logits (..., vocab_size).
+        """
         return F.linear(self.norm(F.gelu(self.dense(hidden))), word_embeddings, self.bias)

@@ -1,20 +1,19 @@
-"""The registry's plugins: xUNITER, UC2 and mUNITER."""
+"""Plugins that load the models of a recipe: xUNITER, UC2 and mUNITER."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.models.builtin import MUniterSpec, UC2Spec, XUniterSpec
-from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.configuration import UniterConfig
-from iglue_plugins.models.contrastive import CONTRASTIVE
+from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.settings import UniterSettings
-from iglue_plugins.models.text_weights import load_text_weights, text_sizes
+from iglue_plugins.models.text_weights import load_text_weights, text_model_sizes
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import (
     MODELS,
@@ -30,9 +29,12 @@ CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} | {"nu
 
 
 class Uniter:
-    """A UNITER from a checkpoint, from text-only weights, or freshly initialised.
+    """A UNITER from a checkpoint, from text-only weights, or freshly initialized.
 
-    A subclass says which one; it may give `checkpoint` another default.
+    Subclasses name the member of the family by `model_class`, and may give the setting `checkpoint` another default.
+
+    Args:
+        settings: The model's settings in the recipe.
     """
 
     model_class: ClassVar[type[UniterForVisionAndLanguage]]
@@ -43,14 +45,18 @@ class Uniter:
         self.settings = settings
 
     def load(self) -> tuple[UniterForVisionAndLanguage, PreTrainedTokenizerBase]:
-        """The model, in evaluation mode, and its tokeniser.
+        """Load the model and its tokenizer.
+
+        Returns:
+            The model, in evaluation mode, and the tokenizer.
 
         Raises:
-            UserError: a checkpoint, text model or tokeniser that is not there, a configuration key that does not exist
-                or fit, or a tokeniser of another vocabulary than the model's.
+            UserError: The checkpoint, text model or tokenizer is missing or damaged, a configuration key does not exist
+                or does not fit, or the tokenizer has another vocabulary than the model.
         """
         self._check_settings()
-        config = None if self._is_volta else self._load_config()  # first: it says most clearly that nothing is there
+        # The configuration is loaded before the tokenizer, because its error says most clearly what is missing.
+        config = None if self._is_volta else self._load_config()
         tokenizer = self._load_tokenizer()
         model = self._load_volta() if config is None else self._load_model(config)
         check_vocabulary(tokenizer, model.config, self.settings.tokenizer or self.settings.checkpoint)
@@ -59,33 +65,41 @@ class Uniter:
         return model.eval(), tokenizer
 
     @property
+    def _config_class(self) -> type[UniterConfig]:
+        return self.model_class.config_class
+
+    @property
     def _is_volta(self) -> bool:
         return (self.settings.checkpoint or "").endswith(".bin")
 
+    @property
+    def _volta_weights(self) -> Path:
+        return Path(self.settings.checkpoint or "")
+
     def _check_settings(self) -> None:
-        """Something that looks like a path is never asked for on the hub."""
+        """Check the settings, and that none which looks like a path is taken for a hub id."""
         for key in ("checkpoint", "tokenizer", "text_weights"):
             source = getattr(self.settings, key)
             if not source or Path(source).is_dir() or (key == "checkpoint" and self._is_volta):
                 continue
             if source.startswith((".", "/", "~")) or source.count("/") > 1:
                 raise UserError(
-                    f"model.{key}: found no folder '{source}', expected one with a saved model, or a hub id"
+                    f"model.{key}: there is no folder '{source}'; give a folder with a saved model, or a hub id"
                 )
-        if self._is_volta and not Path(self.settings.checkpoint).is_file():
-            raise UserError(f"model.checkpoint: found no file '{self.settings.checkpoint}', expected VOLTA's weights")
+        if self._is_volta and not self._volta_weights.is_file():
+            raise UserError(f"model.checkpoint: there is no file '{self._volta_weights}'; give VOLTA's weights")
         for key in self.settings.config:
             if key not in CONFIGURABLE:
-                raise UserError(f"the model's config has an unknown key {key!r}{did_you_mean(key, CONFIGURABLE)}")
+                raise UserError(f"model.config: unknown key {key!r}{did_you_mean(key, CONFIGURABLE)}")
 
     def _load_tokenizer(self) -> PreTrainedTokenizerBase:
         source, revision = self.settings.tokenizer, None
         if source is None and self._is_volta:
-            beside = Path(self.settings.checkpoint).parent / TOKENIZER_FOLDER
-            source = str(beside) if beside.is_dir() else None
+            folder = self._volta_weights.parent / TOKENIZER_FOLDER
+            source = str(folder) if folder.is_dir() else None
         elif source is None:
             source, revision = self.settings.checkpoint or self.settings.text_weights, self.settings.revision
-        return load_tokenizer(source, revision, model_type=self.model_class.config_class.model_type)
+        return load_tokenizer(source, revision, model_type=self._config_class.model_type)
 
     def _load_model(self, config: UniterConfig) -> UniterForVisionAndLanguage:
         if self.settings.checkpoint is None:
@@ -94,79 +108,88 @@ class Uniter:
                 load_text_weights(model, self.settings.text_weights, self.settings.revision)
             return model
         try:
-            model, found = self.model_class.from_pretrained(
+            loaded = self.model_class.from_pretrained(
                 self.settings.checkpoint,
-                revision=self.settings.revision,
+                revision=self.settings.revision or "main",
                 config=config,
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-        except FOUND_DAMAGED as error:
+        except LOADING_ERRORS as error:
             raise UserError(
-                f"no {config.model_type} weights can be loaded from {self.settings.checkpoint!r}; expected "
-                f"model.safetensors: {first_line(error)}"
+                f"model.checkpoint: no {config.model_type} weights can be loaded from {self.settings.checkpoint!r} "
+                f"({first_line(error)}); give a folder that holds model.safetensors, or a hub id"
             ) from error
-        self._check_weights(found)
+        # transformers does not say in its types that this option returns a pair.
+        model, loading_info = cast("tuple[UniterForVisionAndLanguage, dict[str, Any]]", loaded)
+        self._check_weights(loading_info)
         return model
 
-    def _check_weights(self, found: dict[str, Any]) -> None:
-        """Contrastive projections may be missing, as from VOLTA's models; a run draws them by its seed."""
-        problems = [f"lacks {name}" for name in sorted(found["missing_keys"]) if not name.startswith(CONTRASTIVE)]
+    def _check_weights(self, loading_info: dict[str, Any]) -> None:
+        """Check that the checkpoint has all weights and no others.
+
+        Contrastive projections may be missing, as in VOLTA's models; a run draws them by its seed.
+        """
+        missing, mismatched = loading_info["missing_keys"], loading_info["mismatched_keys"]
+        problems = [f"lacks {name}" for name in sorted(missing) if not name.startswith(CONTRASTIVE_PREFIX)]
         problems += [
-            f"has {name} of shape {tuple(own)} where {tuple(expected)} is expected"
-            for name, own, expected in sorted(found["mismatched_keys"])
+            f"has {name} of shape {tuple(shape)} where {tuple(expected)} is expected"
+            for name, shape, expected in sorted(mismatched)
         ]
-        problems += [f"has {name}, which no part of the model takes" for name in sorted(found["unexpected_keys"])]
+        problems += [
+            f"has {name}, which no part of the model takes" for name in sorted(loading_info["unexpected_keys"])
+        ]
         if problems:
             raise UserError(
                 f"{self.settings.checkpoint}: its weights do not fit its configuration: it {'; '.join(problems)}"
             )
 
     def _load_volta(self) -> UniterForVisionAndLanguage:
-        weights = Path(self.settings.checkpoint)
+        weights = self._volta_weights
         config = weights.parent / "config.json"
         if not config.is_file():
             raise UserError(
-                f"model.checkpoint: found no {config}, expected VOLTA's configuration of {weights.name} there"
+                f"model.checkpoint: there is no {config}; put VOLTA's configuration of {weights.name} there"
             )
         if self.settings.config:
             raise UserError(
-                f"model.config: found {', '.join(self.settings.config)} beside {weights}, whose "
-                "configuration is VOLTA's, expected a checkpoint made by `iglue checkpoint import`"
+                f"model.config: {', '.join(self.settings.config)} cannot be set, because {weights} is read with "
+                "VOLTA's configuration; make a checkpoint by `iglue checkpoint import` first"
             )
         model = from_volta(config, weights)
         self._check_type(model.config.model_type)
         return model
 
     def _load_config(self) -> UniterConfig:
-        config_class = self.model_class.config_class
+        config_class = self._config_class
         if self.settings.checkpoint is None:
             text_weights, revision = self.settings.text_weights, self.settings.revision
-            sizes = text_sizes(text_weights, revision) if text_weights else {}
-            return self._checked(config_class.from_dict, sizes | self.settings.config)
+            sizes = text_model_sizes(text_weights, revision) if text_weights else {}
+            return self._make_config(sizes | self.settings.config)
         try:
             stored, _ = config_class.get_config_dict(self.settings.checkpoint, revision=self.settings.revision)
-        except FOUND_DAMAGED as error:
+        except LOADING_ERRORS as error:
             raise UserError(
-                f"no model can be loaded from {self.settings.checkpoint!r}; expected a folder that holds config.json "
-                f"and model.safetensors, or a hub id: {first_line(error)}"
+                f"model.checkpoint: no model can be loaded from {self.settings.checkpoint!r} ({first_line(error)}); "
+                "give a folder that holds config.json and model.safetensors, or a hub id"
             ) from error
         self._check_type(stored.get("model_type") if isinstance(stored, dict) else None)
-        return self._checked(config_class.from_dict, stored | self.settings.config)
+        return self._make_config(stored | self.settings.config)
 
-    def _checked(self, make: Callable[..., UniterConfig], settings: dict[str, Any]) -> UniterConfig:
+    def _make_config(self, settings: dict[str, Any]) -> UniterConfig:
         try:
-            return make(settings)
-        except FOUND_DAMAGED as error:
-            raise UserError(f"the model's config does not fit: {first_line(error)}") from error
+            return self._config_class.from_dict(settings)
+        except LOADING_ERRORS as error:
+            raise UserError(f"model.config: does not fit: {first_line(error)}") from error
 
-    def _check_type(self, found: str | None) -> None:
-        expected = self.model_class.config_class.model_type
-        if found != expected:
-            hint = f"; name the model '{found}'" if found in MODELS else ""
+    def _check_type(self, model_type: str | None) -> None:
+        expected = self._config_class.model_type
+        if model_type != expected:
+            remedy = f"; name the model '{model_type}' in the recipe" if model_type in MODELS else ""
             raise UserError(
-                f"{self.settings.checkpoint!r} holds a model of type {found!r}; expected {expected!r}{hint}"
+                f"model.checkpoint: {self.settings.checkpoint!r} holds a model of type {model_type!r}, not {expected!r}"
+                f"{remedy}"
             )
 
 

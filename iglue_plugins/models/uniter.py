@@ -1,4 +1,4 @@
-"""A UNITER with a task head and contrastive projections; xUNITER, UC2 and mUNITER by their configurations."""
+"""A UNITER with a task head and contrastive projections: xUNITER, UC2 and mUNITER."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from iglue_plugins.models.configuration import (
-    HeadKind,
     MUniterConfig,
     UC2Config,
     UniterConfig,
@@ -15,7 +14,7 @@ from iglue_plugins.models.configuration import (
 )
 from iglue_plugins.models.contrastive import ContrastiveProjections
 from iglue_plugins.models.encoder import UniterEncoder, UniterPreTrainedModel
-from iglue_plugins.models.heads import build_head, logits_of
+from iglue_plugins.models.heads import build_head, head_logits
 
 
 class UniterForVisionAndLanguage(UniterPreTrainedModel):
@@ -23,6 +22,9 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
 
     A batch is a dict of tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
     (N, R, D), region_locations (N, R, 5 or 7), region_mask (N, R). Other keys, such as labels, are ignored.
+
+    Args:
+        config: The model's configuration.
     """
 
     def __init__(self, config: UniterConfig) -> None:
@@ -44,14 +46,27 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         regions_embedded: Tensor | None = None,
         **ignored: object,
     ) -> Tensor:
-        """Logits of a batch: (N, C) for classifier and answers, (N / 2, C) for paired, (N, 1) for matching.
+        """Compute the logits of a batch.
 
-        They are float32 for a model in bfloat16 too. The batch is the data's own, or one whose texts or regions
-        `precompute_embeddings` has been through.
+        The batch comes from the data, or from `precompute_embeddings`, which replaces ids or features by embeddings.
+
+        Args:
+            input_ids: (N, T) int64 token ids.
+            attention_mask: (N, T) int64; 1 = token, 0 = padding.
+            region_features: (N, R, D) float.
+            region_locations: (N, R, 5 or 7) float, shares of the image.
+            region_mask: (N, R) int64; 1 = region, 0 = padding.
+            text_embedded: (N, T, H) float, in the place of `input_ids`.
+            regions_embedded: (N, R, H) float, in the place of `region_features` and `region_locations`.
+            **ignored: Other keys of the batch, such as labels.
+
+        Returns:
+            Logits, float32 also for a model in bfloat16: (N, num_labels) for the heads classifier and vqa,
+            (N / 2, num_labels) for image_pair, (N, 1) for image_text_matching.
 
         Raises:
-            ValueError: the model has no head.
-            UserError: the batch does not fit the model (UniterEncoder).
+            ValueError: The model has no head.
+            UserError: The batch does not fit the model (`UniterEncoder.forward`).
         """
         if self.head is None:
             raise ValueError("the model has no head; choose one by set_head(kind, num_labels)")
@@ -62,13 +77,17 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         else:
             encoded = self.encoder(*inputs, last_layer="pooled", **embedded)
             fused = encoded.text_pooled * encoded.region_pooled
-        return logits_of(self.head, self.dropout(fused))
+        return head_logits(self.head, self.dropout(fused))
 
     def precompute_embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Texts, images or both as the layers read them, for a forward that is to see each in many pairs.
+        """Embed texts, images or both once, for forward passes that pair each of them with many others.
 
-        Ids (with their mask) become text_embedded (N, T, H), features with locations regions_embedded (N, R, H);
-        masks and whatever else the batch has stay.
+        Args:
+            batch: Texts (input_ids, attention_mask), regions (region_features, region_locations, region_mask) or both.
+
+        Returns:
+            The batch with text_embedded (N, T, H) in the place of the ids, and regions_embedded (N, R, H) in the place
+            of the features and locations. The masks and all other keys are unchanged.
         """
         rest = dict(batch)
         if "input_ids" in rest:
@@ -88,10 +107,20 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         joint: bool = False,
         **ignored: object,
     ) -> tuple[Tensor, Tensor]:
-        """L2-normalised text and image embeddings of a batch, (N, contrastive_size) each.
+        """Embed the texts and images of a batch in the space of the contrastive loss.
 
-        By default from a text-only and an image-only pass; `joint` takes both from one pass over [text; regions],
-        where each sees its own partner through attention.
+        Args:
+            input_ids: (N, T) int64 token ids.
+            attention_mask: (N, T) int64; 1 = token, 0 = padding.
+            region_features: (N, R, D) float.
+            region_locations: (N, R, 5 or 7) float, shares of the image.
+            region_mask: (N, R) int64; 1 = region, 0 = padding.
+            joint: Whether both come from one pass over [text; regions], in which a text sees its image through
+                attention and an image its text. By default they come from a text-only and an image-only pass.
+            **ignored: Other keys of the batch, such as labels.
+
+        Returns:
+            Text and image embeddings, each (N, contrastive_size) with rows of L2 norm 1.
         """
         regions = (region_features, region_locations, region_mask)
         if joint:
@@ -101,28 +130,41 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         image = self.encoder(None, None, *regions, last_layer="pooled")
         return self.contrastive(text.text_pooled, image.region_pooled)
 
-    def set_head(self, kind: HeadKind, num_labels: int) -> None:
-        """Give the model a freshly initialised head, unless it has one of this kind and size already.
+    def set_head(self, kind: str, num_labels: int) -> None:
+        """Give the model a freshly initialized head, unless it has one of this kind and size already.
+
+        Args:
+            kind: The kind of head (`configuration.HEADS`).
+            num_labels: The number of the head's outputs.
 
         Raises:
-            ValueError: no head of this kind with this many outputs exists.
+            ValueError: No head of this kind with this many outputs exists.
         """
-        check_head(kind, num_labels)
-        if (kind, num_labels) == (self.config.head, self.config.num_labels):
+        current = check_head(kind, num_labels)
+        if (current, num_labels) == (self.config.head, self.config.num_labels):
             return
-        self.config.head, self.config.num_labels = kind, num_labels
-        self.head = build_head(self.config).apply(self._init_weights).to(self.device, self.dtype).train(self.training)
+        self.config.head, self.config.num_labels = current, num_labels
+        head = build_head(self.config)
+        if head is not None:
+            head = head.apply(self._init_weights).to(self.device, self.dtype).train(self.training)
+        self.head = head
 
 
 class XUniterForVisionAndLanguage(UniterForVisionAndLanguage):
+    """xUNITER with a task head and contrastive projections."""
+
     config_class = XUniterConfig
 
 
 class UC2ForVisionAndLanguage(UniterForVisionAndLanguage):
+    """UC2 with a task head and contrastive projections."""
+
     config_class = UC2Config
 
 
 class MUniterForVisionAndLanguage(UniterForVisionAndLanguage):
+    """mUNITER with a task head and contrastive projections."""
+
     config_class = MUniterConfig
 
 

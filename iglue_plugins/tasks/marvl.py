@@ -13,7 +13,7 @@ from iglue_plugins.tasks.settings import PairChoice
 class MaRVL(Task):
     """Two-way classification of (left image, right image, statement)."""
 
-    head = "paired"
+    head = "image_pair"
     labels = ("False", "True")
     default_pairs: ClassVar[PairChoice] = "aligned"
     rows_per_example = 2

@@ -27,9 +27,9 @@ class TaskType(NamedTuple):
 
 TASK_TYPES = {
     "VL-tri-classifier": TaskType("classifier", "normal", 3),
-    "VL-classifier-GQA": TaskType("answers", "normal", None),
-    "VL-binary-classifier": TaskType("paired", "nlvr", 2),
-    "VL-logit": TaskType("matching", "retrieval", 1),
+    "VL-classifier-GQA": TaskType("vqa", "normal", None),
+    "VL-binary-classifier": TaskType("image_pair", "nlvr", 2),
+    "VL-logit": TaskType("image_text_matching", "retrieval", 1),
 }
 LOSSES = {"BCEWithLogitLoss": "binary_cross_entropy", "CrossEntropyLoss": "cross_entropy", "TripletLoss": "triplet"}
 FILES = ("dataroot", "train_annotations_jsonpath", "val_annotations_jsonpath", "features_h5path1", "features_h5path2")

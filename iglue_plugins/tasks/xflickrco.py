@@ -36,7 +36,7 @@ class XFlickrCO(Task):
     Settings = RetrievalSettings
     settings: RetrievalSettings
     evaluation: ClassVar[Literal["classification", "retrieval"]] = "retrieval"
-    head = "matching"
+    head = "image_text_matching"
     labels = ("match",)
     rows_per_example = 4
     main_metric = "recall@1"

@@ -10,7 +10,7 @@ from iglue_plugins.tasks.base import Task
 class XGQA(Task):
     """Classification of (image, question) over the answer vocabulary."""
 
-    head = "answers"
+    head = "vqa"
     max_text_length = 40
 
     def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:

@@ -48,9 +48,11 @@ def test_heads_and_tokenizers_are_named(exported: Path, iglue: Callable[..., Any
 
 
 def test_mistakes(exported: Path, iglue: Callable[..., Any], tmp_path: Path) -> None:
-    assert "found no head TASK9" in iglue(*arguments(exported), "--task", "9", tmp_path / "out").sentence()
+    assert "has no head TASK9" in iglue(*arguments(exported), "--task", "9", tmp_path / "out").sentence()
     assert "name a new or empty folder" in iglue(*arguments(exported), exported).sentence()
-    assert "no run and no checkpoint" in iglue("checkpoint", "export", tmp_path / "x", tmp_path / "out").sentence()
+    assert (
+        "neither a run nor a checkpoint" in iglue("checkpoint", "export", tmp_path / "x", tmp_path / "out").sentence()
+    )
     (exported / "config.json").write_text('{"vocab_size": 5, "image_embeddings": "lxmert"}')
-    assert "found image_embeddings 'lxmert'" in iglue(*arguments(exported), tmp_path / "out").sentence()
+    assert "image_embeddings is 'lxmert'" in iglue(*arguments(exported), tmp_path / "out").sentence()
     assert not (tmp_path / "out").exists()

@@ -92,8 +92,8 @@ def test_json_is_alone_on_standard_output(iglue: Any, answers: Callable[..., Pat
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("mini/xvnli", "{file}"), "{file}: found no prediction for 3 of the 400 examples of mini/xvnli/tr"),
-        (("mini/xflickrco", "{file}"), "{file}: entry 1: found prediction '"),
+        (("mini/xvnli", "{file}"), "{file}: has no prediction for 3 of the 400 examples of mini/xvnli/tr"),
+        (("mini/xflickrco", "{file}"), "{file}: entry 1: the prediction is '"),
         (("mini/xvnli", "{file}.none"), "{file}.none: cannot be read (No such file or directory)"),
         (("mini/xvnil", "{file}"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'?"),
         (("mini/xvnli", "{file}", "--data-root", "here"), "--data-root: found 'here', but task mini/xvnli brings"),

@@ -32,7 +32,7 @@ def test_it_says_what_it_kept(tiny_checkpoint: Path, tmp_path: Path) -> None:
     before = parameters + (3574 - rows) * model.config.hidden_size
     assert ended.stdout.splitlines() == [
         f"texts: ta 64, zh 64, {tmp_path}/notes.txt 2",
-        "130 texts, all are tokenized as before",
+        "130 texts, all tokenized as before",
         f"vocabulary: {rows} of 3,574 rows",
         f"parameters: {parameters:,} of {before:,}",
         f"weights: {parameters * 4 / 1e6:.1f} of {before * 4 / 1e6:.1f} MB",
@@ -46,7 +46,7 @@ def test_texts_that_change_are_counted(
 ) -> None:
     (tmp_path / "notes.txt").write_text("panda\npanda\npretzel\n")
     trim(str(tiny_checkpoint), tmp_path / "out", file=[tmp_path / "notes.txt"], keep_tokens=1)
-    assert capsys.readouterr().out.splitlines()[1] == "3 texts, 1 of them are tokenized differently now"
+    assert capsys.readouterr().out.splitlines()[1] == "3 texts, 1 of them tokenized differently"
 
 
 def test_what_a_task_lacks_is_said(tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_what_a_task_lacks_is_said(tiny_checkpoint: Path, tmp_path: Path, capsys
      "--data-root: the task mini/xvnli brings its own data"),
     ({"languages": "en", "file": ["notes.txt"]}, "--languages en: "),
     ({"file": ["none.txt"]}, "none.txt: cannot be read (No such file or directory)"),
-    ({"file": ["empty.txt"]}, "empty.txt: found no texts, expected at least one"),
+    ({"file": ["empty.txt"]}, "empty.txt: there are no texts; give at least one"),
 ])  # fmt: skip
 def test_wrong_arguments(
     options: dict[str, object], message: str, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,8 @@
-"""Evaluates tiny models by one, by two and by three processes, and saves what each process finds.
+"""Evaluate tiny models by one, by two and by three processes, and save the results of each process.
 
     python evaluate_in_processes.py CHECKPOINT FOLDER
 
-One process imports everything and is forked, since imports take most of the time.
+One process imports everything and is then forked, since imports take most of the time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 
 def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str) -> None:
     torch.set_num_threads(1)
-    if processes > 1:  # what a launcher sets
+    if processes > 1:  # the variables that a launcher sets
         os.environ.update(
             RANK=str(rank),
             LOCAL_RANK=str(rank),
@@ -39,9 +39,9 @@ def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str)
         )
     state = PartialState(cpu=True)
     rows: list[int] = []
-    marvl, model = batcher_and_model(MiniMaRVL, 11, "paired", 2, checkpoint, rows)
+    marvl, model = batcher_and_model(MiniMaRVL, 11, "image_pair", 2, checkpoint, rows)
     found = {f"classify {size}": classify(model, marvl, size) for size in (3, 100)}
-    pairs, model = batcher_and_model(MiniXFlickrCO, 7, "matching", 1, checkpoint, rows)
+    pairs, model = batcher_and_model(MiniXFlickrCO, 7, "image_text_matching", 1, checkpoint, rows)
     found |= {
         f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size)) for size in (3, 10, 100)
     }
@@ -55,7 +55,7 @@ def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str)
 def batcher_and_model(
     cls: type[MiniTask], examples: int, head: str, num_labels: int, checkpoint: str, rows: list[int]
 ) -> tuple[Batcher, XUniterForVisionAndLanguage]:
-    """A batcher of so many examples, and a model that notes in `rows` how many rows it is given at a time."""
+    """Make a batcher of a number of examples, and a model that appends the size of each batch to `rows`."""
     cls.sizes = {"test": examples}
     task = cls()
     config = XUniterConfig.from_pretrained(checkpoint, initializer_range=0.5, head=head, num_labels=num_labels)

@@ -1,4 +1,4 @@
-"""The right answers as the tasks read them, and what a file may say about examples that are not scored."""
+"""The right answers as the tasks read them, and the examples that a file may predict without being scored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWERS = ["no", "yes", *(f"answer {i}" for i in range(1840))]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is read of the annotations is kept here, and the environment names no data."""
+    """Keep the cache of annotations in the test's folder, and let the environment name no data."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.delenv("IGLUE_HOME", raising=False)
 
@@ -28,7 +28,7 @@ def questions(answers: dict[str, str]) -> dict[str, Any]:
 
 
 def files() -> Iterator[tuple[str, Any]]:
-    """Annotations of each task, of a few rows."""
+    """Make a few rows of each task's annotations."""
     labels = {"p1": "neutral", "p2": "-", "p3": "entailment"}
     yield (
         "XVNLI/annotations/ar/test.jsonl",
@@ -69,7 +69,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_xvnli_leaves_out_what_has_no_label(root: Path) -> None:
+def test_xvnli_leaves_out_examples_without_a_label(root: Path) -> None:
     gold = read_gold("xvnli", "ar", str(root))
     assert gold.answers == {"p1": "neutral", "p3": "entailment"}
     assert (gold.unscored, gold.unlabelled) == ({"p2"}, 1)
@@ -114,6 +114,6 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("arguments", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_scored(root: Path, arguments: tuple[str, ...], message: str) -> None:
+def test_tasks_that_cannot_be_scored(root: Path, arguments: tuple[str, ...], message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_gold(*(argument.format(root=root) for argument in arguments))

@@ -21,8 +21,8 @@ def test_accuracy_is_a_percentage():
 
 
 @pytest.mark.parametrize(("predictions", "labels"), [([1, 0], [1]), ([], []), ([[1]], [[1]])])
-def test_accuracy_refuses_what_it_cannot_score(predictions, labels):
-    with pytest.raises(ValueError, match="equally long, non-empty vectors"):
+def test_accuracy_refuses_other_shapes(predictions, labels):
+    with pytest.raises(ValueError, match="two equally long"):
         accuracy(predictions, labels)
 
 
@@ -44,7 +44,7 @@ def test_recalls_and_median_of_the_worked_matrix():
 
 
 def random_matrix(seed, decimals):
-    """Scores of 30 captions of 1 to 5 captions an image; few decimals make ties."""
+    """Draw the scores of 30 captions with 11 images, each with 1 to 5 captions; few decimals make ties."""
     rng = np.random.default_rng(seed)
     image_of_caption = rng.permutation(np.repeat(np.arange(11), [5, 1, 2, 3, 1, 4, 1, 5, 2, 3, 3]))
     return rng.random((30, 11)).round(decimals), image_of_caption
@@ -55,10 +55,10 @@ def random_matrix(seed, decimals):
 def test_ranks_and_scores_equal_plain_loops(seed, decimals):
     similarity, image_of_caption = random_matrix(seed, decimals)
     image_ranks, caption_ranks = [], []
-    for caption, own in enumerate(image_of_caption):
+    for caption, right in enumerate(image_of_caption):
         rank = 1
         for image in range(11):
-            if image != own and similarity[caption][image] >= similarity[caption][own]:
+            if image != right and similarity[caption][image] >= similarity[caption][right]:
                 rank += 1
         image_ranks.append(rank)
     for image in range(11):
@@ -80,7 +80,7 @@ def test_ranks_and_scores_equal_plain_loops(seed, decimals):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_without_ties_the_ranks_are_those_of_a_sorted_list(seed):
-    """As VOLTA ranks: the place of the image, and the best place of one of an image's captions."""
+    """VOLTA ranks so: the position of the image, and the best position of one of an image's captions."""
     similarity, image_of_caption = random_matrix(seed, 9)
     image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
     by_image = np.argsort(-similarity, axis=1)
@@ -92,7 +92,7 @@ def test_without_ties_the_ranks_are_those_of_a_sorted_list(seed):
     ]
 
 
-def test_an_images_own_other_captions_are_no_competitors():
+def test_the_other_captions_of_an_image_are_no_competitors():
     _, caption_ranks = retrieval_ranks([[0.9, 0.0], [0.9, 0.0], [0.1, 0.5]], [0, 0, 1])
     assert caption_ranks.tolist() == [1, 1]
 
@@ -113,7 +113,7 @@ def test_a_constant_scorer_gets_no_credit(score):
 @pytest.mark.parametrize(
     ("image_of_caption", "message"),
     [
-        ([0, 1], "must be"),
+        ([0, 1], "expected .captions, images. and .captions,."),
         ([0, 0, 1, 1], "each of the 3 images"),
         ([0, 1, 2, 3], "each of the 3 images"),
         ([0, 1, 2, -1], "each of the 3 images"),

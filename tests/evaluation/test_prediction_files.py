@@ -1,4 +1,4 @@
-"""Files of predictions of either form, and what is said of those that are neither."""
+"""Files of predictions of either form, and the errors for other files."""
 
 from __future__ import annotations
 
@@ -43,20 +43,23 @@ def test_other_names_of_the_id_and_the_prediction(path: Path, key: str) -> None:
 
 
 BAD = {
-    "cut off": ('[{"id": "1", "prediction": "no"},\n {"id": "2", "predic', r"line 2, column 14: found no JSON \("),
-    "cut off line": ('{"id": "1", "prediction": "no"}\n{"id": "2",\n', r"line 2, column 12: found no JSON \("),
-    "words": ("yes\nno\n", r"line 1, column 1: found no JSON \(Expecting value\), expected a JSON list"),
-    "not text": (b'["\xff"]', "byte 2: found no UTF-8 text"),
-    "too deep": ("[" * 100_000, "found JSON that cannot be read"),
-    "empty": ("", "found no predictions, expected one for each example"),
-    "an empty list": ("[]", r"found no predictions, .* \(VOLTA writes an empty list for XVNLI and MaRVL\)"),
-    "numbers": ("[1, 2]", "entry 1: found 1, expected an object with an id and a prediction, or a list"),
-    "one object": ('{"a": "no"}', "line 1: found the keys a, expected one of id, questionId"),
-    "no key": ("[{}]", "entry 1: found no key, expected one of id, questionId"),
-    "no prediction": ('[{"id": "1", "logits": 1}]', "entry 1: found the keys id, logits, expected one of prediction"),
-    "no id": ('[{"id": null, "prediction": "no"}]', "entry 1: found id None, expected a text or a whole number"),
-    "both forms": ('[{"id": "1", "prediction": "no"}, [1]]', "entry 2: found lists and objects in one file"),
-    "a score": ('{"id": "1", "prediction": "no", "score": 50}', "line 1: found score 50, expected a number from"),
+    "cut off": ('[{"id": "1", "prediction": "no"},\n {"id": "2", "predic', r"line 2, column 14: is not JSON \("),
+    "cut off line": ('{"id": "1", "prediction": "no"}\n{"id": "2",\n', r"line 2, column 12: is not JSON \("),
+    "words": ("yes\nno\n", r"line 1, column 1: is not JSON \(Expecting value\)"),
+    "not text": (b'["\xff"]', "byte 2: is not UTF-8"),
+    "too deep": ("[" * 100_000, "the JSON cannot be read"),
+    "empty": ("", "holds no predictions"),
+    "an empty list": ("[]", r"holds no predictions; .* \(VOLTA writes an empty list for XVNLI and MaRVL\)"),
+    "numbers": ("[1, 2]", "entry 1: is 1; expected an object"),
+    "one object": ('{"a": "no"}', "line 1: has the keys a; expected one of id, questionId"),
+    "no key": ("[{}]", "entry 1: has no key; expected one of id, questionId"),
+    "no prediction": ('[{"id": "1", "logits": 1}]', "entry 1: has the keys id, logits; expected one of prediction"),
+    "no id": ('[{"id": null, "prediction": "no"}]', "entry 1: the id is None"),
+    "both forms": ('[{"id": "1", "prediction": "no"}, [1]]', "entry 2: .* mixes lists and objects"),
+    "a score": (
+        '{"id": "1", "prediction": "no", "score": 50}',
+        "line 1: the score is 50; expected a number from 0 to 1",
+    ),
 }
 
 
@@ -68,7 +71,7 @@ def test_what_cannot_be_read(path: Path, content: str | bytes, message: str) -> 
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none: cannot be read \(No such file or directory\), expected a file of"):
+    with pytest.raises(UserError, match=r"none: cannot be read \(No such file or directory\)"):
         read_predictions(tmp_path / "none")
     with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
         read_predictions(tmp_path)

@@ -1,4 +1,4 @@
-"""The IGLUE repository's predictions of ctrl_xuniter score what its tables say."""
+"""The predictions of ctrl_xuniter in the IGLUE repository have the scores of its tables."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not IGLUE.is_dir(), reason=f"no annotations and 
 
 @pytest.fixture(autouse=True, scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What is read of the annotations is kept here."""
+    """Keep the cache of annotations in a folder of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
         yield

@@ -1,4 +1,4 @@
-"""Scores worked out by hand, and what is said of predictions that do not fit the annotations."""
+"""Scores that were computed by hand, and the errors for predictions that do not fit the annotations."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ from typing import Any
 
 import pytest
 
+from iglue_plugins.evaluation.answers import GoldAnswers
 from iglue_plugins.evaluation.prediction_files import Prediction
-from iglue_plugins.evaluation.scoring import Gold, score
+from iglue_plugins.evaluation.scoring import score
 from iglue_plugins.utils.errors import UserError
 
 FILE = Path("result.json")
-XVNLI = Gold(
+XVNLI = GoldAnswers(
     "xvnli",
     "ar",
     "test",
     {"a": "neutral", "b": "entailment", "c": "neutral", "d": "-"},
     ("contradiction", "entailment", "neutral"),
 )
-XGQA = Gold("xgqa", "de", "test", {"1": "no", "2": "fence"}, None, unscored=frozenset({"3", "4"}))
-MARVL = Gold("marvl", "sw", "test", {"sw-0": "True", "sw-1": "False"}, ("False", "True"))
-RETRIEVAL = Gold("xflickrco", "tr", "test", {"a": "u", "b": "v", "c": "w", "d": "u"}, ("u", "v", "w"), retrieval=True)
+XGQA = GoldAnswers("xgqa", "de", "test", {"1": "no", "2": "fence"}, None, unscored=frozenset({"3", "4"}))
+MARVL = GoldAnswers("marvl", "sw", "test", {"sw-0": "True", "sw-1": "False"}, ("False", "True"))
+RETRIEVAL = GoldAnswers(
+    "xflickrco", "tr", "test", {"a": "u", "b": "v", "c": "w", "d": "u"}, ("u", "v", "w"), retrieval=True
+)
 
 
 def answers(values: dict[str, Any], **common: Any) -> list[Prediction]:
+    """Predictions by the example's id, as in a JSON list of objects."""
     return [Prediction(f"entry {place}", id_, value, **common) for place, (id_, value) in enumerate(values.items(), 1)]
 
 
 def lists(*rankings: list[Any]) -> list[Prediction]:
+    """Lists of image positions, as VOLTA writes them for retrieval."""
     return [Prediction(f"entry {place}", None, ranking) for place, ranking in enumerate(rankings, 1)]
 
 
 def rows(*rows: tuple[str, list[str], str, float]) -> list[Prediction]:
+    """Rows of a run's predictions: the id, ranked images, right image and score of a caption."""
     return [Prediction(f"line {place}", *row) for place, row in enumerate(rows, 1)]
 
 
@@ -70,7 +76,7 @@ def test_json_booleans_are_labels_of_marvl() -> None:
 
 def test_missing_predictions_are_named_or_counted_as_wrong() -> None:
     some = answers({"c": "neutral"})
-    message = "^result.json: found no prediction for 3 of the 4 examples of xvnli/ar, test split, the first .* 'a'"
+    message = "^result.json: has no prediction for 3 of the 4 examples of xvnli/ar, test split, the first .* 'a'"
     with pytest.raises(UserError, match=message):
         score(FILE, some, XVNLI)
     found = score(FILE, some, XVNLI, allow_missing=True)
@@ -81,33 +87,33 @@ BAD_LABELS = {
     "unknown": (
         answers({"1": "no", "9": "no", "8": "no"}),
         XGQA,
-        r"entry 2: found id '9' \(2 unknown in all\), expected ids of xgqa/de, test split, such as '1'",
+        r"entry 2: unknown id '9' \(2 unknown in all\); .* xgqa/de, test split are such as '1'",
     ),
     "twice": (
         [*answers({"1": "no", "2": "no"}), Prediction("entry 3", "1", "no")],
         XGQA,
-        "entry 3: found id '1', which entry 1 has too, expected each id once",
+        "entry 3: id '1' is that of entry 1 too",
     ),
     "not a label": (
         answers({"a": "maybe"}),
         XVNLI,
-        "entry 1: found prediction 'maybe', expected one of contradiction, entailment, neutral",
+        "entry 1: the prediction is 'maybe'; expected one of contradiction, entailment, neutral",
     ),
-    "a class index": (answers({"a": 2}), XVNLI, "entry 1: found prediction 2, expected one of contradiction"),
-    "a boolean": (answers({"a": True}), XVNLI, "entry 1: found prediction True, expected one of contradiction"),
-    "not a word": (answers({"1": None}), XGQA, "entry 1: found prediction None, expected a word"),
-    "lists": (lists([1, 2], [0]), XGQA, "entry 1: found a list, as of a retrieval task, expected an id and a label"),
-    "images": (answers({"1": ["u"]}), XGQA, "entry 1: found a list, as of a retrieval task"),
+    "a class index": (answers({"a": 2}), XVNLI, "entry 1: the prediction is 2; expected one of contradiction"),
+    "a boolean": (answers({"a": True}), XVNLI, "entry 1: the prediction is True; expected one of contradiction"),
+    "not a word": (answers({"1": None}), XGQA, "entry 1: the prediction is None; expected a word"),
+    "lists": (lists([1, 2], [0]), XGQA, "entry 1: is a list, .* an id and a label"),
+    "images": (answers({"1": ["u"]}), XGQA, "entry 1: is a list, as for a retrieval task"),
     "other labels": (
         answers({"a": "neutral"}, label="entailment"),
         XVNLI,
-        "entry 1: found label 'entailment' for 'a', expected 'neutral', as in xvnli/ar, test split",
+        "entry 1: the label of 'a' is 'entailment', but 'neutral' in xvnli/ar, test split",
     ),
 }
 
 
 @pytest.mark.parametrize(("predictions", "gold", "message"), BAD_LABELS.values(), ids=BAD_LABELS)
-def test_labels_that_do_not_fit(predictions: list[Prediction], gold: Gold, message: str) -> None:
+def test_labels_that_do_not_fit(predictions: list[Prediction], gold: GoldAnswers, message: str) -> None:
     with pytest.raises(UserError, match=f"^result.json: {message}"):
         score(FILE, predictions, gold, allow_missing=True)
 
@@ -115,7 +121,7 @@ def test_labels_that_do_not_fit(predictions: list[Prediction], gold: Gold, messa
 # Images
 
 
-def test_recall_at_k_of_places_in_the_order_of_the_images() -> None:
+def test_recall_at_k_of_positions_in_the_order_of_the_images() -> None:
     images = tuple(f"i{i}" for i in range(20))
     gold = replace(RETRIEVAL, answers={f"c{i}": image for i, image in enumerate(images)}, choices=images)
     rankings = [[(i + wrong) % 20 for wrong in range(1, 11)] for i in range(20)]  # no list has its image
@@ -128,7 +134,7 @@ def test_recall_at_k_of_places_in_the_order_of_the_images() -> None:
     )
 
 
-def test_the_shortest_list_says_which_recalls_can_be_told() -> None:
+def test_the_shortest_list_limits_the_recalls() -> None:
     gold = replace(RETRIEVAL, choices=(*"uvw", *(f"i{i}" for i in range(17))))
     deep = list(range(8))
     found = score(FILE, lists(deep, deep, deep, deep[:6]), gold)
@@ -143,7 +149,7 @@ def test_a_list_of_all_images_is_deep_enough() -> None:
 
 
 def test_the_scores_of_a_run_tell_text_recall() -> None:
-    """Two captions of u: the images found for them are right and wrong; one of them is the best caption of u."""
+    """One caption of u finds its image and the other does not; one of them is the best caption of u."""
     found = score(
         FILE,
         rows(
@@ -166,8 +172,8 @@ def test_the_scores_of_a_run_tell_text_recall() -> None:
     assert found.notes == ()
 
 
-def test_text_recall_is_left_out_where_a_tie_hides_it() -> None:
-    """u and v tie for a: a miss in the score, and u stands first."""
+def test_text_recall_is_left_out_if_a_tie_hides_it() -> None:
+    """u and v tie for a, which is a miss in the score, though u stands first in the list."""
     found = score(
         FILE,
         rows(
@@ -195,23 +201,23 @@ def test_scores_that_are_not_hits_tell_nothing() -> None:
 def test_missing_captions_count_as_misses() -> None:
     found = score(FILE, rows(("a", ["u", "v", "w"], "u", 0.5), ("d", ["u", "v", "w"], "u", 0.5)), RETRIEVAL, True)
     assert (found.metrics["image_recall@1"], found.metrics["recall@1"], found.missing) == (50.0, 25.0, 2)
-    with pytest.raises(UserError, match="found no prediction for 2 of the 4 examples of .*, the first of them 'b'"):
+    with pytest.raises(UserError, match="has no prediction for 2 of the 4 examples of .*, the first of them 'b'"):
         score(FILE, rows(("a", ["u"], "u", 0.5), ("d", ["u"], "u", 0.5)), RETRIEVAL)
 
 
 BAD_LISTS = {
-    "outside": (lists([0], [0], [3], [0]), "entry 3: found image index 3, expected a number from 0 to 2, a"),
-    "negative": (lists([0], [-1], [0], [0]), "entry 2: found image index -1"),
-    "a name among places": (lists([0], ["u"], [0], [0]), "entry 2: found image index 'u'"),
-    "true": (lists([0], [True], [0], [0]), "entry 2: found image index True"),
-    "unknown": (answers({"a": ["x"]}), "entry 1: found image 'x', expected one of the 3 images of .*, such as 'u'"),
-    "a place among names": (answers({"a": [0]}), "entry 1: found image 0, expected one of the 3 images"),
-    "twice": (lists([0], [1, 0, 1], [0], [0]), "entry 2: found an image twice, expected images, best first, each once"),
-    "no image": (lists([0], [], [0], [0]), "entry 2: found an empty list, expected images"),
-    "too few lists": (lists([0], [0]), "found 2 lists of images, expected 4, one for each caption of xflickrco/tr"),
-    "words": (answers({"a": "no"}), "entry 1: found prediction 'no', expected a list of images, best first"),
-    "a word later": (answers({"a": ["u"], "b": "no"}), "entry 2: found prediction 'no', expected a list of images"),
-    "another image": (rows(("a", ["u"], "v", 1.0)), "line 1: found label 'v' for 'a', expected 'u'"),
+    "outside": (lists([0], [0], [3], [0]), "entry 3: image index 3; expected .* from 0 to 2"),
+    "negative": (lists([0], [-1], [0], [0]), "entry 2: image index -1"),
+    "a name among positions": (lists([0], ["u"], [0], [0]), "entry 2: image index 'u'"),
+    "true": (lists([0], [True], [0], [0]), "entry 2: image index True"),
+    "unknown": (answers({"a": ["x"]}), "entry 1: unknown image 'x'; expected one of the 3 images of .*, such as 'u'"),
+    "a position among names": (answers({"a": [0]}), "entry 1: unknown image 0; expected one of the 3 images"),
+    "twice": (lists([0], [1, 0, 1], [0], [0]), "entry 2: lists an image twice"),
+    "no image": (lists([0], [], [0], [0]), "entry 2: is an empty list"),
+    "too few lists": (lists([0], [0]), "holds 2 lists of images, but xflickrco/tr, test split has 4 captions"),
+    "words": (answers({"a": "no"}), "entry 1: the prediction is 'no'; .* a list of images, best first"),
+    "a word later": (answers({"a": ["u"], "b": "no"}), "entry 2: the prediction is 'no'; .* a list of images"),
+    "another image": (rows(("a", ["u"], "v", 1.0)), "line 1: the label of 'a' is 'v', but 'u' in"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Evaluation by two and by three processes, as a launcher starts them, against evaluation by one."""
+"""Evaluation by two and by three processes, as a launcher starts them, gives the results of one process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("evaluate_in_processes.py")
 
 @pytest.fixture(scope="module")
 def outcomes(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, list[dict]]:
-    """What each process finds, where one, two and three of them evaluate."""
+    """The results of each process, when one, two and three of them evaluate."""
     folder = tmp_path_factory.mktemp("processes")
     ended = subprocess.run(
         [sys.executable, SCRIPT, tiny_checkpoint, folder], capture_output=True, text=True, timeout=300
@@ -27,7 +27,7 @@ def outcomes(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_every_process_has_what_one_process_finds(outcomes: dict[int, list[dict]], count: int) -> None:
+def test_every_process_has_the_results_of_a_single_one(outcomes: dict[int, list[dict]], count: int) -> None:
     (alone,) = outcomes[1]
     assert alone["processes"] == 1
     for found in outcomes[count]:

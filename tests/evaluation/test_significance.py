@@ -6,7 +6,8 @@ import pytest
 from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
 
 
-def correct(rng, seeds, examples, probability):
+def draw_hits(rng, seeds, examples, probability):
+    """Draw a 1 with this probability, else a 0, for each seed and example."""
     return (rng.random((seeds, examples)) < probability).astype(float)
 
 
@@ -14,12 +15,12 @@ def correct(rng, seeds, examples, probability):
 def scores():
     """Three seeds in three languages of different sizes."""
     rng = np.random.default_rng(1)
-    a = [correct(rng, 3, examples, 0.7) for examples in (50, 40, 60)]
-    b = [correct(rng, 3, examples, 0.6) for examples in (50, 40, 60)]
+    a = [draw_hits(rng, 3, examples, 0.7) for examples in (50, 40, 60)]
+    b = [draw_hits(rng, 3, examples, 0.6) for examples in (50, 40, 60)]
     return a, b
 
 
-def test_identical_scores_differ_by_exactly_nothing(scores):
+def test_identical_scores_have_a_difference_of_exactly_zero(scores):
     a, _ = scores
     interval = paired_bootstrap(a, a)
     assert interval == Interval(0.0, 0.0, 0.0)
@@ -27,8 +28,8 @@ def test_identical_scores_differ_by_exactly_nothing(scores):
 
 
 def test_a_constant_shift_has_no_uncertainty(scores):
-    b = [of_language * 0.5 for of_language in scores[0]]
-    interval = paired_bootstrap([of_language + 0.1 for of_language in b], b)
+    b = [language_scores * 0.5 for language_scores in scores[0]]
+    interval = paired_bootstrap([language_scores + 0.1 for language_scores in b], b)
     assert (interval.difference, interval.low, interval.high) == pytest.approx((10, 10, 10))
     assert interval.excludes_zero
 
@@ -42,7 +43,9 @@ def test_the_mean_is_over_languages_not_over_all_examples():
 def test_swapping_the_sides_mirrors_the_interval(scores):
     there, back = paired_bootstrap(*scores), paired_bootstrap(*scores[::-1])
     assert there.difference == pytest.approx(-back.difference)
-    assert there.difference == pytest.approx(100 * np.mean([np.mean(a) - np.mean(b) for a, b in zip(*scores)]))
+    assert there.difference == pytest.approx(
+        100 * np.mean([np.mean(a) - np.mean(b) for a, b in zip(*scores, strict=True)])
+    )
     assert there.low < there.difference < there.high
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=1.0)
 
@@ -62,7 +65,7 @@ def test_the_order_of_languages_does_not_matter(scores, ids):
 
 def test_one_seed_has_the_spread_of_its_examples_alone():
     rng = np.random.default_rng(5)
-    a, b = correct(rng, 1, 400, 0.7), correct(rng, 1, 400, 0.6)
+    a, b = draw_hits(rng, 1, 400, 0.7), draw_hits(rng, 1, 400, 0.6)
     interval = paired_bootstrap([a], [b], resamples=20_000)
     half_width = 100 * 1.96 * (a - b).std() / np.sqrt(400)
     assert interval.high - interval.low == pytest.approx(2 * half_width, rel=0.03)
@@ -81,7 +84,7 @@ def test_seeds_that_disagree_widen_the_interval():
 
 def test_translations_of_one_example_count_once():
     rng = np.random.default_rng(2)
-    a, b = correct(rng, 1, 200, 0.7), correct(rng, 1, 200, 0.6)
+    a, b = draw_hits(rng, 1, 200, 0.7), draw_hits(rng, 1, 200, 0.6)
     alone = paired_bootstrap([a], [b])
     ids = [f"q{i}" for i in range(200)]
     translated = paired_bootstrap([a] * 8, [b] * 8, example_ids=[ids] * 8)
@@ -95,8 +98,8 @@ def test_the_interval_covers_the_true_difference():
     rng = np.random.default_rng(0)
     covered = 0
     for _ in range(300):
-        a = [correct(rng, 1, examples, 0.7) for examples in (80, 120)]
-        b = [correct(rng, 1, examples, 0.6) for examples in (80, 120)]
+        a = [draw_hits(rng, 1, examples, 0.7) for examples in (80, 120)]
+        b = [draw_hits(rng, 1, examples, 0.6) for examples in (80, 120)]
         interval = paired_bootstrap(a, b, resamples=400)
         covered += interval.low <= 10 <= interval.high
     assert 0.92 <= covered / 300 <= 0.98
@@ -122,9 +125,9 @@ def test_scores_that_are_not_paired_are_refused(a, b, ids, message):
         paired_bootstrap(a, b, example_ids=ids)
 
 
-def test_a_full_comparison_takes_no_time():
+def test_a_full_comparison_takes_less_than_two_seconds():
     rng = np.random.default_rng(0)
-    a, b = ([correct(rng, 5, 400, 0.6) for _ in range(13)] for _ in range(2))
+    a, b = ([draw_hits(rng, 5, 400, 0.6) for _ in range(13)] for _ in range(2))
     started = time.perf_counter()
     paired_bootstrap(a, b)
     assert time.perf_counter() - started < 2

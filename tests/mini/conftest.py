@@ -1,4 +1,4 @@
-"""What a text names, found by the concepts' own names."""
+"""Fixtures that speed up the making of examples, and that read what a text names."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from iglue_plugins.mini import world
 
 @pytest.fixture
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Examples without region features, which take most of the time."""
+    """Leave out region features, which take most of the time."""
     nothing = np.zeros((1, world.FEATURE_SIZE), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
     monkeypatch.setattr(world, "region_features", lambda scene: nothing)
 
 
 @pytest.fixture
 def named() -> Callable[[str, str], set[int]]:
-    """The concepts whose names stand in a text (no name contains another, says test_world)."""
+    """Returns a function that finds the concepts whose names stand in a text; no name contains another."""
 
     def find(text: str, language: str) -> set[int]:
-        return {i for i, concept in enumerate(world.vocabulary().concepts) if concept.names[language] in text}
+        return {i for i, concept in enumerate(world.lexicon().concepts) if concept.names[language] in text}
 
     return find

@@ -1,4 +1,4 @@
-"""Building the assets: what is chosen, and that a rebuild gives the files that ship."""
+"""Building the assets: the choice of concepts, and that a rebuild gives the files that ship."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 from transformers import AutoTokenizer
 
-from iglue_plugins.mini import build
-from iglue_plugins.mini.build import ASSETS, LANGUAGES, PACKAGES, NpmPackage
+from iglue_plugins.mini import ASSETS, LANGUAGES, build, concepts
+from iglue_plugins.mini.npm import PACKAGES, NpmPackage
 from iglue_plugins.utils.errors import UserError
 
 
@@ -31,7 +31,7 @@ def concept(name: str, **names: str) -> dict:
     return {"names": dict.fromkeys(LANGUAGES, name) | names}
 
 
-# What is chosen
+# The choice of concepts
 
 
 @pytest.mark.parametrize(
@@ -51,18 +51,18 @@ def concept(name: str, **names: str) -> dict:
     ],
 )
 def test_a_plain_name_is_at_most_three_words_of_letters(name: str, is_plain: bool) -> None:
-    assert build.is_plain_name(name, ENGLISH) is is_plain
+    assert concepts.is_plain_name(name, ENGLISH) is is_plain
 
 
 def test_a_joint_without_spaces_is_found_too() -> None:
-    assert not build.is_plain_name("沙发和灯", {"2": "{0}和{1}"})
-    assert build.is_plain_name("sofa dan", {"2": "{0} dan {1}"})
+    assert not concepts.is_plain_name("沙发和灯", {"2": "{0}和{1}"})
+    assert concepts.is_plain_name("sofa dan", {"2": "{0} dan {1}"})
 
 
 def test_names_clash_if_one_contains_the_other_in_any_language() -> None:
-    assert not build.names_clash(concept("cat"), concept("dog"))
-    assert build.names_clash(concept("cat"), concept("Catfish"))
-    assert build.names_clash(concept("cat", sw="paka"), concept("dog", sw="paka shume"))
+    assert not concepts.names_clash(concept("cat"), concept("dog"))
+    assert concepts.names_clash(concept("cat"), concept("Catfish"))
+    assert concepts.names_clash(concept("cat", sw="paka"), concept("dog", sw="paka shume"))
 
 
 def test_candidates_have_a_picture_and_a_plain_name_in_every_language() -> None:
@@ -91,7 +91,7 @@ def test_candidates_have_a_picture_and_a_plain_name_in_every_language() -> None:
     }
     del annotations["sw"]["🔒"]
     annotations["ta"]["🔓"] = {"tts": ["lock: open"]}
-    found = build.candidate_concepts(Emoji(), annotations, dict.fromkeys(LANGUAGES, {"list_patterns": ENGLISH}))
+    found = concepts.candidate_concepts(Emoji(), annotations, dict.fromkeys(LANGUAGES, {"list_patterns": ENGLISH}))
     assert [item["image"] for item in found] == ["scissors.png", "key.png"], "in the order of code points"
     assert found[0]["emoji"] == "\u2702" and found[0]["names"] == dict.fromkeys(LANGUAGES, "scissors")
 
@@ -105,25 +105,25 @@ def test_candidates_have_a_picture_and_a_plain_name_in_every_language() -> None:
 )
 def test_far_pictures_without_clashing_names_are_selected(names: list[str], chosen: list[int]) -> None:
     pictures = np.asarray([[0], [10], [9], [4]], dtype=np.float32)
-    assert build.select([concept(name) for name in names], pictures, count=3) == chosen
+    assert concepts.select_concepts([concept(name) for name in names], pictures, count=3) == chosen
 
 
 def test_too_few_concepts_without_clashes() -> None:
     pictures = np.asarray([[0], [10], [9]], dtype=np.float32)
-    with pytest.raises(UserError, match="found 2 concepts whose names do not clash, expected 3"):
-        build.select([concept("a"), concept("b"), concept("bb")], pictures, count=3)
+    with pytest.raises(UserError, match="only 2 concepts .* 3 are needed"):
+        concepts.select_concepts([concept("a"), concept("b"), concept("bb")], pictures, count=3)
 
 
 def test_thumbnails_are_on_white() -> None:
     picture = Image.new("RGBA", (64, 64))
     picture.paste((255, 0, 0, 255), (0, 0, 8, 8))
-    pixels = build.thumbnail(picture).reshape(8, 8, 3)
+    pixels = build.shrink_picture(picture).reshape(8, 8, 3)
     assert pixels.dtype == np.float32
     assert pixels[0, 0].tolist() == [1, 0, 0]
     assert (pixels.reshape(64, 3)[1:] == 1).all()
 
 
-# What ships
+# The files that ship
 
 
 def test_assets_are_small_and_carry_their_licences() -> None:
@@ -135,31 +135,31 @@ def test_assets_are_small_and_carry_their_licences() -> None:
 
 def test_facts_name_the_pinned_packages(facts: dict) -> None:
     assert facts["sources"] == list(PACKAGES)
-    assert len(facts["concepts"]) == build.CONCEPTS
+    assert len(facts["concepts"]) == concepts.CONCEPTS
 
 
 def test_shipped_names_do_not_clash_and_are_plain(facts: dict) -> None:
-    concepts = facts["concepts"]
-    assert [item["emoji"] for item in concepts] == sorted(item["emoji"] for item in concepts)
+    shipped = facts["concepts"]
+    assert [item["emoji"] for item in shipped] == sorted(item["emoji"] for item in shipped)
     assert all(
-        build.is_plain_name(name, facts["languages"][language]["list_patterns"])
-        for item in concepts
+        concepts.is_plain_name(name, facts["languages"][language]["list_patterns"])
+        for item in shipped
         for language, name in item["names"].items()
     )
-    assert not any(build.names_clash(one, other) for i, one in enumerate(concepts) for other in concepts[:i])
+    assert not any(concepts.names_clash(one, other) for i, one in enumerate(shipped) for other in shipped[:i])
 
 
-def test_a_rebuilt_tokeniser_is_the_one_that_ships(facts: dict, tmp_path: Path) -> None:
+def test_a_rebuilt_tokenizer_is_the_one_that_ships(facts: dict, tmp_path: Path) -> None:
     build.train_tokenizer(build.tokenizer_texts(facts)).save_pretrained(tmp_path)
     shipped = {path.name: path.read_bytes() for path in (ASSETS / "tokenizer").iterdir()}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == shipped
 
 
-def test_the_tokeniser_is_shaped_like_xlm_r_and_knows_every_text(facts: dict) -> None:
+def test_the_tokenizer_is_like_xlm_r_and_knows_every_text(facts: dict) -> None:
     tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
     assert tokenizer.convert_tokens_to_ids(["<s>", "<pad>", "</s>", "<unk>", "<mask>"]) == [0, 1, 2, 3, 4]
     texts = build.tokenizer_texts(facts)
-    for text, ids in zip(texts, tokenizer(texts).input_ids):
+    for text, ids in zip(texts, tokenizer(texts).input_ids, strict=True):
         assert (ids[0], ids[-1]) == (0, 2)
         assert not {0, 1, 2, 3, 4} & set(ids[1:-1])
         assert tokenizer.decode(ids, skip_special_tokens=True) == unicodedata.normalize("NFKC", text)
@@ -179,16 +179,18 @@ def cldr_misc(tmp_path: Path) -> NpmPackage:
 
 
 def test_rebuilt_list_patterns_are_those_that_ship(cldr_misc: NpmPackage, facts: dict) -> None:
-    assert {language: build.language_facts(cldr_misc, language) for language in LANGUAGES} == facts["languages"]
+    assert {language: concepts.language_facts(cldr_misc, language) for language in LANGUAGES} == facts["languages"]
     assert cldr_misc.read("LICENSE") == (ASSETS / "licences" / "Unicode-3.0.txt").read_bytes()
 
 
 # Errors
 
 
-def test_a_damaged_download_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+def test_a_damaged_download_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "emoji-datasource-google-16.0.0.tgz").write_bytes(b"not a tarball")
-    with pytest.raises(UserError, match=r"emoji-datasource-google-16\.0\.0\.tgz: found sha512 .+; delete it and "):
+    with pytest.raises(UserError, match=r"emoji-datasource-google-16\.0\.0\.tgz: has sha512 .+; delete it"):
         NpmPackage("emoji-datasource-google@16.0.0", tmp_path)
     monkeypatch.setattr(shutil, "which", lambda name: name)
     arguments = ["build", "--output", str(tmp_path / "out"), "--downloads", str(tmp_path)]
@@ -196,14 +198,14 @@ def test_a_damaged_download_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(SystemExit) as ended:
         build.main()
     assert ended.value.code == 2
-    assert "found sha512" in capsys.readouterr().err
+    assert "has sha512" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_a_download_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess([], returncode=1)
     monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: failed)
-    with pytest.raises(UserError, match="npm pack cldr-misc-full@48.2.0: found exit status 1, expected .+48.2.0.tgz"):
+    with pytest.raises(UserError, match="npm pack cldr-misc-full@48.2.0: failed with exit status 1; .+48.2.0.tgz"):
         NpmPackage("cldr-misc-full@48.2.0", tmp_path)
 
 

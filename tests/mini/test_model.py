@@ -21,7 +21,7 @@ def test_the_checkpoint_is_the_one_that_ships_unless_another_is_named(tiny_check
     assert other.load()[0].config.hidden_size == 16
 
 
-def test_the_shipped_encoder_fits_the_shipped_tokeniser() -> None:
+def test_the_shipped_encoder_fits_the_shipped_tokenizer() -> None:
     if not (ASSETS / "xuniter").is_dir():
         pytest.skip("the encoder has not been made yet (recipes/mini/pretrain.yaml)")
     model, tokenizer = MiniXUniter(MiniXUniter.Settings()).load()

@@ -1,4 +1,4 @@
-"""The mini tasks: texts and labels that agree with the scenes, in every language; splits that share no view."""
+"""The mini tasks: texts and labels agree with the scenes in every language, and splits share no view."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def scenes_of(task: MiniTask, split: str) -> list[list[set[int]]]:
-    """The concepts of each scene of each example."""
+    """Return the concepts of each scene of each example."""
     return [[set(scene.concepts) for scene in scenes] for scenes, _, _ in task.examples(split)]
 
 
@@ -41,7 +41,7 @@ def test_every_language_has_the_same_scenes_and_labels(cls: type[MiniTask], with
         for column in ("id", "image_ids", "label"):
             assert rows[column] == english[column]
         assert set(rows["language"]) == {language}
-        assert np.mean([text == other for text, other in zip(rows["text"], english["text"])]) < 0.2
+        assert np.mean([text == other for text, other in zip(rows["text"], english["text"], strict=True)]) < 0.2
 
 
 @pytest.mark.parametrize("cls", [MiniXVNLI, MiniMaRVL, MiniXFlickrCO, MiniCaptions])
@@ -53,32 +53,32 @@ def test_every_language_names_the_same_things(cls: type[MiniTask], named: Named,
 
 
 @pytest.mark.parametrize("language", ["en", "sw", "zh"])
-def test_xvnli_all_one_or_none_of_two_named_things_are_there(
+def test_xvnli_labels_say_how_many_of_two_named_things_are_there(
     named: Named, without_pictures: None, language: str
 ) -> None:
     task = MiniXVNLI()
     rows = task.load("test", language)
-    for text, label, (scene,) in zip(rows["text"], rows["label"], scenes_of(task, "test")):
+    for text, label, (scene,) in zip(rows["text"], rows["label"], scenes_of(task, "test"), strict=True):
         things = named(text, language)
         assert len(things) == 2 and len(scene) in (2, 3)
         assert len(things & scene) == {"entailment": 2, "neutral": 1, "contradiction": 0}[label]
 
 
 def kind_and_answer(text: str, language: str, scene: set[int], named: Named) -> tuple[str, str]:
-    """What a question asks for and what follows from the scene, as an English word."""
-    words = world.vocabulary()
-    question = text.removesuffix(words.languages[language]["question_mark"])
+    """Return the kind of a question, and its answer according to the scene, as an English word."""
+    lexicon = world.lexicon()
+    question = text.removesuffix(lexicon.languages[language]["question_mark"])
     assert question != text, "a question mark ends the question"
-    for category, label in words.languages[language]["categories"].items():
+    for category, label in lexicon.languages[language]["categories"].items():
         if question == label:
-            (found,) = (i for i in scene if words.concepts[i].category == category)
-            return "which", words.concepts[found].names["en"]
+            (found,) = (i for i in scene if lexicon.concepts[i].category == category)
+            return "which", lexicon.concepts[found].names["en"]
     (thing,) = named(question, language)
-    if question == words.concepts[thing].names[language]:
+    if question == lexicon.concepts[thing].names[language]:
         return "is it there", "yes" if thing in scene else "no"
     (other,) = scene - {thing}
     assert thing in scene
-    return "what else", words.concepts[other].names["en"]
+    return "what else", lexicon.concepts[other].names["en"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -86,7 +86,7 @@ def test_xgqa_answers_follow_from_the_scene(named: Named, without_pictures: None
     task = MiniXGQA()
     rows = task.load("test", language)
     kinds = Counter()
-    for text, label, (scene,) in zip(rows["text"], rows["label"], scenes_of(task, "test")):
+    for text, label, (scene,) in zip(rows["text"], rows["label"], scenes_of(task, "test"), strict=True):
         kind, answer = kind_and_answer(text, language, scene, named)
         kinds[kind] += 1
         assert len(scene) == 2 and label == answer
@@ -96,14 +96,14 @@ def test_xgqa_answers_follow_from_the_scene(named: Named, without_pictures: None
 def test_xgqa_answers_are_english_words() -> None:
     labels = MiniXGQA().labels
     assert labels[:2] == ("no", "yes")
-    assert list(labels[2:]) == [concept.names["en"] for concept in world.vocabulary().concepts]
+    assert list(labels[2:]) == [concept.names["en"] for concept in world.lexicon().concepts]
 
 
 def test_marvl_is_true_if_both_scenes_show_all_named_things(named: Named, without_pictures: None) -> None:
     task = MiniMaRVL()
     rows = task.load("test", "tr")
     lacking = Counter()
-    for text, label, scenes in zip(rows["text"], rows["label"], scenes_of(task, "test")):
+    for text, label, scenes in zip(rows["text"], rows["label"], scenes_of(task, "test"), strict=True):
         things = named(text, "tr")
         without = sum(not things <= scene for scene in scenes)
         lacking[without] += 1
@@ -114,7 +114,7 @@ def test_marvl_is_true_if_both_scenes_show_all_named_things(named: Named, withou
 
 @pytest.mark.parametrize("cls", [MiniXFlickrCO, MiniCaptions])
 @pytest.mark.parametrize("column", ["text", "caption"])
-def test_captions_list_exactly_what_is_there(
+def test_captions_list_all_concepts_of_the_scene_and_no_others(
     cls: type[MiniTask], column: str, named: Named, without_pictures: None
 ) -> None:
     task = cls()
@@ -152,9 +152,9 @@ def test_splits_share_no_scene_and_training_no_view_with_evaluation(
     scenes = {split: [scene for scenes, _, _ in task.examples(split) for scene in scenes] for split in cls.splits}
     ids = [scene.id for split in scenes for scene in scenes[split]]
     assert len(set(ids)) == len(ids)
-    turns = {split: [item.rotation for scene in scenes[split] for item in scene.objects] for split in scenes}
-    trained = [turn for split in scenes if split in ("train", "auxiliary") for turn in turns[split]]
-    scored = [turn for split in scenes if split in ("dev", "test") for turn in turns[split]]
+    rotations = {split: [item.rotation for scene in scenes[split] for item in scene.objects] for split in scenes}
+    trained = [angle for split in scenes if split in ("train", "auxiliary") for angle in rotations[split]]
+    scored = [angle for split in scenes if split in ("dev", "test") for angle in rotations[split]]
     assert max(trained) < min(scored)
     assert len({tuple(map(frozenset, example)) for example in scenes_of(task, "train")}) > 50, "not one scene repeated"
 
@@ -210,8 +210,8 @@ def test_the_fingerprint_changes_with_the_assets(name: str, copied_assets: Path)
     assert MiniXVNLI().fingerprint() != before
 
 
-def test_a_world_that_changes_needs_a_new_number(few: None) -> None:
-    """If this fails and the change is meant, raise WORLD, put the new digest here and make the encoder anew."""
+def test_a_changed_world_needs_a_new_version(few: None) -> None:
+    """After an intended change, raise WORLD_VERSION, put the new digest here and train the encoder again."""
     digest = hashlib.sha256()
     for cls in CLASSES:
         task = cls()
@@ -220,7 +220,7 @@ def test_a_world_that_changes_needs_a_new_number(few: None) -> None:
             for image_id in row["image_ids"]:
                 digest.update(task.picture(image_id).tobytes())
     first = task.regions.gather([0])
-    assert (tasks.WORLD, digest.hexdigest()[:16]) == ("1", "6a30b66d565ee7b6")
+    assert (tasks.WORLD_VERSION, digest.hexdigest()[:16]) == ("1", "6a30b66d565ee7b6")
     assert first["region_features"][0, :2, 0].tolist() == pytest.approx([-1.18668, -0.89305], abs=1e-4)
     location = [0.57812, 0.64844, 0.92969, 1.0, 0.12360]
     assert first["region_locations"][0, 1].tolist() == pytest.approx(location, abs=1e-4)

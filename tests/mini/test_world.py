@@ -1,4 +1,4 @@
-"""Concepts and their names, list patterns, pictures, scenes, region features."""
+"""Concepts and their names, list patterns, pictures, scenes and region features."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iglue_plugins.mini import world
-from iglue_plugins.mini.build import ASSETS, ATLAS_COLUMNS, CATEGORY_LABELS, LANGUAGES, PICTURE_SIZE
+from iglue_plugins.mini import ASSETS, ATLAS_COLUMNS, LANGUAGES, PICTURE_SIZE, world
+from iglue_plugins.mini.concepts import CATEGORY_LABELS
 
 LISTS = {
     "en": ["dog", "dog and cat", "dog, cat, and owl"],
@@ -29,14 +29,14 @@ ITEMS = {
 
 
 @pytest.fixture
-def words() -> world.Vocabulary:
-    return world.vocabulary()
+def lexicon() -> world.Lexicon:
+    return world.lexicon()
 
 
-def test_every_concept_has_a_short_name_in_each_of_15_languages(words: world.Vocabulary) -> None:
-    assert len(words.concepts) == 120
-    assert len(LANGUAGES) == 15 and set(words.languages) == set(LANGUAGES)
-    for concept in words.concepts:
+def test_every_concept_has_a_short_name_in_each_of_15_languages(lexicon: world.Lexicon) -> None:
+    assert len(lexicon.concepts) == 120
+    assert len(LANGUAGES) == 15 and set(lexicon.languages) == set(LANGUAGES)
+    for concept in lexicon.concepts:
         assert set(concept.names) == set(LANGUAGES)
         assert concept.category in CATEGORY_LABELS
         for name in concept.names.values():
@@ -45,50 +45,50 @@ def test_every_concept_has_a_short_name_in_each_of_15_languages(words: world.Voc
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_name_contains_another(words: world.Vocabulary, language: str) -> None:
-    names = [concept.names[language].casefold() for concept in words.concepts]
+def test_no_name_contains_another(lexicon: world.Lexicon, language: str) -> None:
+    names = [concept.names[language].casefold() for concept in lexicon.concepts]
     assert [(a, b) for a, b in itertools.permutations(names, 2) if a in b] == []
 
 
 @pytest.mark.parametrize("language", LISTS)
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_things_are_listed_as_the_language_does(words: world.Vocabulary, language: str, count: int) -> None:
-    assert words.listing(ITEMS[language][:count], language) == LISTS[language][count - 1]
+def test_lists_follow_the_pattern_of_the_language(lexicon: world.Lexicon, language: str, count: int) -> None:
+    assert lexicon.join_list(ITEMS[language][:count], language) == LISTS[language][count - 1]
 
 
-def test_a_longer_list(words: world.Vocabulary) -> None:
-    assert words.listing(["dog", "cat", "owl", "cow", "ant"], "en") == "dog, cat, owl, cow, and ant"
-    assert words.listing(["狗", "猫", "鸟", "牛"], "zh") == "狗、猫、鸟和牛"
+def test_a_longer_list(lexicon: world.Lexicon) -> None:
+    assert lexicon.join_list(["dog", "cat", "owl", "cow", "ant"], "en") == "dog, cat, owl, cow, and ant"
+    assert lexicon.join_list(["狗", "猫", "鸟", "牛"], "zh") == "狗、猫、鸟和牛"
 
 
 @pytest.mark.parametrize(("language", "mark"), [("en", "?"), ("ar", "؟"), ("ja", "？"), ("zh", "？"), ("tr", "?")])
-def test_question_marks(words: world.Vocabulary, language: str, mark: str) -> None:
-    assert words.question("x", language) == f"x{mark}"
+def test_question_marks(lexicon: world.Lexicon, language: str, mark: str) -> None:
+    assert lexicon.question("x", language) == f"x{mark}"
 
 
 # Pictures
 
 
-def test_pictures_are_the_atlas_in_rows(words: world.Vocabulary) -> None:
+def test_pictures_are_the_atlas_in_rows(lexicon: world.Lexicon) -> None:
     with Image.open(ASSETS / "pictures.png") as sheet:
         pixels = np.asarray(sheet.convert("RGBA"))
     assert pixels.shape == (10 * PICTURE_SIZE, ATLAS_COLUMNS * PICTURE_SIZE, 4)
     rows = pixels.reshape(10, PICTURE_SIZE, ATLAS_COLUMNS, PICTURE_SIZE, 4).swapaxes(1, 2)
     expected = rows.reshape(-1, PICTURE_SIZE, PICTURE_SIZE, 4)
-    assert len(world.pictures()) == len(expected) == len(words.concepts)
-    for picture, cell in zip(world.pictures(), expected):
+    assert len(world.pictures()) == len(expected) == len(lexicon.concepts)
+    for picture, cell in zip(world.pictures(), expected, strict=True):
         assert np.array_equal(np.asarray(picture), cell)
         assert (cell[..., 3] == 255).any(), "a picture, not an empty cell"
 
 
-def test_objects_stand_in_quadrants_of_their_own() -> None:
+def test_objects_stand_in_different_quadrants() -> None:
     for number in range(200):
         scene = world.make_scene(f"x/{number}", [3, 1, 4, 15], "train")
         assert scene.concepts == [3, 1, 4, 15]
         quadrants = set()
         for item in scene.objects:
             x1, y1, x2, y2 = item.box
-            assert x2 - x1 == y2 - y1 and world.SIZES[0] <= x2 - x1 <= world.SIZES[1]
+            assert x2 - x1 == y2 - y1 and world.OBJECT_SIZES[0] <= x2 - x1 <= world.OBJECT_SIZES[1]
             left, top = x1 // 64, y1 // 64
             assert 0 <= x1 and 0 <= y1 and x2 <= 64 * (left + 1) and y2 <= 64 * (top + 1)
             quadrants.add((left, top))
@@ -100,7 +100,7 @@ def test_five_objects_do_not_fit() -> None:
         world.make_scene("x", [0, 1, 2, 3, 4], "train")
 
 
-def test_views_have_rotations_of_their_own() -> None:
+def test_views_have_different_rotations() -> None:
     assert world.ROTATIONS["train"][1] < world.ROTATIONS["test"][0]
     for view, (lowest, highest) in world.ROTATIONS.items():
         turns = [world.make_scene(f"x/{i}", [0], view).objects[0].rotation for i in range(300)]
@@ -136,7 +136,7 @@ def test_a_concept_has_other_features_in_another_scene() -> None:
     assert np.linalg.norm(one - other) > 1
 
 
-def test_features_have_noise_of_the_scenes_own() -> None:
+def test_features_have_the_noise_of_their_scene() -> None:
     scene = world.make_scene("x", [5, 6, 7, 8], "train")
     one, other = (world.region_features(replace(scene, id=name))[0] for name in ("x", "y"))
     assert np.std(one - other) == pytest.approx(world.NOISE * 2**0.5, rel=0.15)

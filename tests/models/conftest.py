@@ -29,7 +29,10 @@ def sizes() -> dict[str, int | float]:
 
 @pytest.fixture
 def make_model() -> MakeModel:
-    """A tiny model with a 3-way head, large random weights and no dropout; keywords change its configuration."""
+    """Returns a function that makes a tiny model with a 3-way head, large random weights and no dropout.
+
+    Keywords change its configuration.
+    """
 
     def make(kind: str = "xuniter", **changes: object) -> UniterForVisionAndLanguage:
         torch.manual_seed(0)
@@ -37,7 +40,7 @@ def make_model() -> MakeModel:
         model = cls(cls.config_class(**{"head": "classifier", "num_labels": 3, **SIZES, **changes})).eval()
         with torch.no_grad():
             for name, value in model.named_parameters():
-                if name.endswith("bias"):  # zero at first, and so without effect
+                if name.endswith("bias"):  # fresh biases are 0, and would have no effect
                     value.normal_(std=0.2)
         return model
 
@@ -51,13 +54,13 @@ def model(make_model: MakeModel) -> UniterForVisionAndLanguage:
 
 @pytest.fixture(params=MODELS)
 def member(request: pytest.FixtureRequest, make_model: MakeModel) -> UniterForVisionAndLanguage:
-    """Each member of the family in turn."""
+    """A tiny model of each type in turn."""
     return make_model(request.param)
 
 
 @pytest.fixture
 def make_batch() -> Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]:
-    """6 rows of at most 7 tokens and 5 regions as the model reads them, with labels."""
+    """Returns a function that makes a batch for a model: 6 rows of at most 7 tokens and 5 regions, with labels."""
 
     def make(model: UniterForVisionAndLanguage) -> dict[str, Tensor]:
         draw = torch.Generator().manual_seed(1)
@@ -83,7 +86,7 @@ def batch(model: UniterForVisionAndLanguage, make_batch: Callable) -> dict[str, 
 
 @pytest.fixture
 def save_tokenizer() -> Callable[..., None]:
-    """Saves a tokeniser of so many words to a folder."""
+    """Returns a function that saves a tokenizer with a number of words to a folder."""
 
     def save(folder: Path, words: int = 61, padding: str = "<pad>") -> None:
         vocabulary = {word: number for number, word in enumerate(["<s>", "<pad>", "</s>", "<unk>"])}

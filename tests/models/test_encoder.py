@@ -63,8 +63,8 @@ def test_each_row_alone_gives_what_it_gives_in_a_batch(
         tokens, regions = batch["attention_mask"][row].sum(), batch["region_mask"][row].sum()
         alone = {name: batch[name][row : row + 1, : regions if "region" in name else tokens] for name in INPUTS}
         torch.testing.assert_close(member(**alone), logits[row : row + 1], **TOLERANCE)
-        for own, shared in zip(member.embed_pairs(**alone), embeddings, strict=True):
-            torch.testing.assert_close(own, shared[row : row + 1], **TOLERANCE)
+        for row_embedding, in_batch in zip(member.embed_pairs(**alone), embeddings, strict=True):
+            torch.testing.assert_close(row_embedding, in_batch[row : row + 1], **TOLERANCE)
 
 
 def test_attention_kernels_agree(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
@@ -80,7 +80,7 @@ def test_attention_kernels_agree(member: UniterForVisionAndLanguage, make_batch:
 
 
 def test_regions_are_told_from_tokens(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
-    """Regions have a type of their own: row 1 of the shared table, or row 0 of their own."""
+    """Regions have another type embedding than tokens: row 1 of the shared table, or row 0 of a separate one."""
     batch = make_batch(member)
     before = member.encoder(**inputs(batch))
     if member.config.shared_type_embeddings:
@@ -166,16 +166,16 @@ def test_left_out_masks_cover_padding_ids_only(member: UniterForVisionAndLanguag
     assert (encoder(None, None, *regions, batch["region_mask"]).region_pooled - unmasked).abs().max() > 1e-4
 
 
-def test_renumbered_words_give_the_same_output_and_gradient(
+def test_remapped_token_ids_give_the_same_output_and_gradient(
     member: UniterForVisionAndLanguage, make_batch: MakeBatch
 ) -> None:
     batch = make_batch(member)
     words = member.encoder.text_embeddings.word_embeddings.weight
     (full,) = torch.autograd.grad(member(**batch).square().sum(), words)
-    kept, renumbered = batch["input_ids"].unique(return_inverse=True)
+    kept, remapped = batch["input_ids"].unique(return_inverse=True)
     rows = words.detach()[kept].requires_grad_()
     name = "encoder.text_embeddings.word_embeddings.weight"
-    small = {**batch, "input_ids": renumbered}
+    small = {**batch, "input_ids": remapped}
     logits = torch.func.functional_call(member, {name: rows}, kwargs=small)
     (gathered,) = torch.autograd.grad(logits.square().sum(), rows)
     torch.testing.assert_close(gathered, full[kept], **TOLERANCE)
@@ -185,28 +185,30 @@ def test_renumbered_words_give_the_same_output_and_gradient(
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_forward_copies_nothing_but_biases(make_model: Callable, make_batch: MakeBatch, dtype: torch.dtype) -> None:
-    """Twelve layers on a padded batch: a CPU's linear layer begins with a copy of its bias; features are converted."""
+    """On the CPU a linear layer begins with a copy of its bias; bfloat16 also converts the regions and the head."""
     for kind in ("xuniter", "uc2", "muniter"):
         model = make_model(kind, num_hidden_layers=12).to(dtype)
         batch, linears = make_batch(model), []
         for module in model.modules():
             if isinstance(module, torch.nn.Linear):
-                module.register_forward_hook(lambda *_: linears.append(1))
+                module.register_forward_hook(lambda *_, calls=linears: calls.append(1))
         with torch.inference_mode(), torch.profiler.profile() as profile:
             model(**batch)
         copies = [event.name for event in profile.events() if event.name in COPIES]
-        converted = 0 if dtype == torch.float32 else 2 + 3  # the regions; the head's weights and what it reads
+        converted = (
+            0 if dtype == torch.float32 else 2 + 3
+        )  # two for the regions; three for the head's weights and its input
         assert copies.count("aten::_to_copy") == converted, f"{kind}: {Counter(copies)}"
         assert len(copies) <= len(linears) + 2 * converted  # each conversion is a copy_ too
         assert len(linears) <= 53
 
 
-def test_embedded_ahead_is_the_same(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
+def test_precomputed_embeddings_give_the_same_logits(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch = make_batch(member)
     expected = member(**batch)
-    ahead = member.precompute_embeddings(batch)
-    assert set(ahead) == {"text_embedded", "attention_mask", "regions_embedded", "region_mask", "labels"}
-    torch.testing.assert_close(member(**ahead), expected, rtol=0, atol=0)
+    precomputed = member.precompute_embeddings(batch)
+    assert set(precomputed) == {"text_embedded", "attention_mask", "regions_embedded", "region_mask", "labels"}
+    torch.testing.assert_close(member(**precomputed), expected, rtol=0, atol=0)
     text = member.precompute_embeddings({name: batch[name] for name in INPUTS[:2]})
     assert set(text) == {"text_embedded", "attention_mask"}
     regions = {name: batch[name] for name in INPUTS[2:]}
@@ -222,11 +224,11 @@ def test_missing_inputs(model: UniterForVisionAndLanguage, batch: dict[str, Tens
 
 def test_inputs_of_other_sizes(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch, size = make_batch(member), member.config.region_location_size
-    with pytest.raises(UserError, match="region_features: found 9 numbers a region, .* region_feature_size, 10"):
+    with pytest.raises(UserError, match="region_features: .* 9 numbers.* region_feature_size is 10"):
         member(**{**batch, "region_features": batch["region_features"][..., :9]})
-    with pytest.raises(UserError, match=f"region_locations: found 4 numbers .* region_location_size, {size}"):
+    with pytest.raises(UserError, match=f"region_locations: .* 4 numbers.* region_location_size is {size}"):
         member(**{**batch, "region_locations": batch["region_locations"][..., :4]})
     longer = member.config.text_capacity + 1
-    with pytest.raises(UserError, match=f"found texts of {longer} tokens, expected at most {longer - 1}, .* of 32"):
+    with pytest.raises(UserError, match=f"input_ids: .* {longer} tokens.* of 32 leaves room for {longer - 1}"):
         member.encoder(torch.full((1, longer), 5))
     member.encoder(torch.full((1, longer - 1), 5))

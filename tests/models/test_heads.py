@@ -11,7 +11,7 @@ from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 
 @pytest.mark.parametrize(
     ("kind", "num_labels", "shape"),
-    [("classifier", 3, (6, 3)), ("answers", 11, (6, 11)), ("paired", 2, (3, 2)), ("matching", 1, (6, 1))],
+    [("classifier", 3, (6, 3)), ("vqa", 11, (6, 11)), ("image_pair", 2, (3, 2)), ("image_text_matching", 1, (6, 1))],
 )
 def test_shapes(
     model: XUniterForVisionAndLanguage, batch: dict[str, Tensor], kind: str, num_labels: int, shape: tuple[int, int]
@@ -21,8 +21,8 @@ def test_shapes(
     assert (model.config.head, model.config.num_labels) == (kind, num_labels)
 
 
-def test_paired_rows_are_neighbours(model: XUniterForVisionAndLanguage, batch: dict[str, Tensor]) -> None:
-    model.set_head("paired", 2)
+def test_the_rows_of_an_image_pair_are_neighbors(model: XUniterForVisionAndLanguage, batch: dict[str, Tensor]) -> None:
+    model.set_head("image_pair", 2)
     logits = model(**batch)
     first_pair = model(**{name: value[:2] for name, value in batch.items()})
     torch.testing.assert_close(first_pair, logits[:1])
@@ -38,8 +38,8 @@ def test_set_head_keeps_a_head_that_fits(model: XUniterForVisionAndLanguage) -> 
     assert model.head is not head
 
 
-def test_set_head_initialises_and_follows_the_model(model: XUniterForVisionAndLanguage) -> None:
-    model.double().train().set_head("answers", 500)
+def test_set_head_initializes_and_follows_the_model(model: XUniterForVisionAndLanguage) -> None:
+    model.double().train().set_head("vqa", 500)
     first, _, norm, last = model.head
     assert first.weight.dtype == torch.float64 and model.head.training
     assert last.weight.std().item() == pytest.approx(0.2, rel=0.05)
@@ -48,11 +48,18 @@ def test_set_head_initialises_and_follows_the_model(model: XUniterForVisionAndLa
 
 
 def test_set_head_refuses_what_does_not_exist(model: XUniterForVisionAndLanguage) -> None:
-    with pytest.raises(ValueError, match="head is 'answer'; .*did you mean 'answers'"):
-        model.set_head("answer", 3)
+    with pytest.raises(ValueError, match="head is 'classifer'; .*did you mean 'classifier'"):
+        model.set_head("classifer", 3)
     with pytest.raises(ValueError, match="num_labels is 2; expected 1"):
-        model.set_head("matching", 2)
+        model.set_head("image_text_matching", 2)
     assert model.config.head == "classifier"
+
+
+def test_set_head_takes_names_of_earlier_versions(model: XUniterForVisionAndLanguage) -> None:
+    model.set_head("image_pair", 2)
+    head = model.head
+    model.set_head("paired", 2)
+    assert model.head is head and model.config.head == "image_pair"
 
 
 def test_no_head(sizes: dict[str, int | float], batch: dict[str, Tensor]) -> None:

@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
-from iglue_plugins.models.volta.reading import NO_HEAD, from_volta
+from iglue_plugins.models.volta.heads import NO_HEAD
+from iglue_plugins.models.volta.reading import from_volta
 
 SHIPPED = Path(__file__).parent / "parity"
 SHARED = Path(__file__).parents[2].parent / "shared" / "parity"
 MODELS = ("xuniter", "uc2", "muniter")
-HEADS = {"TASK19": "classifier", "TASK15": "answers", "TASK12": "paired", "TASK8": "matching"}
+HEADS = {"TASK19": "classifier", "TASK15": "vqa", "TASK12": "image_pair", "TASK8": "image_text_matching"}
 INPUTS = ("input_ids", "attention_mask", "region_features", "region_locations", "region_mask")
 TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 

@@ -45,7 +45,10 @@ def load(plugin: type[XUniter], source: Path, **config: object) -> UniterForVisi
 
 
 def text_hidden(model: UniterForVisionAndLanguage, text_model: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of a padded batch, in both models; ours by the text model's epsilon, which VOLTA does not take over."""
+    """Compute the hidden states of a padded batch in both models.
+
+    Ours gets the epsilon of the text model, which neither VOLTA nor we take over.
+    """
     padding = model.config.pad_token_id
     ids = torch.tensor([[5, 6, 7, 8, 9], [10, 11, 12, padding, padding]])
     mask = ids.ne(padding).long()
@@ -57,19 +60,19 @@ def text_hidden(model: UniterForVisionAndLanguage, text_model: PreTrainedModel) 
     return model.encoder(ids, mask).text_hidden[real], expected[real]
 
 
-def test_xuniter_computes_what_xlm_r_does(xlm_r: Path) -> None:
+def test_xuniter_has_the_hidden_states_of_xlm_r(xlm_r: Path) -> None:
     model = load(XUniter, xlm_r)
     found, expected = text_hidden(model, XLMRobertaForMaskedLM.from_pretrained(xlm_r).roberta)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     assert (model.config.max_position_embeddings, model.config.pooler_size) == (34, 18)
 
 
-def test_muniter_computes_what_bert_does(bert: Path) -> None:
+def test_muniter_has_the_hidden_states_of_bert(bert: Path) -> None:
     found, expected = text_hidden(load(MUniter, bert), BertModel.from_pretrained(bert))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_uc2_keeps_type_embeddings_of_its_own(xlm_r: Path) -> None:
+def test_uc2_keeps_its_type_embeddings(xlm_r: Path) -> None:
     model, text_model = load(UC2, xlm_r), XLMRobertaForMaskedLM.from_pretrained(xlm_r).roberta
     types = model.encoder.text_embeddings.token_type_embeddings.weight
     assert types.shape == (2, 16) and types.any()
@@ -79,28 +82,28 @@ def test_uc2_keeps_type_embeddings_of_its_own(xlm_r: Path) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_the_rest_is_drawn_by_the_seed(xlm_r: Path) -> None:
+def test_other_weights_are_drawn_by_the_seed(xlm_r: Path) -> None:
     model, other = load(XUniter, xlm_r), load(XUniter, xlm_r)
     for name, value in model.state_dict().items():
         assert torch.equal(value, other.state_dict()[name]), name
     assert model.encoder.region_embeddings.image_embeddings.weight.std().item() == pytest.approx(0.2, rel=0.2)
 
 
-def test_the_tokeniser_is_the_text_models_own(xlm_r: Path) -> None:
+def test_the_tokenizer_is_that_of_the_text_model(xlm_r: Path) -> None:
     assert len(XUniter(XUniter.Settings(text_weights=str(xlm_r), config=OTHERS)).load()[1]) == 61
 
 
 def test_sizes_that_config_sets_must_be_the_text_models(xlm_r: Path) -> None:
     assert load(XUniter, xlm_r, hidden_dropout_prob=0.3).config.hidden_dropout_prob == 0.3
-    with pytest.raises(UserError, match="found num_hidden_layers 2 in '.*xlm-r', expected the model's, 3"):
+    with pytest.raises(UserError, match="num_hidden_layers is 2 in '.*xlm-r', but 3 in the model"):
         load(XUniter, xlm_r, num_hidden_layers=3)
 
 
 def test_the_wrong_text_model(xlm_r: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="found a 'bert' in '.*bert', expected 'xlm-roberta', which uc2 builds on"):
+    with pytest.raises(UserError, match="'.*bert' holds a 'bert', but uc2 builds on 'xlm-roberta'"):
         UC2(UC2.Settings(text_weights=str(bert), tokenizer=str(xlm_r), config=OTHERS)).load()
-    with pytest.raises(UserError, match="found a 'xlm-roberta' in '.*xlm-r', expected 'bert', which muniter builds on"):
+    with pytest.raises(UserError, match="'.*xlm-r' holds a 'xlm-roberta', but muniter builds on 'bert'"):
         MUniter(MUniter.Settings(text_weights=str(xlm_r), tokenizer=str(bert), config=OTHERS)).load()
     (tmp_path / "empty").mkdir()
     for source in (str(tmp_path / "empty"), "no/such-model"):

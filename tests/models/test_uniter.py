@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModel
 
+from iglue_plugins.models.configuration import FORMER_HEADS
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 from iglue_plugins.trainers.gradients import Parameters
 from iglue_plugins.trainers.maml import InnerLoop
@@ -24,7 +26,7 @@ MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]
 def test_initial_weights(kind: str, sizes: dict[str, int | float]) -> None:
     torch.manual_seed(0)
     cls = MODELS[kind]
-    model = cls(cls.config_class(head="answers", num_labels=5, **sizes))
+    model = cls(cls.config_class(head="vqa", num_labels=5, **sizes))
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             assert not parameter.any(), name
@@ -48,10 +50,10 @@ def test_save_and_load(member: UniterForVisionAndLanguage, make_batch: MakeBatch
     torch.testing.assert_close(loaded(**batch), member(**batch), rtol=0, atol=0)
 
 
-def test_a_checkpoint_may_lack_what_its_kind_implies(
+def test_a_checkpoint_may_lack_keys_that_its_model_type_implies(
     model: UniterForVisionAndLanguage, batch: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    """Saved before the family had other members."""
+    """Checkpoints that were saved before the family had other members lack these keys."""
     model.save_pretrained(tmp_path)
     config = model.config.to_dict()
     for name in ("position_ids", "shared_type_embeddings", "global_region", "fusion"):
@@ -59,6 +61,25 @@ def test_a_checkpoint_may_lack_what_its_kind_implies(
     config = AutoConfig.for_model(**config)
     loaded = XUniterForVisionAndLanguage.from_pretrained(tmp_path, config=config)
     torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("former", "num_labels"), [("answers", 5), ("paired", 2), ("matching", 1)])
+def test_a_checkpoint_of_an_earlier_version_predicts_the_same(
+    make_model: MakeModel, make_batch: MakeBatch, tmp_path: Path, former: str, num_labels: int
+) -> None:
+    """Earlier versions had other names for three heads; config.json is edited to hold them."""
+    model = make_model(head=FORMER_HEADS[former], num_labels=num_labels)
+    model.save_pretrained(tmp_path)
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["head"] == FORMER_HEADS[former]
+    (tmp_path / "config.json").write_text(json.dumps(stored | {"head": former}))
+    loaded = XUniterForVisionAndLanguage.from_pretrained(tmp_path)
+    assert loaded.config.head == FORMER_HEADS[former]
+    batch = make_batch(model)
+    torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
+    head = loaded.head
+    loaded.set_head(FORMER_HEADS[former], num_labels)
+    assert loaded.head is head, "a task with such a head keeps the loaded one"
 
 
 def test_each_weight_is_stored_once(member: UniterForVisionAndLanguage, tmp_path: Path) -> None:
@@ -88,7 +109,7 @@ def test_functional_call_equals_the_module(member: UniterForVisionAndLanguage, m
 def test_hessian_vector_product_equals_finite_differences(
     member: UniterForVisionAndLanguage, make_batch: MakeBatch
 ) -> None:
-    """In float64 under the math kernel, through the task loss and through the contrastive loss of separate passes."""
+    """Compare in float64 under the math kernel, for the task loss plus the contrastive loss of separate passes."""
     member.double()
     batch = {name: value.double() if value.is_floating_point() else value for name, value in make_batch(member).items()}
     parameters = list(member.parameters())
@@ -133,7 +154,7 @@ def test_gradient_checkpointing_changes_nothing(model: UniterForVisionAndLanguag
 def meta_gradient(
     model: UniterForVisionAndLanguage, batch: dict[str, Tensor], second_order: bool
 ) -> dict[str, Tensor | None]:
-    """Of the task loss after two contrastive inner steps."""
+    """Compute the meta-gradient of the task loss after two contrastive inner steps."""
     parameters = {name: value.detach() for name, value in model.named_parameters()}
 
     def embed(model: UniterForVisionAndLanguage) -> Tensor:
@@ -167,7 +188,7 @@ class Loss(torch.nn.Module):
 def test_gradient_checkpointing_changes_no_meta_gradient(
     make_model: MakeModel, make_batch: MakeBatch, kind: str, dropout: float, second_order: bool
 ) -> None:
-    """A layer is computed anew by the adapted parameters that it had, with its dropout and its attention kernel."""
+    """A layer is recomputed with the adapted parameters, dropout and attention kernel of its forward pass."""
     model = make_model(kind, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout).train()
     batch, calls = make_batch(model), []
     model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
@@ -185,7 +206,7 @@ def test_gradient_checkpointing_changes_no_meta_gradient(
     assert expected["encoder.layers.0.query_key_value.weight"].abs().max() > 1e-3
 
 
-def test_orders_differ(make_model: MakeModel, make_batch: MakeBatch) -> None:
+def test_first_and_second_order_differ(make_model: MakeModel, make_batch: MakeBatch) -> None:
     model = make_model().train()
     first, second = (meta_gradient(model, make_batch(model), order) for order in (False, True))
     name = "encoder.layers.0.query_key_value.weight"

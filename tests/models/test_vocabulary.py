@@ -1,4 +1,4 @@
-"""Texts are cut as before when the pieces that they do not use are gone, whatever the tokeniser looks like."""
+"""A trimmed tokenizer of any type tokenizes the texts as before."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CanineTokenizer, PreTrainedTokenizerFast
 
-from iglue_plugins.models.trim import count
+from iglue_plugins.models.trim import count_usage
 from iglue_plugins.models.vocabulary import Vocabulary
 from iglue_plugins.utils.errors import UserError
 
@@ -35,15 +35,15 @@ def wordpiece(pieces: Sequence[str]) -> PreTrainedTokenizerFast:
 
 def trim(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str], keep_tokens: int | None = None) -> Tokenizer:
     vocabulary = Vocabulary(tokenizer)
-    kept = count({"texts": [texts]}, vocabulary, tokenizer).kept(vocabulary, keep_tokens)
-    trimmed = Tokenizer.from_str(vocabulary.trimmed(kept))
+    kept = count_usage({"texts": [texts]}, vocabulary, tokenizer).kept_ids(vocabulary, keep_tokens)
+    trimmed = Tokenizer.from_str(vocabulary.trimmed_json(kept))
     assert trimmed.get_vocab_size() == len(kept)
     assert [trimmed.id_to_token(new) for new in range(len(kept))] == tokenizer.convert_ids_to_tokens(kept)
     return trimmed
 
 
 def pieces_of(tokenizer: Tokenizer, texts: Sequence[str]) -> list[list[str]]:
-    """With <unk> for what is unknown, where tokenizers would name the text."""
+    """Return the pieces of each text, with <unk> for unknown ones."""
     return [[tokenizer.id_to_token(i) for i in tokenizer.encode(text).ids] for text in texts]
 
 
@@ -83,7 +83,7 @@ def test_an_unknown_character_costs_what_it_did() -> None:
     assert trimmed.token_to_id("gone") is None
 
 
-def test_a_word_that_wordpiece_gives_up_stays_unknown() -> None:
+def test_a_word_that_wordpiece_cannot_match_stays_unknown() -> None:
     tokenizer = wordpiece(["ab", "a", "##bc", "d", "##e"])
     texts = ["abc", "a", "d", "##bc", "dbc"]  # 'abc' starts with 'ab', after which nothing matches
     assert pieces_of(tokenizer.backend_tokenizer, texts)[0] == ["<unk>"]
@@ -92,7 +92,7 @@ def test_a_word_that_wordpiece_gives_up_stays_unknown() -> None:
     assert trimmed.token_to_id("##e") is None
 
 
-def test_words() -> None:
+def test_word_level() -> None:
     vocabulary = {piece: i for i, piece in enumerate([*SPECIAL, "here", "a", "there", "the"])}
     tokenizer = wrap(Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>")))
     trimmed = trim(tokenizer, ["here the"])
@@ -100,7 +100,7 @@ def test_words() -> None:
 
 
 def test_new_words_are_spelled_and_new_characters_are_unknown() -> None:
-    letters = {letter: -9.0 for letter in "abcdefg"}
+    letters = dict.fromkeys("abcdefg", -9.0)
     trimmed = trim(unigram({"bad": -1.0, "cab": -1.0, "egg": -1.0} | letters), ["bad cab"])
     assert pieces_of(trimmed, ["dab", "cabbad", "egg"]) == [["d", "a", "b"], ["cab", "bad"], ["<unk>"]]
     trimmed = trim(wordpiece(["bad", "c", "##ab", "d", "##d", "##a", "##b", "e", "##g"]), ["bad cab"])
@@ -144,7 +144,7 @@ def test_everything_that_names_ids_is_renumbered(processor: processors.PostProce
     assert trimmed.encode("gone").ids == [4, 1, 5]
 
 
-def test_a_normalised_text_keeps_what_it_is_normalised_to() -> None:
+def test_the_words_of_a_normalized_text_are_kept() -> None:
     tokenizer = wordpiece(["fine", "fi", "ﬁne", "no"])
     tokenizer.backend_tokenizer.normalizer = normalizers.NFKC()
     trimmed = trim(tokenizer, ["ﬁne ﬁx"])
@@ -152,13 +152,12 @@ def test_a_normalised_text_keeps_what_it_is_normalised_to() -> None:
     assert trimmed.token_to_id("fi") is not None  # which 'fix' is tried with
 
 
-def test_tokenisers_that_cannot_be_trimmed() -> None:
+def test_tokenizers_that_cannot_be_trimmed() -> None:
     vocabulary = {piece: i for i, piece in enumerate([*SPECIAL, "a", "b", "ab"])}
     with pytest.raises(
         UserError,
-        match="found a tokeniser of type BPE, expected one whose pieces do not depend on one "
-        "another: Unigram, WordPiece, WordLevel",
+        match="model.tokenizer: .* type BPE cannot be trimmed.* Unigram, WordPiece, WordLevel",
     ):
         Vocabulary(wrap(Tokenizer(models.BPE(vocabulary, [("a", "b")], unk_token="<unk>"))))
-    with pytest.raises(UserError, match="found a CanineTokenizer without tokenizer.json, expected a tokeniser of the"):
+    with pytest.raises(UserError, match="model.tokenizer: a CanineTokenizer has no tokenizer.json"):
         Vocabulary(CanineTokenizer())

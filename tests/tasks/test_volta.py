@@ -68,7 +68,7 @@ def test_the_facts_of_a_task(tmp_path: Path) -> None:
 
 def test_a_file_for_evaluation_has_no_training_settings(tmp_path: Path) -> None:
     found = read_volta_task(write(tmp_path, {"TASK15": GQA}), "TASK15")
-    assert (found.head, found.num_labels, found.learning_rate, found.epochs) == ("answers", 1842, None, None)
+    assert (found.head, found.num_labels, found.learning_rate, found.epochs) == ("vqa", 1842, None, None)
 
 
 def test_tasks_of_other_types_are_left_out(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def make_model(tokenizer: PreTrainedTokenizerBase) -> MakeModel:
                 hidden_dropout_prob=dropout,
                 attention_probs_dropout_prob=dropout,
                 initializer_range=0.2,
-                head="answers",
+                head="vqa",
                 num_labels=3,
             )
         )

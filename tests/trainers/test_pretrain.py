@@ -40,7 +40,7 @@ def items(captions: Task, tokenizer: PreTrainedTokenizerBase) -> MakeItems:
 def objective(make_model: Callable[..., PreTrainedModel]) -> Callable[..., PretrainObjective]:
     def make(**settings: object) -> PretrainObjective:
         model = make_model()
-        model.set_head("matching", 1)
+        model.set_head("image_text_matching", 1)
         return PretrainObjective(model, PretrainSettings(language_shares={"en": 1}, **settings))
 
     return make
@@ -148,7 +148,7 @@ def test_training_tells_pairs_apart(
     )
     model = make_model()
     Pretrain(settings).fit(model, tokenizer, captions, folder=tmp_path)
-    assert (model.config.head, model.config.num_labels) == ("matching", 1)
+    assert (model.config.head, model.config.num_labels) == ("image_text_matching", 1)
     with torch.no_grad():
         losses = PretrainObjective(model.eval(), settings)(**items()[0])
     assert losses["contrastive_loss"] < math.log(16) - 0.2  # below what guessing among 16 costs

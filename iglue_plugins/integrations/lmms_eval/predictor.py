@@ -16,6 +16,7 @@ from iglue_plugins.data.batching import Batcher
 from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
 from iglue_plugins.integrations.lmms_eval.task_files import COLUMNS, SPLIT
+from iglue_plugins.models.configuration import current_head
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.recipes.recipe import Evaluation, Recipe, load_recipe
 from iglue_plugins.runs.folder import Run
@@ -127,7 +128,7 @@ class Predictor:
                 f"model_args: data_root is missing; name the folder with the data of task {name} here, in the run's "
                 f"recipe or in {IGLUE_HOME}"
             )
-        if (config.head, config.num_labels) != (task.head, task.num_labels):
+        if (config.head, config.num_labels) != (current_head(task.head), task.num_labels):
             raise UserError(
                 f"{self.path}: the model has head {config.head!r} and {config.num_labels} labels, but task {name} "
                 f"needs {task.head!r} and {task.num_labels}"

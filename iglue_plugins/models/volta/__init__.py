@@ -1,1 +1,1 @@
-"""Models of the VOLTA toolkit in its IGLUE version (github.com/e-bug/iglue): a JSON configuration and a .bin file."""
+"""Reading and writing models of VOLTA in its IGLUE version (github.com/e-bug/iglue): JSON and .bin files."""

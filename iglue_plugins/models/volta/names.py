@@ -1,4 +1,7 @@
-"""What VOLTA calls our weights (volta/encoders.py, volta/embeddings.py)."""
+"""VOLTA's names of our weights.
+
+Source: VOLTA in its IGLUE version (github.com/e-bug/iglue, volta/volta/encoders.py and embeddings.py).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable
 
 from iglue_plugins.models.configuration import UniterConfig
 
-Names = tuple[str, ...]  # of one weight: VOLTA stores a weight that two modules share under each of its names
+Names = tuple[str, ...]  # VOLTA's names of one weight; one that two modules share is stored under each of its names
 
 EMBEDDINGS_AND_POOLERS = {
     "text_embeddings.word_embeddings": "embeddings.word_embeddings",
@@ -22,7 +25,7 @@ EMBEDDINGS_AND_POOLERS = {
 }
 TEXT_TYPES, REGION_TYPES = "embeddings.token_type_embeddings", "embeddings.image_token_type_embeddings"
 UC2_TYPES = "embeddings.new_token_type_embeddings"
-SUBLAYERS = {  # which of a layer's two sublayers, its module there, and that module's parts
+SUBLAYERS = {  # VOLTA's sublayer of a layer (0 or 1), its module in that sublayer, and the parts of that module
     "query_key_value": (0, "attention_self", ("query", "key", "value")),
     "attention_output": (0, "attention_output", ("dense",)),
     "attention_norm": (0, "attention_output", ("LayerNorm",)),
@@ -30,25 +33,32 @@ SUBLAYERS = {  # which of a layer's two sublayers, its module there, and that mo
     "output": (1, "output", ("dense",)),
     "output_norm": (1, "output", ("LayerNorm",)),
 }
-HEADS = "clfs_dict."
-PRETRAINING_HEADS = "cls."
+HEAD_PREFIX = "clfs_dict."
+PRETRAINING_PREFIX = "cls."
 
 
 def volta_names(weights: Iterable[str], config: UniterConfig, task: str | None) -> dict[str, list[Names]]:
-    """For each of our weights, the ones of VOLTA's that follow each other in it: query, key and value, else just one.
+    """Find VOLTA's names of weights.
 
-    weights: names in a UniterForVisionAndLanguage, the contrastive projections left out. task: of the head (TASK19).
+    Args:
+        weights: Names in a UniterForVisionAndLanguage, without those of the contrastive projections.
+        config: The model's configuration.
+        task: VOLTA's name of the head's task, such as TASK19; None if there is no head.
+
+    Returns:
+        For each weight the weights of VOLTA that are concatenated in it, in order: query, key and value, or a single
+        one.
     """
     modules = _encoder_modules(config) | _head_modules(config, task)
-    found = {}
+    names_by_weight: dict[str, list[Names]] = {}
     for weight in weights:
         module, _, kind = weight.rpartition(".")
-        found[weight] = [tuple(f"{name}.{kind}" for name in names) for names in modules[module]]
-    return found
+        names_by_weight[weight] = [tuple(f"{name}.{kind}" for name in names) for names in modules[module]]
+    return names_by_weight
 
 
 def _encoder_modules(config: UniterConfig) -> dict[str, list[Names]]:
-    modules = {ours: [(theirs,)] for ours, theirs in EMBEDDINGS_AND_POOLERS.items()}
+    modules: dict[str, list[Names]] = {ours: [(theirs,)] for ours, theirs in EMBEDDINGS_AND_POOLERS.items()}
     if config.shared_type_embeddings:
         text_types = UC2_TYPES if config.position_ids == "xlm-r" else TEXT_TYPES
         modules["text_embeddings.token_type_embeddings"] = [(text_types, REGION_TYPES)]
@@ -66,7 +76,7 @@ def _encoder_modules(config: UniterConfig) -> dict[str, list[Names]]:
 
 
 def _head_modules(config: UniterConfig, task: str | None) -> dict[str, list[Names]]:
-    head = HEADS + (task or "")
-    if config.head in ("classifier", "matching"):
+    head = HEAD_PREFIX + (task or "")
+    if config.head in ("classifier", "image_text_matching"):
         return {"head": [(head,)]}
     return {f"head.{number}": [(f"{head}.logit_fc.{number}",)] for number in (0, 2, 3)}

@@ -1,4 +1,7 @@
-"""VOLTA's model configuration (volta/config.py: BertConfig) to ours and back."""
+"""Conversion of VOLTA's model configuration to ours and back.
+
+Source: VOLTA in its IGLUE version (github.com/e-bug/iglue, volta/volta/config.py: BertConfig).
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from typing import Any
 from iglue_plugins.models.configuration import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
-FAMILY: dict[tuple[str, str], type[UniterConfig]] = {  # by image_embeddings and model
+CONFIG_CLASSES: dict[tuple[str, str], type[UniterConfig]] = {  # by VOLTA's image_embeddings and model
     ("uniter", "roberta"): XUniterConfig,
     ("uc2", "roberta"): UC2Config,
     ("uniter", "bert"): MUniterConfig,
 }
-SAME = {  # VOLTA's key: ours
+RENAMED_KEYS = {  # VOLTA's key: ours
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
     "num_attention_heads": "num_attention_heads",
@@ -32,7 +35,7 @@ SAME = {  # VOLTA's key: ours
     "pooler_size": "pooler_size",
     "clf_hidden_size": "classifier_hidden_size",
 }
-DEFAULTS: dict[str, Any] = {  # VOLTA's own, for keys that a file may leave out
+DEFAULTS: dict[str, Any] = {  # VOLTA's defaults, for keys that a file may leave out
     "hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512,
     "type_vocab_size": 2, "pad_token_id": 0, "layer_norm_eps": 1e-12, "hidden_dropout_prob": 0.1,
     "attention_probs_dropout_prob": 0.1, "initializer_range": 0.02, "v_feature_size": 2048, "num_locs": 5,
@@ -48,42 +51,47 @@ SUBLAYER_SIZES = tuple(
     for prefix in ("", "v_")
     for size in ("attn_hidden_size", "num_attention_heads", "intermediate_size")
 )
-OF_NO_EFFECT = {  # on what a model computes: they steer VOLTA's pre-training, or say again what the sublayers say
+IGNORED_KEYS = {  # they concern VOLTA's pre-training, or repeat what the sublayers say
     "bert_layer2attn_sublayer", "bert_layer2ff_sublayer", "bert_model", "do_lower_case", "image_head_ln", "itm_dim",
     "max_boxes", "objective", "qa_num_answers", "qa_task_weight", "single_ln_sublayers",
     "v_attention_probs_dropout_prob", "v_coordinate_embeddings_dim", "v_hidden_act", "v_hidden_dropout_prob",
     "v_initializer_range", "visual_target_weights", "visualization",
 }  # fmt: skip
-KNOWN = (
-    SAME.keys() | DEFAULTS.keys() | OF_NO_EFFECT
+KNOWN_KEYS = (
+    RENAMED_KEYS.keys() | DEFAULTS.keys() | IGNORED_KEYS
     | {*ATTENTION_SUBLAYERS, *FEED_FORWARD_SUBLAYERS, *SUBLAYER_SIZES, "shared_sublayers"}
 )  # fmt: skip
 
 
 def read_config(path: Path) -> UniterConfig:
-    """The configuration in a JSON file of VOLTA's; keys that it leaves out have VOLTA's defaults.
+    """Read a configuration of VOLTA.
+
+    Args:
+        path: A JSON file. Keys that it leaves out have VOLTA's defaults.
+
+    Returns:
+        The configuration of the model.
 
     Raises:
-        UserError: a file that is no VOLTA configuration, or one of a model that this encoder is not; names the key.
+        UserError: The file is not a configuration of VOLTA, or it describes a model that this package's encoder cannot
+            compute. The error names the key.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}), expected a VOLTA model configuration (JSON)") from error
-    if not isinstance(found, dict) or "vocab_size" not in found:
-        raise UserError(f"{path}: found no vocab_size, expected a VOLTA model configuration such as uc2_base.json")
-    settings = DEFAULTS | found
-    family = _check_architecture(settings, path)
-    for key in found:
-        if key not in KNOWN:
-            raise UserError(
-                f"{path}: found the key {key!r}, which VOLTA's UNITERs do not have{did_you_mean(key, KNOWN)}"
-            )
+        raise UserError(f"{path}: cannot be read ({error}); give a VOLTA model configuration (JSON)") from error
+    if not isinstance(stored, dict) or "vocab_size" not in stored:
+        raise UserError(f"{path}: has no vocab_size; give a VOLTA model configuration such as uc2_base.json")
+    settings = DEFAULTS | stored
+    config_class = _check_architecture(settings, path)
+    for key in stored:
+        if key not in KNOWN_KEYS:
+            raise UserError(f"{path}: VOLTA's UNITERs have no key {key!r}{did_you_mean(key, KNOWN_KEYS)}")
     try:
-        config = family(
+        config = config_class(
             num_hidden_layers=_check_sublayers(settings, path),
             global_region=settings["add_global_imgfeat"] == "first",
-            **{ours: settings[theirs] for theirs, ours in SAME.items()},
+            **{ours: settings[theirs] for theirs, ours in RENAMED_KEYS.items()},
         )
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
@@ -92,21 +100,21 @@ def read_config(path: Path) -> UniterConfig:
 
 
 def _check_architecture(settings: dict[str, Any], path: Path) -> type[UniterConfig]:
-    """What the settings must be for our encoder to compute what VOLTA's does."""
+    """Check that our encoder computes what VOLTA's model does, and return the class of its configuration."""
     embeddings, model = settings["image_embeddings"], settings["model"]
-    _expect("image_embeddings", embeddings, sorted({embeddings for embeddings, _ in FAMILY}), path)
-    _expect("model", model, sorted(model for kind, model in FAMILY if kind == embeddings), path)
-    alternatives = {
+    _expect("image_embeddings", embeddings, sorted({name for name, _ in CONFIG_CLASSES}), path)
+    _expect("model", model, sorted(name for kind, name in CONFIG_CLASSES if kind == embeddings), path)
+    choices_by_key: dict[str, list[Any]] = {
         "fusion_method": ["mul", "text"], "num_locs": [5, 7], "add_global_imgfeat": ["first", None],
         "hidden_act": ["gelu"], "fusion_act": ["relu"], "fixed_layers": [[]], "fixed_embs": [None],
     }  # fmt: skip
-    for key, choices in alternatives.items():
+    for key, choices in choices_by_key.items():
         _expect(key, settings[key], choices, path)
-    return FAMILY[embeddings, model]
+    return CONFIG_CLASSES[embeddings, model]
 
 
 def _check_region_sizes(settings: dict[str, Any], path: Path) -> None:
-    """The layers are the text's and the regions' both."""
+    """Check that the regions' layers and pooler have the sizes of the text's, with which they share weights."""
     for key in ("hidden_size", "num_attention_heads", "intermediate_size"):
         _expect(f"v_{key}", settings[f"v_{key}"], [settings[key]], path)
     if settings["fusion_method"] == "mul":
@@ -114,19 +122,19 @@ def _check_region_sizes(settings: dict[str, Any], path: Path) -> None:
 
 
 def _check_sublayers(settings: dict[str, Any], path: Path) -> int:
-    """The number of layers, each an attention and a feed-forward sublayer that text and regions share."""
+    """Count the layers, each of which must be an attention and a feed-forward sublayer shared by text and regions."""
     first = settings.get("tt_attn_sublayers")
     if not isinstance(first, list) or not first:
         raise UserError(
-            f"{path}: found tt_attn_sublayers {first!r}, expected a list such as [0, 2, 4], a number for each layer"
+            f"{path}: tt_attn_sublayers is {first!r}; expected a list with a number for each layer, such as [0, 2, 4]"
         )
     count = len(first)
     for key, sublayers in _sublayers(count).items():
-        found = settings.get(key)
-        if not isinstance(found, list) or sorted(found, key=str) != sorted(sublayers, key=str):
+        value = settings.get(key)
+        if not isinstance(value, list) or sorted(value, key=str) != sorted(sublayers, key=str):
             raise UserError(
-                f"{path}: found {key} {settings.get(key)}, expected {sublayers}: attention and feed-forward by turns, "
-                "over text and regions in all"
+                f"{path}: {key} is {value}; expected {sublayers}, since attention and feed-forward sublayers must "
+                "alternate and be shared by text and regions"
             )
     for key in SUBLAYER_SIZES:
         _expect(key, settings.get(key) or {}, [{}], path)
@@ -134,6 +142,7 @@ def _check_sublayers(settings: dict[str, Any], path: Path) -> int:
 
 
 def _sublayers(count: int) -> dict[str, list[int]]:
+    """Return VOLTA's numbers of the sublayers of `count` layers, by key."""
     attention, feed_forward = list(range(0, 2 * count, 2)), list(range(1, 2 * count, 2))
     return (
         dict.fromkeys(ATTENTION_SUBLAYERS, attention)
@@ -142,27 +151,38 @@ def _sublayers(count: int) -> dict[str, list[int]]:
     )
 
 
-def _expect(key: str, found: object, choices: list[Any], path: Path) -> None:
-    if found not in choices:
-        expected = " or ".join(map(repr, choices))
-        raise UserError(f"{path}: found {key} {found!r}, expected {expected}")
+def _expect(key: str, value: object, choices: list[Any], path: Path) -> None:
+    if value not in choices:
+        raise UserError(f"{path}: {key} is {value!r}; expected {' or '.join(map(repr, choices))}")
 
 
-def to_settings(config: UniterConfig) -> dict[str, Any]:
-    """The configuration as VOLTA writes it.
+def volta_settings(config: UniterConfig) -> dict[str, Any]:
+    """Convert a configuration to VOLTA's.
+
+    Args:
+        config: The model's configuration.
+
+    Returns:
+        The content of VOLTA's JSON file.
 
     Raises:
         UserError: VOLTA has no model with these positions and type embeddings.
     """
     positions, shared = config.position_ids, config.shared_type_embeddings
-    makeups = {(family.position_ids, family.shared_type_embeddings): names for names, family in FAMILY.items()}
-    if (positions, shared) not in makeups:
-        raise UserError(f"VOLTA has no model with position_ids {positions!r} and shared_type_embeddings {shared}")
-    embeddings, model = makeups[positions, shared]
+    names_by_design = {
+        (config_class.position_ids, config_class.shared_type_embeddings): names
+        for names, config_class in CONFIG_CLASSES.items()
+    }
+    if (positions, shared) not in names_by_design:
+        raise UserError(
+            f"position_ids {positions!r} and shared_type_embeddings {shared}: VOLTA has no model with both, so this "
+            "one cannot be exported"
+        )
+    embeddings, model = names_by_design[positions, shared]
     count = config.num_hidden_layers
     sublayers = _sublayers(count)
     return {
-        **{theirs: getattr(config, ours) for theirs, ours in SAME.items()},
+        **{theirs: getattr(config, ours) for theirs, ours in RENAMED_KEYS.items()},
         "hidden_act": "gelu",
         "image_embeddings": embeddings,
         "model": model,

@@ -1,4 +1,4 @@
-"""A model of ours as VOLTA's files."""
+"""Models of this package as VOLTA's files."""
 
 from __future__ import annotations
 
@@ -12,37 +12,51 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig
 
-from iglue_plugins.models.checkpoints import FOUND_DAMAGED, first_line
-from iglue_plugins.models.configuration import UniterConfig
-from iglue_plugins.models.contrastive import CONTRASTIVE
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.configuration import HeadKind, UniterConfig
+from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.tokenizer import load_tokenizer
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.models.volta.names import Names, volta_names
-from iglue_plugins.models.volta.reading import CONTRASTIVE_FILE, TOKENIZER_FOLDER, weight_shapes
-from iglue_plugins.models.volta.settings import to_settings
+from iglue_plugins.models.volta.reading import TOKENIZER_FOLDER, weight_shapes
+from iglue_plugins.models.volta.settings import volta_settings
+from iglue_plugins.models.volta.weights import CONTRASTIVE_FILE
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import new_folder
 
-TASKS = {"classifier": "TASK19", "answers": "TASK15", "paired": "TASK12", "matching": "TASK8"}  # IGLUE's, by head
+TASKS: dict[HeadKind, str] = {  # IGLUE's task with a head of this kind
+    "classifier": "TASK19",
+    "vqa": "TASK15",
+    "image_pair": "TASK12",
+    "image_text_matching": "TASK8",
+}
 
 
 def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> str | None:
     """Write the model of a run, or a checkpoint folder, as VOLTA's config.json and pytorch_model.bin.
 
-    The weights have the names of VOLTA's BertForVLTasks, shared ones both of theirs. What VOLTA has no place for stands
-    beside: contrastive.safetensors and the folder `tokenizer`, each where the checkpoint has it.
-    task: whose head it becomes (TASK19, or 19); default: IGLUE's task with such a head. Returns it; None: no head.
+    The weights get the names of VOLTA's BertForVLTasks, and shared ones both of their names. What VOLTA's file has no
+    place for is written beside it if the checkpoint has it: contrastive.safetensors and the folder `tokenizer`.
+
+    Args:
+        source: A run's or a checkpoint's folder.
+        folder: The folder to write, new or empty.
+        task: The task of VOLTA whose head the model's becomes, such as TASK19 or 19; default: IGLUE's task with such a
+            head.
+
+    Returns:
+        The name of the head's task; None if the model has no head.
 
     Raises:
-        UserError: there is no model of ours in `source`, VOLTA has no such model, or `folder` has something in it.
+        UserError: `source` holds no model of this package, VOLTA has no such model, or `folder` is not empty.
     """
     source = source / "model" if (source / "model" / "config.json").is_file() else source
     config = _load_config(source)
     weights = _load_weights(source, config)
-    contrastive = {name.removeprefix(CONTRASTIVE): weights.pop(name) for name in list(weights)
-                   if name.startswith(CONTRASTIVE)}  # fmt: skip
+    contrastive = {name.removeprefix(CONTRASTIVE_PREFIX): weights.pop(name) for name in list(weights)
+                   if name.startswith(CONTRASTIVE_PREFIX)}  # fmt: skip
     task = _head_name(config, task, source)
-    settings, exported = to_settings(config), volta_weights(weights, config, task)
+    settings, exported = volta_settings(config), volta_weights(weights, config, task)
     with new_folder(folder) as unfinished:
         (unfinished / "config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
         torch.save(exported, unfinished / "pytorch_model.bin")
@@ -55,7 +69,16 @@ def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> st
 
 
 def volta_weights(weights: dict[str, Tensor], config: UniterConfig, task: str | None) -> dict[str, Tensor]:
-    """Our weights under VOLTA's names, float32; a shared weight stands under both of its names but takes room once."""
+    """Give weights VOLTA's names.
+
+    Args:
+        weights: Weights by our names, without the contrastive projections.
+        config: The model's configuration.
+        task: The name of the head's task, such as TASK19; None if there is no head.
+
+    Returns:
+        Weights by VOLTA's names, float32. A shared weight is the same tensor under both of its names.
+    """
     exported: dict[str, Tensor] = {}
     for ours, parts in volta_names(weights, config, task).items():
         exported |= _split(weights[ours].float(), parts)
@@ -70,18 +93,18 @@ def _split(weight: Tensor, parts: list[Names]) -> dict[str, Tensor]:
 def _load_config(source: Path) -> UniterConfig:
     if not (source / "config.json").is_file():
         raise UserError(
-            f"{source}: found no run and no checkpoint of ours, expected a folder with config.json and "
+            f"{source}: holds neither a run nor a checkpoint of iglue; give a folder with config.json and "
             "model.safetensors"
         )
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except FOUND_DAMAGED as error:
+    except LOADING_ERRORS as error:
         raise UserError(
-            f"{source}: found no run and no checkpoint of ours ({first_line(error)}), expected a folder "
-            "with config.json and model.safetensors"
+            f"{source}: holds neither a run nor a checkpoint of iglue ({first_line(error)}); give a folder with "
+            "config.json and model.safetensors"
         ) from error
     if not isinstance(config, UniterConfig):
-        raise UserError(f"{source}: found a model of type {config.model_type!r}, expected one of {', '.join(MODELS)}")
+        raise UserError(f"{source}: holds a model of type {config.model_type!r}, not one of {', '.join(MODELS)}")
     return config
 
 
@@ -90,13 +113,13 @@ def _load_weights(source: Path, config: UniterConfig) -> dict[str, Tensor]:
     try:
         weights = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: cannot be read ({first_line(error)}), expected the model's weights") from error
+        raise UserError(f"{path}: cannot be read ({first_line(error)}); it should hold the model's weights") from error
     expected = {name: tuple(shape) for name, shape in weight_shapes(config).items()}
-    found = {name: tuple(value.shape) for name, value in weights.items() if not name.startswith(CONTRASTIVE)}
-    if differing := sorted({name for name, _ in found.items() ^ expected.items()}):
+    stored = {name: tuple(value.shape) for name, value in weights.items() if not name.startswith(CONTRASTIVE_PREFIX)}
+    if differing := sorted({name for name, _ in stored.items() ^ expected.items()}):
         raise UserError(
-            f"{path}: found weights that config.json does not describe, or of another shape, or none where "
-            f"it does: {', '.join(differing)}; expected both to be of one model"
+            f"{path}: weights are missing, left over or of another shape than config.json says: "
+            f"{', '.join(differing)}; use the two files of one model"
         )
     return weights
 
@@ -104,9 +127,9 @@ def _load_weights(source: Path, config: UniterConfig) -> dict[str, Tensor]:
 def _head_name(config: UniterConfig, task: str | None, source: Path) -> str | None:
     if config.head is None:
         if task is not None:
-            raise UserError(f"{source}: found no head, expected one for {task}")
+            raise UserError(f"{source}: the model has no head, so --task {task} does not apply; leave it out")
         return None
     number = TASKS[config.head] if task is None else task
     if not re.fullmatch(r"(TASK)?[0-9]+", number):
-        raise UserError(f"--task: found {task!r}, expected the number of a task of VOLTA's, such as TASK19 or 19")
+        raise UserError(f"--task: {task!r} is not the number of a task of VOLTA; give one such as TASK19 or 19")
     return f"TASK{number.removeprefix('TASK')}"

@@ -50,7 +50,7 @@ def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> 
         Predictor(run.folder).batcher("mini/xvnli", "sw", xvnli)
     alone = shutil.copytree(run.model_dir, tmp_path / "alone")
     with pytest.raises(
-        UserError, match="the model has head 'paired' and 2 labels, but task mini/xvnli needs 'classifier' and 3"
+        UserError, match="the model has head 'image_pair' and 2 labels, but task mini/xvnli needs 'classifier' and 3"
     ):
         Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
 

@@ -45,7 +45,7 @@ def linear(weights: dict[str, Tensor], name: str, *shape: int) -> None:
 
 
 def encoder_weights(kind: str) -> dict[str, Tensor]:
-    """With shared weights under both names, as one tensor."""
+    """Make the weights of an encoder; shared weights are one tensor under both names."""
     torch.manual_seed(0)
     weights: dict[str, Tensor] = {}
     for name, rows in (("word", 20), ("position", 12)):
@@ -69,10 +69,10 @@ def encoder_weights(kind: str) -> dict[str, Tensor]:
 
 def head_weights(task: str, kind: str) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
-    if kind in ("classifier", "matching"):
+    if kind in ("classifier", "image_text_matching"):
         linear(weights, f"clfs_dict.{task}", 3 if kind == "classifier" else 1, 10)
         return weights
-    linear(weights, f"clfs_dict.{task}.logit_fc.0", 14, 20 if kind == "paired" else 10)
+    linear(weights, f"clfs_dict.{task}.logit_fc.0", 14, 20 if kind == "image_pair" else 10)
     linear(weights, f"clfs_dict.{task}.logit_fc.2", 14)
     linear(weights, f"clfs_dict.{task}.logit_fc.3", 5, 14)
     return weights
@@ -80,13 +80,13 @@ def head_weights(task: str, kind: str) -> dict[str, Tensor]:
 
 @pytest.fixture
 def kind() -> str:
-    """Parametrised by tests of what the kinds differ in."""
+    """The kind of model; tests of how the kinds differ parametrize it."""
     return "xuniter"
 
 
 @pytest.fixture
 def weights(kind: str) -> dict[str, Tensor]:
-    """A fine-tuned model's, with a 3-way head."""
+    """The weights of a fine-tuned model with a 3-way head."""
     return encoder_weights(kind) | head_weights("TASK19", "classifier")
 
 
@@ -97,7 +97,7 @@ def settings(kind: str) -> dict[str, Any]:
 
 @pytest.fixture
 def save(tmp_path: Path, settings: dict[str, Any]) -> Save:
-    """Writes VOLTA's two files; keywords change the configuration."""
+    """Returns a function that writes VOLTA's two files; keywords change the configuration."""
 
     def write(weights: Any, **changes: Any) -> tuple[Path, Path]:
         folder = tmp_path / "volta"

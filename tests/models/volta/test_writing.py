@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import AutoTokenizer
 
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
-from iglue_plugins.models.volta.reading import NO_HEAD, from_volta, import_checkpoint
+from iglue_plugins.models.volta.heads import NO_HEAD
+from iglue_plugins.models.volta.reading import from_volta, import_checkpoint
 from iglue_plugins.models.volta.writing import export_checkpoint
 from iglue_plugins.utils.errors import UserError
 
@@ -39,7 +40,7 @@ def test_imported_and_exported_is_the_same(kind: str, save: Save, weights: Weigh
 def test_exported_and_imported_is_the_same(
     member: UniterForVisionAndLanguage, tmp_path: Path, save_tokenizer: Callable
 ) -> None:
-    """Contrastive projections and tokeniser included."""
+    """The contrastive projections and the tokenizer are included."""
     ours, theirs, back = (tmp_path / name for name in ("ours", "theirs", "back"))
     member.save_pretrained(ours)
     save_tokenizer(ours, padding="<s>" if member.config.pad_token_id == 0 else "<pad>")
@@ -54,12 +55,12 @@ def test_exported_and_imported_is_the_same(
     assert vocabularies[0] == vocabularies[1]
 
 
-@pytest.mark.parametrize("head", [("answers", 5), ("paired", 2), ("matching", 1)])
+@pytest.mark.parametrize("head", [("vqa", 5), ("image_pair", 2), ("image_text_matching", 1)])
 def test_heads(model: UniterForVisionAndLanguage, tmp_path: Path, head: tuple[str, int]) -> None:
     model.set_head(*head)
     model.save_pretrained(tmp_path / "ours")
     named = export_checkpoint(tmp_path / "ours", tmp_path / "theirs")
-    assert named == {"answers": "TASK15", "paired": "TASK12", "matching": "TASK8"}[head[0]]
+    assert named == {"vqa": "TASK15", "image_pair": "TASK12", "image_text_matching": "TASK8"}[head[0]]
     back = from_volta(tmp_path / "theirs" / "config.json", tmp_path / "theirs" / "pytorch_model.bin", named)
     assert (back.config.head, back.config.num_labels) == head
     for name, value in model.state_dict().items():
@@ -74,7 +75,7 @@ def test_without_head_and_for_another_task(model: UniterForVisionAndLanguage, tm
     model.save_pretrained(tmp_path / "headless")
     assert export_checkpoint(tmp_path / "headless", tmp_path / "encoder") is None
     assert {name.split(".")[0] for name in read(tmp_path / "encoder")} == {"bert"}
-    with pytest.raises(UserError, match="headless: found no head, expected one for TASK18"):
+    with pytest.raises(UserError, match="headless: the model has no head, so --task TASK18"):
         export_checkpoint(tmp_path / "headless", tmp_path / "other", "TASK18")
 
 
@@ -84,20 +85,20 @@ def test_a_run(model: UniterForVisionAndLanguage, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "theirs" / "config.json").read_text())["vocab_size"] == 61
 
 
-def test_what_cannot_be_exported(model: UniterForVisionAndLanguage, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="absent: found no run and no checkpoint of ours"):
+def test_sources_that_cannot_be_exported(model: UniterForVisionAndLanguage, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="absent: holds neither a run nor a checkpoint"):
         export_checkpoint(tmp_path / "absent", tmp_path / "out")
     (tmp_path / "bert").mkdir()
     (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(UserError, match="bert: found a model of type 'bert', expected one of xuniter, uc2, muniter"):
+    with pytest.raises(UserError, match="bert: holds a model of type 'bert', not one of xuniter, uc2, muniter"):
         export_checkpoint(tmp_path / "bert", tmp_path / "out")
     model.save_pretrained(tmp_path / "ours")
     for task in ("nli", "", "TASK"):
-        with pytest.raises(UserError, match=f"--task: found '{task}', expected the number of a task of VOLTA's"):
+        with pytest.raises(UserError, match=f"--task: '{task}' is not the number of a task"):
             export_checkpoint(tmp_path / "ours", tmp_path / "out", task)
     whole = (tmp_path / "ours" / "model.safetensors").read_bytes()
     (tmp_path / "ours" / "model.safetensors").write_bytes(whole[:100])
-    with pytest.raises(UserError, match="model.safetensors: cannot be read .* expected the model's weights"):
+    with pytest.raises(UserError, match="model.safetensors: cannot be read"):
         export_checkpoint(tmp_path / "ours", tmp_path / "out")
     (tmp_path / "ours" / "model.safetensors").unlink()
     with pytest.raises(UserError, match="model.safetensors: cannot be read"):
@@ -108,11 +109,11 @@ def test_what_cannot_be_exported(model: UniterForVisionAndLanguage, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_hidden_layers": 1}, "config.json does not describe.*: encoder.layers.1.attention_norm.bias, .*; expec"),
-        ({"num_hidden_layers": 3}, "or none where it does: encoder.layers.2.attention_norm.bias, "),
-        ({"pooler_size": 9}, "or of another shape.*: encoder.region_pooler.bias, .*head.weight; expected both"),
-        ({"head": "answers"}, "head.0.bias, .*, head.weight; expected both to be of one model"),
-        ({"id2label": 3}, "ours: found no run and no checkpoint of ours"),
+        ({"num_hidden_layers": 1}, "model.safetensors: .*left over.*: encoder.layers.1.attention_norm.bias, "),
+        ({"num_hidden_layers": 3}, "model.safetensors: .*missing.*: encoder.layers.2.attention_norm.bias, "),
+        ({"pooler_size": 9}, "model.safetensors: .*another shape.*: encoder.region_pooler.bias, .*head.weight"),
+        ({"head": "vqa"}, "head.0.bias, .*, head.weight"),
+        ({"id2label": 3}, "ours: holds neither a run nor a checkpoint"),
     ],
 )
 def test_weights_of_another_configuration(

@@ -1,4 +1,4 @@
-"""Logits in the order of the examples, whatever the batches."""
+"""Logits and matching scores do not depend on the batches, and are in the order of the examples."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVN
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
 
-HEADS = {MiniXVNLI: ("classifier", 3), MiniMaRVL: ("paired", 2), MiniXFlickrCO: ("matching", 1)}
+HEADS = {MiniXVNLI: ("classifier", 3), MiniMaRVL: ("image_pair", 2), MiniXFlickrCO: ("image_text_matching", 1)}
 
 
 @pytest.fixture(params=[MiniXVNLI, MiniMaRVL])
@@ -35,14 +35,14 @@ def batcher(cls: type[MiniTask], monkeypatch: pytest.MonkeyPatch, tiny_checkpoin
 
 @pytest.fixture
 def model(cls: type[MiniTask], tiny_checkpoint: Path) -> XUniterForVisionAndLanguage:
-    """Weights that are large enough for examples to differ, in training mode."""
+    """A model in training mode, with weights that are large enough for examples to differ."""
     head, num_labels = HEADS[cls]
     config = XUniterConfig.from_pretrained(tiny_checkpoint, initializer_range=0.5, head=head, num_labels=num_labels)
     torch.manual_seed(1)
     return XUniterForVisionAndLanguage(config).train()
 
 
-def test_blocks_are_slices_that_cover_a_sequence_in_turn() -> None:
+def test_blocks_are_slices_that_cover_a_sequence() -> None:
     assert _blocks(5, 2) == [slice(0, 2), slice(2, 4), slice(4, 5)]
     assert _blocks(0, 2) == []
 
@@ -52,7 +52,7 @@ def test_a_batch_keeps_its_keys_on_another_device() -> None:
     assert moved.keys() == {"labels"} and moved["labels"].device.type == "meta"
 
 
-def test_logits_are_those_of_each_example_alone_in_the_batchers_order(
+def test_logits_are_those_of_each_example_alone_in_the_order_of_the_examples(
     batcher: Batcher, model: XUniterForVisionAndLanguage
 ) -> None:
     together = classify(model, batcher, batch_size=4)
@@ -121,10 +121,10 @@ def test_captions_with_the_same_text_tie(batcher: Batcher, model: XUniterForVisi
 
 
 @pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
-def test_bfloat16_converts_what_is_read_and_nothing_for_a_pair(
+def test_bfloat16_converts_regions_once_and_nothing_for_a_pair(
     batcher: Batcher, model: XUniterForVisionAndLanguage
 ) -> None:
-    """However many captions an image meets; scores are as near as bfloat16 is, and tie no more than in float32."""
+    """Each image is converted once, however many captions it meets, and scores tie no more than in float32."""
     images, expected = batcher.images[:4, 0], match_all(model, batcher, batcher.images[:4, 0], 4)
     model.to(torch.bfloat16)
     few = Batcher(batcher.dataset.select([0, 1]), batcher.task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
@@ -132,14 +132,14 @@ def test_bfloat16_converts_what_is_read_and_nothing_for_a_pair(
         with torch.profiler.profile(record_shapes=True) as profile:
             scores = match_all(model, captions, images, batch_size=4)
         converted = [event.input_shapes[0] for event in profile.events() if event.name == "aten::_to_copy"]
-        of_regions = [shape for shape in converted if len(shape) == 3 and shape[2] > 1]
-        assert of_regions == [[4, 4, 64], [4, 4, 5]], "features and locations, once"
+        region_shapes = [shape for shape in converted if len(shape) == 3 and shape[2] > 1]
+        assert region_shapes == [[4, 4, 64], [4, 4, 5]], "features and locations, once"
     assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.99
     assert len(np.unique(scores)) == len(np.unique(expected)), "bfloat16 has too few numbers to tell pairs apart"
 
 
 @pytest.mark.parametrize("cls", [MiniXFlickrCO], indirect=True)
-def test_a_model_that_cannot_embed_ahead_gives_the_same_scores(
+def test_a_model_without_precomputed_embeddings_gives_the_same_scores(
     batcher: Batcher, model: XUniterForVisionAndLanguage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = match_all(model, batcher, batcher.images[:4, 0], 8)
@@ -147,7 +147,7 @@ def test_a_model_that_cannot_embed_ahead_gives_the_same_scores(
     np.testing.assert_allclose(match_all(model, batcher, batcher.images[:4, 0], 8), expected, atol=1e-5)
 
 
-def test_one_text_meets_a_block_of_images_without_a_copy_of_their_regions() -> None:
+def test_one_text_is_paired_with_images_without_a_copy_of_their_regions() -> None:
     regions = {"region_features": torch.rand(4, 3, 2), "region_mask": torch.ones(4, 3)}
     ids = torch.arange(6).view(2, 3)
     texts = {"input_ids": ids, "attention_mask": torch.ones(2, 3)}
