@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from datasets import Dataset
@@ -91,6 +91,7 @@ class Trainer(TrainerSpec, ABC):
         settings: An instance of `Settings`; None takes the defaults.
     """
 
+    Settings: ClassVar[type[BaseModel]] = TrainerSettings
     settings: TrainerSettings
 
     def __init__(self, settings: TrainerSettings | None = None) -> None:
@@ -131,6 +132,9 @@ class Trainer(TrainerSpec, ABC):
         Args:
             task: The task.
             languages: The number of languages that are trained on.
+
+        Returns:
+            The number of labelled examples; 0 unless a subclass says otherwise.
         """
         return 0
 
@@ -224,6 +228,9 @@ class LanguageAdapter(TrainerSpec, ABC):
         Args:
             task: The task.
             languages: The number of languages that are trained on.
+
+        Returns:
+            The number of labelled examples; 0 unless a subclass says otherwise.
         """
         return 0
 

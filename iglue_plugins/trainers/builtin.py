@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from pydantic import BaseModel
+
 from iglue_plugins.registry import trainers
 from iglue_plugins.trainers.settings.contrastive_adaptation import ContrastiveAdaptationSettings
 from iglue_plugins.trainers.settings.finetune import FewShotSettings, FinetuneSettings
@@ -14,7 +18,7 @@ from iglue_plugins.trainers.spec import TrainerSpec
 class FinetuneSpec(TrainerSpec):
     """Fine-tuning on the source language's training examples."""
 
-    Settings = FinetuneSettings
+    Settings: ClassVar[type[BaseModel]] = FinetuneSettings
     implementation = "iglue_plugins.trainers.finetune:Finetune"
 
 
@@ -22,7 +26,7 @@ class FinetuneSpec(TrainerSpec):
 class AuxiliaryFinetuneSpec(TrainerSpec):
     """Fine-tuning of the English model on the auxiliary languages' labelled examples."""
 
-    Settings = FinetuneSettings
+    Settings: ClassVar[type[BaseModel]] = FinetuneSettings
     starts_from = "finetune"
     trains_on = "auxiliary"
     implementation = "iglue_plugins.trainers.finetune:AuxiliaryFinetune"
@@ -32,7 +36,7 @@ class AuxiliaryFinetuneSpec(TrainerSpec):
 class FewShotSpec(TrainerSpec):
     """Fine-tuning of a model for each target language on a few examples of it."""
 
-    Settings = FewShotSettings
+    Settings: ClassVar[type[BaseModel]] = FewShotSettings
     starts_from = "finetune"
     trains_on = "target"
     implementation = "iglue_plugins.trainers.few_shot:FewShot"
@@ -42,7 +46,7 @@ class FewShotSpec(TrainerSpec):
 class XVLMAMLSpec(TrainerSpec):
     """Meta-training of the English model on the auxiliary languages."""
 
-    Settings = XVLMAMLSettings
+    Settings: ClassVar[type[BaseModel]] = XVLMAMLSettings
     starts_from = "finetune"
     trains_on = "auxiliary"
     implementation = "iglue_plugins.trainers.xvl_maml:XVLMAML"
@@ -52,7 +56,7 @@ class XVLMAMLSpec(TrainerSpec):
 class ContrastiveAdaptationSpec(TrainerSpec):
     """Adaptation at test time by contrastive steps on a language's unlabelled images and texts."""
 
-    Settings = ContrastiveAdaptationSettings
+    Settings: ClassVar[type[BaseModel]] = ContrastiveAdaptationSettings
     starts_from = "finetune"
     trains_on = "target"
     implementation = "iglue_plugins.trainers.contrastive_adaptation:ContrastiveAdaptation"
@@ -62,5 +66,5 @@ class ContrastiveAdaptationSpec(TrainerSpec):
 class PretrainSpec(TrainerSpec):
     """Pre-training on captions in many languages."""
 
-    Settings = PretrainSettings
+    Settings: ClassVar[type[BaseModel]] = PretrainSettings
     implementation = "iglue_plugins.trainers.pretrain:Pretrain"

@@ -177,6 +177,9 @@ def arguments(
         accumulation: The number of items of an optimizer step that this process sees.
         seed: The run's seed.
         folder: Where checkpoints go.
+
+    Returns:
+        The arguments.
     """
     bf16 = settings.precision == "bfloat16" or (
         settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()

@@ -17,19 +17,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add
 from iglue_plugins.trainers.settings.xvl_maml import InnerStorage
 from iglue_plugins.utils.errors import UserError
 
-Parameters = dict[str, Tensor]
-Gradients = dict[str, Tensor | None]  # None: the loss does not depend on the parameter
 Rates = Mapping[str, float]  # learning rates of the parameters that adapt, by name
 
 # What PyTorch says of an operation that has no double backward.
@@ -163,6 +160,9 @@ class InnerLoop:
         Args:
             number: The step's number, from 0.
             theta: The parameters at which it starts; None takes the steps before it again.
+
+        Returns:
+            The step, whose gradients have a graph.
         """
         if theta is None:
             theta = self._start
@@ -198,7 +198,7 @@ def _gradients_by_rates(step: Step, gradient: Gradients) -> dict[str, Tensor]:
 
 
 def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
-    """Theta - rate * gradient; consumes `gradients`, to limit peak memory."""
+    """Compute theta - rate * gradient; consumes `gradients`, to limit peak memory."""
     moved = dict(theta)
     with torch.no_grad():
         for name in list(gradients):
@@ -222,7 +222,8 @@ def backprop_through_step(step: StepGraph, gradient: Gradients, rates: Rates) ->
     Raises:
         UserError: The inner loss has an operation that PyTorch cannot differentiate twice.
     """
-    outer = {name: value for name in step.edges if (value := gradient[name]) is not None}
+    # A nested loop, not :=, whose name would keep the last gradient alive until the end.
+    outer = {name: value for name in step.edges for value in [gradient[name]] if value is not None}
     if not outer:
         return gradient
     scale = max(rates[name] for name in outer)  # as a rule the rate of all, so that v itself is the vector
@@ -236,13 +237,6 @@ def backprop_through_step(step: StepGraph, gradient: Gradients, rates: Rates) ->
         gradient[name] = add(gradient[name], leaf.grad, -scale)
         leaf.grad = None
     return gradient
-
-
-def add(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor | None:
-    """Compute one + factor * other, where None stands for zero; a value to which nothing is added is not copied."""
-    if other is None or (one is None and factor == 1):
-        return one if other is None else other
-    return other * factor if one is None else torch.add(one, other, alpha=factor)
 
 
 class RngSnapshot:
@@ -293,42 +287,3 @@ def explain_missing_double_backward(twice: bool) -> Iterator[None]:
             "attention without a fused kernel (attn_implementation 'eager', or 'sdpa' that is free to choose its "
             "kernel), or set trainer.first_order: true"
         ) from error
-
-
-def with_gradient(value: Tensor, gradients: Gradients, parameters: Parameters) -> Tensor:
-    """Make a loss whose gradients are known already.
-
-    Whatever calls backward on it, and the parameters' hooks, see a loss like any other; backward can be called once.
-
-    Args:
-        value: The loss's value, a scalar.
-        gradients: Its gradients by parameter name, which this consumes.
-        parameters: The parameters by name.
-
-    Returns:
-        A scalar that requires grad.
-    """
-    reached = [name for name, gradient in gradients.items() if gradient is not None]
-    if not reached:
-        return value.clone().requires_grad_()
-    return _KnownGradients.apply(
-        value, [gradients.pop(name) for name in reached], *(parameters[name] for name in reached)
-    )
-
-
-class _KnownGradients(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, value: Tensor, gradients: list[Tensor], *parameters: Tensor) -> Tensor:
-        ctx.gradients = gradients
-        return value.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, incoming: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.gradients is None:
-            raise RuntimeError("backward was called twice on a meta-step's loss; call the objective again")
-        gradients, ctx.gradients = ctx.gradients, None  # handed over, so that parameters take them without a copy
-        if incoming != 1:
-            for place in range(len(gradients)):  # one at a time, since together they are as large as the model
-                gradients[place] = gradients[place] * incoming
-        return None, None, *gradients

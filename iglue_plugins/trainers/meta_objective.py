@@ -14,8 +14,9 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add, with_gradient
 from iglue_plugins.trainers.learned import InnerRates
-from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, add, with_gradient
+from iglue_plugins.trainers.maml import InnerLoop
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.settings.base import LossChoice
 from iglue_plugins.trainers.settings.xvl_maml import AdaptChoice, XVLMAMLSettings

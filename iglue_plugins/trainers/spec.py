@@ -6,8 +6,6 @@ from typing import ClassVar, Literal
 
 from pydantic import BaseModel
 
-from iglue_plugins.trainers.settings.base import TrainerSettings
-
 
 class TrainerSpec:
     """What a recipe has to know of a trainer.
@@ -21,7 +19,7 @@ class TrainerSpec:
         implementation: Where the trainer's class is, as "module:Class"; a trainer that is no specification has none.
     """
 
-    Settings: ClassVar[type[BaseModel]] = TrainerSettings
+    Settings: ClassVar[type[BaseModel]]
     starts_from: ClassVar[Literal["model", "finetune"]] = "model"
     trains_on: ClassVar[Literal["source", "auxiliary", "target"]] = "source"
     implementation: ClassVar[str]

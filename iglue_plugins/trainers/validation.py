@@ -36,6 +36,9 @@ def validation_interval(every: int | Literal["epoch"], steps: Steps, accumulatio
         steps: The items of the training.
         accumulation: The number of items of an optimizer step.
 
+    Returns:
+        The number of optimizer steps.
+
     Raises:
         UserError: `every` is "epoch", and the training has no epochs.
     """

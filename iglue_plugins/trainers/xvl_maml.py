@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 from transformers import PreTrainedModel
+from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps, episode_steps
 from iglue_plugins.tasks.base import Task
@@ -23,8 +24,15 @@ class XVLMAML(XVLMAMLSpec, Trainer):
 
     settings: XVLMAMLSettings
 
+    @override
     def steps(self, data: TrainingData) -> Steps:
         """Make the meta-steps: an episode of each auxiliary language, or of some of them.
+
+        Args:
+            data: Where the examples are.
+
+        Returns:
+            Items {"episodes": [{"language": str, "support": batch, "query": batch}, ...]}.
 
         Raises:
             UserError: A language has too few examples for an episode, or there are fewer languages than a step takes.
@@ -41,8 +49,16 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             disjoint_images=settings.disjoint_images,
         )
 
+    @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
         """Make the meta-step's module.
+
+        Args:
+            model: The model, which has the task's head.
+            task: The task.
+
+        Returns:
+            A `MetaObjective`.
 
         Raises:
             UserError: Without supervision, the pairs of the contrastive loss would take labels.
@@ -56,6 +72,7 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             )
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
+    @override
     def labels_per_step(self, task: Task, languages: int) -> int:
         """Count the examples of support and query batches whose loss, or choice of aligned pairs, takes labels."""
         settings = self.settings

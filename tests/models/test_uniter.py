@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModel
 
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage, XUniterForVisionAndLanguage
-from iglue_plugins.trainers.maml import InnerLoop, Parameters
+from iglue_plugins.trainers.gradients import Parameters
+from iglue_plugins.trainers.maml import InnerLoop
 
 MakeModel = Callable[..., UniterForVisionAndLanguage]
 MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]

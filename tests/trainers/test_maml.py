@@ -1,4 +1,4 @@
-"""The inner loop and the way back through it, against closed forms; a loss that brings its gradient along."""
+"""The inner loop and backpropagation through it, against closed forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from iglue_plugins.trainers.maml import Gradients, InnerLoop, Parameters, add, with_gradient
+from iglue_plugins.trainers.gradients import Parameters
+from iglue_plugins.trainers.maml import InnerLoop
 from iglue_plugins.utils.errors import UserError
 
 STORAGES = ("graphs", "parameters", "start")
@@ -69,7 +70,7 @@ def test_meta_gradient_of_quadratics(draw: Callable[..., Tensor], steps: int, st
 def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     draw: Callable[..., Tensor], storage: str, second_order: bool
 ) -> None:
-    """x and y adapt at rates of their own, z does not but bends the inner loss; the reference is autograd, unrolled."""
+    """x and y adapt at different rates; z does not adapt but curves the inner loss. Reference: autograd, unrolled."""
     a, start = symmetric(draw(9, 9)), {name: draw(3) for name in "xyz"}
     rates = [{"x": 0.2, "y": 0.05}, {"x": 0.1, "y": 0.3}]
     target = draw(9)
@@ -105,8 +106,8 @@ def test_each_parameter_has_its_rate_and_the_rates_have_gradients(
     close(torch.stack(found), torch.stack(expected[3:]))
 
 
-def test_noise_is_drawn_once_and_met_again(draw: Callable[..., Tensor]) -> None:
-    """However the way back is stored, it is that of the very masks of the way there, and draws nothing itself."""
+def test_backpropagation_repeats_the_dropout_of_the_inner_steps(draw: Callable[..., Tensor]) -> None:
+    """Whatever is stored, backpropagation sees the masks of the inner steps and leaves the generator as it was."""
     start = {"x": draw(50)}
 
     def loss(at: Parameters) -> Tensor:
@@ -127,7 +128,7 @@ def test_noise_is_drawn_once_and_met_again(draw: Callable[..., Tensor]) -> None:
     assert not torch.equal(runs[0][1], run("graphs", seed=2)[1])
 
 
-# Parameters that take no part
+# Parameters that a loss does not depend on
 
 
 def test_parameters_that_the_loss_does_not_depend_on_come_back_as_they_are() -> None:
@@ -142,7 +143,7 @@ def test_parameters_that_the_loss_does_not_depend_on_come_back_as_they_are() -> 
     assert gradient["neither"] is None
 
 
-def test_a_loss_of_nothing_that_adapts_moves_nothing() -> None:
+def test_a_loss_that_depends_on_no_adapted_parameter_moves_nothing() -> None:
     start = {"x": torch.ones(2), "y": torch.ones(2)}
     for loss in (lambda at: at["y"].sum() * 2, lambda _: torch.zeros(())):
         loop = InnerLoop(loss, [{"x": 0.5}], second_order=True)
@@ -161,20 +162,11 @@ def test_the_outer_loss_may_leave_out_what_the_inner_one_adapts() -> None:
     assert (gradient["x"], gradient["y"]) == (-0.5, 1.0)
 
 
-def test_a_gradient_that_nothing_is_added_to_is_not_copied() -> None:
-    gradient = torch.ones(3)
-    assert add(None, gradient) is gradient
-    assert add(gradient, None, -2) is gradient
-    assert add(None, None) is None
-    assert add(None, gradient, -2).tolist() == [-2] * 3
-    assert add(gradient, gradient, -0.5).tolist() == [0.5] * 3
-
-
 # Attention
 
 
 class Attention(nn.Module):
-    """A plugin's own: `kernel` is what it forces, if anything."""
+    """Attention of a plugin's model, which forces a kernel, or none."""
 
     def __init__(self, kernel: SDPBackend | None) -> None:
         super().__init__()
@@ -189,7 +181,7 @@ class Attention(nn.Module):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_fused_kernel_is_avoided_or_refused_in_a_sentence(draw: Callable[..., Tensor], storage: str) -> None:
+def test_a_fused_kernel_is_avoided_or_refused_with_a_remedy(draw: Callable[..., Tensor], storage: str) -> None:
     def meta_gradient(kernel: SDPBackend | None, second_order: bool) -> Tensor:
         attention = Attention(kernel)
         loop = InnerLoop(
@@ -220,68 +212,14 @@ class OnceOnly(torch.autograd.Function):
         return 2 * ctx.saved_tensors[0] * incoming
 
 
-def test_a_kernel_of_someone_elses_that_is_differentiable_once() -> None:
+def test_an_operation_that_is_differentiable_only_once_is_refused() -> None:
     loop = InnerLoop(lambda at: OnceOnly.apply(at["x"]).square().sum(), [{"x": 0.1}], second_order=True)
     adapted = loop.adapt({"x": torch.ones(3)})
     with pytest.raises(UserError, match="cannot be differentiated twice"):
         loop.pull_back(adapted)
 
 
-def test_other_errors_of_a_model_are_its_own() -> None:
+def test_other_errors_of_a_model_are_passed_on() -> None:
     loop = InnerLoop(lambda at: at["x"] @ torch.ones(5), [{"x": 0.1}], second_order=True)
     with pytest.raises(RuntimeError, match="inconsistent tensor size"):
         loop.adapt({"x": torch.ones(3)})
-
-
-# A loss whose gradient is known
-
-
-@pytest.fixture
-def known() -> tuple[Callable[[], Tensor], Parameters, Gradients]:
-    """A loss, its parameters, and gradients that no loss would have; 'c' has none."""
-    parameters = {name: nn.Parameter(torch.zeros(3)) for name in "abc"}
-    gradients = {"a": torch.arange(3.0), "b": torch.full((3,), 4.0), "c": None}
-    return lambda: with_gradient(torch.tensor(2.5), dict(gradients), parameters), parameters, gradients
-
-
-def test_backward_gives_the_known_gradients(known: tuple[Callable[[], Tensor], Parameters, Gradients]) -> None:
-    make, parameters, gradients = known
-    loss = make()
-    assert (loss.item(), loss.requires_grad) == (2.5, True)
-    loss.backward()
-    assert {name: None if value.grad is None else value.grad.tolist() for name, value in parameters.items()} == {
-        "a": [0, 1, 2],
-        "b": [4, 4, 4],
-        "c": None,
-    }
-    with pytest.raises(RuntimeError, match="backward was called twice"):
-        loss.backward()
-
-
-def test_scaling_accumulation_clipping_and_hooks_work_as_on_any_loss(
-    known: tuple[Callable[[], Tensor], Parameters, Gradients],
-) -> None:
-    make, parameters, _ = known
-    seen = []
-    parameters["a"].register_hook(lambda gradient: seen.append(gradient.tolist()))
-    parameters["b"].register_post_accumulate_grad_hook(lambda parameter: seen.append(parameter.grad.tolist()))
-    (make() / 4).backward()
-    (3 * make()).backward()
-    assert seen == [[0, 0.25, 0.5], [1, 1, 1], [0, 3, 6], [13, 13, 13]]
-    assert parameters["a"].grad.tolist() == [0, 3.25, 6.5]
-    norm = torch.nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
-    torch.testing.assert_close(norm.item(), (3.25**2 + 6.5**2 + 3 * 13**2) ** 0.5)
-
-
-def test_gradients_are_handed_over_without_a_copy() -> None:
-    parameter, gradient = nn.Parameter(torch.zeros(1000)), torch.ones(1000)
-    place, gradients = gradient.data_ptr(), {"a": gradient}
-    del gradient
-    with_gradient(torch.tensor(1.0), gradients, {"a": parameter}).backward()
-    assert parameter.grad.data_ptr() == place
-
-
-def test_a_step_that_teaches_nothing_is_still_a_loss() -> None:
-    parameter = nn.Parameter(torch.zeros(2))
-    with_gradient(torch.tensor(0.0), {"a": None}, {"a": parameter}).backward()
-    assert parameter.grad is None

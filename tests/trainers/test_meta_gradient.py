@@ -195,18 +195,18 @@ def test_the_embedding_subset_is_exact_and_the_other_rows_gradients_are_zero(
     results = []
     for model.supports_token_id_remapping in (False, True):
         results.append(meta_gradient(objective, episodes))
-    own = {
+    used_ids = {
         row
         for episode in episodes
         for part in ("support", "query")
         for key in ("input_ids", "caption_input_ids")
         for row in episode[part][key].flatten().tolist()
     }
-    assert set(sizes) == {model.config.vocab_size, len(own)}
+    assert set(sizes) == {model.config.vocab_size, len(used_ids)}
     assert torch.equal(results[0][0], results[1][0])
     assert_equal_gradients(results[0][1], results[1][1], 1e-12)
     words = results[1][1][WORDS]
     assert words.shape == (model.config.vocab_size, 16)
     touched = set(words.any(1).nonzero().flatten().tolist())
     assert len(touched) > 10
-    assert touched < own  # a padding's row has no gradient, nor has a text that no loss reads
+    assert touched < used_ids  # a padding's row has no gradient, nor has a text that no loss reads

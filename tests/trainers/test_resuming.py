@@ -72,7 +72,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 
 
 def count_steps(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[int]:
-    """Notes the number of each optimiser step that begins; the one given, counted from 1, fails."""
+    """Note the number of each optimizer step that begins; step `fail_at`, counted from 1, fails."""
     begun: list[int] = []
     on_step_begin = engine.Progress.on_step_begin
 

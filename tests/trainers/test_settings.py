@@ -10,13 +10,16 @@ from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniXVNLI
+from iglue_plugins.registry import Registry
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import TrainingData
+from iglue_plugins.trainers.base import LanguageAdapter, Trainer, TrainingData
 from iglue_plugins.trainers.finetune import AuxiliaryFinetune, Finetune
 from iglue_plugins.trainers.pretrain import Pretrain
+from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
+from iglue_plugins.trainers.spec import TrainerSpec
 from iglue_plugins.trainers.xvl_maml import XVLMAML
 from iglue_plugins.utils.errors import UserError
 
@@ -59,6 +62,13 @@ def test_without_labels_both_losses_are_contrastive() -> None:
 def test_invalid_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         XVLMAMLSettings(**settings)
+
+
+@pytest.mark.parametrize("base", [TrainerSpec, LanguageAdapter])
+def test_a_specification_or_an_adapter_without_settings_is_refused(base: type) -> None:
+    with pytest.raises(UserError, match="'forgetful' .* has no Settings"):
+        Registry("trainer", "iglue_plugins.trainers", []).register("forgetful")(type("Forgetful", (base,), {}))
+    assert Trainer.Settings is TrainerSettings
 
 
 def test_a_task_loss_needs_no_negatives() -> None:
