@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add, with_gradient
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, with_gradient
 
 
 def test_a_gradient_that_nothing_is_added_to_is_not_copied() -> None:
     gradient = torch.ones(3)
-    assert add(None, gradient) is gradient
-    assert add(gradient, None, -2) is gradient
-    assert add(None, None) is None
-    assert add(None, gradient, -2).tolist() == [-2] * 3
-    assert add(gradient, gradient, -0.5).tolist() == [0.5] * 3
+    assert add_gradients(None, gradient) is gradient
+    assert add_gradients(gradient, None, -2) is gradient
+    assert add_gradients(None, None) is None
+    assert add_gradients(None, gradient, -2).tolist() == [-2] * 3
+    assert add_gradients(gradient, gradient, -0.5).tolist() == [0.5] * 3
 
 
 # A loss whose gradient is known
