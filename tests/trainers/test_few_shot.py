@@ -89,7 +89,7 @@ def test_shots_that_do_not_exist(task: Task) -> None:
     trainer = FewShot(FewShotSettings(shots=25))
     with pytest.raises(UserError) as raised:
         trainer.check(task, "tr")
-    assert all(fact in str(raised.value) for fact in ("tiny/xvnli", "25 shots", "24"))
+    assert all(fact in str(raised.value) for fact in ("tiny/xvnli", "shots", "25", "24"))
     FewShot(FewShotSettings(shots=24)).check(task, "tr")
 
 
