@@ -158,7 +158,7 @@ class Trainer(TrainerSpec, ABC):
             task: The task; the model gets its head.
             source_language: The language that fine-tuning trains on.
             auxiliary_languages: The languages that meta-training trains on.
-            seed: Of a new head, of the order of examples and of dropout.
+            seed: The seed of a new head, of the order of examples and of dropout.
             folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there.
             validation: The split and language that `settings.validate_every` scores; None: the task's validation split
                 in the source language.
@@ -269,12 +269,12 @@ class LanguageAdapter(TrainerSpec, ABC):
             task: The task.
             language: The target language.
             source_language: The language of the model's fine-tuning.
-            seed: Of the order of examples and of dropout.
+            seed: The seed of the order of examples and of dropout.
             folder: Where checkpoints go. Adaptation resumes from what an earlier call has left there.
 
         Returns:
             The adapted model.
 
         Raises:
-            UserError: As `check`, or the training diverges.
+            UserError: `check` would raise it, or the training diverges.
         """

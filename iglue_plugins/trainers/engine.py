@@ -184,7 +184,7 @@ def arguments(
     bf16 = settings.precision == "bfloat16" or (
         settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
     )
-    made = TrainingArguments(
+    training_arguments = TrainingArguments(
         output_dir=str(folder / "checkpoints"),
         max_steps=steps,
         per_device_train_batch_size=1,
@@ -208,10 +208,11 @@ def arguments(
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to=["tensorboard"],
         logging_nan_inf_filter=False,
-        ddp_find_unused_parameters=True,  # of other heads, say
+        ddp_find_unused_parameters=True,  # a loss may leave a head unused
     )
-    made._n_gpu = min(made.n_gpu, 1)  # torch's DataParallel would cut an item into pieces
-    return made
+    # With several GPUs in one process transformers would use torch's DataParallel, which splits an item.
+    training_arguments._n_gpu = min(training_arguments.n_gpu, 1)
+    return training_arguments
 
 
 @dataclass(frozen=True)
@@ -260,26 +261,27 @@ def train(
     state = PartialState()
     shard = AccumulationShard(steps, settings.accumulation, state.process_index, state.num_processes)
     schedule = -(-steps.schedule // settings.accumulation)
-    best = None
+    best_weights = None
     if validate and settings.validate_every is not None:
         every = validation_interval(settings.validate_every, steps, settings.accumulation)
-        best = BestWeights(objective, validate, every, folder / "checkpoints" / "best")
+        best_weights = BestWeights(objective, validate, every, folder / "checkpoints" / "best")
     trainer = ObjectiveTrainer(
         settings,
         schedule,
         model=objective,
         args=arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
         train_dataset=shard,
-        callbacks=[Progress(objective), *([best] if best else []), FinishedCheckpoints()],
+        callbacks=[Progress(objective), *([best_weights] if best_weights else []), FinishedCheckpoints()],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     if state.process_index:
-        torch.manual_seed(seed + state.process_index)  # so that dropout differs; transformers gives all the same seed
+        # transformers seeds all processes alike, and their dropout has to differ.
+        torch.manual_seed(seed + state.process_index)
     checkpoint = resumed_checkpoint(folder / "checkpoints")
     with threads_for(objective), silence_tensorboard_thread_errors():
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
-        if best:
-            best.restore()
+        if best_weights:
+            best_weights.restore()
     learned = objective.learned() if isinstance(objective, LearnsNumbers) else {}
-    return Training(shard.step_count, best.found if best else None, learned)
+    return Training(shard.step_count, best_weights.best if best_weights else None, learned)

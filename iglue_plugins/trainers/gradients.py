@@ -12,7 +12,7 @@ Parameters = dict[str, Tensor]
 Gradients = dict[str, Tensor | None]  # None: the loss does not depend on the parameter
 
 
-def add(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor | None:
+def add_gradients(one: Tensor | None, other: Tensor | None, factor: float = 1.0) -> Tensor | None:
     """Compute one + factor * other; a value to which nothing is added is not copied.
 
     Args:

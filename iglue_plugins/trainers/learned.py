@@ -64,18 +64,18 @@ class InnerRates(nn.Module):
         factors = self.factors().tolist() if self.is_learned else [1.0] * len(self._group_names)
         return [{name: rate * factors[group] for name, group in self._group.items()} for rate in self._step_rates]
 
-    def gradient(self, by_rates: Sequence[dict[str, Tensor]]) -> Tensor:
+    def gradient(self, rate_gradients: Sequence[dict[str, Tensor]]) -> Tensor:
         """Turn gradients with respect to the rates into the gradient with respect to the factors' logarithms.
 
         Args:
-            by_rates: For each inner step, the gradient with respect to each parameter's rate, scalars by name.
+            rate_gradients: For each inner step, the gradient with respect to each parameter's rate, scalars by name.
 
         Returns:
             float32 (groups,).
         """
         gradient = torch.zeros_like(self.factors.logarithms)
-        for rates, rate_gradients in zip(self.by_step(), by_rates, strict=True):
-            for name, rate_gradient in rate_gradients.items():
+        for rates, gradients in zip(self.by_step(), rate_gradients, strict=True):
+            for name, rate_gradient in gradients.items():
                 gradient[self._group[name]] += rates[name] * rate_gradient
         return gradient
 

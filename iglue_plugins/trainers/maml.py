@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients
 from iglue_plugins.trainers.settings.xvl_maml import InnerStorage
 from iglue_plugins.utils.errors import UserError
 
@@ -75,7 +75,7 @@ class InnerLoop:
 
     Attributes:
         first_loss: The inner loss at theta_0, detached; None before `adapt`, and without any step.
-        reached: The names of the parameters that the first step has moved.
+        updated_names: The names of the parameters that the first step changes.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class InnerLoop:
         learns_rates: bool = False,
     ) -> None:
         self.first_loss: Tensor | None = None
-        self.reached: tuple[str, ...] = ()
+        self.updated_names: tuple[str, ...] = ()
         self._loss = loss
         self._rates = rates
         self._second_order = second_order
         self._storage = storage
         self._learns_rates = learns_rates
-        self._noise: list[RngSnapshot] = []
-        self._kept: list[Step | StepGraph | Parameters | None] = []
+        self._rng_snapshots: list[RngSnapshot] = []
+        self._stored_steps: list[Step | StepGraph | Parameters | None] = []
 
     def adapt(self, start: Parameters) -> Parameters:
         """Take the inner steps.
@@ -108,15 +108,15 @@ class InnerLoop:
         """
         self._start = theta = start
         for rates in self._rates:
-            self._noise.append(RngSnapshot(start))
+            self._rng_snapshots.append(RngSnapshot(start))
             loss, step = self._gradients(theta, rates, keep_graph=self._second_order and self._storage == "graphs")
             if self.first_loss is None:
-                self.first_loss, self.reached = loss, tuple(step.gradients)
-            self._kept.append(self._to_keep(theta, step))
-            theta = _moved(theta, step.gradients, rates)
+                self.first_loss, self.updated_names = loss, tuple(step.gradients)
+            self._stored_steps.append(self._to_store(theta, step))
+            theta = _descend(theta, step.gradients, rates)
         return theta
 
-    def pull_back(self, gradient: Gradients) -> tuple[Gradients, list[dict[str, Tensor]]]:
+    def backpropagate(self, gradient: Gradients) -> tuple[Gradients, list[dict[str, Tensor]]]:
         """Backpropagate through the inner steps.
 
         The call consumes `gradient` and the loop, to limit peak memory.
@@ -131,21 +131,21 @@ class InnerLoop:
         Raises:
             UserError: The inner loss has an operation that PyTorch cannot differentiate twice.
         """
-        by_rates: list[dict[str, Tensor]] = []
-        for number in reversed(range(len(self._kept))):
-            kept = self._kept.pop()
+        rate_gradients: list[dict[str, Tensor]] = []
+        for number in reversed(range(len(self._stored_steps))):
+            stored = self._stored_steps.pop()
             if not self._second_order and not self._learns_rates:
                 continue
-            step = kept if isinstance(kept, Step | StepGraph) else self.recompute_step(number, kept)
+            step = stored if isinstance(stored, Step | StepGraph) else self.recompute_step(number, stored)
             if isinstance(step, Step):
                 if self._learns_rates:
-                    by_rates.insert(0, _gradients_by_rates(step, gradient))
+                    rate_gradients.insert(0, _rate_gradients(step, gradient))
                 step = StepGraph(step.leaves, _edges(step.gradients))
             if self._second_order:
                 gradient = backprop_through_step(step, gradient, self._rates[number])
-        return gradient, by_rates
+        return gradient, rate_gradients
 
-    def _to_keep(self, theta: Parameters, step: Step) -> Step | StepGraph | Parameters | None:
+    def _to_store(self, theta: Parameters, step: Step) -> Step | StepGraph | Parameters | None:
         if self._second_order and self._storage != "graphs":
             return theta if self._storage == "parameters" else None
         if self._learns_rates:
@@ -166,10 +166,10 @@ class InnerLoop:
         """
         if theta is None:
             theta = self._start
-            for noise, rates in zip(self._noise[:number], self._rates[:number], strict=True):
-                with noise.restored():
-                    theta = _moved(theta, self._gradients(theta, rates, keep_graph=False)[1].gradients, rates)
-        with self._noise[number].restored():
+            for snapshot, rates in zip(self._rng_snapshots[:number], self._rates[:number], strict=True):
+                with snapshot.restored():
+                    theta = _descend(theta, self._gradients(theta, rates, keep_graph=False)[1].gradients, rates)
+        with self._rng_snapshots[number].restored():
             return self._gradients(theta, self._rates[number], keep_graph=True)[1]
 
     def _gradients(self, theta: Parameters, rates: Rates, keep_graph: bool) -> tuple[Tensor, Step]:
@@ -188,7 +188,7 @@ def _edges(gradients: Parameters) -> dict[str, GradientEdge]:
     return {name: get_gradient_edge(gradient) for name, gradient in gradients.items() if gradient.requires_grad}
 
 
-def _gradients_by_rates(step: Step, gradient: Gradients) -> dict[str, Tensor]:
+def _rate_gradients(step: Step, gradient: Gradients) -> dict[str, Tensor]:
     """Compute a loss's gradient with respect to a step's rates, from its gradient with respect to the moved theta."""
     return {
         name: -torch.dot(inner.detach().flatten(), outer.flatten())
@@ -197,13 +197,13 @@ def _gradients_by_rates(step: Step, gradient: Gradients) -> dict[str, Tensor]:
     }
 
 
-def _moved(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
+def _descend(theta: Parameters, gradients: Parameters, rates: Rates) -> Parameters:
     """Compute theta - rate * gradient; consumes `gradients`, to limit peak memory."""
-    moved = dict(theta)
+    updated = dict(theta)
     with torch.no_grad():
         for name in list(gradients):
-            moved[name] = torch.add(theta[name], gradients.pop(name), alpha=-rates[name])
-    return moved
+            updated[name] = torch.add(theta[name], gradients.pop(name), alpha=-rates[name])
+    return updated
 
 
 def backprop_through_step(step: StepGraph, gradient: Gradients, rates: Rates) -> Gradients:
@@ -234,7 +234,7 @@ def backprop_through_step(step: StepGraph, gradient: Gradients, rates: Rates) ->
     del outer
     del vector
     for name, leaf in step.leaves.items():  # one at a time, since together they are as large as the model
-        gradient[name] = add(gradient[name], leaf.grad, -scale)
+        gradient[name] = add_gradients(gradient[name], leaf.grad, -scale)
         leaf.grad = None
     return gradient
 

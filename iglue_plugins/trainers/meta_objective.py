@@ -14,7 +14,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add, with_gradient
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, with_gradient
 from iglue_plugins.trainers.learned import InnerRates
 from iglue_plugins.trainers.maml import InnerLoop
 from iglue_plugins.trainers.objectives import BatchLoss
@@ -112,7 +112,7 @@ class MetaObjective(nn.Module):
             outcome, gradient = self._episode(episode, start, rates)
             outcomes.append(outcome)
             for name in list(gradient):  # one at a time, since together they are as large as the model
-                total[name] = add(total.get(name), gradient.pop(name))
+                total[name] = add_gradients(total.get(name), gradient.pop(name))
         return outcomes, total
 
     def _episode(
@@ -137,7 +137,7 @@ class MetaObjective(nn.Module):
         adapted = loop.adapt(start)
         scalars: dict[str, Tensor] = {}
         if loop.first_loss is not None:
-            self._check_reach(loop, rates[0], contrastive_pairs[0])
+            self._check_adaptation(loop, rates[0], contrastive_pairs[0])
             scalars["inner_loss_before"] = loop.first_loss
             if self.is_logging:
                 # What is only logged draws its dropout aside, so that log_every does not change the weights.
@@ -148,10 +148,10 @@ class MetaObjective(nn.Module):
             return {**self._losses(adapted, episode["query"], settings.outer_loss), **scalars}, {}
         parts, gradient = self._outer(adapted, episode["query"])
         del adapted
-        gradient, by_rates = loop.pull_back(gradient)
+        gradient, rate_gradients = loop.backpropagate(gradient)
         if self.inner_rates.is_learned:
             gradient[RATES] = self.inner_rates.gradient(
-                [{name.removeprefix(MODEL): by_rate for name, by_rate in of_step.items()} for of_step in by_rates]
+                [{name.removeprefix(MODEL): value for name, value in step.items()} for step in rate_gradients]
             )
         return {**parts, **scalars}, gradient
 
@@ -164,13 +164,13 @@ class MetaObjective(nn.Module):
     def _losses(self, parameters: Parameters, batch: dict[str, Tensor], choice: LossChoice) -> dict[str, Tensor]:
         return functional_call(self.batch_loss, parameters, (batch, choice))
 
-    def _check_reach(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:
+    def _check_adaptation(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:
         if not rates:
             raise UserError(
                 f"trainer.adapt: no parameter of {self._settings.adapt!r} is trained; name at least one that is"
             )
         has_negatives = pairs is None or pairs >= 2  # without any the contrastive loss is 0 and teaches nothing
-        if not loop.reached and has_negatives:
+        if not loop.updated_names and has_negatives:
             names = [name.removeprefix(MODEL) for name in rates]
             raise UserError(
                 f"trainer.adapt: the inner loss '{self._settings.inner_loss}' depends on none of the {len(names)} "
@@ -182,13 +182,13 @@ class MetaObjective(nn.Module):
         if self._has_warned:
             return
         self._has_warned = True
-        unreached = [name.removeprefix(MODEL) for name, value in gradient.items() if value is None]
-        if unreached:
+        unused = [name.removeprefix(MODEL) for name, value in gradient.items() if value is None]
+        if unused:
             logger.warning(
                 "%d of the %d trained parameters get no gradient and stay as they are: %s",
-                len(unreached),
+                len(unused),
                 len(gradient),
-                ", ".join(unreached),
+                ", ".join(unused),
             )
 
 

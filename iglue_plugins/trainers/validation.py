@@ -61,7 +61,7 @@ class BestWeights(TrainerCallback):
         folder: Where weights and score are kept.
 
     Attributes:
-        found: The best validation so far, the first one of equals; None before the first.
+        best: The best validation so far, the first one of equals; None before any validation.
 
     Raises:
         UserError: The folder holds a damaged score.
@@ -70,8 +70,8 @@ class BestWeights(TrainerCallback):
     def __init__(self, objective: nn.Module, validate: Callable[[], float], every: int, folder: Path) -> None:
         self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
         self._note = folder / "validation.json"
-        with self._undamaged():
-            self.found: Validation | None = json.loads(self._note.read_text()) if self._note.is_file() else None
+        with self._explain_read_errors():
+            self.best: Validation | None = json.loads(self._note.read_text()) if self._note.is_file() else None
 
     @override
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -79,14 +79,15 @@ class BestWeights(TrainerCallback):
         if state.global_step % self._every and state.global_step != state.max_steps:
             return
         score = self._validate()
-        if self.found is None or score > self.found["score"]:
-            self.found = {"step": state.global_step, "score": score}
+        if self.best is None or score > self.best["score"]:
+            self.best = {"step": state.global_step, "score": score}
             if distributed.is_main_process():
-                self._keep(self.found)
+                self._save_best(self.best)
 
-    def _keep(self, validation: Validation) -> None:
-        weights = self._weights(validation["step"])
-        write_atomic(weights, save(_unshared(self._objective)))
+    def _save_best(self, validation: Validation) -> None:
+        """Write the weights and then their score, and remove the weights that were best before."""
+        weights = self._weights_file(validation["step"])
+        write_atomic(weights, save(_state_without_aliases(self._objective)))
         write_json_atomic(self._note, dict(validation))
         for older in set(self._folder.glob("*.safetensors")) - {weights}:
             older.unlink()
@@ -98,13 +99,14 @@ class BestWeights(TrainerCallback):
             UserError: The weights on disk are missing or damaged.
         """
         distributed.barrier()
-        assert self.found is not None
-        with self._undamaged():
-            weights = load_file(self._weights(self.found["step"]))
+        assert self.best is not None
+        with self._explain_read_errors():
+            weights = load_file(self._weights_file(self.best["step"]))
         self._objective.load_state_dict(weights, strict=False)
 
     @contextmanager
-    def _undamaged(self) -> Iterator[None]:
+    def _explain_read_errors(self) -> Iterator[None]:
+        """Turn an error about a missing or damaged file into a sentence."""
         try:
             yield
         except (OSError, ValueError, SafetensorError) as error:
@@ -113,10 +115,10 @@ class BestWeights(TrainerCallback):
                 "run again"
             ) from error
 
-    def _weights(self, step: int) -> Path:
+    def _weights_file(self, step: int) -> Path:
         return self._folder / f"step-{step}.safetensors"
 
 
-def _unshared(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return parameters and buffers, each once, though a module may have one under several names."""
+def _state_without_aliases(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return parameters and buffers, each under its first name, where a module has one under several names."""
     return dict(module.named_parameters()) | dict(module.named_buffers())

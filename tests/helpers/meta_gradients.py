@@ -1,4 +1,4 @@
-"""Meta-gradients to compare with: what an objective gives, and the same by one backward pass through everything."""
+"""Meta-gradients: that of an objective, and a reference by plain autograd through all inner steps."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ Grads = dict[str, Tensor | None]
 def gradients(objective: nn.Module, loss: Tensor) -> Grads:
     names, parameters = zip(*objective.named_parameters(), strict=True)
     trained = [parameter for parameter in parameters if parameter.requires_grad]
-    found = iter(torch.autograd.grad(loss, trained, allow_unused=True))
-    return {name: next(found) if value.requires_grad else None for name, value in zip(names, parameters, strict=True)}
+    remaining = iter(torch.autograd.grad(loss, trained, allow_unused=True))
+    return {
+        name: next(remaining) if value.requires_grad else None for name, value in zip(names, parameters, strict=True)
+    }
 
 
 def meta_gradient(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Grads]:
@@ -24,9 +26,9 @@ def meta_gradient(objective: MetaObjective, episodes: list[dict]) -> tuple[Tenso
     return loss.detach(), gradients(objective, loss)
 
 
-def assert_equal_gradients(found: Grads, expected: Grads, tolerance: float = 1e-10) -> None:
-    assert found.keys() == expected.keys()
-    for name, gradient in found.items():
+def assert_equal_gradients(actual: Grads, expected: Grads, tolerance: float = 1e-10) -> None:
+    assert actual.keys() == expected.keys()
+    for name, gradient in actual.items():
         assert (gradient is None) == (expected[name] is None), name
         if gradient is not None:
             torch.testing.assert_close(
@@ -35,15 +37,15 @@ def assert_equal_gradients(found: Grads, expected: Grads, tolerance: float = 1e-
 
 
 def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Grads]:
-    """The meta-gradient by one backward through everything: functional_call over all parameters, whole matrices."""
+    """Return the outer loss and its gradient by one backward pass through all steps and whole embedding matrices."""
     settings, losses = objective._settings, objective.batch_loss
     trained = {name: value for name, value in losses.named_parameters() if value.requires_grad}
     total = torch.zeros(())
     with sdpa_kernel(SDPBackend.MATH):
         for episode in episodes:
             theta = dict(trained)
-            for of_step in objective.inner_rates.by_step():
-                rates = {f"model.{name}": rate for name, rate in of_step.items()}
+            for step_rates in objective.inner_rates.by_step():
+                rates = {f"model.{name}": rate for name, rate in step_rates.items()}
                 loss = functional_call(losses, theta, (episode["support"], settings.inner_loss))["loss"]
                 names = [name for name in theta if name in rates]
                 slopes = torch.autograd.grad(

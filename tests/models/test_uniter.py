@@ -169,7 +169,7 @@ def meta_gradient(
     adapted = {name: value.detach().requires_grad_() for name, value in loop.adapt(parameters).items()}
     loss = cross_entropy(functional_call(model, adapted, kwargs=batch), batch["labels"])
     gradients = torch.autograd.grad(loss, list(adapted.values()), allow_unused=True)
-    return loop.pull_back(dict(zip(adapted, gradients, strict=True)))[0]
+    return loop.backpropagate(dict(zip(adapted, gradients, strict=True)))[0]
 
 
 class Loss(torch.nn.Module):

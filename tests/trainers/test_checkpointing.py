@@ -1,4 +1,4 @@
-"""Gradient checkpointing inside a meta-step: backward passes recompute layers and give the same gradients."""
+"""Gradient checkpointing inside a meta-step: its backward passes recompute layers and give the same gradients."""
 
 from __future__ import annotations
 
@@ -32,52 +32,55 @@ def episodes(batchers: dict[str, Batcher], doubled: Callable[[Batch], Batch]) ->
 def meta_gradient(
     model: PreTrainedModel, task: Task, episodes: list[dict], settings: XVLMAMLSettings
 ) -> tuple[dict[str, Tensor | None], int]:
-    """Gradients by the names of the model's parameters, and how often its first layer was computed."""
+    """Return the meta-gradient by parameter name, and how often the first layer was computed."""
     objective, calls = MetaObjective(BatchLoss(model, task, settings), settings), []
     hook = model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
     torch.manual_seed(0)
     loss = objective(episodes)["loss"]
-    found = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    gradients = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
     hook.remove()
-    return dict(zip((name for name, _ in model.named_parameters()), found, strict=True)), len(calls)
+    return dict(zip((name for name, _ in model.named_parameters()), gradients, strict=True)), len(calls)
 
 
 @pytest.mark.parametrize("storage", ["graphs", "start"])
 @pytest.mark.parametrize("first_order", [True, False])
-def test_meta_gradients_are_the_same_with_and_without(
+def test_gradient_checkpointing_does_not_change_the_meta_gradient(
     make_model: Callable[..., PreTrainedModel], task: Task, episodes: list[dict], first_order: bool, storage: str
 ) -> None:
-    """With dropout, two inner steps, and the embedding subset in the place of the whole matrix."""
+    """The model has dropout, takes two inner steps, and uses an embedding subset."""
     settings = XVLMAMLSettings(
         inner_lr=0.05, temperature=0.5, inner_steps=2, first_order=first_order, inner_storage=storage
     )
     model = make_model(dropout=0.1).double().train()
-    expected, without = meta_gradient(model, task, episodes, settings)
+    expected, calls_without = meta_gradient(model, task, episodes, settings)
     model.activation_checkpointing_enable()
-    found, with_it = meta_gradient(model, task, episodes, settings)
-    assert with_it > without, "layers are recomputed"
+    checkpointed, calls_with = meta_gradient(model, task, episodes, settings)
+    assert calls_with > calls_without, "layers are recomputed"
     for name, gradient in expected.items():
-        assert (gradient is None) == (found[name] is None), name
+        assert (gradient is None) == (checkpointed[name] is None), name
         if gradient is not None:
-            torch.testing.assert_close(found[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
-    used_ids = {
-        row
+            torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
+    token_ids = {
+        token_id
         for episode in episodes
         for part in ("support", "query")
         for key in ("input_ids", "caption_input_ids")
-        for row in episode[part][key].flatten().tolist()
+        for token_id in episode[part][key].flatten().tolist()
     }
-    assert set(found[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= used_ids
+    assert set(checkpointed[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= token_ids
     assert min(expected[name].abs().max() for name in (WORDS, ATTENTION)) > 1e-3
 
 
-def test_first_and_second_order_differ(
+def test_first_and_second_order_differ_under_gradient_checkpointing(
     make_model: Callable[..., PreTrainedModel], task: Task, episodes: list[dict]
 ) -> None:
     model = make_model().double().train()
     model.activation_checkpointing_enable()
     first, second = (
-        meta_gradient(model, task, episodes, XVLMAMLSettings(inner_lr=0.05, temperature=0.5, first_order=order))[0]
-        for order in (True, False)
+        meta_gradient(model, task, episodes, settings)[0]
+        for settings in (
+            XVLMAMLSettings(inner_lr=0.05, temperature=0.5, first_order=True),
+            XVLMAMLSettings(inner_lr=0.05, temperature=0.5, first_order=False),
+        )
     )
     assert min((first[name] - second[name]).abs().max() for name in (WORDS, ATTENTION)) > 1e-4

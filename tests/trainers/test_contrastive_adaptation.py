@@ -40,7 +40,7 @@ def weights(model: PreTrainedModel) -> dict[str, Tensor]:
     return {name: value.detach().clone() for name, value in model.named_parameters()}
 
 
-def test_a_step_is_the_inner_loops(
+def test_a_step_is_plain_gradient_descent_on_the_contrastive_loss(
     adapt: Callable[..., Adapted],
     make_model: Callable[..., PreTrainedModel],
     task: Task,
@@ -55,7 +55,7 @@ def test_a_step_is_the_inner_loops(
         torch.testing.assert_close(adapted[name], parameter.detach() - 0.5 * moved)
 
 
-def test_the_head_stays_and_the_rest_moves(
+def test_the_task_head_is_not_adapted(
     adapt: Callable[..., Adapted], make_model: Callable[..., PreTrainedModel]
 ) -> None:
     before, after = weights(make_model()), weights(adapt(inner_steps=3).model)
@@ -63,13 +63,13 @@ def test_the_head_stays_and_the_rest_moves(
     assert not torch.equal(before["contrastive.text.weight"], after["contrastive.text.weight"])
 
 
-def test_labels_are_never_looked_at(adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_have_no_effect(adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch) -> None:
     expected = weights(adapt().model)
     monkeypatch.setattr(MiniXVNLI, "targets", lambda self, labels: torch.full((len(labels),), -1))
     assert all(torch.equal(value, expected[name]) for name, value in weights(adapt().model).items())
 
 
-def test_pairs_that_take_labels_are_refused(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairs_that_need_labels_are_refused(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(pairs: str) -> None:
         ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS, pairs=pairs)).check(task, "tr")
 
@@ -81,7 +81,7 @@ def test_pairs_that_take_labels_are_refused(task: Task, monkeypatch: pytest.Monk
         check("caption")
 
 
-def test_too_few_examples_for_a_step(task: Task) -> None:
+def test_a_split_with_too_few_examples_is_refused(task: Task) -> None:
     adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(support_size=7))
     with pytest.raises(UserError, match="trainer.support_size is .* split test has 6 examples in 'tr'"):
         adapter.check(task, "tr")

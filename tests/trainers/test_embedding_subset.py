@@ -1,4 +1,4 @@
-"""Which models work on a subset of their word embeddings, and what becomes of token ids and padding then."""
+"""Which models support an embedding subset, and how it treats token ids and padding."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_the_subset_has_the_rows_of_all_texts_and_captions(batches: list[dict[st
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_here_works_on_an_embedding_subset(name: str, batches: list[dict[str, Tensor]]) -> None:
+def test_every_model_of_the_package_supports_a_subset(name: str, batches: list[dict[str, Tensor]]) -> None:
     config = MODELS[name].config_class(
         vocab_size=10,
         hidden_size=4,
@@ -75,7 +75,7 @@ def test_every_model_here_works_on_an_embedding_subset(name: str, batches: list[
 
 
 @pytest.mark.parametrize("padding", [PADDING, 4, None], ids=["in-a-text", "in-no-text", "none"])
-def test_a_called_embedding_has_the_gradient_that_it_has_with_the_whole_matrix(
+def test_a_called_embedding_layer_has_the_same_gradient_as_with_the_whole_matrix(
     batches: list[dict[str, Tensor]], padding: int | None
 ) -> None:
     model = Words(padding)
@@ -100,13 +100,11 @@ def test_a_called_embedding_has_the_gradient_that_it_has_with_the_whole_matrix(
         lambda: type("Reader", (Words,), {"supports_token_id_remapping": False})(),
         lambda: type("Silent", (PreTrainedModel,), {"config_class": PretrainedConfig})(PretrainedConfig()),
     ],
-    ids=["tied", "max-norm", "frozen", "reads-ids", "says-nothing"],
+    ids=["tied", "max-norm", "frozen", "without-support", "without-the-attribute"],
 )
-def test_the_whole_matrix_stays_where_a_subset_would_not_be_exact(
+def test_there_is_no_subset_where_the_whole_matrix_is_needed(
     make: Callable[[], PreTrainedModel], batches: list[dict[str, Tensor]]
 ) -> None:
     model = make()
     assert EmbeddingSubset.from_batches(model, model, batches) is None
-    assert EmbeddingSubset.from_batches(Words(), Words(), batches) is None, (
-        "rows of a matrix that the module does not have"
-    )
+    assert EmbeddingSubset.from_batches(Words(), Words(), batches) is None, "the module does not have that matrix"

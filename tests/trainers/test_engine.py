@@ -1,4 +1,4 @@
-"""The loop: accumulation, diverging, the optimizer and what is logged."""
+"""The training loop: accumulation, divergence, the optimizer, the schedule and logs."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from iglue_plugins.utils.errors import UserError
 Weights = dict[str, Tensor]
 
 
-# Several items, several devices
+# Accumulation and devices
 
 
-def test_two_halves_make_one_batch(
+def test_accumulating_two_half_batches_equals_one_batch(
     make_model: Callable[..., PreTrainedModel],
     task: Task,
     batchers: dict[str, Batcher],
@@ -71,7 +71,7 @@ class OneWeight(nn.Module):
         return {"loss": (self.weight * labels).mean()}
 
 
-def test_accumulation_averages_any_objective(tmp_path: Path) -> None:
+def test_accumulation_averages_the_gradients_of_any_objective(tmp_path: Path) -> None:
     logged = {}
     for accumulation in (1, 4):
         settings = TrainerSettings(steps=1, accumulation=accumulation, warmup=0, clip_norm=0, log_every=1)
@@ -81,16 +81,16 @@ def test_accumulation_averages_any_objective(tmp_path: Path) -> None:
     assert logged[1] == logged[4] == {1: 1.0}
 
 
-def test_several_gpus_do_not_cut_an_item_into_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_gpus_in_one_process_do_not_split_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingArguments, "n_gpu", 4)
     assert engine.arguments(FinetuneSettings(), 1, 1, 1, 0, tmp_path)._n_gpu == 1
 
 
-# Diverging
+# Divergence
 
 
 class Diverging(nn.Module):
-    """Finite until the step at which the loss, or only its gradient, no longer is."""
+    """An objective whose loss, or only its gradient, is finite until some step."""
 
     def __init__(self, what: str, at: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Diverging(nn.Module):
     ],
     ids=["finetune", "xvl_maml", "inner_lr 0"],
 )  # fmt: skip
-def test_diverging_names_what_to_lower(
+def test_the_error_of_divergence_names_the_settings_to_lower(
     what: str, at: int, message: str, settings: TrainerSettings, remedy: str, tmp_path: Path
 ) -> None:
     steps = Steps(lambda step: {"zero": torch.zeros(())}, 3)
@@ -134,7 +134,7 @@ def test_diverging_names_what_to_lower(
 # The optimizer
 
 
-class NothingToLearn(nn.Module):
+class ZeroGradients(nn.Module):
     """Every weight is 1 and every gradient 0, so that only weight decay changes anything."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -150,22 +150,22 @@ class NothingToLearn(nn.Module):
 
 
 def test_biases_and_layer_norms_do_not_decay(make_model: Callable[..., PreTrainedModel], tmp_path: Path) -> None:
-    objective = NothingToLearn(make_model())
-    spared = {
+    objective = ZeroGradients(make_model())
+    not_decayed = {
         f"{module}.{name}"
         for module, norm in objective.named_modules()
         if isinstance(norm, nn.LayerNorm)
         for name, _ in norm.named_parameters()
     }
-    spared |= {name for name, _ in objective.named_parameters() if name.endswith("bias")}
-    assert "batch_loss.model.head.2.weight" in spared  # the LayerNorm in the middle of a head
-    assert "batch_loss.model.encoder.layers.1.output_norm.weight" in spared
+    not_decayed |= {name for name, _ in objective.named_parameters() if name.endswith("bias")}
+    assert "batch_loss.model.head.2.weight" in not_decayed  # the LayerNorm in the middle of a head
+    assert "batch_loss.model.encoder.layers.1.output_norm.weight" in not_decayed
 
     settings = TrainerSettings(steps=2, learning_rate=0.1, weight_decay=0.5, warmup=0)
     engine.train(objective, Steps(lambda step: {"step": step}, 2), settings, seed=0, folder=tmp_path)
     decayed = (1 - 0.1 * 0.5) * (1 - 0.05 * 0.5)  # the learning rate falls to 0 over the two steps
     found = {name: parameter.unique().tolist() for name, parameter in objective.named_parameters()}
-    assert found == {name: [1.0] if name in spared else [pytest.approx(decayed)] for name in found}
+    assert found == {name: [1.0] if name in not_decayed else [pytest.approx(decayed)] for name in found}
 
 
 @pytest.mark.parametrize(("warmup", "rates"), [(0.5, [0, 0.05, 0.1, 0.05]), (0, [0.1, 0.075, 0.05, 0.025])])
@@ -175,8 +175,8 @@ def test_the_learning_rate_rises_and_falls(warmup: float, rates: list[float], tm
     assert list(scalars(tmp_path)["train/learning_rate"].values()) == pytest.approx(rates)
 
 
-def test_clipping(tmp_path: Path) -> None:
-    """AdamW's steps do not depend on the scale of gradients that are all clipped alike, but on one clipped step do."""
+def test_clip_norm_limits_the_gradient(tmp_path: Path) -> None:
+    """AdamW moves alike for gradients of equal norm, as clipping makes them here, but not for the unclipped ones."""
     moved = {}
     for clip_norm in (0.0, 1.0):
         objective = OneWeight()
@@ -192,7 +192,7 @@ def test_clipping(tmp_path: Path) -> None:
 
 
 def scalars(folder: Path) -> dict[str, dict[int, float]]:
-    """What TensorBoard shows: values by step for each name."""
+    """Read the logged values by name and step."""
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
     return {tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
@@ -234,7 +234,7 @@ def test_logged_means_are_over_the_steps_since_the_last_log(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "trainer", [Finetune(FinetuneSettings(steps=2, batch_size=4)),
                 XVLMAML(XVLMAMLSettings(steps=2, support_size=4, query_size=4))])  # fmt: skip
-def test_fit_trains_what_the_loss_reaches_and_gives_the_head_of_the_task(
+def test_fit_sets_the_head_of_the_task_and_trains_the_parameters_of_the_loss(
     trainer: Trainer,
     make_model: Callable[..., PreTrainedModel],
     task: Task,

@@ -87,8 +87,9 @@ def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
 
 def test_shots_that_do_not_exist(task: Task) -> None:
     trainer = FewShot(FewShotSettings(shots=25))
-    with pytest.raises(UserError, match="^task tiny/xvnli: found 25 shots, expected 1 to 24$"):
+    with pytest.raises(UserError) as raised:
         trainer.check(task, "tr")
+    assert all(fact in str(raised.value) for fact in ("tiny/xvnli", "shots", "25", "24"))
     FewShot(FewShotSettings(shots=24)).check(task, "tr")
 
 

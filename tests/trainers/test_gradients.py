@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add, with_gradient
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, with_gradient
 
 
 def test_a_gradient_that_nothing_is_added_to_is_not_copied() -> None:
     gradient = torch.ones(3)
-    assert add(None, gradient) is gradient
-    assert add(gradient, None, -2) is gradient
-    assert add(None, None) is None
-    assert add(None, gradient, -2).tolist() == [-2] * 3
-    assert add(gradient, gradient, -0.5).tolist() == [0.5] * 3
+    assert add_gradients(None, gradient) is gradient
+    assert add_gradients(gradient, None, -2) is gradient
+    assert add_gradients(None, None) is None
+    assert add_gradients(None, gradient, -2).tolist() == [-2] * 3
+    assert add_gradients(gradient, gradient, -0.5).tolist() == [0.5] * 3
 
 
 # A loss whose gradient is known
@@ -45,7 +45,7 @@ def test_backward_gives_the_known_gradients(known: tuple[Callable[[], Tensor], P
         loss.backward()
 
 
-def test_scaling_accumulation_clipping_and_hooks_work_as_on_any_loss(
+def test_scaling_accumulation_clipping_and_hooks_work_as_for_any_loss(
     known: tuple[Callable[[], Tensor], Parameters, Gradients],
 ) -> None:
     make, parameters, _ = known
@@ -60,7 +60,7 @@ def test_scaling_accumulation_clipping_and_hooks_work_as_on_any_loss(
     torch.testing.assert_close(norm.item(), (3.25**2 + 6.5**2 + 3 * 13**2) ** 0.5)
 
 
-def test_gradients_are_handed_over_without_a_copy() -> None:
+def test_parameters_take_the_gradients_without_a_copy() -> None:
     parameter, gradient = nn.Parameter(torch.zeros(1000)), torch.ones(1000)
     place, gradients = gradient.data_ptr(), {"a": gradient}
     del gradient
@@ -68,7 +68,7 @@ def test_gradients_are_handed_over_without_a_copy() -> None:
     assert parameter.grad.data_ptr() == place
 
 
-def test_a_step_that_teaches_nothing_is_still_a_loss() -> None:
+def test_a_loss_without_gradients_can_be_backpropagated() -> None:
     parameter = nn.Parameter(torch.zeros(2))
     with_gradient(torch.tensor(0.0), {"a": None}, {"a": parameter}).backward()
     assert parameter.grad is None

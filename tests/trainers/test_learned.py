@@ -1,4 +1,4 @@
-"""Numbers that are learned beside the weights: how fast they move, their groups, and the inner rates."""
+"""Learned factors and inner rates: their learning rate, their groups and their gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAMES = [
 ]
 
 
-def test_factors_have_the_gradient_of_their_logarithms_and_move_at_a_multiple_of_the_learning_rate() -> None:
+def test_logarithms_of_factors_learn_faster_and_have_the_plain_gradient() -> None:
     factors = LearnedFactors(2)
     assert factors().tolist() == [1, 1]
     (factors() * torch.tensor([3.0, -2.0])).sum().backward()
@@ -32,7 +32,7 @@ def test_factors_have_the_gradient_of_their_logarithms_and_move_at_a_multiple_of
     torch.testing.assert_close(factors(), torch.tensor([math.exp(-0.5), math.exp(0.5)]))
 
 
-def test_the_layer_of_a_parameter_name() -> None:
+def test_the_layer_of_a_parameter() -> None:
     assert [layer_of(name) for name in NAMES] == [
         "encoder.layers.0",
         "encoder.layers.0",
@@ -60,7 +60,7 @@ def test_rates_by_step_and_parameter(learned: str) -> None:
         assert second == [0.06, 0.06 if learned == "layer" else 0.02, 0.02, 0.02]
 
 
-def test_the_gradient_by_a_factor_is_the_sum_over_its_steps_and_parameters() -> None:
+def test_the_gradient_with_respect_to_a_factor_is_the_sum_over_its_steps_and_parameters() -> None:
     rates = InnerRates(NAMES[:3], [0.1, 0.5], "layer")
     by_step = [
         {NAMES[0]: torch.tensor(2.0), NAMES[1]: torch.tensor(3.0)},

@@ -1,4 +1,4 @@
-"""The meta-gradient of a model: against plain autograd over all parameters, finite differences and a loop by hand."""
+"""The meta-gradient of a model: against plain autograd, finite differences and plain SGD on a copy."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ MakeMeta = Callable[..., MetaObjective]
 
 @pytest.mark.parametrize(("inner", "outer"), list(itertools.product(LOSSES, LOSSES)))
 @pytest.mark.parametrize("first_order", [True, False])
-def test_every_pair_of_losses(meta: MakeMeta, episodes: list[dict], inner: str, outer: str, first_order: bool) -> None:
+def test_every_pair_of_losses_agrees_with_autograd(
+    meta: MakeMeta, episodes: list[dict], inner: str, outer: str, first_order: bool
+) -> None:
     objective = meta(inner_loss=inner, outer_loss=outer, first_order=first_order)
     found, expected = meta_gradient(objective, episodes), unrolled(objective, episodes)
     torch.testing.assert_close(found[0], expected[0], rtol=1e-12, atol=0)
@@ -35,7 +37,7 @@ def test_every_pair_of_losses(meta: MakeMeta, episodes: list[dict], inner: str, 
 
 @pytest.mark.parametrize("inner_steps", [2, 3])
 @pytest.mark.parametrize("storage", ["graphs", "parameters", "start"])
-def test_several_steps_however_they_are_stored(
+def test_several_steps_agree_with_autograd_in_every_storage(
     meta: MakeMeta, episodes: list[dict], inner_steps: int, storage: str
 ) -> None:
     factors = (1.0, 0.5, 2.0)[:inner_steps]
@@ -44,7 +46,7 @@ def test_several_steps_however_they_are_stored(
 
 
 @pytest.mark.parametrize("storage", ["parameters", "start"])
-def test_the_storage_does_not_change_a_bit_of_a_noisy_models_gradient(
+def test_inner_storage_does_not_change_the_gradient_of_a_model_with_dropout(
     make_model: Callable[..., PreTrainedModel], meta: MakeMeta, batchers: dict[str, Batcher], storage: str
 ) -> None:
     batch = batchers["tr"].batch
@@ -74,7 +76,7 @@ def test_dropout_is_drawn_in_the_order_of_a_plain_loop(
     assert_equal_gradients(results[0][1], results[1][1])
 
 
-def test_a_shared_weight_counts_once(meta: MakeMeta, model: PreTrainedModel, episodes: list[dict]) -> None:
+def test_a_shared_weight_is_trained_once(meta: MakeMeta, model: PreTrainedModel, episodes: list[dict]) -> None:
     first, second = model.encoder.layers
     second.intermediate.weight = first.intermediate.weight
     model.contrastive.text.bias = model.contrastive.image.bias
@@ -143,8 +145,8 @@ def test_finite_differences_of_several_steps(meta: MakeMeta, episodes: list[dict
 # First order
 
 
-def written_out(objective: MetaObjective, episode: dict) -> tuple[Tensor, Grads]:
-    """Inner steps of plain SGD on a copy of the model; the outer loss there, and its gradient by theta'."""
+def first_order_reference(objective: MetaObjective, episode: dict) -> tuple[Tensor, Grads]:
+    """Return the outer loss after plain SGD steps on a copy of the model, and its gradient with respect to theta'."""
     settings, copied = objective._settings, copy.deepcopy(objective.batch_loss)
     for _ in range(settings.inner_steps):
         loss = copied(episode["support"], settings.inner_loss)["loss"]
@@ -164,17 +166,17 @@ def test_first_order_is_the_gradient_at_the_adapted_parameters(
 ) -> None:
     settings = {"inner_steps": inner_steps, "inner_loss": "both"}
     loss, found = meta_gradient(meta(**settings, first_order=True), episodes[:1])
-    expected_loss, expected = written_out(meta(**settings), episodes[0])
+    expected_loss, expected = first_order_reference(meta(**settings), episodes[0])
     torch.testing.assert_close(loss, expected_loss, rtol=1e-12, atol=0)
     assert_equal_gradients(found, expected)
     exact = meta_gradient(meta(**settings), episodes[:1])[1]
     assert (exact[ATTENTION] - found[ATTENTION]).norm() > 0.01 * found[ATTENTION].norm()  # there is curvature to drop
 
 
-def test_a_contrastive_inner_loop_leaves_the_head_to_the_outer_one(meta: MakeMeta, episodes: list[dict]) -> None:
+def test_a_contrastive_inner_loop_does_not_adapt_the_head(meta: MakeMeta, episodes: list[dict]) -> None:
     """The head's meta-gradient has no second-order part: it is the plain gradient at theta'."""
     objective = meta(outer_loss="task", inner_steps=2)
-    found, expected = meta_gradient(objective, episodes[:1])[1], written_out(objective, episodes[0])[1]
+    found, expected = meta_gradient(objective, episodes[:1])[1], first_order_reference(objective, episodes[0])[1]
     heads = [name for name in found if ".head." in name]
     assert len(heads) == 6
     assert_equal_gradients({name: found[name] for name in heads}, {name: expected[name] for name in heads})

@@ -41,7 +41,7 @@ MakeMeta = Callable[..., MetaObjective]
     ],
     ids=["encoder", "heads", "heads-first-order", "patterns"],
 )
-def test_a_choice_of_parameters_adapts(
+def test_the_inner_loop_adapts_the_chosen_parameters(
     meta: MakeMeta, episodes: list[dict], settings: dict, adapted: str | tuple[str, ...]
 ) -> None:
     objective = meta(inner_loss="both", inner_steps=2, **settings)
@@ -52,7 +52,9 @@ def test_a_choice_of_parameters_adapts(
     assert all(gradient is not None for gradient in found.values()), "the outer loop trains all of them"
 
 
-def test_parameters_to_adapt_that_are_not_there(meta: MakeMeta, model: PreTrainedModel, episodes: list[dict]) -> None:
+def test_a_choice_of_parameters_that_cannot_adapt_is_refused(
+    meta: MakeMeta, model: PreTrainedModel, episodes: list[dict]
+) -> None:
     with pytest.raises(UserError, match=r"trainer.adapt: 'encoder.layer.\*' matches no parameter"):
         meta(adapt=("head.*", "encoder.layer.*"))
     with pytest.raises(
@@ -70,7 +72,7 @@ def test_parameters_to_adapt_that_are_not_there(meta: MakeMeta, model: PreTraine
         meta(adapt="encoder")
 
 
-def test_inner_dropout_is_a_setting(
+def test_inner_dropout_can_be_turned_off(
     make_model: Callable[..., PreTrainedModel], meta: MakeMeta, episodes: list[dict]
 ) -> None:
     noisy = make_model(dropout=0.5).double().train()
@@ -88,7 +90,9 @@ def test_inner_dropout_is_a_setting(
 
 @pytest.mark.parametrize("granularity", ["layer", "parameter"])
 @pytest.mark.parametrize("first_order", [True, False])
-def test_learned_rates(meta: MakeMeta, episodes: list[dict], granularity: str, first_order: bool) -> None:
+def test_learned_rates_have_their_meta_gradient(
+    meta: MakeMeta, episodes: list[dict], granularity: str, first_order: bool
+) -> None:
     """Their gradients are those of the loss by the logarithms; the parameters' ones are as without."""
     settings = (
         {"inner_steps": 1, "first_order": True} if first_order else {"inner_steps": 2, "inner_lr_factors": (1.0, 0.5)}
@@ -141,7 +145,7 @@ def test_a_learned_temperature_has_its_meta_gradient(meta: MakeMeta, episodes: l
 # The objective as a module
 
 
-def test_languages_add_up(meta: MakeMeta, episodes: list[dict]) -> None:
+def test_the_losses_of_languages_add_up(meta: MakeMeta, episodes: list[dict]) -> None:
     objective = meta()
     together = objective(episodes)
     apart = [objective([episode]) for episode in episodes]
@@ -153,7 +157,7 @@ def test_languages_add_up(meta: MakeMeta, episodes: list[dict]) -> None:
         torch.testing.assert_close(together[name], (apart[0][name] + apart[1][name]) / 2, rtol=1e-12, atol=0)
 
 
-def test_inner_rate_0_is_the_plain_loss_on_the_query(meta: MakeMeta, episodes: list[dict]) -> None:
+def test_inner_lr_0_gives_the_plain_loss_of_the_query_batch(meta: MakeMeta, episodes: list[dict]) -> None:
     objective = meta(inner_lr=0)
     outcome = objective(episodes[:1])
     plain = objective.batch_loss(episodes[0]["query"], "both")
@@ -162,7 +166,7 @@ def test_inner_rate_0_is_the_plain_loss_on_the_query(meta: MakeMeta, episodes: l
     assert_equal_gradients(gradients(objective, outcome["loss"]), gradients(objective, plain["loss"]), 0)
 
 
-def test_without_gradients_it_gives_the_loss_alone(meta: MakeMeta, episodes: list[dict]) -> None:
+def test_the_loss_is_the_same_without_gradients(meta: MakeMeta, episodes: list[dict]) -> None:
     objective = meta(inner_steps=2)
     expected = objective(episodes)["loss"]
     with torch.no_grad():
@@ -182,7 +186,7 @@ def test_the_inner_loss_falls_and_is_logged_where_it_is_read(meta: MakeMeta, epi
     assert objective(episodes[:1]).keys() == outcome.keys() - {"inner_loss_after"}
 
 
-def test_a_forward_leaves_the_model_alone(meta: MakeMeta, episodes: list[dict]) -> None:
+def test_forward_does_not_change_the_model(meta: MakeMeta, episodes: list[dict]) -> None:
     objective = meta(inner_steps=2)
     before = copy.deepcopy(objective.state_dict())
     outcome = objective(episodes)
@@ -192,7 +196,7 @@ def test_a_forward_leaves_the_model_alone(meta: MakeMeta, episodes: list[dict]) 
     assert all(parameter.grad is not None for parameter in objective.parameters())
 
 
-def test_a_batch_without_pairs_takes_no_inner_step(meta: MakeMeta, task: Task, episodes: list[dict]) -> None:
+def test_a_support_batch_without_pairs_takes_no_inner_step(meta: MakeMeta, task: Task, episodes: list[dict]) -> None:
     """Of the five examples of the support one is entailed, so that no pair has a negative."""
     labels = torch.full((5,), task.labels.index("neutral"))
     labels[2] = task.labels.index("entailment")
@@ -203,7 +207,7 @@ def test_a_batch_without_pairs_takes_no_inner_step(meta: MakeMeta, task: Task, e
     assert_equal_gradients(found, plain, 0)
 
 
-def test_parameters_without_a_gradient_are_named_once(
+def test_a_warning_names_parameters_without_a_gradient_once(
     meta: MakeMeta, model: PreTrainedModel, episodes: list[dict], caplog: pytest.LogCaptureFixture
 ) -> None:
     model.spare = nn.Linear(2, 2)
@@ -221,7 +225,7 @@ def test_parameters_without_a_gradient_are_named_once(
 
 
 @pytest.mark.parametrize("first_order", [True, False])
-def test_bfloat16_autocast(
+def test_the_meta_gradient_under_bfloat16_autocast(
     make_model: Callable[..., PreTrainedModel], meta: MakeMeta, batchers: dict[str, Batcher], first_order: bool
 ) -> None:
     """Whatever autocast caches, no parameter loses its gradient; rounding apart, they are those of plain autograd."""

@@ -38,7 +38,7 @@ def test_contrastive_loss_of_two_pairs() -> None:
     assert contrastive_loss(image, text, 0.5).item() == pytest.approx((by_text + by_image) / 2, rel=1e-6)
 
 
-def test_contrastive_loss_does_not_favour_an_order_and_knows_partners() -> None:
+def test_contrastive_loss_depends_on_the_pairs_and_not_on_their_order() -> None:
     text, image = torch.eye(4), torch.eye(4)
     assert contrastive_loss(text, image, 0.01) == pytest.approx(0, abs=1e-6)
     assert contrastive_loss(text, image.roll(1, 0), 0.01) == pytest.approx(100, rel=1e-6)
@@ -61,7 +61,7 @@ def test_both_is_the_weighted_sum_of_its_parts(batch_loss: Callable[..., BatchLo
     assert BatchObjective(losses, "task")(batch)["loss"] == task["loss"]
 
 
-def test_the_parts_are_the_tasks_loss_and_the_loss_of_its_pairs(
+def test_the_parts_are_the_loss_of_the_task_and_the_contrastive_loss_of_its_pairs(
     batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task
 ) -> None:
     losses = batch_loss(temperature=0.2, pairs="aligned")
@@ -85,7 +85,7 @@ def test_a_caption_is_the_text_of_a_pair_by_default(batch_loss: Callable[..., Ba
     assert losses(other_captions, "task")["loss"] == losses(batch, "task")["loss"]
 
 
-def test_fewer_than_two_pairs_have_no_negatives_and_teach_nothing(
+def test_the_contrastive_loss_of_fewer_than_two_pairs_is_zero(
     batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task
 ) -> None:
     for labels, found in ([0] * 8, 0), ([task.labels.index("entailment"), *[0] * 7], 1):

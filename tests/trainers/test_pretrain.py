@@ -96,7 +96,7 @@ def test_the_masked_words_themselves_are_the_targets(
     assert torch.equal(targets[-1], ids[~torch.isin(ids, item["special_tokens"])])
 
 
-def test_true_pairs_count_as_true_and_hard_ones_as_false(
+def test_the_matching_loss_has_true_pairs_and_hard_negatives(
     objective: Callable[..., PretrainObjective], items: MakeItems
 ) -> None:
     made, (item, *_) = objective(), items()
@@ -107,7 +107,8 @@ def test_true_pairs_count_as_true_and_hard_ones_as_false(
         return torch.tensor([[20.0]] * 16 + [[-20.0]] * 16)
 
     made.model.register_forward_hook(perfect, with_kwargs=True)
-    made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))  # each text is most like its image
+    # Each text is most similar to the image of its pair.
+    made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))
     assert made(**item)["matching_loss"] < 1e-6
     for key, value in item["batch"].items():
         true, hard = seen[key][:16], seen[key][16:]
@@ -119,7 +120,7 @@ def test_true_pairs_count_as_true_and_hard_ones_as_false(
     assert (seen["region_features"][:16] != seen["region_features"][16:]).flatten(1).any(1).all()
 
 
-def test_the_first_steps_see_single_objects_and_languages_come_by_their_shares(
+def test_the_first_steps_see_single_regions_and_languages_are_drawn_by_their_shares(
     items: MakeItems, captions: Task, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     steps = items(batch_size=6, single_region_steps=2, steps=4, language_shares={"en": 3, "tr": 1, "de": 0})
@@ -131,12 +132,12 @@ def test_the_first_steps_see_single_objects_and_languages_come_by_their_shares(
         for item in items(steps=10, language_shares={"en": 3, "tr": 1, "de": 0})
         for text in tokenizer.batch_decode(item["batch"]["input_ids"], skip_special_tokens=True)
     }
-    written = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
-    assert len(seen & written["en"]) > len(seen & written["tr"]) > 0
-    assert not seen & (written["de"] - written["en"] - written["tr"])
+    texts = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
+    assert len(seen & texts["en"]) > len(seen & texts["tr"]) > 0
+    assert not seen & (texts["de"] - texts["en"] - texts["tr"])
 
 
-def test_training_tells_pairs_apart(
+def test_training_lowers_the_contrastive_loss_below_chance(
     make_model: Callable[..., PreTrainedModel],
     captions: Task,
     tokenizer: PreTrainedTokenizerBase,
@@ -151,4 +152,4 @@ def test_training_tells_pairs_apart(
     assert (model.config.head, model.config.num_labels) == ("image_text_matching", 1)
     with torch.no_grad():
         losses = PretrainObjective(model.eval(), settings)(**items()[0])
-    assert losses["contrastive_loss"] < math.log(16) - 0.2  # below what guessing among 16 costs
+    assert losses["contrastive_loss"] < math.log(16) - 0.2  # log(16) is the loss of guessing among 16

@@ -59,7 +59,7 @@ def test_without_labels_both_losses_are_contrastive() -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )  # fmt: skip
-def test_impossible_meta_settings(settings: dict[str, object], message: str) -> None:
+def test_invalid_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         XVLMAMLSettings(**settings)
 
@@ -80,11 +80,11 @@ def test_a_task_loss_needs_no_negatives() -> None:
 def test_a_temperature_is_learned_where_a_loss_has_one() -> None:
     assert XVLMAMLSettings(learned_temperature=True, outer_loss="task").learned_temperature
     assert FinetuneSettings(learned_temperature=True, loss="both").learned_temperature
-    with pytest.raises(ValidationError, match="learned_temperature is set, but no loss is contrastive"):
+    with pytest.raises(ValidationError, match="learned_temperature is set.* no loss is contrastive"):
         FinetuneSettings(learned_temperature=True)
 
 
-def test_what_is_stored_of_inner_steps_does_not_make_another_run() -> None:
+def test_inner_storage_is_not_in_the_fingerprint() -> None:
     assert "inner_storage" in XVLMAMLSettings.fingerprint_exclude
     assert XVLMAMLSettings.fingerprint_exclude > FinetuneSettings.fingerprint_exclude
 
@@ -95,13 +95,12 @@ def test_a_contrastive_batch_needs_negatives(loss: str) -> None:
         FinetuneSettings(loss=loss, batch_size=1)
 
 
-def test_without_labels_a_tasks_default_may_not_need_them_either(make_model: Callable[..., PreTrainedModel]) -> None:
-    """MaRVL pairs true statements with their images by default, which takes labels."""
+def test_unsupervised_training_refuses_a_task_whose_default_pairs_need_labels(
+    make_model: Callable[..., PreTrainedModel],
+) -> None:
+    """MaRVL pairs the images of true statements by default, and whether a statement is true is its label."""
     trainer = XVLMAML(XVLMAMLSettings(supervised=False))
-    with pytest.raises(
-        UserError,
-        match="mini/marvl: trainer.pairs 'aligned' needs labels, .* 'caption' or 'all'",
-    ):
+    with pytest.raises(UserError, match="mini/marvl: .*trainer.pairs 'aligned' .* 'caption' or 'all'"):
         trainer.objective(make_model(), MiniMaRVL())
     XVLMAML(XVLMAMLSettings(supervised=False, pairs="all")).objective(make_model(), MiniMaRVL())
 
@@ -116,9 +115,9 @@ def test_too_few_examples_for_a_step(
     def fit(trainer: XVLMAML | Pretrain, task: Task) -> None:
         trainer.fit(make_model(), tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
 
-    with pytest.raises(UserError, match="tiny/xvnli: found 24 training examples .*, expected at least the 26"):
+    with pytest.raises(UserError, match="tiny/xvnli.* 24 .* 26"):
         fit(XVLMAML(XVLMAMLSettings(support_size=13, query_size=13)), task)
-    with pytest.raises(UserError, match="tiny/captions: trainer.batch_size is 64, .* 32 images"):
+    with pytest.raises(UserError, match="tiny/captions: trainer.batch_size is 64.* 32 images"):
         fit(Pretrain(PretrainSettings(language_shares={"en": 1})), captions)
 
 
@@ -211,7 +210,9 @@ def test_a_meta_step_sees_an_episode_of_each_language(data: TrainingData, task: 
     assert [(len(e["support"]["labels"]), len(e["query"]["labels"])) for e in episodes] == [(4, 6), (4, 6)]
 
 
-def test_a_few_examples_are_the_same_in_every_language(task: Task, tokenizer: PreTrainedTokenizerBase) -> None:
+def test_the_setting_examples_selects_the_same_examples_in_every_language(
+    task: Task, tokenizer: PreTrainedTokenizerBase
+) -> None:
     def images(seed: int, examples: int | None) -> list[list[list[int]]]:
         made = TrainingData(task, tokenizer, "en", ("tr", "de"), seed, examples).batchers("auxiliary")
         return [sorted(batcher.images.tolist()) for batcher in made.values()]
@@ -220,12 +221,12 @@ def test_a_few_examples_are_the_same_in_every_language(task: Task, tokenizer: Pr
     assert turkish == german
     assert len(turkish) == 10
     assert images(1, 10)[0] != turkish
-    assert [len(of_language) for of_language in images(0, 100)] == [24, 24]
+    assert [len(chosen) for chosen in images(0, 100)] == [24, 24]
     assert images(0, None) == images(0, 24)
 
 
 @pytest.mark.parametrize("trainer", [XVLMAML, AuxiliaryFinetune])
-def test_without_an_auxiliary_language_there_is_nothing_to_train_on(
+def test_training_without_an_auxiliary_language_is_refused(
     trainer: type[XVLMAML],
     task: Task,
     tokenizer: PreTrainedTokenizerBase,

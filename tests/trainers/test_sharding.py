@@ -13,7 +13,7 @@ from iglue_plugins.utils.errors import UserError
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_every_step_is_the_mean_of_its_items(items: int, accumulation: int, processes: int) -> None:
     if processes > accumulation:
-        pytest.skip("more processes than items are refused; see below")
+        pytest.skip("AccumulationShard refuses more processes than items")
     steps = Steps(lambda i: {"item": i}, items)
     shards = [AccumulationShard(steps, accumulation, process, processes) for process in range(processes)]
     assert {len(shard) for shard in shards} == {-(-items // accumulation) * -(-accumulation // processes)}
@@ -28,11 +28,11 @@ def test_every_step_is_the_mean_of_its_items(items: int, accumulation: int, proc
         assert weights == pytest.approx(dict.fromkeys(expected, 1 / len(expected)))
 
 
-def test_one_process_weighs_whole_steps_by_exactly_one() -> None:
+def test_items_of_whole_steps_have_weight_one_in_a_single_process() -> None:
     shard = AccumulationShard(Steps(lambda i: {"item": i}, 12), 3)
     assert [shard[i] for i in range(12)] == [{WEIGHT: 1.0, "item": i} for i in range(12)]
 
 
-def test_more_processes_than_items() -> None:
+def test_more_processes_than_items_are_refused() -> None:
     with pytest.raises(UserError, match="^trainer.accumulation: it is 1, but 2 processes .* raise it to 2"):
         AccumulationShard(Steps(lambda i: {}, 4), 1, 0, 2)

@@ -18,7 +18,7 @@ Weights = dict[str, Tensor]
 
 
 class Counting(nn.Module):
-    """Its weight is the number of steps taken, with the steepest descent that AdamW gives at learning rate 1."""
+    """A module whose weight counts the steps: AdamW raises it by 1 in each at learning rate 1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ def counting() -> tuple[TrainerSettings, Steps]:
     return settings, Steps(lambda step: {"labels": torch.ones(1)}, 7, epoch=3)
 
 
-def test_the_weights_that_validate_best_are_kept(counting: tuple[TrainerSettings, Steps], tmp_path: Path) -> None:
+def test_the_weights_that_score_best_are_kept(counting: tuple[TrainerSettings, Steps], tmp_path: Path) -> None:
     (settings, steps), objective, seen = counting, Counting(), []
 
     def validate() -> float:
@@ -50,7 +50,7 @@ def test_the_weights_that_validate_best_are_kept(counting: tuple[TrainerSettings
 
 
 @pytest.mark.parametrize("killed_after", [1, 2, 3, 4])
-def test_validation_resumes_where_it_was(
+def test_an_interrupted_training_resumes_with_its_best_validation(
     counting: tuple[TrainerSettings, Steps], tmp_path: Path, killed_after: int
 ) -> None:
     """The score rises and falls with the weights, so that the best is neither the first nor the last."""
