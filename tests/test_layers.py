@@ -1,9 +1,10 @@
-"""The imports between the package's modules: which way they go, and that none goes round in a circle.
+"""The imports between the package's modules, which go down and in no circle, and the length of files.
 
 grimp reads every import statement, those inside functions and under `TYPE_CHECKING` included.
 """
 
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import grimp
 import pytest
@@ -48,3 +49,9 @@ def test_no_circle(graph):
         tuple(TopologicalSorter(imports).static_order())
     except CycleError as error:
         pytest.fail(f"these modules import each other: {' <- '.join(error.args[1])}")
+
+
+def test_no_file_is_longer_than_300_lines():
+    root = Path(__file__).parents[1]
+    files = [path for folder in ("iglue_plugins", "tests", "benchmarks") for path in (root / folder).rglob("*.py")]
+    assert [str(path) for path in files if len(path.read_text().splitlines()) > 300] == []

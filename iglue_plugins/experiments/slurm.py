@@ -200,7 +200,7 @@ def _executor(cluster: str, parameters: Mapping[str, Any], folder: Path) -> Auto
     try:
         executor.update_parameters(**parameters)
     except (TypeError, ValueError) as error:
-        raise UserError(f"--launch: submitit does not take these parameters ({_line(error)})") from error
+        raise UserError(f"--launch: submitit does not take {_listed(parameters)} ({_line(error)})") from error
     return executor
 
 
@@ -232,6 +232,10 @@ def _parameter(text: str) -> tuple[str, Any]:
         return key, load_yaml(value)
     except yaml.YAMLError as error:
         raise UserError(f"--launch {key}: '{value}' is not a value in YAML ({_line(error)})") from error
+
+
+def _listed(parameters: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in parameters.items() if DEFAULTS.get(key) != value)
 
 
 def _line(error: Exception) -> str:

@@ -34,7 +34,7 @@ class UniterConfig(PretrainedConfig):
 
     The fields without a default differ between the members of the family; each subclass below sets them.
 
-    Args:
+    Attributes:
         vocab_size: Rows of the word embeddings.
         max_position_embeddings: Rows of the position embeddings.
         position_ids: How tokens are numbered. 'xlm-r': the n-th token has position pad_token_id + n, and padding has

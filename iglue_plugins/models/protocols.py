@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch import Tensor
 
 
-@runtime_checkable
 class HasTaskHeads(Protocol):
     """A model whose task head can be replaced."""
 
@@ -20,7 +19,6 @@ class HasTaskHeads(Protocol):
         """
 
 
-@runtime_checkable
 class EmbedsPairs(Protocol):
     """A model that embeds texts and images into one space, for the contrastive loss."""
 

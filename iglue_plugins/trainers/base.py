@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from datasets import Dataset
@@ -170,9 +170,7 @@ class Trainer(TrainerSpec, ABC):
             UserError: There are too few examples, the training diverges, or a file cannot be written.
         """
         torch.manual_seed(seed)
-        if not isinstance(model, HasTaskHeads):
-            raise TypeError(f"{type(model).__name__} has no set_head(kind, num_labels), which every trainer calls")
-        model.set_head(task.head, task.num_labels)
+        cast("HasTaskHeads", model).set_head(task.head, task.num_labels)
         data = TrainingData(
             task,
             tokenizer,

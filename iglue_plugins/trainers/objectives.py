@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -84,9 +86,7 @@ class BatchLoss(nn.Module):
         """Compute L_CL; it is 0 for the rare batch with fewer than two aligned pairs, where no pair has a negative."""
         if len(pairs["input_ids"]) < 2:
             return torch.zeros((), device=pairs["input_ids"].device, requires_grad=True)
-        if not isinstance(self.model, EmbedsPairs):
-            raise TypeError(f"{type(self.model).__name__} has no embed_pairs, which the contrastive loss calls")
-        text, image = self.model.embed_pairs(**pairs, joint=self._settings.joint_pass)
+        text, image = cast("EmbedsPairs", self.model).embed_pairs(**pairs, joint=self._settings.joint_pass)
         return contrastive_loss(text, image, self._temperature())
 
     def _temperature(self) -> float | Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins.experiments import launcher, sweep
+from iglue_plugins.experiments import axes, launcher, sweep
 from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import runner
@@ -35,7 +35,7 @@ def test_without_values_every_language_with_auxiliary_data_is_swept(
             raise UserError("no such file")
 
     monkeypatch.setattr(runner, "check_examples", lacking)
-    axis = sweep.every_language(load_recipe(recipe()))
+    axis = axes.every_language(load_recipe(recipe()))
     assert (axis.key, axis.values) == (
         "auxiliary_languages",
         ("ar", "bn", "de", "es", "fr", "id", "ko", "pt", "ru", "sw", "ta", "tr"),
@@ -44,13 +44,13 @@ def test_without_values_every_language_with_auxiliary_data_is_swept(
 
 
 def test_values_in_brackets_are_one() -> None:
-    axis = sweep.parse_axis("trainer.learning_rates=[1e-4, 5e-5],[1e-5]")
+    axis = axes.parse_axis("trainer.learning_rates=[1e-4, 5e-5],[1e-5]")
     assert axis.values == ("[1e-4, 5e-5]", "[1e-5]")
     assert axis.override(axis.values[0]) == "trainer.learning_rates=[1e-4, 5e-5]"
 
 
 def combined(path: Path, *over: str) -> list[sweep.Combination]:
-    return sweep.combine(path, [sweep.parse_axis(text) for text in over], [0, 1], [])
+    return sweep.combine(path, [axes.parse_axis(text) for text in over], [0, 1], [])
 
 
 def test_several_keys_give_every_combination(recipe: Callable[..., Path]) -> None:
