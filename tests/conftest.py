@@ -22,11 +22,15 @@ def ctrl_c_arrives() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What the annotation readers keep stays out of the user's cache."""
+def temporary_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps the caches of annotations and of mini's features out of the user's, in subprocesses too."""
     import datasets
 
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_DATASETS_CACHE", str(folder))
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -22,6 +22,7 @@ from iglue_plugins.mini.builtin import (
     MiniXGQASpec,
     MiniXVNLISpec,
 )
+from iglue_plugins.mini.feature_cache import cached_region_features
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.settings import TaskSettings
@@ -104,8 +105,9 @@ class MiniTask(Task):
                 for i, concepts in enumerate(concepts_by_scene)
             ]
             examples.append(SceneExample(scenes, text, label))
-        features = {scene.id: world.region_features(scene) for example in examples for scene in example.scenes}
-        self.regions.add(features, world.CANVAS, world.CANVAS)
+        scenes = [scene for example in examples for scene in example.scenes]
+        features = zip((scene.id for scene in scenes), cached_region_features(scenes), strict=True)
+        self.regions.add(dict(features), world.CANVAS, world.CANVAS)
         return examples
 
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
