@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +15,7 @@ from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import RESULTS, read_results
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -55,7 +57,7 @@ def compare(
 
     Args:
         rows: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the
-            same name, one for each seed, make one row. The first row is the baseline.
+            same name and settings, one for each seed, make one row. The first row is the baseline.
         seeds: The seeds with which each recipe is run.
         split: The split that is compared.
         launch: How the runs are started.
@@ -68,14 +70,16 @@ def compare(
         UserError: A recipe is wrong, rows cannot be compared, a run fails, or a file cannot be read or written.
     """
     distributed.require_single_process("iglue compare")
+    paths = expanded(rows)
+    records = {path: Run(path).require_record() for path in paths if path.is_dir()}
+    labels = label_runs(records)
     labelled: dict[str, list[Path]] = {}
     recipes: dict[str, list[Recipe]] = {}
     tasks: list[str] = []
-    for path in expanded(rows):
-        if path.is_dir():
-            record = Run(path).require_record()
-            labelled.setdefault(record["name"], []).append(path)
-            tasks.append(record["task"])
+    for path in paths:
+        if path in records:
+            labelled.setdefault(labels[path], []).append(path)
+            tasks.append(records[path]["task"])
             continue
         seeded = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
         name = seeded[0].name
@@ -91,6 +95,24 @@ def compare(
         labelled[name] += [next(folders) for _ in seeded]
     comparison = with_published(build_comparison(list(labelled.items()), split), figures)
     report(with_lmms_eval(comparison, evaluated), output)
+
+
+def label_runs(records: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
+    """Name the row of each finished run, so that runs of one row differ in their seeds alone.
+
+    Args:
+        records: The record of each run's folder.
+
+    Returns:
+        The run's name; where runs of one name were trained with different settings, with those that differ.
+    """
+    settings = {path: training_settings(record) for path, record in records.items()}
+    labels = {}
+    for path, record in records.items():
+        same_name = [settings[other] for other in records if records[other]["name"] == record["name"]]
+        differing = (f"{key}={settings[path].get(key)}" for key in differing_settings(same_name))
+        labels[path] = ", ".join([record["name"], *differing])
+    return labels
 
 
 def check_targets(recipes: dict[str, list[Recipe]]) -> None:

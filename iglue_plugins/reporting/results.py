@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 ROUNDING = 0.05  # points by which a record may differ from the mean of its predictions
@@ -200,11 +201,18 @@ def check_one_row(label: str, results: Sequence[RunResult]) -> None:
         results: The results of the row's runs.
 
     Raises:
-        UserError: Two runs have the same seed, or differ in trainer, training languages, labels per step or steps.
+        UserError: Two runs have the same seed, or differ in a setting that they were trained with.
     """
-    first = results[0]
+    first, expected = results[0], f"the runs of row '{label}' may differ in the seed only"
     for other in results[1:]:
-        _check_same(first, other, SHARED_BY_A_ROW, f"the runs of row '{label}' may differ in the seed only")
+        _check_same(first, other, SHARED_BY_A_ROW, expected)
+        wanted, found = training_settings(first.record), training_settings(other.record)
+        if differing := differing_settings([wanted, found]):
+            key = differing[0]
+            raise UserError(
+                f"{other.folder}: its {key} is {found.get(key)!r}, but that of {first.folder} is {wanted.get(key)!r}; "
+                f"{expected}"
+            )
     seeds = [result.record["seed"] for result in results]
     if repeated := [result for result in results if seeds.count(result.record["seed"]) > 1]:
         raise UserError(

@@ -26,11 +26,13 @@ class Start:
         checkpoint: The folder or file of the weights; None for the model's own.
         fingerprint: The fingerprint of the run before, or the content hash of the checkpoint.
         training_languages: The languages other than the source language that the weights were trained on.
+        settings: The training settings of the run before; None for a checkpoint.
     """
 
     checkpoint: Path | None = None
     fingerprint: str | None = None
     training_languages: tuple[str, ...] = ()
+    settings: dict[str, Any] | None = None
 
 
 def new_record(recipe: Recipe, run: Run, start: Start, labels_per_step: int) -> dict[str, Any]:
@@ -58,7 +60,13 @@ def new_record(recipe: Recipe, run: Run, start: Start, labels_per_step: int) -> 
         "training_languages": languages,
         "steps": 0,
         "labels_per_step": labels_per_step,
-        "start_from": {"fingerprint": start.fingerprint, "path": str(start.checkpoint)} if start.checkpoint else None,
+        "start_from": {
+            "fingerprint": start.fingerprint,
+            "path": str(start.checkpoint),
+            "settings": start.settings,
+        }
+        if start.checkpoint
+        else None,
         "recipe": recipe.to_dict(),
         "versions": {"iglue_plugins": package_version(), "python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in VERSIONED},

@@ -22,6 +22,7 @@ from iglue_plugins.runs.plugins import (
 from iglue_plugins.runs.record import Start, new_record
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.runs.training import trained_model
+from iglue_plugins.runs.training_settings import training_settings
 from iglue_plugins.trainers.base import LanguageAdapter
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors
@@ -178,7 +179,8 @@ def _start_of(previous: Run) -> Start:
             f"start_from: {previous.folder} keeps no model, since its trainer adapts one to each language; name a run "
             "of another trainer"
         )
-    return Start(previous.model_dir, record["fingerprint"], tuple(record["training_languages"]))
+    languages = tuple(record["training_languages"])
+    return Start(previous.model_dir, record["fingerprint"], languages, training_settings(record))
 
 
 @contextmanager

@@ -109,3 +109,21 @@ def test_a_folder_of_recipes_is_a_row_for_each_with_the_baseline_first(write: Wr
         "zero",
         "zero",
     ]
+
+
+def test_runs_of_one_name_and_different_settings_are_different_rows(write: Write, tmp_path: Path) -> None:
+    slow, fast = ([f"seed={seed}", f"trainer.learning_rate={rate}"] for seed, rate in ((0, 1e-3), (0, 1e-2)))
+    path = write("same")
+    runs = [runner.run(load_recipe(path, overrides)).folder for overrides in (slow, fast)]
+    compare.compare(runs, [0], "dev", Launch(), [], tmp_path / "comparison")
+    rows = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["rows"]
+    assert [row["label"] for row in rows] == [
+        "same, trainer.learning_rate=0.001",
+        "same, trainer.learning_rate=0.01",
+    ]
+    other_seed = runner.run(load_recipe(path, ["seed=1", "trainer.learning_rate=1e-2"])).folder
+    with pytest.raises(UserError, match="same, trainer.learning_rate=0.001"):  # seeds differ between the two rows
+        compare.compare([runs[0], other_seed], [0], "dev", Launch(), [], tmp_path / "comparison")
+    compare.compare([runs[1], other_seed], [0], "dev", Launch(), [], tmp_path / "two_seeds")
+    (row,) = json.loads((tmp_path / "two_seeds" / "comparison.json").read_text())["rows"]
+    assert (row["label"], len(row["runs"])) == ("same", 2)

@@ -1,0 +1,79 @@
+"""The settings in a run's record that say how its weights were trained, apart from the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from iglue_plugins import registry
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.utils.errors import UserError
+
+NOT_OF_TRAINING = {"name", "seed", "runs", "evaluation", "start_from"}  # start_from: the stage before stands for it
+BEFORE = "start_from."
+REGISTRIES = {"task": registry.tasks, "model": registry.models, "trainer": registry.trainers}
+
+
+def training_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a run was trained with, those of the stages before included.
+
+    Args:
+        record: The record of a run.
+
+    Returns:
+        Values by key path, such as `trainer.learning_rate`; those of the stage before begin with `start_from.`.
+    """
+    recipe = {key: value for key, value in record["recipe"].items() if key not in NOT_OF_TRAINING}
+    settings = dict(_flattened(recipe))
+    start = record["start_from"]
+    if start is None:
+        return settings
+    before = start.get("settings")
+    if before is None:  # a record of an earlier version, or a checkpoint
+        previous = Run(Path(start["path"]).parent).record()
+        if previous is None:
+            return settings | {"start_from": record["recipe"].get("start_from")}
+        before = training_settings(previous)
+    return settings | {f"{BEFORE}{key}": value for key, value in before.items()}
+
+
+def differing_settings(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Find the settings that make runs more than seeds of one another.
+
+    Args:
+        runs: The training settings of each run.
+
+    Returns:
+        The key paths whose values differ and have an effect on the weights.
+    """
+    keys = dict.fromkeys(key for settings in runs for key in settings)
+    return [
+        key
+        for key in keys
+        if any(settings.get(key) != runs[0].get(key) for settings in runs)
+        and any(_has_effect(key, settings) for settings in runs)
+    ]
+
+
+def _has_effect(key: str, settings: Mapping[str, Any]) -> bool:
+    """Tell whether a setting changes the weights; what a plugin that is not installed does is unknown, so it does."""
+    place = key[: key.rfind(BEFORE) + len(BEFORE)] if BEFORE in key else ""
+    section, _, setting = key.removeprefix(place).partition(".")
+    try:
+        if section == "auxiliary_languages":
+            return registry.trainers.get(settings[f"{place}trainer.name"]).trains_on == "auxiliary"
+        if section not in REGISTRIES:
+            return True
+        plugin = REGISTRIES[section].get(settings[f"{place}{section}.name"])
+        return setting not in getattr(plugin.Settings, "fingerprint_exclude", ())
+    except (UserError, KeyError, AttributeError):
+        return True
+
+
+def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flattened(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
