@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -39,42 +40,61 @@ def evaluate(
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
-    dataset = task.load(split, language)
-    batcher = Batcher(dataset, task, tokenizer, task.region_layout(model.config))
-    if task.evaluation == "retrieval":
-        return evaluate_retrieval(batcher, model, batch_size)
-    predictions = task.predict(classify(model, batcher, batch_size))
-    labels = dataset["label"][:]
-    scores, metrics = task.score(predictions, labels)
-    rows = [
-        {"id": id_, "prediction": prediction, "label": label, "score": score}
-        for id_, prediction, label, score in zip(dataset["id"][:], predictions, labels, scores, strict=True)
-    ]
-    return rows, metrics
+    return _evaluate(_batcher(task, model, tokenizer, split, language), model, task, batch_size)
 
 
-def validation_score(
-    task: Task, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
-) -> float:
-    """Compute the score by which training chooses its best weights.
+def make_validator(
+    task: Task,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    split: str,
+    language: str,
+    batch_size: int = 256,
+) -> Callable[[], float]:
+    """Make the score by which training chooses its best weights.
 
-    This is the task's main metric. Retrieval uses the accuracy over four candidates instead, as VOLTA does, which needs
-    four rows for each example rather than one for each image.
+    The score is the task's main metric. Retrieval uses the accuracy over four candidates instead, as VOLTA does, which
+    needs four rows for each example rather than one for each image. The examples are prepared once for all
+    validations.
 
     Args:
         task: The task.
-        model: The model, on its device and in its precision.
+        model: The model that is trained.
         tokenizer: The model's tokenizer.
         split: The split's name.
         language: The language's code.
+        batch_size: Examples in a batch; in retrieval, (caption, image) pairs.
 
     Returns:
-        The score in percent.
+        A function that scores the model's weights as they are, in percent.
 
     Raises:
-        UserError: As `evaluate`.
+        UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
+    batcher = _batcher(task, model, tokenizer, split, language)
+
+    def validate() -> float:
+        if task.evaluation == "retrieval":
+            return candidate_accuracy(batcher, model, task.rows_per_example, batch_size)
+        return _evaluate(batcher, model, task, batch_size)[1][task.main_metric]
+
+    return validate
+
+
+def _batcher(
+    task: Task, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
+) -> Batcher:
+    return Batcher(task.load(split, language), task, tokenizer, task.region_layout(model.config))
+
+
+def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: int) -> Evaluation:
     if task.evaluation == "retrieval":
-        batcher = Batcher(task.load(split, language), task, tokenizer, task.region_layout(model.config))
-        return candidate_accuracy(batcher, model, task.rows_per_example)
-    return evaluate(task, model, tokenizer, split, language)[1][task.main_metric]
+        return evaluate_retrieval(batcher, model, batch_size)
+    predictions = task.predict(classify(model, batcher, batch_size))
+    labels, ids = batcher.dataset["label"][:], batcher.dataset["id"][:]
+    scores, metrics = task.score(predictions, labels)
+    rows = [
+        {"id": id_, "prediction": prediction, "label": label, "score": score}
+        for id_, prediction, label, score in zip(ids, predictions, labels, scores, strict=True)
+    ]
+    return rows, metrics

@@ -21,7 +21,13 @@ TEXT_KEYS = ("input_ids", "attention_mask")
 
 
 @torch.inference_mode()
-def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int, num_logits: int | None = None) -> Tensor:
+def classify(
+    model: PreTrainedModel,
+    batcher: Batcher,
+    batch_size: int,
+    num_logits: int | None = None,
+    forward_rows: int | None = None,
+) -> Tensor:
     """Compute the logits of every example, in batches of texts of similar length.
 
     Args:
@@ -29,6 +35,8 @@ def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int, num_logi
         batcher: The examples.
         batch_size: Examples in a batch.
         num_logits: The number of logits of an example; default: one for each of the task's labels.
+        forward_rows: The largest number of a batch's rows in a forward; default: all. The model has to score each row
+            by itself.
 
     Returns:
         Logits (examples, num_logits), float32, in the batcher's order.
@@ -38,7 +46,9 @@ def classify(model: PreTrainedModel, batcher: Batcher, batch_size: int, num_logi
     logits = torch.zeros(len(order), num_logits or batcher.task.num_labels, device=model.device)
     for block in progress_bar(iterable=shard(_blocks(len(order), batch_size)), unit="batch"):
         batch = move_to_device(batcher.batch(order[block]), model.device)
-        logits[block] = model(**batch).float().view(block.stop - block.start, -1)
+        parts = [batch] if forward_rows is None else _split_rows(batch, forward_rows)
+        found = torch.cat([model(**part).float() for part in parts])
+        logits[block] = found.view(block.stop - block.start, -1)
     return all_reduce_sum(logits)[np.argsort(order)]
 
 
@@ -92,6 +102,13 @@ def pair_grid(texts: Batch, regions: Batch) -> Batch:
     images, count = len(regions["region_mask"]), len(texts["attention_mask"])
     rows = {key: value.repeat_interleave(images, 0) for key, value in texts.items()}
     return rows | {key: value.expand(count, *value.shape).flatten(0, 1) for key, value in regions.items()}
+
+
+def _split_rows(batch: Batch, size: int) -> list[Batch]:
+    """Split a batch into batches of at most so many rows, without what an example has once, such as its label."""
+    count = len(batch["input_ids"])
+    rows = {key: value.split(size) for key, value in batch.items() if len(value) == count}
+    return [dict(zip(rows, parts, strict=True)) for parts in zip(*rows.values(), strict=True)]
 
 
 def _blocks(count: int, size: int) -> list[slice]:

@@ -11,8 +11,9 @@ from iglue_plugins.data.batching import Batcher
 from iglue_plugins.evaluation.inference import classify, match_all
 from iglue_plugins.evaluation.metrics import accuracy, retrieval_ranks, retrieval_scores
 
-VALIDATION_BATCH = 64  # examples
 TOP_IMAGES = 10  # images listed in a prediction
+
+CANDIDATE_BATCH = 64  # examples whose wrong candidates are drawn together, whatever the memory allows
 
 
 def evaluate_retrieval(
@@ -48,18 +49,19 @@ def evaluate_retrieval(
     return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
 
 
-def candidate_accuracy(batcher: Batcher, model: PreTrainedModel, candidates: int) -> float:
+def candidate_accuracy(batcher: Batcher, model: PreTrainedModel, candidates: int, batch_size: int) -> float:
     """Compute how often the true pair of an example has the best score of its candidates.
 
     Args:
         batcher: The examples, whose batches have the candidates of an example next to each other, the true pair first.
         model: A model that scores (caption, image) pairs.
         candidates: The number of candidates of an example.
+        batch_size: (caption, image) pairs in a forward.
 
     Returns:
         The percentage of examples.
 
     Source: VOLTA's choice of the best epoch in retrieval (eval_task.py).
     """
-    best = classify(model, batcher, VALIDATION_BATCH, candidates).argmax(1)
+    best = classify(model, batcher, CANDIDATE_BATCH, candidates, forward_rows=batch_size).argmax(1)
     return accuracy(best, batcher.targets)

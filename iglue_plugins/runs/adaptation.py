@@ -61,7 +61,13 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
             )
         else:
             adapted = adapter.adapt(
-                load, state.task, language, source_language=recipe.source_language, seed=recipe.seed, folder=folder
+                load,
+                state.task,
+                language,
+                source_language=recipe.source_language,
+                seed=recipe.seed,
+                folder=folder,
+                evaluation_batch_size=recipe.evaluation.batch_size,
             )
             model, tokenizer = adapted.model, adapted.tokenizer
             record.setdefault("adaptation", {"summary": adapter.summary, "languages": {}})

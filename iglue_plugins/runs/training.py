@@ -48,6 +48,7 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
         auxiliary_languages=tuple(recipe.auxiliary_languages),
         seed=recipe.seed,
         folder=run.folder,
+        evaluation_batch_size=recipe.evaluation.batch_size,
     )
     add_time(record, "training_seconds", start_time)
     record["steps"] = training.steps

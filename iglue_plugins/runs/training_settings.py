@@ -24,9 +24,9 @@ def training_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Values by key path, such as `trainer.learning_rate`; those of the stage before begin with `start_from.`.
     """
-    recipe = {key: value for key, value in record["recipe"].items() if key not in NOT_OF_TRAINING}
+    recipe = {key: value for key, value in record.get("recipe", {}).items() if key not in NOT_OF_TRAINING}
     settings = dict(_flattened(recipe))
-    start = record["start_from"]
+    start = record.get("start_from")
     if start is None:
         return settings
     before = start.get("settings")

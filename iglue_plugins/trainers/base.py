@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -18,7 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.regions import RegionLayout
-from iglue_plugins.evaluation.evaluator import validation_score
+from iglue_plugins.evaluation.evaluator import make_validator
 from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.engine import Training, train
@@ -149,6 +148,7 @@ class Trainer(TrainerSpec, ABC):
         seed: int = 0,
         folder: Path,
         validation: tuple[str, str] | None = None,
+        evaluation_batch_size: int = 256,
     ) -> Training:
         """Train a model in place.
 
@@ -162,6 +162,7 @@ class Trainer(TrainerSpec, ABC):
             folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there.
             validation: The split and language that `settings.validate_every` scores; None: the task's validation split
                 in the source language.
+            evaluation_batch_size: Examples in a batch of a validation; in retrieval, (caption, image) pairs.
 
         Returns:
             What the run's record says of the training.
@@ -183,7 +184,7 @@ class Trainer(TrainerSpec, ABC):
         split, language = validation or (task.validation_split, source_language)
         validate = None
         if self.settings.validate_every:
-            validate = partial(validation_score, task, model, tokenizer, split, language)
+            validate = make_validator(task, model, tokenizer, split, language, evaluation_batch_size)
         return train(
             self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder, validate=validate
         )
@@ -259,6 +260,7 @@ class LanguageAdapter(TrainerSpec, ABC):
         source_language: str,
         seed: int,
         folder: Path,
+        evaluation_batch_size: int = 256,
     ) -> Adapted:
         """Adapt a model to a language.
 
@@ -269,6 +271,7 @@ class LanguageAdapter(TrainerSpec, ABC):
             source_language: The language of the model's fine-tuning.
             seed: The seed of the order of examples and of dropout.
             folder: Where checkpoints go. Adaptation resumes from what an earlier call has left there.
+            evaluation_batch_size: Examples in a batch of a validation.
 
         Returns:
             The adapted model.

@@ -62,6 +62,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         source_language: str,
         seed: int,
         folder: Path,
+        evaluation_batch_size: int = 256,
     ) -> Adapted:
         settings, (model, tokenizer) = self.settings, load()
         model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to

@@ -49,6 +49,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         source_language: str,
         seed: int,
         folder: Path,
+        evaluation_batch_size: int = 256,
     ) -> Adapted:
         validation = task.few_shot_validation(language, source_language)
         best: tuple[Adapted, Validation] | None = None
@@ -64,6 +65,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
                 seed=seed,
                 folder=folder / f"learning-rate-{rate:g}",
                 validation=validation,
+                evaluation_batch_size=evaluation_batch_size,
             )
             validated = training.best
             assert validated is not None  # FewShotSettings asks for validation

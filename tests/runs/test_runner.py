@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.training_settings import training_settings
 from iglue_plugins.utils.errors import UserError
 
 TIMINGS = {"training_seconds", "evaluation_seconds", "peak_memory_gib"}
@@ -148,6 +149,7 @@ def test_start_from_finetune_trains_the_baseline_once(recipe: MakeRecipe, fits: 
     assert run.record()["start_from"] == {
         "fingerprint": baseline.record()["fingerprint"],
         "path": str(baseline.model_dir),
+        "settings": training_settings(baseline.record()),
     }
     assert (run.record()["trainer"], baseline.record()["trainer"]) == ("xvl_maml", "finetune")
     runner.run(recipe({"trainer": "auxiliary_finetune"}))

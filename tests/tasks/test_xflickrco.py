@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.evaluation.evaluator import evaluate, validation_score
+from iglue_plugins.evaluation.evaluator import evaluate, make_validator
 from iglue_plugins.tasks.base import Task
 
 
@@ -163,7 +163,9 @@ def test_validation_counts_examples_whose_true_pair_is_the_best_of_four(
     candidates = model(**batcher.batch(by_length)).view(24, 4).tolist()
     right = sum(max(row) == row[0] for row in candidates)
     assert 0 < right < 24
-    assert validation_score(task, model, tokenizer, "dev", "en") == pytest.approx(100 * right / 24)
+    for batch_size in (256, 7, 1):
+        validate = make_validator(task, model, tokenizer, "dev", "en", batch_size)
+        assert validate() == validate() == pytest.approx(100 * right / 24)
 
 
 def test_a_constant_model_has_a_recall_of_zero(task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type) -> None:

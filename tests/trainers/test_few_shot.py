@@ -41,10 +41,10 @@ def test_the_learning_rate_that_validates_best_is_kept(
     adapt: Callable[..., Adapted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([1, 2, 7, 3, 6, 5])  # of two epochs at each of three rates
-    monkeypatch.setattr(trainer_base, "validation_score", lambda *_: float(next(scores)))
+    monkeypatch.setattr(trainer_base, "make_validator", lambda *_: lambda: float(next(scores)))
     chosen = adapt("grid", learning_rates=(1e-2, 1e-3, 1e-4))
     assert chosen.notes == {"learning_rate": 1e-3, "steps": 6, "validation": {"step": 3, "score": 7.0}}
-    monkeypatch.setattr(trainer_base, "validation_score", lambda *_, scores=iter([7, 3]): float(next(scores)))
+    monkeypatch.setattr(trainer_base, "make_validator", lambda *_: lambda scores=iter([7, 3]): float(next(scores)))
     assert torch.equal(weights_of(chosen), weights_of(adapt("alone", learning_rates=(1e-3,))))
 
 
@@ -57,7 +57,7 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        trainer_base, "validation_score", lambda *_, rising=iter(range(9)): float(next(rising))
+        trainer_base, "make_validator", lambda *_, rising=iter(range(9)): lambda: float(next(rising))
     )  # last is best
 
     class OnTurkish(Finetune):
@@ -77,7 +77,9 @@ def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        trainer_base, "validation_score", lambda task, model, tokenizer, *where: asked.append(where) or 0.0
+        trainer_base,
+        "make_validator",
+        lambda task, model, tokenizer, *where: asked.append(where[:2]) or (lambda: 0.0),
     )
     adapt("source", learning_rates=(1e-3,), epochs=1)
     monkeypatch.setattr(MiniXVNLI, "few_shot_validation", lambda self, language, source: ("test", language))
