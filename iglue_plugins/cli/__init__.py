@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -153,11 +155,20 @@ def _flush() -> None:
         raise
 
 
+def _with_home(option: re.Match[str]) -> str:
+    return option[1] + os.path.expanduser(option[2])
+
+
 def main() -> None:
     """Run the command line.
 
     An error that a user can act on ends with one sentence on standard error and exit code 2, Ctrl-C with exit code 130.
+    What the terminal's encoding cannot show is replaced, so that a table is printed and its files are written.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    # A shell expands ~ at the start of a word only, and not in --output=~/folder.
+    sys.argv = [re.sub(r"^(--[\w-]+=)(~(?:/.*)?)$", _with_home, argument) for argument in sys.argv]
     try:
         with exit_on_user_error(), explain_write_errors("the output", only_writes=False):
             try:

@@ -13,7 +13,7 @@ import yaml
 
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value
 from iglue_plugins.utils.errors import did_you_mean
-from iglue_plugins.utils.yaml import YAML12Loader
+from iglue_plugins.utils.yaml import YAML12Loader, check_node
 
 SECTIONS = ("task", "model", "trainer")
 START_KEYWORDS = ("model", "finetune")
@@ -33,7 +33,7 @@ class Layer:
 
 
 def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any:
-    """Parse YAML 1.2 in which ${VAR} and ${VAR:-default} stand for environment variables.
+    """Parse YAML 1.2 in which ${VAR} and ${VAR:-default} stand for environment variables, and a first ~/ for home.
 
     Args:
         text: The YAML text.
@@ -52,8 +52,13 @@ def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any
         node = loader.get_single_node()
         if node is None:
             return None
+        check_node(node)
         _expand(loader, node, source, path, problems)
         return loader.construct_document(node)
+    except ValueError as error:  # a value that does not fit its tag, such as !!float no
+        raise RecipeError([f"{source}: not valid YAML: {error}"]) from error
+    except RecursionError as error:
+        raise RecipeError([f"{source}: its values are nested too deeply; write them in fewer levels"]) from error
     except yaml.MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise RecipeError([f"{source}:{line} not valid YAML: {error.problem}"]) from error
@@ -63,10 +68,15 @@ def parse(text: str, source: str, problems: Problems, path: KeyPath = ()) -> Any
 
 def _expand(loader: YAML12Loader, node: yaml.Node, source: str, path: KeyPath, problems: Problems) -> None:
     """Replace environment variables in a YAML node and those below it, and report duplicate keys."""
-    if isinstance(node, yaml.ScalarNode) and "${" in node.value:
-        node.value = _from_environment(node.value, source, path, problems)
-        if node.style is None:  # an unquoted value gets the type that it would have in the file
-            node.tag = loader.resolve(yaml.ScalarNode, node.value or "''", (True, False))
+    if isinstance(node, yaml.ScalarNode):
+        if "${" in node.value:
+            node.value = _from_environment(node.value, source, path, problems)
+            if node.style is None:  # an unquoted value gets the type that it would have in the file
+                node.tag = loader.resolve(yaml.ScalarNode, node.value or "''", (True, False))
+        if variable := re.match(r"\$([A-Za-z_]\w*)(?:/|$)", node.value):
+            problems.add(source, path, f"'{node.value}': write ${{{variable[1]}}} for the environment variable")
+        if node.value.startswith("~/"):
+            node.value = os.path.expanduser(node.value)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _expand(loader, item, source, (*path, str(index)), problems)

@@ -29,6 +29,42 @@ for _tag, _pattern, _first in (
     YAML12Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"(?:{_pattern})$"), _first)
 
 
+TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map", "merge")}
+MAX_NODES = 10_000  # a recipe has some hundred; aliases of aliases can stand for billions
+
+
+def check_node(root: yaml.Node) -> None:
+    """Check that a document holds plain data of a sensible size.
+
+    Args:
+        root: The document's node.
+
+    Raises:
+        yaml.MarkedYAMLError: A value has a tag of other data (a date, a set, an object), holds itself by an alias, or
+            there are more than 10,000 values, each counted as often as an alias repeats it.
+    """
+    count, open_nodes = 0, set[int]()
+
+    def check(node: yaml.Node) -> None:
+        nonlocal count
+        count += 1
+        if id(node) in open_nodes:
+            raise yaml.MarkedYAMLError(problem="a value holds itself by an alias", problem_mark=node.start_mark)
+        if count > MAX_NODES:
+            raise yaml.MarkedYAMLError(problem=f"more than {MAX_NODES:,} values", problem_mark=node.start_mark)
+        if node.tag not in TAGS:
+            name = node.tag.replace("tag:yaml.org,2002:", "!!")
+            raise yaml.MarkedYAMLError(problem=f"the tag {name} is not allowed", problem_mark=node.start_mark)
+        if isinstance(node, yaml.CollectionNode):
+            open_nodes.add(id(node))
+            for item in node.value:
+                for part in item if isinstance(item, tuple) else (item,):
+                    check(part)
+            open_nodes.remove(id(node))
+
+    check(root)
+
+
 def load_yaml(text: str) -> Any:
     """Read one YAML document.
 
@@ -39,6 +75,14 @@ def load_yaml(text: str) -> Any:
         Plain dicts, lists, text, numbers, booleans and None.
 
     Raises:
-        yaml.YAMLError: The text is not YAML, or has a tag that would make another object.
+        yaml.YAMLError: The text is not YAML, or holds other than plain data of a sensible size (`check_node`).
     """
-    return yaml.load(text, YAML12Loader)
+    loader = YAML12Loader(text)
+    node = loader.get_single_node()
+    if node is None:
+        return None
+    check_node(node)
+    try:
+        return loader.construct_document(node)
+    except ValueError as error:  # a value that does not fit its tag, such as !!float no
+        raise yaml.MarkedYAMLError(problem=str(error), problem_mark=node.start_mark) from error

@@ -84,3 +84,30 @@ def test_names_that_cannot_name_a_folder(write: Write, problems: FindProblems, n
 @pytest.mark.parametrize(("text", "found"), [("- a\n", "['a']"), ("text\n", "'text'")])
 def test_a_file_that_is_not_a_mapping(write: Write, problems: FindProblems, text: str, found: str) -> None:
     assert problems(write(text)) == [f"r.yaml: found {found}, expected a mapping with task, model and trainer"]
+
+
+@pytest.mark.parametrize(
+    ("line", "fact"),
+    [
+        ("seed: &a [*a]", "holds itself"),
+        ("seed: !!int ten", "ten"),
+        ("seed: !!timestamp 2024-01-01", "!!timestamp"),
+        (f"seed: {'[' * 3000}", "nested too deeply"),
+        (f"seed: {'[' * 3000}{']' * 3000}", "nested too deeply"),
+    ],
+)
+def test_yaml_that_is_no_plain_data_is_named(write: Write, problems: FindProblems, line: str, fact: str) -> None:
+    (problem,) = problems(write(f"{BASE}{line}\n"))
+    assert problem.startswith("r.yaml:") and fact in problem
+
+
+def test_a_variable_without_braces_is_named(write: Write, problems: FindProblems) -> None:
+    (problem,) = problems(write(f"{BASE}runs: $HOME/runs\n"))
+    assert problem.startswith("r.yaml: runs: ") and "${HOME}" in problem
+
+
+def test_a_path_may_begin_at_home(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/of/somebody")
+    for text in (f"{BASE}runs: ~/runs\n", f"{BASE}runs: ${{NOWHERE:-~/runs}}\n"):
+        assert str(load_recipe(write(text)).runs) == "/home/of/somebody/runs"
+    assert str(load_recipe(write(BASE), ["runs=~/others"]).runs) == "/home/of/somebody/others"

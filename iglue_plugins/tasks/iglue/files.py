@@ -41,7 +41,7 @@ class IGLUEFiles(IGLUESpec, Task):
                 f"task {self.name}: the folder with IGLUE's data is not known; set task.data_root in the recipe, or "
                 f"the environment variable {IGLUE_HOME}"
             )
-        return Path(root)
+        return Path(root).expanduser()
 
     @property
     def datasets_folder(self) -> Path:
