@@ -14,6 +14,7 @@ from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import RESULTS, read_results
+from iglue_plugins.reporting.results import read_record
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils import distributed
@@ -71,7 +72,7 @@ def compare(
     """
     distributed.require_single_process("iglue compare")
     paths = expanded(rows)
-    records = {path: Run(path).require_record() for path in paths if path.is_dir()}
+    records = {path: read_record(path) for path in paths if path.is_dir()}
     labels = label_runs(records)
     labelled: dict[str, list[Path]] = {}
     recipes: dict[str, list[Recipe]] = {}

@@ -15,6 +15,18 @@ from iglue_plugins.runs.training_settings import differing_settings, training_se
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 ROUNDING = 0.05  # points by which a record may differ from the mean of its predictions
+RECORDED: dict[str, type] = {  # what tables read of a record
+    "name": str,
+    "seed": int,
+    "task": str,
+    "trainer": str,
+    "source_language": str,
+    "training_languages": list,
+    "labels_per_step": int,
+    "steps": int,
+    "main_metric": str,
+    "scores": dict,
+}
 SHARED_BY_ALL_ROWS = {"task": "task", "main_metric": "main metric", "source_language": "source language"}
 SHARED_BY_A_ROW = {
     "trainer": "trainer",
@@ -58,10 +70,7 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
         UserError: The run is not finished, was not evaluated on the split or on one of the languages, or has
             predictions that do not average to the score in its record.
     """
-    run = Run(folder)
-    record = run.record()
-    if record is None:
-        raise UserError(f"{folder}: has no record.json; name the folder of a finished run")
+    run, record = Run(folder), read_record(folder)
     if split not in record["scores"]:
         raise UserError(
             f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
@@ -73,7 +82,7 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
         recorded = record["scores"][split].get(language)
         if recorded is None:
             raise UserError(f"{folder}: has no scores of {split}/{language}; evaluate the run on it")
-        score_of = {line["id"]: float(line["score"]) for line in run.read_predictions(split, language)}
+        score_of = _scores_by_id(run, split, language)
         ids = tuple(sorted(score_of))
         metric[language] = float(recorded[record["main_metric"]])
         example_ids[language] = ids
@@ -86,6 +95,44 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
                 f"{predicted:.2f} over {len(ids)} different ids; evaluate the run again"
             )
     return RunResult(Path(folder), record, metric, example_ids, scores)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read the record of a finished run, and check that it has what tables show of it.
+
+    Args:
+        folder: The run's folder.
+
+    Returns:
+        The record.
+
+    Raises:
+        UserError: The run is not finished, or its record lacks something, as one written by hand may.
+    """
+    run = Run(folder)
+    record = run.require_record()
+    for key, kind in RECORDED.items():
+        if not isinstance(record.get(key), kind):
+            raise UserError(
+                f"{run.record_path}: its {key} is {record.get(key)!r}, but it has to be of type {kind.__name__}; "
+                "correct it, or run again"
+            )
+    return record
+
+
+def _scores_by_id(run: Run, split: str, language: str) -> dict[str, float]:
+    path, scores = run.predictions_path(split, language), dict[str, float]()
+    for number, line in enumerate(run.read_predictions(split, language), start=1):
+        id_, score = (line.get("id"), line.get("score")) if isinstance(line, dict) else (None, None)
+        if not isinstance(id_, str) or not isinstance(score, int | float):
+            raise UserError(
+                f"{path}: line {number} has to be an object with an id (text) and a score (a number from 0 to 1); "
+                "correct it, or evaluate the run again"
+            )
+        if id_ in scores:
+            raise UserError(f"{path}: line {number} has the id '{id_}' of an earlier line; delete one of the two")
+        scores[id_] = float(score)
+    return scores
 
 
 def read_rows(

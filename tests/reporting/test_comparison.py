@@ -176,13 +176,33 @@ def test_a_split_that_was_not_evaluated_is_named_with_the_nearest(make_run):
         build_comparison([("finetune", [run])], split="tests")
 
 
-@pytest.mark.parametrize("kept", [1, 3])
-def test_predictions_must_be_those_of_the_record(make_run, kept):
+def test_predictions_must_be_those_of_the_record(make_run):
     run = make_run("finetune", 0, {"ru": "1010"})
     path = run / "predictions" / "test" / "ru.jsonl"
     lines = path.read_text().splitlines()
-    path.write_text("\n".join([*lines[:kept], *lines[:kept]]) + "\n")
-    with pytest.raises(UserError, match=rf"^{run}: record.json gives .* over 4 examples .* over {kept} different ids"):
+    path.write_text("\n".join(lines[:2]) + "\n")
+    with pytest.raises(UserError, match=rf"^{run}: record.json gives .* over 4 examples .* over 2 different ids"):
+        build_comparison([("finetune", [run])])
+    path.write_text("\n".join([*lines[:3], lines[0]]) + "\n")
+    with pytest.raises(UserError, match=rf"^{path}: line 4 .*'ru-0'"):
+        build_comparison([("finetune", [run])])
+
+
+@pytest.mark.parametrize("line", ["null", "[1]", "{}", '{"id": "a"}', '{"id": "a", "score": null}', '{"id": 1, "score": 1}',
+                                  '{"id": "a", "score": "1"}'])  # fmt: skip
+def test_a_prediction_written_by_hand_is_named_by_its_line(make_run, line):
+    run = make_run("finetune", 0, {"ru": "1010"})
+    path = run / "predictions" / "test" / "ru.jsonl"
+    path.write_text("\n".join([line, *path.read_text().splitlines()[1:]]) + "\n")
+    with pytest.raises(UserError, match=rf"^{path}: line 1 "):
+        build_comparison([("finetune", [run])])
+
+
+@pytest.mark.parametrize("key", ["name", "seed", "task", "trainer", "scores", "main_metric", "steps"])
+@pytest.mark.parametrize("value", [None, 1.5])
+def test_a_record_written_by_hand_is_named_with_its_key(make_run, key, value):
+    run = make_run("finetune", 0, {"ru": "1010"}, **{key: value})
+    with pytest.raises(UserError, match=rf"^{run / 'record.json'}: its {key} is {value!r}"):
         build_comparison([("finetune", [run])])
 
 

@@ -147,3 +147,13 @@ def test_a_free_lock_prints_nothing_and_can_be_taken_again(tmp_path: Path, capfd
         with Run(tmp_path / "run").lock():
             pass
     assert capfd.readouterr().err == ""
+
+
+def test_a_byte_order_mark_in_files_edited_by_hand_is_skipped(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_record({"name": "row"})
+    run.write_predictions("test", "ru", [{"id": "a"}])
+    for path in (run.record_path, run.predictions_path("test", "ru")):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert run.require_record()["name"] == "row"
+    assert run.read_predictions("test", "ru") == [{"id": "a"}]

@@ -136,7 +136,7 @@ def read_json(path: Path) -> Any:
 def _parse_json(content: bytes, path: Path, place: str = "") -> Any:
     where = f"{path}: {place}" if place else f"{path}"
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8-sig"))  # without a byte order mark
     except UnicodeDecodeError as error:
         raise UserError(
             f"{where}: found byte {error.object[error.start]:#x}, which is not UTF-8; save the file as UTF-8"

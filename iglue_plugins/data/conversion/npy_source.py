@@ -19,7 +19,8 @@ class NpySource:
     """Reads images from a folder of .npy files, which may lie in subfolders.
 
     <image>.npy holds features (n, D); <image>_info.npy holds a dict with bbox (n, 4), image_width and image_height. An
-    image without its _info.npy is left out of the store.
+    image without its _info.npy is left out of the store. A file called <name>_info.npy is an image itself if there is a
+    <name>_info_info.npy.
 
     Args:
         path: The folder.
@@ -29,7 +30,12 @@ class NpySource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._files = sorted(file.relative_to(path) for file in path.rglob("*.npy") if not file.stem.endswith("_info"))
+        files = set(path.rglob("*.npy"))
+        self._files = sorted(
+            file.relative_to(path)
+            for file in files
+            if not file.stem.endswith("_info") or file.with_name(f"{file.stem}_info.npy") in files
+        )
         self.size = self.num_images = len(self._files)
 
     def read(self, start: int) -> Iterator[SourceImage]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -44,6 +45,8 @@ class TsvSource:
     def read(self, start: int) -> Iterator[SourceImage]:
         """Reads the images but the first `start`; see `RegionSource.read`."""
         with self.path.open("rb") as file:
+            if file.read(len(BOM_UTF8)) != BOM_UTF8:
+                file.seek(0)
             rows = ((number, line) for number, line in enumerate(file, 1) if line.strip())
             for number, line in islice(rows, start, None):
                 yield _parse_row(line, f"{self.path}: line {number}")

@@ -77,7 +77,7 @@ def read_config(path: Path) -> UniterConfig:
             compute. The error names the key.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); give a VOLTA model configuration (JSON)") from error
     if not isinstance(stored, dict) or "vocab_size" not in stored:

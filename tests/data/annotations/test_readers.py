@@ -69,6 +69,13 @@ def test_nlvr2_names_images_after_the_pair(annotation: Make, json_lines: Write) 
     ]
 
 
+def test_a_byte_order_mark_is_skipped(annotation: Make, json_lines: Write) -> None:
+    path = json_lines(annotation("marvl"))
+    expected = read("marvl", path, "False", "True")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read("marvl", path, "False", "True") == expected
+
+
 def test_every_caption_is_an_example(annotation: Make, json_lines: Write) -> None:
     path = json_lines(annotation("captions"), annotation("captions", img_path="7.jpg", sentences=["a"]))
     first, second, third = read("captions", path, "match")

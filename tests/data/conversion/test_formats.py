@@ -95,6 +95,21 @@ def test_an_lmdb_may_be_a_single_file(write_source: Callable, items: Callable, t
     assert MappedRegions(store).ids == ["0", "1"]
 
 
+def test_a_byte_order_mark_of_a_tsv_is_no_part_of_an_id(write_source: Callable, items: Callable, store: Path) -> None:
+    source = write_source("tsv", items(2))
+    source.write_bytes(b"\xef\xbb\xbf" + source.read_bytes())
+    convert([source], store)
+    assert MappedRegions(store).ids == ["0", "1"]
+
+
+def test_an_image_may_be_named_as_companions_are(write_source: Callable, items: Callable, store: Path) -> None:
+    source = write_source("npy", items(2))
+    for end in ("", "_info"):
+        (source / f"1{end}.npy").rename(source / f"tourist_info{end}.npy")
+    convert([source], store)
+    assert MappedRegions(store).ids == ["0", "tourist_info"]
+
+
 def test_blank_lines_of_a_tsv_are_skipped(write_source: Callable, items: Callable, store: Path) -> None:
     source = write_source("tsv", items(2))
     source.write_text(source.read_text().replace("\n", "\r\n\n"))
