@@ -1,6 +1,6 @@
-import json
-
 """The comparison of rows of runs: scores, differences and checks."""
+
+import json
 
 import pytest
 
