@@ -26,6 +26,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 TOKENS, REGIONS, EXAMPLES, INNER_LR = 20, 37, 8, 1e-3
 CONTENDERS = {  # name: needs this package
@@ -48,7 +49,7 @@ def random_task():
         regions = None
 
         def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-            raise NotImplementedError
+            return Dataset.from_list([])
 
         def fingerprint(self) -> str:
             return ""
@@ -85,6 +86,43 @@ def build(layers: int) -> tuple:
     return BatchLoss(model, random_task(), ContrastiveSettings(pairs="all")), random_batch(1), random_batch(2)
 
 
+def with_higher(losses, support: dict, query: dict, options: argparse.Namespace) -> None:
+    """The meta-step by higher."""
+    import higher
+    import torch
+
+    second_order = options.order == 2
+
+    # Its copies of a ModuleList cannot be sliced, as the encoder does.
+    torch.nn.ModuleList.__getitem__ = lambda self, place: list(self._modules.values())[place]
+    inner = torch.optim.SGD(losses.parameters(), lr=INNER_LR)
+    with higher.innerloop_ctx(losses, inner, copy_initial_weights=False, track_higher_grads=second_order) as (
+        patched,
+        steps,
+    ):
+        for _ in range(options.inner_steps):
+            steps.step(patched(support, "contrastive")["loss"])
+        loss = patched(query, "task")["loss"]
+        if second_order:
+            loss.backward()
+            return
+        theta = list(patched.parameters())
+        for value, slope in zip(losses.parameters(), torch.autograd.grad(loss, theta, allow_unused=True), strict=True):
+            value.grad = slope
+
+
+def with_torchopt(losses, support: dict, query: dict, options: argparse.Namespace) -> None:
+    """The meta-step by TorchOpt, whose MetaSGD is always of second order."""
+    import torchopt
+
+    inner = torchopt.MetaSGD(losses, lr=INNER_LR)
+    start = torchopt.extract_state_dict(losses, by="reference")
+    for _ in range(options.inner_steps):
+        inner.step(losses(support, "contrastive")["loss"])
+    losses(query, "task")["loss"].backward()
+    torchopt.recover_state_dict(losses, start)
+
+
 def make_step(contender: str, losses, support: dict, query: dict, options: argparse.Namespace) -> Callable[[], None]:
     """A function that leaves each parameter's gradient in its `grad`."""
     import torch
@@ -106,38 +144,6 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
             }
         functional_call(losses, theta, (query, "task"))["loss"].backward()
 
-    def with_higher() -> None:
-        import higher
-
-        # Its copies of a ModuleList cannot be sliced, as the encoder does.
-        torch.nn.ModuleList.__getitem__ = lambda self, place: list(self._modules.values())[place]
-        inner = torch.optim.SGD(losses.parameters(), lr=INNER_LR)
-        with higher.innerloop_ctx(losses, inner, copy_initial_weights=False, track_higher_grads=second_order) as (
-            patched,
-            steps,
-        ):
-            for _ in range(options.inner_steps):
-                steps.step(patched(support, "contrastive")["loss"])
-            loss = patched(query, "task")["loss"]
-            if second_order:
-                loss.backward()
-                return
-            theta = list(patched.parameters())
-            for value, slope in zip(
-                losses.parameters(), torch.autograd.grad(loss, theta, allow_unused=True), strict=True
-            ):
-                value.grad = slope
-
-    def with_torchopt() -> None:
-        import torchopt
-
-        inner = torchopt.MetaSGD(losses, lr=INNER_LR)
-        start = torchopt.extract_state_dict(losses, by="reference")
-        for _ in range(options.inner_steps):
-            inner.step(losses(support, "contrastive")["loss"])
-        losses(query, "task")["loss"].backward()
-        torchopt.recover_state_dict(losses, start)
-
     from iglue_plugins.trainers.meta_objective import MetaObjective
     from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 
@@ -156,7 +162,13 @@ def make_step(contender: str, losses, support: dict, query: dict, options: argpa
         objective.is_logging = False
         episodes = [{"language": "tr", "support": support, "query": query}]
         return lambda: objective(episodes)["loss"].backward()
-    step = {"fine-tuning": fine_tuning, "functional_call": plain, "higher": with_higher, "torchopt": with_torchopt}
+    given = losses, support, query, options
+    step = {
+        "fine-tuning": fine_tuning,
+        "functional_call": plain,
+        "higher": partial(with_higher, *given),
+        "torchopt": partial(with_torchopt, *given),
+    }
     if not second_order:
         return step[contender]
 

@@ -36,7 +36,7 @@ class RandomPairs(XFlickrCO):
     regions = InMemoryRegions(FEATURES, BOXES)
 
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-        raise NotImplementedError
+        return Dataset.from_list([])
 
     def fingerprint(self) -> str:
         return ""

@@ -220,17 +220,10 @@ def episode_steps(
             f"({', '.join(languages)}); lower it, or set trainer.repeat_languages: true"
         )
 
-    def sample_languages(step: int) -> list[tuple[str, int]]:
-        """Returns the languages of a step, each with the number of the step that its examples take."""
-        if per_step == len(languages) and not repeat_languages:
-            return [(language, step) for language in languages]
-        sampled = np.random.default_rng((seed, step, 2)).choice(len(languages), per_step, replace=repeat_languages)
-        return [(languages[i], step * per_step + turn) for turn, i in enumerate(sampled)]
-
     def make_step(step: int) -> dict[str, Any]:
         episodes = [
             (language, examples[language].episode(number, support_size, disjoint_images))
-            for language, number in sample_languages(step)
+            for language, number in _sample_languages(languages, per_step, step, seed, repeat_languages)
         ]
         return {
             "episodes": [
@@ -239,3 +232,13 @@ def episode_steps(
         }
 
     return Steps(make_step, count)
+
+
+def _sample_languages(
+    languages: Sequence[str], per_step: int, step: int, seed: int, repeat: bool
+) -> list[tuple[str, int]]:
+    """Returns the languages of a step, each with the number of the step that its examples take."""
+    if per_step == len(languages) and not repeat:
+        return [(language, step) for language in languages]
+    sampled = np.random.default_rng((seed, step, 2)).choice(len(languages), per_step, replace=repeat)
+    return [(languages[i], step * per_step + turn) for turn, i in enumerate(sampled)]

@@ -108,12 +108,15 @@ def label_runs(records: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
         The run's name; where runs of one name were trained with different settings, with those that differ.
     """
     settings = {path: training_settings(record) for path, record in records.items()}
-    labels = {}
-    for path, record in records.items():
-        same_name = [settings[other] for other in records if records[other]["name"] == record["name"]]
-        differing = (f"{key}={settings[path].get(key)}" for key in differing_settings(same_name))
-        labels[path] = ", ".join([record["name"], *differing])
-    return labels
+    names = {path: record["name"] for path, record in records.items()}
+    differing = {
+        name: differing_settings([settings[path] for path in names if names[path] == name])
+        for name in set(names.values())
+    }
+    return {
+        path: ", ".join([name, *(f"{key}={settings[path].get(key)}" for key in differing[name])])
+        for path, name in names.items()
+    }
 
 
 def check_targets(recipes: dict[str, list[Recipe]]) -> None:

@@ -5,7 +5,8 @@ from pydantic import Field
 from torch import nn
 
 from iglue_plugins.data.episodes import ShuffledExamples, Steps
-from iglue_plugins.trainers.base import Trainer, TrainerSettings
+from iglue_plugins.trainers.base import Trainer
+from iglue_plugins.trainers.settings.base import TrainerSettings
 
 
 class WorstLanguageSettings(TrainerSettings):
