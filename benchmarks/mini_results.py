@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
-from iglue_plugins.experiments import compare
-from iglue_plugins.experiments.launcher import Launch, run_all
+from iglue_plugins.experiments.launcher import Launch, require_all, run_all
+from iglue_plugins.experiments.rows import expanded
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
 from iglue_plugins.reporting.plots import bar_chart
@@ -27,6 +27,7 @@ MOST_BARS = 12  # a language, that can be told apart
 
 def rows(paths: Sequence[Path], seeds: int, runs: Path, launch: Launch) -> list[tuple[str, list[Path]]]:
     recipes = [load_recipe(path, [f"seed={seed}", f"runs={runs}"]) for path in paths for seed in range(seeds)]
+    require_all(recipes)
     folders = run_all(recipes, launch)
     return [(path.stem, folders[i * seeds : (i + 1) * seeds]) for i, path in enumerate(paths)]
 
@@ -65,7 +66,7 @@ def main() -> None:
         name = folder.removeprefix("mini/").replace("/", "_")
         paths = [
             path
-            for path in compare.expanded([ROOT / "recipes" / folder])
+            for path in expanded([ROOT / "recipes" / folder])
             if not any(fnmatch(path.stem, pattern) for pattern in arguments.without)
         ]
         labelled = rows(paths, arguments.seeds, arguments.runs, Launch(jobs=arguments.jobs))

@@ -33,7 +33,13 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]
 
 
 @app.command()
-def run(recipe: RecipePath, overrides: Overrides = None) -> None:
+def run(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="train and evaluate anew; a finished run of the same settings is set aside")
+    ] = False,
+) -> None:
     """Train and evaluate as RECIPE says; resumes a run that was cut short, and does not repeat a finished one."""
     from iglue_plugins.recipes.recipe import load_recipe
 
@@ -45,10 +51,11 @@ def run(recipe: RecipePath, overrides: Overrides = None) -> None:
     from iglue_plugins.runs import runner
     from iglue_plugins.utils import distributed
 
-    finished = runner.run(resolved)
+    finished = runner.run(resolved, again)
     if distributed.is_main_process():
         for split in resolved.evaluation.splits:
-            Console().print(render_record(finished.require_record(), split))
+            scored = resolved.evaluation.scored_split(split)
+            Console().print(render_record(finished.require_record(), scored))
         print(finished.folder)
 
 
@@ -57,6 +64,7 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a finished run")],
     splits: Annotated[str | None, typer.Option(help="comma-separated; default: the recipe's")] = None,
     languages: Annotated[str | None, typer.Option(help="comma-separated; default: the recipe's")] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bfloat16; default: the recipe's")] = None,
 ) -> None:
     """Score RUN's model on more splits or languages, and print the scores; what is already scored is not done again."""
     from rich.console import Console
@@ -65,12 +73,13 @@ def evaluate(
     from iglue_plugins.runs import runner
     from iglue_plugins.utils import distributed
 
-    chosen = [text.split(",") if text else [] for text in (splits, languages)]
-    run = runner.evaluate(folder, *chosen)
+    overrides = [f"evaluation.precision={precision}"] if precision else []
+    run, evaluation = runner.evaluate(
+        folder, splits.split(",") if splits else (), languages.split(",") if languages else (), overrides
+    )
     if distributed.is_main_process():
-        record = run.require_record()
-        for split in chosen[0] or record["scores"]:
-            Console().print(render_record(record, split))
+        for split in evaluation.splits:
+            Console().print(render_record(run.require_record(), evaluation.scored_split(split)))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -62,10 +63,20 @@ def convert(
 
 @app.command("check")
 def check(
-    task: Annotated[str, typer.Argument(help="a task's name, such as xvnli")],
+    task: Annotated[
+        str, typer.Argument(metavar="TASK_OR_RECIPE", help="a task's name, such as xvnli, or a recipe (.yaml)")
+    ],
     data_root: Annotated[Path | None, typer.Option(help="the folder with the data; default: IGLUE_HOME")] = None,
 ) -> None:
-    """Say which images of TASK lack region features, and what is damaged in its stores; exit code 1 if anything."""
+    """Say what a recipe lacks, or which images of a task lack regions and what is damaged; exit code 1 if anything.
+
+    Of a recipe, all that it and the stages before it need is looked for: checkpoints, annotation files, region
+    features, room on the disk. Of a task, all splits and stores are read.
+    """
+    if Path(task).suffix in (".yaml", ".yml"):
+        check_recipe(Path(task), data_root)
+        return
+
     from iglue_plugins.data.checking import check_images, check_store
     from iglue_plugins.data.stores.region_stores import RegionStores
     from iglue_plugins.tasks.splits import available_splits
@@ -96,4 +107,34 @@ def check(
                 print(*findings or [f"{store}: nothing is damaged"], sep="\n")
                 faults += len(findings)
     if faults or not missing_stores:
+        raise typer.Exit(1)
+
+
+def check_recipe(path: Path, data_root: Path | None) -> None:
+    """Print what a recipe and the stages before it lack.
+
+    Args:
+        path: The recipe.
+        data_root: The folder with the data; None leaves it to the recipe.
+
+    Raises:
+        UserError: The recipe has problems.
+        typer.Exit: Something is lacking; the exit code is 1.
+    """
+    from iglue_plugins.recipes.recipe import load_recipe
+
+    recipe = load_recipe(path, [] if data_root is None else [f"task.data_root={json.dumps(str(data_root))}"])
+
+    from iglue_plugins.runs import preflight, runner
+    from iglue_plugins.runs.plugins import quiet_libraries
+
+    quiet_libraries()
+    stages = runner.unfinished_stages(recipe)
+    for stage in stages:
+        print(f"to do: {stage.name} ({stage.trainer.name} on {stage.task.name})")
+    if not stages:
+        print(f"{recipe.name}: finished before")
+    sentences = preflight.lacking(stages)
+    print(*(sentences or ["nothing is lacking"]), sep="\n")
+    if sentences:
         raise typer.Exit(1)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 
 from iglue_plugins.recipes.recipe import Recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.runs import preflight
 from iglue_plugins.runs.plugins import make_task
 from iglue_plugins.utils.errors import UserError
 
@@ -93,7 +93,7 @@ def every_language(recipe: Recipe) -> Axis:
         if language == recipe.source_language:
             continue
         try:
-            runner.check_examples(recipe.model_copy(update={LANGUAGES: [language]}))
+            preflight.check_examples(recipe.model_copy(update={LANGUAGES: [language]}))
             found.append(language)
         except UserError as error:
             lacking[language] = error

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from iglue_plugins import published
-from iglue_plugins.experiments.launcher import Launch, run_all
-from iglue_plugins.recipes.recipe import Recipe, load_recipe
+from iglue_plugins.experiments.launcher import Launch, require_all, run_all
+from iglue_plugins.experiments.rows import check_rows, check_targets, expanded, label_runs, load_rows
 from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
-from iglue_plugins.reporting.lmms_eval_results import RESULTS, read_results
+from iglue_plugins.reporting.lmms_eval_results import read_results
 from iglue_plugins.reporting.results import read_record
-from iglue_plugins.runs.folder import Run
-from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -45,7 +42,7 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def compare(
-    rows: Sequence[Path],
+    paths: Sequence[Path],
     seeds: Sequence[int],
     split: str,
     launch: Launch,
@@ -57,12 +54,12 @@ def compare(
     """Run what a comparison lacks, print its table, and write it as files.
 
     Args:
-        rows: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the
+        paths: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the
             same name and settings, one for each seed, make one row. The first row is the baseline.
         seeds: The seeds with which each recipe is run.
         split: The split that is compared.
         launch: How the runs are started.
-        overrides: `KEY.PATH=VALUE` settings for all recipes.
+        overrides: `KEY.PATH=VALUE` settings for all recipes and the stages before them.
         output: The folder for the files.
         chosen: Which published figures are added; None adds none.
         lmms_eval: Result files of lmms-eval that are added as rows.
@@ -71,73 +68,28 @@ def compare(
         UserError: A recipe is wrong, rows cannot be compared, a run fails, or a file cannot be read or written.
     """
     distributed.require_single_process("iglue compare")
-    paths = expanded(rows)
+    paths = expanded(paths)
     records = {path: read_record(path) for path in paths if path.is_dir()}
-    labels = label_runs(records)
+    recipes = load_rows([path for path in paths if path not in records], seeds, split, overrides)
+    labels = label_runs(records) | {path: seeded[0].name for path, seeded in recipes.items()}
     labelled: dict[str, list[Path]] = {}
-    recipes: dict[str, list[Recipe]] = {}
-    tasks: list[str] = []
     for path in paths:
-        if path in records:
-            labelled.setdefault(labels[path], []).append(path)
-            tasks.append(records[path]["task"])
-            continue
-        seeded = [load_recipe(path, [*overrides, f"seed={seed}", f"evaluation.splits=[{split}]"]) for seed in seeds]
-        name = seeded[0].name
-        if name in labelled:
-            raise UserError(f"{path}: an earlier row has the name '{name}' too; set another name in the recipe")
-        labelled[name], recipes[name] = [], seeded
-        tasks.append(seeded[0].task.name)
-    check_targets(recipes)
-    figures = published.select(tasks[0], split, chosen) if chosen else []
-    evaluated = [read_results(path, tasks[0]) for path in lmms_eval]
-    folders = iter(run_all([recipe for seeded in recipes.values() for recipe in seeded], launch))
-    for name, seeded in recipes.items():
+        if labels[path] in labelled and labels[path] in {seeded[0].name for seeded in recipes.values()}:
+            raise UserError(f"{path}: an earlier row has the name '{labels[path]}' too; set another name in the recipe")
+        labelled.setdefault(labels[path], []).extend([path] if path in records else [])
+    rows = {labels[path]: seeded for path, seeded in recipes.items()}
+    check_targets(rows)
+    if rows:
+        check_rows(labelled, rows, records, split)
+    require_all(recipe for seeded in rows.values() for recipe in seeded)
+    task = records[paths[0]]["task"] if paths[0] in records else recipes[paths[0]][0].task.name
+    figures = published.select(task, split, chosen) if chosen else []
+    evaluated = [read_results(path, task) for path in lmms_eval]
+    folders = iter(run_all([recipe for seeded in rows.values() for recipe in seeded], launch))
+    for name, seeded in rows.items():
         labelled[name] += [next(folders) for _ in seeded]
     comparison = with_published(build_comparison(list(labelled.items()), split), figures)
     report(with_lmms_eval(comparison, evaluated), output)
-
-
-def label_runs(records: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
-    """Name the row of each finished run, so that runs of one row differ in their seeds alone.
-
-    Args:
-        records: The record of each run's folder.
-
-    Returns:
-        The run's name; where runs of one name were trained with different settings, with those that differ.
-    """
-    settings = {path: training_settings(record) for path, record in records.items()}
-    names = {path: record["name"] for path, record in records.items()}
-    differing = {
-        name: differing_settings([settings[path] for path in names if names[path] == name])
-        for name in set(names.values())
-    }
-    return {
-        path: ", ".join([name, *(f"{key}={settings[path].get(key)}" for key in differing[name])])
-        for path, name in names.items()
-    }
-
-
-def check_targets(recipes: dict[str, list[Recipe]]) -> None:
-    """Check before any run that a language is left which no row is trained on.
-
-    Args:
-        recipes: The recipes of each row, by its name.
-
-    Raises:
-        UserError: A recipe evaluates source and auxiliary languages only.
-    """
-    all_recipes = [recipe for seeded in recipes.values() for recipe in seeded]
-    trained = {
-        language for recipe in all_recipes if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages
-    }
-    for recipe in all_recipes:
-        if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
-            raise UserError(
-                f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
-                f"{recipe.source_language} and auxiliary {', '.join(sorted(trained)) or 'none'}"
-            )
 
 
 def report(comparison: Comparison, output: Path) -> None:
@@ -165,32 +117,3 @@ def console() -> Console:
     """Return a console as wide as the terminal, or wide enough for most tables where there is none."""
     terminal = Console()
     return terminal if terminal.is_terminal else Console(width=LOG_WIDTH)
-
-
-def expanded(rows: Sequence[Path]) -> list[Path]:
-    """Replace folders of recipes by their recipes, finetune.yaml first.
-
-    Args:
-        rows: Recipes, folders of recipes, and folders of finished runs.
-
-    Returns:
-        Recipes and folders of finished runs.
-
-    Raises:
-        UserError: A path is none of these.
-    """
-    found = []
-    for path in rows:
-        if Run(path).is_finished or path.suffix in (".yaml", ".yml"):
-            found.append(path)
-            continue
-        if path.name.endswith(RESULTS):
-            raise UserError(f"{path}: this is a result file of lmms-eval; add it by --lmms-eval {path}")
-        recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
-        if not recipes:
-            raise UserError(
-                f"{path}: there is neither a record.json nor a recipe; name a recipe (.yaml), a folder of recipes or "
-                "the folder of a finished run"
-            )
-        found += recipes
-    return found

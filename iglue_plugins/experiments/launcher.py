@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -64,8 +65,22 @@ class Launch:
         return cls(launcher, jobs_at_a_time)
 
 
+def require_all(recipes: Iterable[Recipe]) -> None:
+    """Look, before the first run, for all that recipes and the stages before them need.
+
+    Args:
+        recipes: The recipes.
+
+    Raises:
+        UserError: Something is missing, damaged or does not fit; all of it is named.
+    """
+    from iglue_plugins.runs import preflight, runner
+
+    preflight.require([stage for recipe in recipes for stage in runner.unfinished_stages(recipe)])
+
+
 def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
-    """Run recipes. Stages that several of them start from are run first, and once.
+    """Run recipes, after `require_all`. Stages that several of them start from are run first, and once.
 
     Args:
         recipes: The recipes.
@@ -144,15 +159,19 @@ def stages(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
 
 
 def same_run(recipe: Recipe) -> str:
-    """Return a text that is equal for recipes of one run.
-
-    Auxiliary languages do not count where nothing is trained on them.
+    """Return a text that is equal for recipes of one run: those that agree in what they and the stages before read.
 
     Args:
         recipe: A recipe.
     """
-    data = recipe.to_dict()
-    return repr(data if recipe.trains_on == "auxiliary" else data | {"auxiliary_languages": []})
+    data, previous = recipe.to_dict(), recipe.previous()
+    if recipe.trains_on != "auxiliary":
+        data["auxiliary_languages"] = []
+    if recipe.trains_on == "source":
+        of_splits = getattr(recipe.plugin("task")[0].Settings, "split_settings", {})
+        data["task"] = {key: data["task"][key] for key in data["task"].keys() - of_splits.get("auxiliary", ())}
+    before = same_run(previous) if previous is not None else data["start_from"]
+    return json.dumps([data | {"start_from": before, "start_from_settings": []}], sort_keys=True)
 
 
 def _prepare_worker() -> None:
@@ -168,4 +187,4 @@ def _prepare_worker() -> None:
 def _run(recipe: Recipe) -> Path:
     from iglue_plugins.runs import runner
 
-    return runner.run(recipe).folder
+    return runner.run(recipe, checked=True).folder

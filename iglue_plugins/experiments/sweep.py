@@ -10,13 +10,12 @@ from pathlib import Path
 
 from iglue_plugins.experiments.axes import LANGUAGES, Axis, check_trains_on_auxiliary, every_language, parse_axis
 from iglue_plugins.experiments.compare import console
-from iglue_plugins.experiments.launcher import Launch, run_all, same_run
+from iglue_plugins.experiments.launcher import Launch, require_all, run_all, same_run
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import chart_files, matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, SweepRow, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix
-from iglue_plugins.runs import runner
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -68,6 +67,7 @@ def sweep(
     combinations = combine(path, axes, seeds, overrides)
     check(combinations)
     before = baseline(combinations)
+    require_all(recipe for combination in combinations for recipe in combination.recipes)
     recipes = [*before, *(recipe for combination in combinations for recipe in combination.recipes)]
     folders = iter(run_all(recipes, launch))
     first = SweepRow(before[0].name, {}, tuple(itertools.islice(folders, len(before)))) if before else None
@@ -118,17 +118,16 @@ def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: S
 
 
 def check(combinations: Sequence[Combination]) -> None:
-    """Check before any run that each combination has examples to train on and a target language to score.
+    """Check before any run that each combination has a target language to score.
 
     Args:
         combinations: All combinations.
 
     Raises:
-        UserError: A combination lacks one of them.
+        UserError: A combination lacks one.
     """
     for combination in combinations:
         recipe = combination.recipes[0]
-        runner.check_examples(recipe)
         trained = _trained_on(recipe)
         if not set(recipe.evaluation.languages) - {recipe.source_language, *trained}:
             raise UserError(

@@ -142,8 +142,14 @@ class MiniTask(Task):
             columns["caption"] = [list_names(example.scenes[0].concepts)(language) for example in examples]
         return Dataset.from_dict(columns)
 
-    def fingerprint(self) -> str:
-        """Return a hash of the assets, the sizes of the splits and the version of the world."""
+    def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
+        """Return a hash of the assets, the sizes of the splits and the version of the world, the same for all examples.
+
+        Args:
+            split: One of `splits`.
+            language: One of `languages`.
+            shots: The number of examples, the first of the split.
+        """
         digest = hashlib.sha256(json.dumps([WORLD_VERSION, self.sizes], sort_keys=True).encode())
         for asset in ("concepts.json", "pictures.png"):
             digest.update((ASSETS / asset).read_bytes())

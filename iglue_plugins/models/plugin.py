@@ -64,6 +64,17 @@ class Uniter:
             model.activation_checkpointing_enable()
         return model.eval(), tokenizer
 
+    def check(self) -> None:
+        """Check what `load` needs, without loading weights.
+
+        Raises:
+            UserError: As `load`, except for what only the weights tell.
+        """
+        self._check_settings()
+        if not self._is_volta:
+            self._load_config()
+        self._load_tokenizer()
+
     @property
     def _config_class(self) -> type[UniterConfig]:
         return self.model_class.config_class
@@ -84,7 +95,8 @@ class Uniter:
                 continue
             if source.startswith((".", "/", "~")) or source.count("/") > 1:
                 raise UserError(
-                    f"model.{key}: there is no folder '{source}'; give a folder with a saved model, or a hub id"
+                    f"model.{key}: there is no folder '{source}'; give a folder with a saved model, or a hub id "
+                    "(docs/reproducing.md says where IGLUE's are)"
                 )
         if self._is_volta and not self._volta_weights.is_file():
             raise UserError(f"model.checkpoint: there is no file '{self._volta_weights}'; give VOLTA's weights")

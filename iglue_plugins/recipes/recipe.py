@@ -11,46 +11,16 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iglue_plugins import registry
+from iglue_plugins.recipes import stages
 from iglue_plugins.recipes.checks import Report, check_auxiliary, check_start, check_task_values
 from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value, validation_problems
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
+from iglue_plugins.recipes.sections import Evaluation, PluginChoice
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Section = Literal["task", "model", "trainer"]
 M = TypeVar("M", bound=BaseModel)
-
-
-class PluginChoice(BaseModel):
-    """A task, model or trainer, with all of its settings.
-
-    Attributes:
-        name: The name in the registry.
-        settings: The settings, as JSON values.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    settings: dict[str, Any]
-
-
-class Evaluation(BaseModel):
-    """The settings of the evaluation after training."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    splits: list[str] = Field(["test"], min_length=1, description="The splits to evaluate.")
-    languages: list[str] = Field(
-        min_length=1, description="The languages to evaluate; default: all languages of the task."
-    )
-    batch_size: int = Field(256, ge=1, description="The number of rows in an evaluation batch.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="The floating-point type of the model during evaluation."
-    )
-    compile: bool = Field(
-        False, description="Whether to compile the model for evaluation: slower to start, then faster on a GPU."
-    )
 
 
 class Recipe(BaseModel):
@@ -71,6 +41,11 @@ class Recipe(BaseModel):
     start_from: str = Field(
         description="The weights that training starts from: 'model' (the model's own), 'finetune' (those of this "
         "recipe with trainer finetune), or the path of a recipe, a run or a checkpoint; default: the trainer's choice."
+    )
+    start_from_settings: list[str] = Field(
+        [],
+        description="Settings, KEY.PATH=VALUE, for the recipe that start_from names and for those before it; those of "
+        "a trainer count wherever the trainer has them. Overrides are added by themselves.",
     )
     source_language: str = Field(description="The language of the large training set; default: the task's.")
     auxiliary_languages: list[str] = Field(description="The languages to meta-train on; default: the task's.")
@@ -116,21 +91,32 @@ class Recipe(BaseModel):
             RecipeError: The recipe that `start_from` names has problems.
         """
         if self.start_from == "finetune":
-            data = self.to_dict() | {"name": "finetune", "trainer": {"name": "finetune"}, "start_from": "model"}
-            return _resolve([Layer(f"the stage before recipe '{self.name}'", data)], self.name, Problems())
-        if not _is_recipe(self.start_from):
+            changes: dict[str, Any] = {
+                "trainer": {"name": "finetune"},
+                "start_from": "model",
+                "start_from_settings": [],
+            }
+            data = self.to_dict() | {"name": "finetune"} | changes
+            problems, applied = Problems(), stages.applied(self.start_from_settings, "finetune")
+            layers = [Layer(f"the stage before recipe '{self.name}'", data), *read_overrides(applied, problems)]
+            return _resolve(layers, self.name, problems)
+        if not is_recipe(self.start_from):
             return None
-        recipe = _load(Path(self.start_from), ())
+        path = Path(self.start_from)
+        trainer = _load(path, ()).trainer.name
+        recipe = _load(path, stages.applied(self.start_from_settings, trainer), self.start_from_settings)
         evaluation = self.evaluation if recipe.task.name == self.task.name else recipe.evaluation
         return recipe.model_copy(update={"seed": self.seed, "runs": self.runs, "evaluation": evaluation})
 
 
-def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = (), everywhere: Sequence[str] = ()) -> Recipe:
     """Load a recipe file with the files that it extends, and fill in every default.
 
     Args:
         path: The recipe file. Paths in its `extends` and `start_from` are relative to the file that has them.
-        overrides: Changes of the form `key.path=value`; paths in them are relative to the current folder.
+        overrides: Changes of the form `key.path=value`; paths in them are relative to the current folder. Those of
+            task, model and languages reach the stages before this recipe too, those of the trainer do not.
+        everywhere: Changes that reach the trainers of the stages before too, where these have such a setting.
 
     Returns:
         The resolved recipe.
@@ -138,23 +124,26 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: The recipe has problems; the message has a line for each.
     """
-    recipe = _load(Path(path), overrides)
-    stages = [] if overrides else [Path(path).resolve()]  # with overrides, the recipe is not the one in the file
+    overrides = [*everywhere, *overrides]
+    inherited = [override for override in overrides if override in everywhere or not stages.is_of_trainer(override)]
+    recipe = _load(Path(path), overrides, inherited)
+    files = [] if overrides else [Path(path).resolve()]  # with overrides, the recipe is not the one in the file
     stage: Recipe | None = recipe
     while stage is not None:
-        if _is_recipe(stage.start_from):
+        if is_recipe(stage.start_from):
             file = Path(stage.start_from).resolve()
-            if file in stages:
-                between = "".join(f" through {stage}" for stage in stages[stages.index(file) + 1 :])
+            if file in files:
+                between = "".join(f" through {stage}" for stage in files[files.index(file) + 1 :])
                 raise RecipeError(
                     [f"{path}: start_from: recipe {file} starts from itself{between}; change one of these `start_from`"]
                 )
-            stages.append(file)
+            files.append(file)
         stage = stage.previous()
     return recipe
 
 
-def _is_recipe(start_from: str) -> bool:
+def is_recipe(start_from: str) -> bool:
+    """Tell whether `start_from` names a recipe file."""
     return Path(start_from).suffix in (".yaml", ".yml")
 
 
@@ -162,10 +151,34 @@ def _registry_of(section: str) -> registry.Registry:
     return getattr(registry, f"{section}s")
 
 
-def _load(path: Path, overrides: Sequence[str]) -> Recipe:
+def _load(path: Path, overrides: Sequence[str], inherited: Sequence[str] = ()) -> Recipe:
+    """Load a recipe.
+
+    Args:
+        path: The file.
+        overrides: Changes of this recipe.
+        inherited: Changes of the recipe and of the stages before it; those that reach the stage before are put among
+            the recipe's `start_from_settings`.
+
+    Returns:
+        The resolved recipe.
+
+    Raises:
+        RecipeError: The recipe has problems.
+    """
     problems = Problems()
-    layers = [*read_file(path, problems), *read_overrides(overrides, problems)]
-    return _resolve(layers, str(path), problems)
+    files = read_file(path, problems)
+    recipe = _resolve([*files, *read_overrides(overrides, problems)], str(path), problems)
+    if not inherited or not (is_recipe(recipe.start_from) or recipe.start_from == "finetune"):
+        return recipe
+    if recipe.start_from == "finetune":  # which has this recipe's task and model anyway
+        reaching = [override for override in inherited if stages.is_of_trainer(override)]
+    else:
+        merged: dict[str, Any] = functools.reduce(merge, (layer.data for layer in files))
+        own = stages.plugin_names(merged)
+        before = stages.plugin_names(_load(Path(recipe.start_from), ()).to_dict())
+        reaching = [override for override in inherited if stages.reaches(override, own, before)]
+    return recipe.model_copy(update={"start_from_settings": [*recipe.start_from_settings, *reaching]})
 
 
 def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe:

@@ -37,11 +37,12 @@ def evaluate_model(
         for split, language in pairs:
             start = time.monotonic()
             rows, scores = evaluate(state.task, model, tokenizer, split, language, evaluation.batch_size)
-            record["scores"].setdefault(split, {})[language] = {**scores, "examples": len(rows)}
-            data = state.task.evaluation_fingerprint(split, language)
-            record.setdefault("data", {}).setdefault(split, {})[language] = data
+            scored = evaluation.scored_split(split)
+            record["scores"].setdefault(scored, {})[language] = {**scores, "examples": len(rows)}
+            data = state.data_fingerprint(split, language)
+            record.setdefault("data", {}).setdefault(scored, {})[language] = data
             add_time(record, "evaluation_seconds", start)
             record["timings"]["peak_memory_gib"] = peak_memory_gib()
             if distributed.is_main_process():
-                state.run.write_predictions(split, language, rows)
+                state.run.write_predictions(scored, language, rows)
                 state.run.write_partial_record(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
 import sys
@@ -76,6 +77,11 @@ class Run:
         return self.folder / "draft.json"
 
     @property
+    def processes_path(self) -> Path:
+        """What is known of the processes that have worked on the run, until it has a record."""
+        return self.folder / "processes.json"
+
+    @property
     def adapted_dir(self) -> Path:
         """The models of single languages while a `LanguageAdapter` works."""
         return self.folder / "adapted"
@@ -127,6 +133,36 @@ class Run:
             except Timeout:
                 print(f"{self.folder}: waiting for another process on this run", file=sys.stderr, flush=True)
                 return FileLock(path).acquire()
+
+    def set_aside(self) -> Path | None:
+        """Give the folder of a finished run another name, under which it is not found for its fingerprint.
+
+        Returns:
+            The new name, `<folder>.before-<number>`; None if there is no finished run.
+        """
+        if not self.is_finished:
+            return None
+        numbers = itertools.count(1)
+        new = next(
+            path for n in numbers if not (path := self.folder.with_name(f"{self.folder.name}.before-{n}")).exists()
+        )
+        with explain_write_errors(self.folder):
+            self.folder.rename(new)
+        return new
+
+    def add_process(self, process: Mapping[str, Any], record: dict[str, Any]) -> None:
+        """Note in the run's folder and in its record that a process works on it.
+
+        Args:
+            process: The process, as `runs.environment` describes it.
+            record: The record, which gets all processes so far, those that were killed included.
+        """
+        try:
+            earlier = json.loads(self.processes_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # a note that is lost or damaged must not stop a run
+            earlier = record.get("processes", [])
+        record["processes"] = [*earlier, process]
+        write_json_atomic(self.processes_path, record["processes"])
 
     def remove_stale_files(self) -> None:
         """Remove files that nothing reads any more, and what a killed process left; call it under the lock."""
@@ -183,6 +219,7 @@ class Run:
         """
         write_json_atomic(self.record_path, {**record, "format": RECORD_FORMAT})
         self.partial_record_path.unlink(missing_ok=True)
+        self.processes_path.unlink(missing_ok=True)
         shutil.rmtree(self.adapted_dir, ignore_errors=True)
 
     def write_partial_record(self, record: Mapping[str, Any]) -> None:

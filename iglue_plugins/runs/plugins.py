@@ -6,6 +6,7 @@ import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 from iglue_plugins import registry
 from iglue_plugins.models.volta.reading import volta_files
 from iglue_plugins.recipes.recipe import Recipe
-from iglue_plugins.runs.folder import TRAINING_RECORD
+from iglue_plugins.runs.folder import TRAINING_RECORD, Run
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.utils.errors import UserError
@@ -67,15 +68,66 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
     Raises:
         UserError: The checkpoint is missing, damaged or of another model.
     """
-    cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
-    if checkpoint is not None:
-        settings = _settings_for(checkpoint, recipe.model.name, settings)
     try:
-        return cls(settings).load()
+        return _model_plugin(recipe, checkpoint).load()
     except UserError as error:
         if checkpoint is None or not (checkpoint / TRAINING_RECORD).is_file():
             raise
         raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
+
+
+def check_model(recipe: Recipe) -> None:
+    """Check that the model which a recipe's first stage starts from can be loaded, as far as its plugin can tell.
+
+    A plugin has a method `check` for that, which loads no weights; one without is not checked.
+
+    Args:
+        recipe: The resolved recipe, whose `start_from` is 'model', a run or a checkpoint.
+
+    Raises:
+        UserError: The checkpoint is missing, damaged or of another model.
+    """
+    plugin = _model_plugin(recipe, start_checkpoint(recipe))
+    if check := getattr(plugin, "check", None):
+        check()
+
+
+def start_checkpoint(recipe: Recipe) -> Path | None:
+    """Find the weights that `start_from` names, where it names no recipe.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        The folder of a run's model or of a checkpoint, or VOLTA's .bin file; None for the model's own weights.
+
+    Raises:
+        UserError: `start_from` is not a run with a model, nor a checkpoint.
+    """
+    if recipe.start_from == "model":
+        return None
+    path = Path(recipe.start_from)
+    run = Run(path)
+    if run.is_finished:
+        if not run.model_dir.is_dir():
+            raise UserError(
+                f"start_from: {run.folder} keeps no model, since its trainer adapts one to each language; name a run "
+                "of another trainer"
+            )
+        return run.model_dir
+    if not (path / "config.json").is_file() and not (path.suffix == ".bin" and path.is_file()):
+        raise UserError(
+            f"start_from: '{path}' is not a recipe, run or checkpoint; name a recipe (.yaml), the folder of a "
+            "finished run, a checkpoint folder with config.json, or a .bin of VOLTA"
+        )
+    return path
+
+
+def _model_plugin(recipe: Recipe, checkpoint: Path | None) -> Any:
+    cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
+    if checkpoint is not None:
+        settings = _settings_for(checkpoint, recipe.model.name, settings)
+    return cls(settings)
 
 
 def _settings_for(checkpoint: Path, name: str, settings: BaseModel) -> BaseModel:

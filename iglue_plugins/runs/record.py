@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 import resource
 import sys
 import time
@@ -12,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.runs.environment import versions
+from iglue_plugins.runs.fingerprint import outside_code
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.utils.version import package_version
-
-VERSIONED = ("torch", "transformers", "datasets", "accelerate", "tokenizers", "numpy")
+from iglue_plugins.trainers.precision import resolved_precision
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,9 @@ def new_record(recipe: Recipe, run: Run, start: Start, labels_per_step: int) -> 
         if start.checkpoint
         else None,
         "recipe": recipe.to_dict(),
-        "versions": {"iglue_plugins": package_version(), "python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in VERSIONED},
+        "precision": resolved_precision(recipe.trainer.settings.get("precision", "float32")),
+        "code": outside_code(recipe),
+        "versions": versions(),
         "scores": {},
         "timings": {},
     }

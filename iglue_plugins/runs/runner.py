@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
-from iglue_plugins.runs.adaptation import adapt_and_evaluate, target_languages
+from iglue_plugins.recipes.sections import Evaluation
+from iglue_plugins.runs import preflight
+from iglue_plugins.runs.adaptation import adapt_and_evaluate
+from iglue_plugins.runs.environment import describe_process
 from iglue_plugins.runs.evaluation import evaluate_model
 from iglue_plugins.runs.fingerprint import fingerprint
 from iglue_plugins.runs.folder import Run
@@ -18,6 +22,7 @@ from iglue_plugins.runs.plugins import (
     make_trainer,
     model_fingerprint,
     quiet_libraries,
+    start_checkpoint,
 )
 from iglue_plugins.runs.record import Start, new_record
 from iglue_plugins.runs.state import RunState
@@ -28,14 +33,18 @@ from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors
 
 
-def run(recipe: Recipe) -> Run:
+def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
     """Train and evaluate what a recipe describes.
 
-    A finished run with the same fingerprint is returned as it is; an interrupted one is resumed. Languages and splits
-    without scores are evaluated. The stage before (`start_from`) is run first, unless it is finished.
+    A finished run with the same fingerprint is returned as it is, which is said in a line; an interrupted one is
+    resumed. Languages and splits without scores are evaluated. The stage before (`start_from`) is run first, unless it
+    is finished.
 
     Args:
         recipe: The resolved recipe.
+        again: Whether a finished run is set aside, and trained and evaluated anew. The stages before are not.
+        checked: Whether `preflight` has found that nothing is lacking. Otherwise that is looked for first, for all
+            stages.
 
     Returns:
         The finished run.
@@ -45,27 +54,49 @@ def run(recipe: Recipe) -> Run:
     """
     quiet_libraries()
     distributed.init_distributed()
-    task, trainer = make_task(recipe), make_trainer(recipe)
-    if isinstance(trainer, LanguageAdapter):  # missing data are better found now than after the stage before
-        check_examples(recipe)
+    if not checked and (stages := unfinished_stages(recipe)):
+        preflight.require(stages)
+    trainer = make_trainer(recipe)
     start = starting_point(recipe)
-    identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint())
+    identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint)
+    if again:
+        _set_aside(recipe, Run.open(*identity))
     with locked_run(Run.open(*identity)):
         run = Run.open(*identity)  # again, since another process may have finished one under another name
-        record = run.latest_record()
-        if record is None:
-            labels = trainer.labels_per_step(task, len(recipe.auxiliary_languages))
-            record = new_record(recipe, run, start, labels)
-        state = RunState(recipe, run, task, record)
+        state = _state(recipe, run, start)
         missing = state.missing_scores()
-        if missing:
-            if isinstance(trainer, LanguageAdapter):
-                adapt_and_evaluate(state, trainer, start)
-            else:
-                evaluate_model(state, *trained_model(state, trainer, start), missing)
-        if distributed.is_main_process() and (missing or not run.is_finished):
-            run.write_record(record)
+        if not missing and run.is_finished:
+            _say(f"{recipe.name} (seed {recipe.seed}): finished before, reused: {run.folder}")
+            return run
+        if distributed.is_main_process():
+            run.add_process(describe_process(), state.record)
+        if isinstance(trainer, LanguageAdapter):
+            adapt_and_evaluate(state, trainer, start)
+        elif missing:
+            evaluate_model(state, *trained_model(state, trainer, start), missing)
+        if distributed.is_main_process():
+            run.write_record(state.record)
     return run
+
+
+def _set_aside(recipe: Recipe, run: Run) -> None:
+    """Give a finished run another name, for `--again`."""
+    with locked_run(run):
+        if distributed.is_main_process() and (aside := run.set_aside()):
+            _say(f"{recipe.name} (seed {recipe.seed}): runs anew; the finished run is now {aside}")
+
+
+def _state(recipe: Recipe, run: Run, start: Start) -> RunState:
+    task, trainer, record = make_task(recipe), make_trainer(recipe), run.latest_record()
+    if record is None:
+        labels = trainer.labels_per_step(task, len(recipe.auxiliary_languages))
+        record = new_record(recipe, run, start, labels)
+    return RunState(recipe, run, task, record, trainer)
+
+
+def _say(sentence: str) -> None:
+    if distributed.is_main_process():
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def finished(recipe: Recipe) -> Run | None:
@@ -83,22 +114,45 @@ def finished(recipe: Recipe) -> Run | None:
     previous = recipe.previous()
     if previous is not None and finished(previous) is None:
         return None
-    task, start = make_task(recipe), starting_point(recipe)
-    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint, task.fingerprint()))
-    record = run.record()
-    return run if record is not None and not RunState(recipe, run, task, record).missing_scores() else None
+    start = starting_point(recipe)
+    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint))
+    return run if run.is_finished and not _state(recipe, run, start).missing_scores() else None
 
 
-def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] = ()) -> Run:
+def unfinished_stages(recipe: Recipe) -> list[Recipe]:
+    """List the stages of a run in which something is left to do.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        Recipes in the order of the stages, the last of them the recipe itself; empty if the run is finished. All of
+        them where it cannot be told, for want of data.
+
+    Raises:
+        UserError: A record is damaged.
+    """
+    previous = recipe.previous()
+    before = unfinished_stages(previous) if previous is not None else []
+    try:
+        return [] if not before and finished(recipe) is not None else [*before, recipe]
+    except UserError:  # which says what is lacking less well than `preflight`
+        return [*before, recipe]
+
+
+def evaluate(
+    folder: Path, splits: Sequence[str] = (), languages: Sequence[str] = (), overrides: Sequence[str] = ()
+) -> tuple[Run, Evaluation]:
     """Add scores of more splits or languages to a finished run.
 
     Args:
         folder: The run's folder.
         splits: The splits to evaluate; default: those of its recipe.
         languages: The languages to evaluate; default: those of its recipe.
+        overrides: Other settings of the evaluation, such as `evaluation.precision=bfloat16`.
 
     Returns:
-        The run.
+        The run, and the settings of the evaluation, which say where its scores are.
 
     Raises:
         UserError: The folder holds no finished run, or one that keeps no model; the task has no such split or
@@ -114,34 +168,34 @@ def evaluate(folder: Path, splits: Sequence[str] = (), languages: Sequence[str] 
             "evaluation.languages instead"
         )
     chosen = {"splits": splits, "languages": languages}
-    recipe = load_recipe(
-        run.recipe_path, [f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values]
-    )
+    listed = [f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values]
+    recipe = run_recipe(run, [*listed, *overrides])
     with locked_run(run):
-        state = RunState(recipe, run, make_task(recipe), run.latest_record() or run.require_record())
+        record = run.latest_record() or run.require_record()
+        state = RunState(recipe, run, make_task(recipe), record, make_trainer(recipe))
         if missing := state.missing_scores():
+            if distributed.is_main_process():
+                run.add_process(describe_process(), record)
             evaluate_model(state, *load_model(recipe, run.model_dir), missing)
             if distributed.is_main_process():
                 run.write_record(state.record)
-    return run
+    return run, recipe.evaluation
 
 
-def check_examples(recipe: Recipe) -> None:
-    """Check that the task has the examples that the recipe's trainer needs, apart from the source language's.
+def run_recipe(run: Run, overrides: Sequence[str] = ()) -> Recipe:
+    """Load the recipe of a finished run, which needs nothing of the stages before it any more.
 
     Args:
-        recipe: The resolved recipe.
+        run: The run.
+        overrides: Changes of the form `key.path=value`.
+
+    Returns:
+        The resolved recipe, without its `start_from`.
 
     Raises:
-        UserError: Examples are missing.
+        UserError: The run has no recipe, or an override does not fit it.
     """
-    task, trainer = make_task(recipe), make_trainer(recipe)
-    if isinstance(trainer, LanguageAdapter):
-        for language in target_languages(recipe):
-            trainer.check(task, language)
-    elif trainer.trains_on == "auxiliary":
-        for language in recipe.auxiliary_languages:
-            task.load(task.training_splits["auxiliary"], language)
+    return load_recipe(run.recipe_path, ["start_from=model", *overrides])
 
 
 def starting_point(recipe: Recipe) -> Start:
@@ -160,25 +214,14 @@ def starting_point(recipe: Recipe) -> Start:
         return Start(fingerprint=model_fingerprint(recipe))
     previous = recipe.previous()
     if previous is not None:
-        return _start_of(run(previous))
-    path = Path(recipe.start_from)
-    if Run(path).is_finished:
-        return _start_of(Run(path))
-    if not (path / "config.json").is_file() and not (path.suffix == ".bin" and path.is_file()):
-        raise UserError(
-            f"start_from: '{path}' is not a recipe, run or checkpoint; name a recipe (.yaml), the folder of a "
-            "finished run, a checkpoint folder with config.json, or a .bin of VOLTA"
-        )
-    return Start(path, checkpoint_hash(path))
+        return _start_of(run(previous, checked=True))
+    path, checkpoint = Path(recipe.start_from), start_checkpoint(recipe)
+    assert checkpoint is not None  # start_from is not 'model'
+    return _start_of(Run(path)) if Run(path).is_finished else Start(checkpoint, checkpoint_hash(checkpoint))
 
 
 def _start_of(previous: Run) -> Start:
     record = previous.require_record()
-    if not previous.model_dir.is_dir():
-        raise UserError(
-            f"start_from: {previous.folder} keeps no model, since its trainer adapts one to each language; name a run "
-            "of another trainer"
-        )
     languages = tuple(record["training_languages"])
     return Start(previous.model_dir, record["fingerprint"], languages, training_settings(record))
 

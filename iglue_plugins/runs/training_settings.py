@@ -10,8 +10,10 @@ from iglue_plugins import registry
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
 
-NOT_OF_TRAINING = {"name", "seed", "runs", "evaluation", "start_from"}  # start_from: the stage before stands for it
+# The stage before stands for start_from.
+NOT_OF_TRAINING = {"name", "seed", "runs", "evaluation", "start_from", "start_from_settings"}
 BEFORE = "start_from."
+PRECISION = "trainer.precision"
 REGISTRIES = {"task": registry.tasks, "model": registry.models, "trainer": registry.trainers}
 
 
@@ -26,6 +28,10 @@ def training_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     """
     recipe = {key: value for key, value in record.get("recipe", {}).items() if key not in NOT_OF_TRAINING}
     settings = dict(_flattened(recipe))
+    if PRECISION in settings and "precision" in record:
+        settings[PRECISION] = record["precision"]  # what "auto" came to
+    for section, packages in record.get("code", {}).items():
+        settings[f"{section}.code"] = ", ".join(package.get("sha256", "")[:12] for package in packages)
     start = record.get("start_from")
     if start is None:
         return settings
@@ -66,6 +72,8 @@ def _has_effect(key: str, settings: Mapping[str, Any]) -> bool:
         if section not in REGISTRIES:
             return True
         plugin = REGISTRIES[section].get(settings[f"{place}{section}.name"])
+        if setting in getattr(plugin.Settings, "split_settings", {}).get("auxiliary", ()):
+            return registry.trainers.get(settings[f"{place}trainer.name"]).trains_on == "auxiliary"
         return setting not in getattr(plugin.Settings, "fingerprint_exclude", ())
     except (UserError, KeyError, AttributeError):
         return True

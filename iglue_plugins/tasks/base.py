@@ -94,21 +94,44 @@ class Task(ContrastivePairs, TaskSpec, ABC):
         """
         raise UserError(f"task {self.name} has no pictures, only region features")
 
-    @abstractmethod
-    def fingerprint(self) -> str:
-        """Return a hash that changes whenever the data for training change, as `load` and `regions` give them."""
-
-    def evaluation_fingerprint(self, split: str, language: str) -> str:
-        """Return a hash that changes whenever the data behind the scores on a split change.
+    def stores_of(self, split: str, language: str, shots: int | str | None = None) -> list[str]:
+        """List the region stores of the images of examples, which may be known without the examples.
 
         Args:
             split: One of `splits`.
             language: One of `languages`.
+            shots: The number of shots of a few-shot split; None for other splits.
 
         Returns:
-            The hash; unless a subclass defines it otherwise, that of the training data.
+            The names of stores; none unless a subclass has some.
+
+        Raises:
+            UserError: The task has no such split, language or number of shots.
         """
-        return self.fingerprint()
+        return []
+
+    def where_to_get(self, store: str) -> str:
+        """Say where the region features of a store come from, for the end of an error.
+
+        Args:
+            store: The name of the store.
+
+        Returns:
+            "; ..." with an address, or "" where there is nothing to say.
+        """
+        return ""
+
+    @abstractmethod
+    def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
+        """Return a hash that changes whenever the data behind examples change, as `load` and `regions` give them.
+
+        Runs that read none of these examples do not depend on it.
+
+        Args:
+            split: One of `splits`.
+            language: One of `languages`.
+            shots: The number of shots of a few-shot split; None for other splits.
+        """
 
     def check_split_language(self, split: str, language: str) -> None:
         """Check that the task has a split and a language.

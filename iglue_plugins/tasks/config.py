@@ -124,6 +124,9 @@ class HubCopyConfig(ConfigSection):
 class IGLUEConfig(TaskFacts):
     """The facts about an IGLUE task, whose examples are read from files."""
 
+    features: dict[str, str] = Field(
+        {}, description="Addresses of the region features that IGLUE published, by the name of a store, with * and ?."
+    )
     labels: tuple[str, ...] = Field((), description="The labels, in the order of the model's outputs (VOLTA's).")
     answers: AnswerVocabulary | None = Field(
         None, description="The file with the labels, for a task that has no `labels`."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,9 +19,14 @@ class TaskSettings(BaseModel):
     """The settings of any task; each kind of task adds others.
 
     A subclass may list, in its class attribute `fingerprint_exclude`, settings that do not change the trained weights.
+
+    Attributes:
+        split_settings: The settings that choose the examples of a split, by split. They do not count for a run that
+            does not read the split.
     """
 
     model_config = ConfigDict(extra="forbid")
+    split_settings: ClassVar[Mapping[str, frozenset[str]]] = {}
 
 
 class RetrievalSettings(TaskSettings):
@@ -65,6 +71,7 @@ class IGLUESettings(TaskSettings):
     fingerprint_exclude: ClassVar[frozenset[str]] = frozenset(
         {"data_root", "regions", "hub", "volta_tasks", "hard_negatives_file"}
     )
+    split_settings: ClassVar[Mapping[str, frozenset[str]]] = {"auxiliary": frozenset({"auxiliary", "auxiliary_shots"})}
 
     data_root: Path | None = Field(
         None,

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from iglue_plugins.tasks.config import IGLUEConfig
 from iglue_plugins.tasks.settings import TaskSettings
+
+
+class ExampleSet(NamedTuple):
+    """The name of examples that a task loads together.
+
+    Attributes:
+        split: The split.
+        language: The code of the language.
+        shots: The number of shots of a few-shot split; None for other splits.
+    """
+
+    split: str
+    language: str
+    shots: int | str | None = None
+
+    def __str__(self) -> str:
+        return "/".join(str(part) for part in self if part is not None)
 
 
 class TaskSpec:

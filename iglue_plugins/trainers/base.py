@@ -9,76 +9,19 @@ from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import torch
-from datasets import Dataset
 from pydantic import BaseModel
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.evaluation.evaluator import make_validator
 from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.engine import Training, train
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.spec import TrainerSpec
-from iglue_plugins.utils.errors import UserError
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Where a trainer finds its examples.
-
-    Attributes:
-        task: The task.
-        tokenizer: The model's tokenizer.
-        source_language: The language that fine-tuning trains on.
-        auxiliary_languages: The languages that meta-training trains on; for `LanguageAdapter`, the one target language.
-        seed: The run's seed.
-        examples: How many training examples of each language are used; None: all.
-        layout: How the model reads regions.
-    """
-
-    task: Task
-    tokenizer: PreTrainedTokenizerBase
-    source_language: str
-    auxiliary_languages: tuple[str, ...]
-    seed: int
-    examples: int | None = None
-    layout: RegionLayout = RegionLayout()
-
-    def batchers(self, trains_on: str, shots: int | str | None = None) -> dict[str, Batcher]:
-        """Make a batcher over the training examples of each language.
-
-        Args:
-            trains_on: "source" for the source language; "auxiliary" or "few_shot" for the auxiliary languages.
-            shots: The number of shots, with "few_shot".
-
-        Returns:
-            A batcher for each language.
-
-        Raises:
-            UserError: There is no auxiliary language, or the task has no such examples.
-        """
-        languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
-        if not languages:
-            choices = sorted(set(self.task.languages) - {self.source_language})
-            raise UserError(
-                f"task {self.task.name}: there are no auxiliary_languages to train on; name at least one of "
-                f"{', '.join(choices)}"
-            )
-        split = self.task.training_splits[trains_on]
-        examples = {language: self._training_examples(split, language, shots) for language in languages}
-        return {
-            language: Batcher(dataset, self.task, self.tokenizer, self.layout) for language, dataset in examples.items()
-        }
-
-    def _training_examples(self, split: str, language: str, shots: int | str | None) -> Dataset:
-        dataset = self.task.load(split, language, shots)
-        if self.examples is None or self.examples >= len(dataset):
-            return dataset
-        return dataset.shuffle(seed=self.seed).select(range(self.examples))
+from iglue_plugins.trainers.training_data import TrainingData
 
 
 class Trainer(TrainerSpec, ABC):
@@ -124,6 +67,26 @@ class Trainer(TrainerSpec, ABC):
             name: "loss", which is minimized, and others, which are logged. It may have a method `learned()`, which
             returns numbers that it has trained beside the model's weights, by name, for the run's record.
         """
+
+    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+        """List the examples that training reads, which determine its weights.
+
+        Unless a subclass says otherwise, these are the training examples that `trains_on` says, and those that
+        validation scores.
+
+        Args:
+            task: The task.
+            source_language: The language that fine-tuning trains on.
+            languages: The auxiliary languages.
+
+        Returns:
+            The examples, in the order in which training takes the languages.
+        """
+        trained = (source_language,) if self.trains_on == "source" else languages
+        found = [ExampleSet(task.training_splits[self.trains_on], language) for language in trained]
+        if self.settings.validate_every:
+            found.append(ExampleSet(task.validation_split, source_language))
+        return found
 
     def labels_per_step(self, task: Task, languages: int) -> int:
         """Count the labelled examples that an optimizer step uses.
@@ -180,6 +143,7 @@ class Trainer(TrainerSpec, ABC):
             seed,
             self.settings.examples,
             task.region_layout(model.config),
+            tuple(self.reads(task, source_language, tuple(auxiliary_languages))),
         )
         split, language = validation or (task.validation_split, source_language)
         validate = None
@@ -237,6 +201,19 @@ class LanguageAdapter(TrainerSpec, ABC):
     @abstractmethod
     def summary(self) -> str:
         """What a model is adapted on, as tables say it, such as "on 10 shots"."""
+
+    @abstractmethod
+    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+        """List the examples that adaptation reads.
+
+        Args:
+            task: The task.
+            source_language: The language of the model's fine-tuning.
+            languages: The target languages.
+
+        Returns:
+            The examples, those of a validation included.
+        """
 
     @abstractmethod
     def check(self, task: Task, language: str) -> None:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from iglue_plugins.data.batching import Batcher, move_to_device
 from iglue_plugins.data.episodes import ShuffledExamples
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter
 from iglue_plugins.trainers.builtin import ContrastiveAdaptationSpec
 from iglue_plugins.trainers.objectives import BatchLoss
@@ -36,6 +37,10 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         return (
             f"by {steps} contrastive step{'s' if steps > 1 else ''} on the {self.settings.split} split without labels"
         )
+
+    @override
+    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+        return [ExampleSet(self.settings.split, language) for language in languages]
 
     @override
     def check(self, task: Task, language: str) -> None:

@@ -10,10 +10,12 @@ from typing_extensions import override
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Adapted, LanguageAdapter, TrainingData
+from iglue_plugins.tasks.spec import ExampleSet
+from iglue_plugins.trainers.base import Adapted, LanguageAdapter
 from iglue_plugins.trainers.builtin import FewShotSpec
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.settings.finetune import FewShotSettings
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.trainers.validation import Validation
 
 
@@ -34,6 +36,17 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
     @override
     def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
         return data.batchers("few_shot", self.settings.shots)
+
+    @override
+    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+        return [
+            examples
+            for language in languages
+            for examples in (
+                ExampleSet(task.training_splits["few_shot"], language, self.settings.shots),
+                ExampleSet(*task.few_shot_validation(language, source_language)),
+            )
+        ]
 
     @override
     def check(self, task: Task, language: str) -> None:

@@ -9,10 +9,11 @@ from typing_extensions import override
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps, batch_epochs, batch_steps
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Trainer, TrainingData
+from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import AuxiliaryFinetuneSpec, FinetuneSpec
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
+from iglue_plugins.trainers.training_data import TrainingData
 
 
 class Finetune(FinetuneSpec, Trainer):

@@ -17,10 +17,12 @@ from iglue_plugins.data.episodes import Steps
 from iglue_plugins.models.heads import MaskedWordHead
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Trainer, TrainingData
+from iglue_plugins.tasks.spec import ExampleSet
+from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import PretrainSpec
 from iglue_plugins.trainers.objectives import contrastive_loss
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
 
 
@@ -88,6 +90,12 @@ class Pretrain(PretrainSpec, Trainer):
     """Pre-training of an encoder on captions in many languages (recipes/mini/pretrain.yaml)."""
 
     settings: PretrainSettings
+
+    @override
+    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+        captioned = tuple(sorted(self.settings.language_shares))
+        validated = super().reads(task, source_language, languages)[1:]
+        return [*(ExampleSet("train", language) for language in captioned), *validated]
 
     @override
     def steps(self, data: TrainingData) -> Steps:

@@ -8,11 +8,12 @@ from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps, episode_steps
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import Trainer, TrainingData
+from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import XVLMAMLSpec
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
 
 

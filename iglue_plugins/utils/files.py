@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -126,6 +127,12 @@ def content_hash(path: str | Path) -> str:
 
 
 def _file_hash(path: Path) -> str:
+    state = path.stat()
+    return _hash_of_state(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=1024)  # a checkpoint of a gigabyte is asked for by each stage of each run
+def _hash_of_state(path: Path, modified: int, size: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from iglue_plugins.experiments import compare, launcher
+from iglue_plugins.experiments import compare, launcher, rows
 from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import runner
@@ -102,7 +102,7 @@ def test_a_folder_of_recipes_is_a_row_for_each_with_the_baseline_first(write: Wr
     for name in ("auxiliary", "finetune", "xvl_maml"):
         write(name)
     alone = write("zero")
-    assert [path.stem for path in compare.expanded([tmp_path, alone])] == [
+    assert [path.stem for path in rows.expanded([tmp_path, alone])] == [
         "finetune",
         "auxiliary",
         "xvl_maml",

@@ -203,11 +203,11 @@ def copied_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", ["concepts.json", "pictures.png"])
 def test_the_fingerprint_changes_with_the_assets(name: str, copied_assets: Path) -> None:
-    before = MiniXVNLI().fingerprint()
-    assert MiniXVNLI().fingerprint() == before
+    before = MiniXVNLI().fingerprint("train", "en")
+    assert MiniXVNLI().fingerprint("train", "en") == before
     with (copied_assets / name).open("ab") as file:
         file.write(b"\n")
-    assert MiniXVNLI().fingerprint() != before
+    assert MiniXVNLI().fingerprint("train", "en") != before
 
 
 def test_a_changed_world_needs_a_new_version(few: None) -> None:
@@ -227,9 +227,9 @@ def test_a_changed_world_needs_a_new_version(few: None) -> None:
 
 
 def test_the_fingerprint_changes_with_the_sizes_of_the_splits(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = MiniXVNLI().fingerprint()
+    before = MiniXVNLI().fingerprint("train", "en")
     monkeypatch.setattr(MiniXVNLI, "sizes", MiniXVNLI.sizes | {"train": 10})
-    assert MiniXVNLI().fingerprint() != before
+    assert MiniXVNLI().fingerprint("train", "en") != before
 
 
 @pytest.mark.parametrize("cls", CLASSES)

@@ -28,6 +28,7 @@ def test_defaults_come_from_task_and_trainer(write: Write) -> None:
         "model": {"name": "tiny", "layers": 2},
         "trainer": {"name": "finetune", "lr": 2e-5, "epochs": 10},
         "start_from": "model",
+        "start_from_settings": [],
         "source_language": "en",
         "auxiliary_languages": ["ar"],
         "seed": 0,
@@ -174,5 +175,6 @@ def test_overrides_are_named_as_the_source(write: Write, problems: FindProblems)
         "override 'seed': found 'seed', expected key.path=value",
         "override 'trainer.lr=fast': trainer.lr: found 'fast', expected a valid number",
         "override 'extends=b.yaml': extends: found an unknown key, expected a key of a recipe; choose from "
-        "auxiliary_languages, evaluation, model, name, runs, seed, source_language, start_from, task, trainer",
+        "auxiliary_languages, evaluation, model, name, runs, seed, source_language, start_from, start_from_settings, "
+        "task, trainer",
     ]

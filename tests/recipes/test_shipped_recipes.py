@@ -45,6 +45,8 @@ def at_the_root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Sets the current folder to the root of the repository, to which paths in recipes are relative, and IGLUE_HOME."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("IGLUE_HOME", str(tmp_path))
+    for task in MINI:
+        (tmp_path / "checkpoints" / f"xuniter_{task}").mkdir(parents=True)
 
 
 @pytest.mark.parametrize("path", RECIPES)

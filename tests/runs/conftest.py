@@ -159,6 +159,7 @@ def same_run() -> Callable[[Run, Run], None]:
             assert found.read_predictions("test", language) == expected.read_predictions("test", language)
         records = [run.record() for run in (found, expected)]
         assert records[0].pop("timings").keys() == records[1].pop("timings").keys()
+        assert all(record.pop("processes") for record in records)
         for record in records:
             record["recipe"].pop("runs")
             (record["start_from"] or {}).pop("path", None)

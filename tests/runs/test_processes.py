@@ -20,7 +20,7 @@ from torch import Tensor
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import plugins, runner
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.trainers.base import TrainingData
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import platform
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -34,18 +36,25 @@ def test_a_run_leaves_a_record_predictions_a_model_and_logs(recipe: MakeRecipe) 
     fingerprint = run.folder.name.rpartition("-")[2]
     assert run.folder == made.runs / f"recipe-{fingerprint}"
     scores = record.pop("scores")
-    data = plugins.make_task(made).fingerprint()
+    data = plugins.make_task(made).fingerprint("test", "en")
     assert record.pop("data") == {"test": {"en": data, "tr": data}}
     versions, timings = record.pop("versions"), record.pop("timings")
     assert record.pop("parameters") == sum(p.numel() for p in plugins.load_model(made, run.model_dir)[0].parameters())
+    (process,) = record.pop("processes")
+    assert [code["package"] for code in record.pop("code")["task"]] == ["tiny_task"]
     assert record == {
         "format": 1, "name": "recipe", "fingerprint": fingerprint, "seed": 5, "task": "tiny/xvnli",
-        "trainer": "xvl_maml", "source_language": "en", "training_languages": ["tr"], "labels_per_step": 4,
+        "precision": "float32", "trainer": "xvl_maml", "source_language": "en",
+        "training_languages": ["tr"], "labels_per_step": 4,
         "steps": 4, "main_metric": "accuracy", "start_from": None, "recipe": made.to_dict(),
     }  # fmt: skip
     assert timings.keys() == TIMINGS
     assert all(value > 0 for value in timings.values())
     assert {"iglue_plugins", "python", "torch", "transformers"} <= versions.keys()
+    assert process["versions"] == versions
+    assert process["host"] == platform.node()
+    assert process["device"].startswith("cpu")
+    assert datetime.datetime.now(datetime.UTC) >= datetime.datetime.fromisoformat(process["date"])
     assert list(scores) == ["test"]
     assert list(scores["test"]) == ["en", "tr"]
     for language, found in scores["test"].items():
@@ -75,7 +84,23 @@ def test_a_finished_run_is_returned_untouched(
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in first.folder.rglob("*")} == before
     assert runner.run(recipe(None, "name=other")).folder == first.folder
     assert fits == ["Finetune"]
-    assert capsys.readouterr() == ("", "")
+    reused = f"finished before, reused: {first.folder}\n"
+    assert capsys.readouterr() == ("", f"recipe (seed 0): {reused}other (seed 0): {reused}")
+
+
+def test_again_sets_a_finished_run_aside(
+    recipe: MakeRecipe, fits: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = recipe({"trainer": "auxiliary_finetune"})
+    first, before = runner.run(made), (made.runs, *made.runs.iterdir())
+    aside = first.folder.with_name(f"{first.folder.name}.before-1")
+    second = runner.run(made, again=True)
+    assert (second.folder, fits) == (first.folder, ["Finetune", "AuxiliaryFinetune", "AuxiliaryFinetune"])
+    assert {*before, aside} == {made.runs, *made.runs.iterdir()}
+    assert Run(aside).record()["scores"] == second.record()["scores"]
+    assert f"runs anew; the finished run is now {aside}\n" in capsys.readouterr().err
+    assert runner.run(made).folder == first.folder
+    assert len(fits) == 3
 
 
 def test_splits_and_languages_are_added_without_training_again(recipe: MakeRecipe, fits: list[str]) -> None:

@@ -12,11 +12,13 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers import base as trainer_base
-from iglue_plugins.trainers.base import Adapted, TrainingData
+from iglue_plugins.trainers.base import Adapted
 from iglue_plugins.trainers.few_shot import FewShot
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.settings.finetune import FewShotSettings, FinetuneSettings
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
 
 
@@ -61,6 +63,9 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
     )  # last is best
 
     class OnTurkish(Finetune):
+        def reads(self, *_: object) -> list[ExampleSet]:
+            return [ExampleSet(task.training_splits["few_shot"], "tr", 5)]
+
         def _batchers(self, data: TrainingData) -> dict:
             return data.batchers("few_shot", 5)
 

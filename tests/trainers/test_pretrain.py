@@ -13,9 +13,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import pretrain
-from iglue_plugins.trainers.base import TrainingData
 from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
+from iglue_plugins.trainers.training_data import TrainingData
 
 MakeItems = Callable[..., list[dict]]
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniXVNLI
 from iglue_plugins.registry import Registry
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import LanguageAdapter, Trainer, TrainingData
+from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.trainers.finetune import AuxiliaryFinetune, Finetune
 from iglue_plugins.trainers.pretrain import Pretrain
 from iglue_plugins.trainers.settings.base import TrainerSettings
@@ -20,6 +20,7 @@ from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.trainers.spec import TrainerSpec
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.trainers.xvl_maml import XVLMAML
 from iglue_plugins.utils.errors import UserError
 

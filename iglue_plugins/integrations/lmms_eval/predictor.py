@@ -18,9 +18,11 @@ from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
 from iglue_plugins.integrations.lmms_eval.task_files import COLUMNS, SPLIT
 from iglue_plugins.models.configuration import current_head
 from iglue_plugins.models.uniter import MODELS
-from iglue_plugins.recipes.recipe import Evaluation, Recipe, load_recipe
+from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.recipes.sections import Evaluation
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.plugins import load_model, quiet_libraries
+from iglue_plugins.runs.runner import run_recipe
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
@@ -63,7 +65,7 @@ class Predictor:
         self.path, self.data_root = Path(pretrained), data_root
         parent = Run(self.path.parent)
         run = parent if parent.model_dir == self.path else Run(self.path)
-        self.recipe = load_recipe(run.recipe_path) if run.is_finished else None
+        self.recipe = run_recipe(run) if run.is_finished else None
         model, self.tokenizer = _load(self.path, run, self.recipe)
         try:
             self.model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 
 from datasets import Dataset
+from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import Annotations, read_annotations
 from iglue_plugins.data.annotations.hub import HubCopy
@@ -74,6 +76,11 @@ class IGLUEFiles(IGLUESpec, Task):
             False, unless a subclass defines it otherwise.
         """
         return False
+
+    @override
+    def where_to_get(self, store: str) -> str:
+        address = next((url for name, url in self.config.features.items() if fnmatch(store, name)), None)
+        return f"; IGLUE's features are at {address}" if address else ""
 
     def find_source(self, split: str, language: str, shots: str | None) -> tuple[SplitSource, Path] | None:
         """Find the file with the examples of a split.

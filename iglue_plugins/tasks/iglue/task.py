@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from datasets import Dataset
 from PIL import Image
+from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import VERSION, content_digest
 from iglue_plugins.data.stores.format import METADATA_FILE, read_metadata
@@ -75,19 +75,8 @@ class IGLUETask(IGLUEFiles):
         Raises:
             UserError: The task has no such split, language or number of shots, or the file is missing or damaged.
         """
-        self.check_split_language(split, language)
-        if split != "auxiliary":
-            source, count = split, shots
-        elif shots is not None:
-            raise UserError(
-                f"task {self.name}: split 'auxiliary' was asked for {shots} shots; set task.auxiliary_shots instead"
-            )
-        elif self.settings.auxiliary == "few_shot":
-            source, count = "few_shot", self.settings.auxiliary_shots
-        else:
-            source, count = "dev_translated", None
-        self._check_source(split, source, language, count)
-        return self._read(source, language, None if count is None else str(count))
+        source, count = self._source_of(split, language, shots)
+        return self._read(source, language, count)
 
     def few_shot_validation(self, language: str, source_language: str) -> tuple[str, str]:
         """Return the split and the language that choose the best weights of few-shot fine-tuning.
@@ -102,114 +91,84 @@ class IGLUETask(IGLUEFiles):
         split = self.config.few_shot_validation
         return (split, language) if split else super().few_shot_validation(language, source_language)
 
-    def _check_source(self, split: str, source: str, language: str, shots: Shots | None) -> None:
-        """Check that a split has a language and a number of shots.
-
-        Args:
-            split: The split that was asked for, for errors.
-            source: The split of `config` that it refers to.
-            language: The code of the language.
-            shots: The number of shots.
+    def _source_of(self, split: str, language: str, shots: Shots | None) -> tuple[str, str | None]:
+        """Return the split of `config` that a split refers to, and the number of shots in it.
 
         Raises:
-            UserError: The split does not have them.
+            UserError: There is no such split, language or number of shots.
         """
+        self.check_split_language(split, language)
+        if split != "auxiliary":
+            source, count = split, shots
+        elif shots is not None:
+            raise UserError(
+                f"task {self.name}: split 'auxiliary' was asked for {shots} shots; set task.auxiliary_shots instead"
+            )
+        elif self.settings.auxiliary == "few_shot":
+            source, count = "few_shot", self.settings.auxiliary_shots
+        else:
+            source, count = "dev_translated", None
         place, languages = f"task {self.name}: split '{split}'", self.config.split_languages(source)
         if language not in languages:
             raise UserError(f"{place} has no language '{language}'{did_you_mean(language, languages)}")
         choices = [str(choice) for choice in self.config.shots(source, language)]
-        if (choices or shots is not None) and str(shots) not in choices:
+        if (choices or count is not None) and str(count) not in choices:
             expected = f"one of {', '.join(choices)}" if choices else "none"
-            raise UserError(f"{place} in '{language}': found {shots or 'no'} shots, expected {expected}")
+            raise UserError(f"{place} in '{language}': found {count or 'no'} shots, expected {expected}")
+        return source, None if count is None else str(count)
 
-    # Fingerprints
+    def fingerprint(self, split: str, language: str, shots: Shots | None = None) -> str:
+        """Hash the files behind examples, how they are read, and the region stores of their images.
 
-    def fingerprint(self) -> str:
-        """Hash the data for training: every annotation file that exists, except those of test sets, and region stores.
+        Files count by their content, so the folder that they lie in does not matter.
 
-        Files count by their name in `config` and their content, so the folder that they lie in does not matter.
+        Args:
+            split: One of `splits`.
+            language: One of `languages`.
+            shots: The number of shots of a few-shot split; None for other splits.
 
         Returns:
             SHA-256 as 64 hexadecimal digits.
+
+        Raises:
+            UserError: The task has no such split, language or number of shots.
         """
+        source_split, count = self._source_of(split, language, shots)
+        found = self.find_source(source_split, language, count)
+        files = self.files_of(split, language)
+        if found:
+            files = [found[1], *(self.datasets_folder / name for name in found[0].without), *files]
+        hub = self.hub if split == "test" and language in self.config.hub.languages else None
         content = {
             "reader": VERSION,
-            "labels": self.config.labels,
             "reading": [self.max_text_length, self.max_boxes, self.global_region_takes_a_box],
-            "splits": {
-                split: [
-                    source.model_dump(exclude={"origin", "examples", "unlabelled"})
-                    for source in self.config.splits[split]
-                ]
-                for split in self._training_splits
+            "labels": self.config.labels,
+            "kind": found and found[0].kind,
+            "files": [content_digest(file) for file in files if file.is_file()],
+            "regions": {
+                name: read_metadata(self.regions.folder / name).fingerprint
+                for name in self.stores_of(split, language, shots)
+                if (self.regions.folder / name / METADATA_FILE).is_file()
             },
-            "files": self.file_digests(),
-            "regions": self._store_fingerprints(
-                source.store.format(language=language)
-                for split in self._training_splits
-                for source in self.config.splits[split]
-                for language in source.languages
-            ),
+            "hub": hub and hub.fingerprint(),
         }
-        return _content_hash(content)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def evaluation_fingerprint(self, split: str, language: str) -> str:
-        """Hash the data behind the scores on a split in a language.
+    @override
+    def stores_of(self, split: str, language: str, shots: Shots | None = None) -> list[str]:
+        source_split, count = self._source_of(split, language, shots)
+        found = self.find_source(source_split, language, count)
+        sources = [found[0]] if found else self._sources(source_split, language, count)
+        return sorted({source.store.format(language=language) for source in sources})
+
+    def files_of(self, split: str, language: str) -> list[Path]:
+        """List the files, besides the annotations, that examples depend on.
 
         Args:
             split: One of `splits`.
             language: One of `languages`.
 
         Returns:
-            SHA-256 as 64 hexadecimal digits; for split "auxiliary" that of the training data.
+            The files, which need not exist; none unless a subclass has some.
         """
-        if split not in self.config.splits:
-            return self.fingerprint()
-        files: list[Path] = []
-        if source_and_path := self.find_source(split, language, None):
-            source, path = source_and_path
-            files = [path, *(self.datasets_folder / name for name in source.without)]
-        content = {
-            "reader": VERSION,
-            "labels": self.config.labels,
-            "files": [content_digest(file) for file in files if file.is_file()],
-            "regions": self._store_fingerprints(
-                source.store.format(language=language) for source in self._sources(split, language, None)
-            ),
-            "hub": self.hub and self.hub.fingerprint(),
-        }
-        return _content_hash(content)
-
-    def file_digests(self) -> dict[str, str]:
-        """Hash the content of every file that training may read and that exists.
-
-        Returns:
-            Digests by the name of the file below datasets/.
-        """
-        return {
-            path.relative_to(self.datasets_folder).as_posix(): content_digest(path)
-            for path in sorted(set(self._training_files()))
-        }
-
-    def _training_files(self) -> Iterator[Path]:
-        for split in self._training_splits:
-            for language in self.config.split_languages(split):
-                for shots in self.config.shots(split, language) or (None,):
-                    if source_and_path := self.find_source(split, language, None if shots is None else str(shots)):
-                        yield source_and_path[1]
-
-    @property
-    def _training_splits(self) -> list[str]:
-        return [split for split in self.config.splits if not split.startswith("test")]
-
-    def _store_fingerprints(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the fingerprints of the region stores that exist, by name."""
-        return {
-            name: read_metadata(self.regions.folder / name).fingerprint
-            for name in sorted(set(names))
-            if (self.regions.folder / name / METADATA_FILE).is_file()
-        }
-
-
-def _content_hash(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+        return []

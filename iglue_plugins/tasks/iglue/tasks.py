@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from iglue_plugins.data.annotations.caching import content_digest
 from iglue_plugins.data.annotations.readers import read_answers
 from iglue_plugins.tasks.builtin import IGLUEMaRVLSpec, IGLUEXFlickrCOSpec, IGLUEXGQASpec, IGLUEXVNLISpec
 from iglue_plugins.tasks.config import AnswerVocabulary
@@ -42,11 +42,10 @@ class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
         Raises:
             UserError: The file is missing or damaged, or has another number of answers.
         """
-        paths = [self.datasets_folder / name for name in self._vocabulary.file]
-        path = next((path for path in paths if path.is_file()), None)
-        if path is None:
+        path = self._vocabulary_file
+        if not path.is_file():
             origin = self.config.origins[self._vocabulary.origin]
-            raise UserError(f"{paths[0]}: no such file; it holds the answers of task {self.name}, from {origin}")
+            raise UserError(f"{path}: no such file; it holds the answers of task {self.name}, from {origin}")
         answers = read_answers(path)
         if len(answers) != self.num_labels:
             raise UserError(f"{path}: found {len(answers)} answers, expected {self.num_labels}")
@@ -56,6 +55,12 @@ class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
     def num_labels(self) -> int:
         """The number of answers in the vocabulary."""
         return self._vocabulary.count
+
+    @property
+    def _vocabulary_file(self) -> Path:
+        """The first file of the vocabulary that exists, or the first."""
+        paths = [self.datasets_folder / name for name in self._vocabulary.file]
+        return next((path for path in paths if path.is_file()), paths[0])
 
     @property
     def _vocabulary(self) -> AnswerVocabulary:
@@ -78,10 +83,9 @@ class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
         """Return True for test sets, in which questions with an answer outside the vocabulary count as misses."""
         return split.startswith("test")
 
-    def _training_files(self) -> Iterator[Path]:
-        yield from super()._training_files()
-        paths = (self.datasets_folder / name for name in self._vocabulary.file)
-        yield from (path for path in paths if path.is_file())
+    @override
+    def files_of(self, split: str, language: str) -> list[Path]:
+        return [self._vocabulary_file]
 
 
 class IGLUEMaRVL(IGLUEMaRVLSpec, IGLUETask, MaRVL):
@@ -97,7 +101,8 @@ class IGLUEXFlickrCO(IGLUEXFlickrCOSpec, IGLUETask, XFlickrCO):
 
     settings: IGLUEXFlickrCOSettings
 
-    def file_digests(self) -> dict[str, str]:
-        """Hash the files for training, with the file of hard negatives if the settings name one."""
+    @override
+    def files_of(self, split: str, language: str) -> list[Path]:
         file = self.settings.hard_negatives_file
-        return super().file_digests() | ({"hard_negatives_file": content_digest(Path(file))} if file else {})
+        reads_it = language == self.source_language and not split.startswith("test")
+        return [Path(file)] if file is not None and reads_it else []

@@ -82,6 +82,6 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
                     "timings": {},
                 }
             )
-        return runner.evaluate(run.folder, ["test"], languages) if languages else run
+        return runner.evaluate(run.folder, ["test"], languages)[0] if languages else run
 
     return make

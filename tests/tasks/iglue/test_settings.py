@@ -21,6 +21,7 @@ from iglue_plugins.utils.errors import UserError
 Put, Make = Callable[..., Path], Callable[..., IGLUETask]
 EVERY_TASK = pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl", "xflickrco"])
 
+MACHINE = "machine_translated"
 VOLTA = """
 TASK19:
   name: XVNLI
@@ -40,93 +41,74 @@ TASK19:
 def test_the_same_data_elsewhere_have_the_same_fingerprint(
     put: Put, put_regions: Put, make: Make, data_root: Path
 ) -> None:
-    put("XVNLI/annotations/ar/test.jsonl")
+    put("XVNLI/annotations/en/train.jsonl")
     put_regions("flickr30k", "012")
     shutil.copytree(data_root, data_root.parent / "copy")
-    assert make("xvnli").fingerprint() == make("xvnli").fingerprint()
-    assert make("xvnli", data_root=str(data_root.parent / "copy")).fingerprint() == make("xvnli").fingerprint()
-    assert (
-        make("xvnli", data_root=str(data_root / "datasets"), regions=str(data_root / "regions")).fingerprint()
-        == make("xvnli").fingerprint()
+    expected = make("xvnli").fingerprint("train", "en")
+    elsewhere: tuple[dict[str, str], ...] = (
+        {},
+        {"data_root": str(data_root.parent / "copy")},
+        {"data_root": str(data_root / "datasets"), "regions": str(data_root / "regions")},
     )
+    assert {make("xvnli", **settings).fingerprint("train", "en") for settings in elsewhere} == {expected}
 
 
 @pytest.mark.parametrize(
-    "file",
+    ("file", "examples", "settings"),
     [
-        "XVNLI/annotations/en/train.jsonl",
-        "XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl",
-        "XVNLI/annotations/ru/train_48.jsonl",
+        ("XVNLI/annotations/en/train.jsonl", ("train", "en"), {}),
+        ("XVNLI/annotations/es/test.jsonl", ("test", "es"), {}),
+        ("XVNLI/annotations_machine-translate/fr/dev_gmt.jsonl", ("auxiliary", "fr"), {"auxiliary": MACHINE}),
+        ("XVNLI/annotations/ru/train_48.jsonl", ("few_shot", "ru", 48), {}),
+        ("XVNLI/annotations/ru/train_48.jsonl", ("auxiliary", "ru"), {"auxiliary": "few_shot"}),
     ],
 )
-def test_the_content_of_every_training_file_counts(file: str, put: Put, make: Make) -> None:
-    found = {make("xvnli").fingerprint()}
+def test_the_content_of_the_file_with_the_examples_counts(
+    file: str, examples: tuple[Any, ...], settings: dict[str, str], put: Put, make: Make
+) -> None:
+    others = (("dev", "en"), ("test", "ar"), ("few_shot", "ru", 1))
+    before = [make("xvnli").fingerprint(*other) for other in others]
+    found = {make("xvnli", **settings).fingerprint(*examples)}
     for content in ({}, {"gold_label": "entailment"}):
         put(file, **content)
-        found.add(make("xvnli").fingerprint())
+        found.add(make("xvnli", **settings).fingerprint(*examples))
     assert len(found) == 3
-
-
-def test_a_test_file_counts_for_its_scores_alone(put: Put, put_regions: Put, make: Make) -> None:
-    put("XVNLI/annotations/en/train.jsonl")
-    before = make("xvnli").fingerprint()
-    found = {make("xvnli").evaluation_fingerprint("test", "es")}
-    for content in ({}, {"gold_label": "entailment"}):
-        put("XVNLI/annotations/es/test.jsonl", **content)
-        found.add(make("xvnli").evaluation_fingerprint("test", "es"))
-    other = make("xvnli").evaluation_fingerprint("test", "fr")
-    put("XVNLI/annotations/es/test.jsonl", gold_label="neutral")
-    assert (len(found), make("xvnli").fingerprint()) == (3, before)
-    assert make("xvnli").evaluation_fingerprint("test", "fr") == other
-    put_regions("flickr30k", "01")
-    assert make("xvnli").evaluation_fingerprint("test", "es") not in found
-
-
-def test_a_file_that_is_not_read_does_not_count(put: Put, make: Make) -> None:
-    put("XVNLI/annotations/en/train.jsonl")
-    before = make("xvnli").fingerprint()
-    put("XVNLI/annotations/en/snli_ve_train.jsonl")
-    put("XVNLI/annotations/it/test.jsonl")
-    put("marvl/zero_shot/annotations/marvl-sw.jsonl")
-    assert make("xvnli").fingerprint() == before
+    assert [make("xvnli").fingerprint(*other) for other in others] == before
 
 
 def test_answers_and_questions_that_are_left_out_count(put: Put, put_answers: Put, make: Make) -> None:
-    found = {make("xgqa").fingerprint()}
+    found = {make("xgqa").fingerprint("train", "en")}
     put_answers()
-    found.add(make("xgqa").fingerprint())
-    put("xGQA/annotations/few_shot/en/dev.json")
-    found.add(make("xgqa").fingerprint())
+    found.add(make("xgqa").fingerprint("train", "en"))
     put_answers(["yes"])
-    found.add(make("xgqa").fingerprint())
-    assert len(found) == 4
+    found.add(make("xgqa").fingerprint("train", "en"))
+    assert len(found) == 3
 
 
-def test_region_stores_count(put_regions: Put, make: Make) -> None:
-    found = {make("marvl").fingerprint()}
+def test_the_region_store_of_the_images_counts(put_regions: Put, make: Make) -> None:
+    found = {make("marvl").fingerprint("train", "en")}
     store = put_regions("nlvr2", "01")
-    found.add(make("marvl").fingerprint())
+    found.add(make("marvl").fingerprint("train", "en"))
     shutil.rmtree(store)
     put_regions("nlvr2", "01", seed=1)
-    found.add(make("marvl").fingerprint())
+    found.add(make("marvl").fingerprint("train", "en"))
     assert len(found) == 3
     put_regions("marvl-sw_fewshot", "01")  # of no split
     put_regions("marvl-sw", "01")  # of test sets
-    assert make("marvl").fingerprint() in found
+    assert make("marvl").fingerprint("train", "en") in found
 
 
 def test_other_readings_have_other_fingerprints(make: Make, tmp_path: Path, data_root: Path) -> None:
     (tmp_path / "tasks.yml").write_text(VOLTA)
     (tmp_path / "hard_negative.pkl").write_bytes(b"any")
     settings: list[dict[str, Any]] = [{}, {"max_boxes": 10}, {"volta_tasks": str(tmp_path / "tasks.yml")}]
-    assert len({make("xvnli", **given).fingerprint() for given in settings}) == len(settings)
-    copies = [make("xvnli", hub=hub).evaluation_fingerprint("test", "fr") for hub in (False, True, "other")]
+    assert len({make("xvnli", **given).fingerprint("train", "en") for given in settings}) == len(settings)
+    copies = [make("xvnli", hub=hub).fingerprint("test", "fr") for hub in (False, True, "other")]
     assert len(set(copies)) == 3
-    assert make("xvnli", max_boxes=36).fingerprint() == make("xvnli").fingerprint()
-    assert (
-        make("xflickrco").fingerprint()
-        != make("xflickrco", hard_negatives_file=str(tmp_path / "hard_negative.pkl")).fingerprint()
-    )
+    assert make("xvnli", max_boxes=36).fingerprint("train", "en") == make("xvnli").fingerprint("train", "en")
+    plain, hard = make("xflickrco"), make("xflickrco", hard_negatives_file=str(tmp_path / "hard_negative.pkl"))
+    assert plain.fingerprint("train", "en") != hard.fingerprint("train", "en")
+    assert plain.fingerprint("test", "en") == hard.fingerprint("test", "en")
 
 
 @EVERY_TASK
@@ -198,8 +180,8 @@ def test_the_test_set_comes_from_the_copy_if_asked(
     )
     assert len(task.load("few_shot", "fr", 1)) == 3
     assert len(make("xvnli").load("test", "fr")) == 3
-    assert task.evaluation_fingerprint("test", "fr") != make("xvnli").evaluation_fingerprint("test", "fr")
-    assert task.fingerprint() == make("xvnli").fingerprint()
+    assert task.fingerprint("test", "fr") != make("xvnli").fingerprint("test", "fr")
+    assert task.fingerprint("train", "en") == make("xvnli").fingerprint("train", "en")
 
 
 def test_a_picture_of_the_copy(copy: Path, make: Make) -> None:

@@ -1,0 +1,186 @@
+"""The rows of a comparison: recipes and finished runs, checked against each other before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from iglue_plugins.recipes.recipe import Recipe, load_recipe
+from iglue_plugins.reporting.lmms_eval_results import RESULTS
+from iglue_plugins.reporting.results import join_names
+from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.training_settings import differing_settings, training_settings
+from iglue_plugins.utils.errors import UserError
+
+
+def expanded(rows: Sequence[Path]) -> list[Path]:
+    """Replace folders of recipes by their recipes, finetune.yaml first.
+
+    Args:
+        rows: Recipes, folders of recipes, and folders of finished runs.
+
+    Returns:
+        Recipes and folders of finished runs.
+
+    Raises:
+        UserError: A path is none of these.
+    """
+    found = []
+    for path in rows:
+        if Run(path).is_finished or path.suffix in (".yaml", ".yml"):
+            found.append(path)
+            continue
+        if path.name.endswith(RESULTS):
+            raise UserError(f"{path}: this is a result file of lmms-eval; add it by --lmms-eval {path}")
+        recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
+        if not recipes:
+            raise UserError(
+                f"{path}: there is neither a record.json nor a recipe; name a recipe (.yaml), a folder of recipes or "
+                "the folder of a finished run"
+            )
+        found += recipes
+    return found
+
+
+def load_rows(
+    paths: Sequence[Path], seeds: Sequence[int], split: str, overrides: Sequence[str]
+) -> dict[Path, list[Recipe]]:
+    """Load the recipes of a comparison.
+
+    A row that starts from another row starts from it as it is in the table: overrides of its trainer reach it.
+
+    Args:
+        paths: The recipes.
+        seeds: The seeds with which each recipe is run.
+        split: The split that is compared.
+        overrides: `KEY.PATH=VALUE` settings for all recipes.
+
+    Returns:
+        For each path the recipe with each seed.
+
+    Raises:
+        RecipeError: A recipe has problems.
+    """
+    plain = {path: load_recipe(path, overrides) for path in paths}
+    rows = {_without_trainer_settings(recipe) for recipe in plain.values()}
+    loaded = {}
+    for path, recipe in plain.items():
+        starts_from_a_row = any(_without_trainer_settings(stage) in rows for stage in _stages_before(recipe))
+        everywhere, own = (overrides, []) if starts_from_a_row else ([], overrides)
+        loaded[path] = [
+            load_recipe(path, [*own, f"seed={seed}", f"evaluation.splits=[{split}]"], everywhere) for seed in seeds
+        ]
+    return loaded
+
+
+def _stages_before(recipe: Recipe) -> Iterator[Recipe]:
+    stage = recipe.previous()
+    while stage is not None:
+        yield stage
+        stage = stage.previous()
+
+
+def _without_trainer_settings(recipe: Recipe) -> str:
+    left_out = ("name", "trainer", "evaluation", "start_from", "start_from_settings")
+    settings = {key: value for key, value in recipe.to_dict().items() if key not in left_out}
+    before = [stage.trainer.name for stage in _stages_before(recipe)]
+    return json.dumps([settings, recipe.trainer.name, before], sort_keys=True)
+
+
+def label_runs(records: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
+    """Name the row of each finished run, so that runs of one row differ in their seeds alone.
+
+    Args:
+        records: The record of each run's folder.
+
+    Returns:
+        The run's name; where runs of one name were trained with different settings, with those that differ.
+    """
+    settings = {path: training_settings(record) for path, record in records.items()}
+    names = {path: record["name"] for path, record in records.items()}
+    differing = {
+        name: differing_settings([settings[path] for path in names if names[path] == name])
+        for name in set(names.values())
+    }
+    return {
+        path: ", ".join([name, *(f"{key}={settings[path].get(key)}" for key in differing[name])])
+        for path, name in names.items()
+    }
+
+
+def check_rows(
+    labelled: Mapping[str, Sequence[Path]],
+    recipes: Mapping[str, Sequence[Recipe]],
+    records: Mapping[Path, Mapping[str, Any]],
+    split: str,
+) -> None:
+    """Check before any run that the rows can stand in one table.
+
+    Args:
+        labelled: The folders of the finished runs of each row; none for a recipe.
+        recipes: The recipes of each row that is to be run, by its name.
+        records: The record of each run's folder.
+        split: The split that is compared.
+
+    Raises:
+        UserError: Rows differ in task, source language, seeds or languages.
+    """
+    facts = {name: _facts_of_recipes(seeded) for name, seeded in recipes.items()}
+    facts |= {
+        name: _facts_of_runs([records[path] for path in paths], split) for name, paths in labelled.items() if paths
+    }
+    first = next(iter(labelled))
+    for name, found in facts.items():
+        for fact, value in found.items():
+            if value != facts[first][fact]:
+                raise UserError(
+                    f"row '{name}' has {fact} {_listed(value)}, but row '{first}' has {_listed(facts[first][fact])}; "
+                    "rows of one table have the same"
+                )
+
+
+def _facts_of_recipes(recipes: Sequence[Recipe]) -> dict[str, Any]:
+    recipe = recipes[0]
+    return {
+        "task": recipe.task.name,
+        "source language": recipe.source_language,
+        "seeds": sorted(recipe.seed for recipe in recipes),
+        "languages": sorted(recipe.evaluation.languages),
+    }
+
+
+def _facts_of_runs(records: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
+    record = records[0]
+    return {
+        "task": record["task"],
+        "source language": record["source_language"],
+        "seeds": sorted(record["seed"] for record in records),
+        "languages": sorted(record["scores"].get(split, {})),
+    }
+
+
+def _listed(value: Any) -> str:
+    return join_names(value) or "none" if isinstance(value, list) else str(value)
+
+
+def check_targets(recipes: dict[str, list[Recipe]]) -> None:
+    """Check before any run that a language is left which no row is trained on.
+
+    Args:
+        recipes: The recipes of each row, by its name.
+
+    Raises:
+        UserError: A recipe evaluates source and auxiliary languages only.
+    """
+    all_recipes = [recipe for seeded in recipes.values() for recipe in seeded]
+    trained = {
+        language for recipe in all_recipes if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages
+    }
+    for recipe in all_recipes:
+        if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
+            raise UserError(
+                f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
+                f"{recipe.source_language} and auxiliary {', '.join(sorted(trained)) or 'none'}"
+            )

@@ -1,0 +1,54 @@
+"""The sections of a resolved recipe."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class PluginChoice(BaseModel):
+    """A task, model or trainer, with all of its settings.
+
+    Attributes:
+        name: The name in the registry.
+        settings: The settings, as JSON values.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    settings: dict[str, Any]
+
+
+class Evaluation(BaseModel):
+    """The settings of the evaluation after training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    splits: list[str] = Field(["test"], min_length=1, description="The splits to evaluate.")
+    languages: list[str] = Field(
+        min_length=1, description="The languages to evaluate; default: all languages of the task."
+    )
+    batch_size: int = Field(256, ge=1, description="The number of rows in an evaluation batch.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="The floating-point type of the model during evaluation."
+    )
+    compile: bool = Field(
+        False, description="Whether to compile the model for evaluation: slower to start, then faster on a GPU."
+    )
+
+    def scored_split(self, split: str) -> str:
+        """Return the name under which a run keeps the scores and predictions that these settings give.
+
+        The size of a batch does not count, since it changes no more than the rounding of sums.
+
+        Args:
+            split: The split.
+
+        Returns:
+            The split itself in float32 and not compiled, otherwise the split with the settings, such as
+            'test@bfloat16'.
+        """
+        settings = [self.precision] * (self.precision != "float32") + ["compiled"] * self.compile
+        return "@".join([split, *settings])

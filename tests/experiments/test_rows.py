@@ -1,0 +1,89 @@
+"""The rows of a comparison, checked before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from iglue_plugins.experiments.compare import compare
+from iglue_plugins.experiments.launcher import Launch
+from iglue_plugins.experiments.rows import load_rows
+from iglue_plugins.runs import runner
+from iglue_plugins.utils.errors import UserError
+
+BASE = "task: mini/xvnli\nmodel: mini/xuniter\ntrainer: finetune\n"
+META = "extends: finetune.yaml\ntrainer: xvl_maml\n"
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Gives a function that writes a recipe, and lets no recipe run."""
+    monkeypatch.setattr(runner, "run", lambda *_, **__: pytest.fail("a recipe was run"))
+
+    def write_recipe(name: str, text: str) -> Path:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        return path
+
+    return write_recipe
+
+
+def record(folder: Path, **changes: object) -> Path:
+    """Write the record of a run of the baseline."""
+    folder.mkdir()
+    content = {
+        "format": 1, "name": "old", "seed": 0, "task": "mini/xvnli", "trainer": "finetune", "source_language": "en",
+        "training_languages": [], "labels_per_step": 32, "steps": 5, "main_metric": "accuracy", "recipe": {},
+        "scores": {"test": {"en": {}, "sw": {}}},
+    }  # fmt: skip
+    (folder / "record.json").write_text(json.dumps(content | changes))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"task": "mini/xgqa"}, "row 'finetune' has task mini/xvnli, but row 'old' has mini/xgqa"),
+        ({"source_language": "de"}, "row 'finetune' has source language en, but row 'old' has de"),
+        ({"seed": 3}, "row 'finetune' has seeds 0, but row 'old' has 3"),
+        ({"scores": {"test": {"en": {}}}}, "row 'finetune' has languages en, sw, but row 'old' has en"),
+        ({"scores": {"dev": {"en": {}}}}, "row 'finetune' has languages en, sw, but row 'old' has none"),
+    ],
+)
+def test_rows_that_cannot_stand_in_one_table_are_refused_before_anything_runs(
+    changes: dict[str, object], sentence: str, write: Write, tmp_path: Path
+) -> None:
+    rows = [record(tmp_path / "run", **changes), write("finetune", BASE)]
+    with pytest.raises(UserError, match=sentence):
+        compare(rows, [0], "test", Launch(), ["evaluation.languages=[en, sw]"], tmp_path / "out")
+
+
+def test_two_recipes_of_different_tasks_are_refused_before_anything_runs(write: Write, tmp_path: Path) -> None:
+    rows = [write("finetune", BASE), write("other", BASE.replace("xvnli", "xgqa"))]
+    with pytest.raises(UserError, match="row 'other' has task mini/xgqa, but row 'finetune' has mini/xvnli"):
+        compare(rows, [0], "test", Launch(), [], tmp_path / "out")
+
+
+def test_what_all_rows_lack_is_said_before_anything_runs(write: Write, tmp_path: Path) -> None:
+    rows = [
+        write("finetune", BASE.replace("mini/xvnli", f"{{name: xvnli, data_root: {tmp_path}}}")),
+        write("xvl_maml", META),
+    ]
+    with pytest.raises(UserError) as error:
+        compare(rows, [0, 1], "test", Launch(), [], tmp_path / "out")
+    for file in ("en/train.jsonl", "ar/train_48.jsonl", "ru/test.jsonl"):
+        assert str(error.value).count(file) == 1
+
+
+def test_a_row_starts_from_another_row_as_it_is_in_the_table(write: Write) -> None:
+    english, meta = write("finetune", BASE), write("xvl_maml", META)
+    rows = load_rows([english, meta], [0, 1], "test", ["trainer.steps=5"])
+    for row, start in zip(rows[english], rows[meta], strict=True):
+        assert start.trainer.settings["steps"] == 5
+        assert start.previous() == row
+    alone = load_rows([meta], [0], "test", ["trainer.steps=5"])[meta][0]
+    assert (alone.trainer.settings["steps"], alone.start_from_settings) == (5, [])
