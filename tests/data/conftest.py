@@ -60,7 +60,7 @@ def make_batcher(make_store: Callable[[Images], InMemoryRegions]) -> Callable[..
             def load(self, split: str, language: str, shots: int | None = None) -> Dataset:
                 raise AssertionError("a batcher is given its examples")
 
-            def fingerprint(self) -> str:
+            def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
                 return ""
 
         names = ("text", "image_ids", "label", "caption")

@@ -213,7 +213,7 @@ def flickr(make_store: MakeStore) -> Callable[..., Batcher]:
             def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
                 raise AssertionError("a batcher is given its examples")
 
-            def fingerprint(self) -> str:
+            def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
                 return ""
 
         image_ids = [[f"flickr30k/{image}"] for _ in range(captions) for image in images]

@@ -11,7 +11,7 @@ import pytest
 from iglue_plugins.experiments import axes, launcher, sweep
 from iglue_plugins.experiments.launcher import Launch
 from iglue_plugins.recipes.recipe import load_recipe
-from iglue_plugins.runs import runner
+from iglue_plugins.runs import preflight
 from iglue_plugins.utils.errors import UserError
 
 
@@ -34,7 +34,7 @@ def test_without_values_every_language_with_auxiliary_data_is_swept(
         if row.auxiliary_languages[0] in ("ja", "zh"):
             raise UserError("no such file")
 
-    monkeypatch.setattr(runner, "check_examples", lacking)
+    monkeypatch.setattr(preflight, "check_examples", lacking)
     axis = axes.every_language(load_recipe(recipe()))
     assert (axis.key, axis.values) == (
         "auxiliary_languages",
@@ -148,5 +148,5 @@ def test_languages_without_auxiliary_data_and_trainers_without_auxiliary_languag
         assert refused(by_source, *over).startswith("auxiliary_languages: the trainer finetune does not")
     few = recipe(task={"name": "marvl", "auxiliary": "few_shot"}, evaluation={"languages": ["id", "sw"]})
     refusal = refused(few, "auxiliary_languages=sw")
-    assert refusal.startswith("task marvl: split 'auxiliary'")
+    assert "task marvl: split 'auxiliary'" in refusal
     assert "'sw'" in refusal and "id, tr, zh" in refusal

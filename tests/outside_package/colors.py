@@ -44,5 +44,5 @@ class Colors(ColorsSpec, Task):
     def is_aligned(self, labels):
         return labels == self.labels.index("yes")
 
-    def fingerprint(self):
+    def fingerprint(self, split, language, shots=None):
         return f"colors {self.settings.examples}"

@@ -118,9 +118,9 @@ def test_a_full_disk_is_an_error_message_and_finished_work_is_kept(
     )
     start(f"disk, outside = {str(disk)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{system}{RUN_FULL}").join(120)
     *failed, finished = told(tmp_path / "log")
-    assert finished == [0, []]
     expected = runner.run(made.model_copy(update={"runs": tmp_path / "expected"}))
     run = f"{disk}/runs/{expected.folder.name}"
+    assert finished == [0, [f"recipe (seed 0): finished before, reused: {run}"]]
     places = [
         f"{run}/recipe.yaml",
         run,
@@ -148,14 +148,14 @@ def test_a_finished_run_can_be_read_on_a_read_only_disk(
     folder = runner.run(made).folder
     start(f"disk, outside = {str(made.runs)!r}, {str(tmp_path / 'outside')!r}\n{IGLUE}{RUN_READ_ONLY}").join(60)
     run, compare, unfinished, other_split = told(tmp_path / "log")
-    assert run == compare == [0, []]
+    assert run == compare == [0, [f"recipe (seed 0): finished before, reused: {folder}"]]
     assert (tmp_path / "outside" / "comparison.csv").is_file()
     reason = "cannot be written (Read-only file system)"
     assert unfinished[0] == other_split[0] == 2
     assert unfinished[1][-1].startswith(f"iglue: {made.runs}/recipe-")
     assert reason in unfinished[1][-1]
     (sentence,) = other_split[1]
-    assert sentence.startswith(f"iglue: {folder}/predictions/dev/en.jsonl: {reason}")
+    assert sentence.startswith(f"iglue: {folder}/processes.json: {reason}")
     assert list(made.runs.iterdir()) == [folder]
 
 

@@ -11,7 +11,7 @@ from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 
-SEEDS = range(100, 120)
+SEEDS = range(200, 220)
 LONGEST_LIFE = 70  # events; the whole run has some 400
 PHASES = ("evaluate_model", "save_model", "mark_finished", "_save_checkpoint", "compute_loss")
 LIVES = """

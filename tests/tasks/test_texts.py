@@ -59,7 +59,7 @@ class EnglishTraining(Task):
 
     def regions(self) -> None: ...
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
         return ""
 
 

@@ -52,7 +52,7 @@ def test_the_folder_of_regions_can_be_set(data_root: Path, make: Make) -> None:
         ("xvnli", "train", "en", None, "XVNLI/annotations/en/train.jsonl", "IGLUE's share of XVNLI's English data, or"),
         (
             "xvnli",
-            "auxiliary",
+            "dev_translated",
             "ar",
             None,
             "XVNLI/annotations_machine-translate/ar/dev_gmt.jsonl",
@@ -97,7 +97,8 @@ def test_a_missing_file_is_named_with_its_origin(
         ("xvnli", "tests", "ar", None, "task xvnli has no split 'tests'; did you mean 'test'?"),
         ("xvnli", "test", "id", None, "task xvnli has no language 'id'; choose from ar, en, es, fr, ru"),
         ("xvnli", "train", "ar", None, "task xvnli: split 'train' has no language 'ar'; choose from en"),
-        ("xvnli", "auxiliary", "en", None, "task xvnli: split 'auxiliary' has no language 'en'; did you mean 'es'?"),
+        ("xvnli", "auxiliary", "de", None, "task xvnli has no language 'de'; did you mean"),
+        ("marvl", "auxiliary", "en", None, "task marvl: split 'auxiliary' has no language 'en'; choose from id, sw, "),
         ("xvnli", "test_translated", "en", None, "task xvnli: split 'test_translated' has no language 'en'; did you "),
         (
             "xvnli",
