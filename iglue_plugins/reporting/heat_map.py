@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from iglue_plugins.reporting import chart_files
+from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED, significance_mark
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.plots import plain
-from iglue_plugins.reporting.wording import SIGNIFICANT, title
+from iglue_plugins.reporting.wording import title
 
 DIFFERENCES, SCORES = "RdBu", "viridis"  # color-blind readers can tell the colors of both scales apart
 GAP = 0.35  # cells between the source language, the target languages and the means
@@ -146,9 +147,8 @@ def _draw_cell(
             )
         )
     text = f"{value:.1f}" if is_baseline or matrix.baseline is None else f"{value:+z.1f}"
-    significant = row.difference is not None and row.difference.excludes_zero
-    if column.name == "mean" and column.language is None and significant:
-        text += SIGNIFICANT
+    if column.name == "mean" and column.language is None:
+        text += significance_mark(row.difference)
     axes.text(
         column.left + column.width / 2,
         index + 0.5,
@@ -197,5 +197,6 @@ def _note(matrix: Matrix) -> str:
         meanings.append(f"{matrix.source}: source, in no mean")
     if matrix.baseline is not None:
         meanings.append(f"{matrix.baseline.label}: its scores (%)")
-        meanings.append(f"{SIGNIFICANT} 95 % interval excludes 0")
+        corrected = f", {SIGNIFICANT_CORRECTED} corrected for all rows too" if len(matrix.rows) > 1 else ""
+        meanings.append(f"{SIGNIFICANT} 95 % interval excludes 0{corrected}")
     return "; ".join(meanings)

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
-from iglue_plugins.reporting.wording import SIGNIFICANT, blocks, mean_text, role, title
+from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED, significance_mark
+from iglue_plugins.reporting.wording import blocks, mean_text, role, title
 
 # Okabe and Ito's palette, whose colors color-blind readers can tell apart; after seven rows bars are hatched too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -54,8 +55,9 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     """Draw a comparison to a PNG file, with a bar for each row and language, and for each row's target mean.
 
     Languages are grouped by role. Error bars are the standard deviation over seeds. The axis starts at a multiple of
-    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row.
-    A few external rows are drawn as a marker at each cluster; more of them would hide the bars, and are left out.
+    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row,
+    two stars one that is significant if corrected for several rows too. A few external rows are drawn as a marker at
+    each cluster; more of them would hide the bars, and are left out.
 
     Args:
         comparison: The comparison.
@@ -157,10 +159,9 @@ def _draw_external_row(axes: Axes, comparison: Comparison, index: int, layout: L
 
 
 def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:
-    significant = row.difference is not None and row.difference.excludes_zero
     bar = bars.patches[-1]
     axes.annotate(
-        f"{mean_text(row.target_mean)}{SIGNIFICANT if significant else ''}",
+        f"{mean_text(row.target_mean)}{significance_mark(row.difference)}",
         (bar.get_x() + bar.get_width() / 2, row.target_mean.mean + (row.target_mean.std or 0)),
         xytext=(0, 3),
         textcoords="offset points",
@@ -197,6 +198,8 @@ def _legend_note(comparison: Comparison) -> str:
         meanings.append(f"error bars: ± standard deviation over {len(comparison.seeds)} seeds")
     if len(comparison.rows) > 1:
         meanings.append(f"{SIGNIFICANT} differs from {plain(comparison.rows[0].label)} (95 % interval excludes 0)")
+    if len(comparison.rows) > 2:
+        meanings.append(f"{SIGNIFICANT_CORRECTED} corrected for all rows too")
     return "; ".join(meanings)
 
 
