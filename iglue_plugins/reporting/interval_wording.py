@@ -131,8 +131,8 @@ def interval_notes(
     ]
     if len(differences) > 1:
         sentences.append(
-            f"corrected: 95 % intervals that hold for all {len(differences)} differences at once, from the same "
-            f"resamples; {SIGNIFICANT_CORRECTED} where these exclude 0 too."
+            f"The corrected 95 % intervals hold for all {len(differences)} differences at once, by the same resamples; "
+            f"{SIGNIFICANT_CORRECTED} where these exclude 0 too."
         )
     if margin is not None:
         sentences.append(_margin_note(margin))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -25,6 +26,8 @@ GROUP_GAP = 0.6
 MEAN_WIDTH = 2.0  # wider, since the bars of means have their number above them
 INCHES_PER_BAR = 0.14
 INCHES_PER_CLUSTER = 0.4
+NOTE_SIZE = 8  # points
+NOTE_LETTERS_PER_INCH = 13  # with some room at both sides
 MARKERS = ("D", "o", "s", "^")  # of external rows; if there are more rows than markers, none is drawn
 MARKER_GAP = CLUSTER_WIDTH / len(MARKERS)
 
@@ -76,7 +79,7 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
         _draw_row(axes, comparison, row, index, layout)
     for index in range(len(drawn_external_rows(comparison))):
         _draw_external_row(axes, comparison, index, layout)
-    _label(axes, comparison, layout)
+    _label(axes, comparison, layout, width)
     figure.suptitle(title(comparison), fontsize=11)
     handles, _ = axes.get_legend_handles_labels()  # markers come before bars
     handles = sorted(handles, key=lambda handle: not isinstance(handle, BarContainer))
@@ -172,7 +175,7 @@ def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:
     )
 
 
-def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
+def _label(axes: Axes, comparison: Comparison, layout: Layout, inches: float) -> None:
     axes.set_xticks(layout.centres, layout.names)
     place = dict(zip(layout.names, zip(layout.centres, layout.widths, strict=True), strict=True))
     below_ticks = axes.get_xaxis_transform()
@@ -182,7 +185,7 @@ def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
         axes.plot(ends, (-0.085, -0.085), transform=below_ticks, color="0.5", linewidth=0.8, clip_on=False)
         axes.text(sum(ends) / 2, -0.1, heading, transform=below_ticks, ha="center", va="top", fontsize=8)
     axes.set_ylabel(f"{comparison.metric} (%), axis from {layout.floor}", fontsize=9)
-    axes.set_title(_legend_note(comparison), fontsize=8)
+    axes.set_title(wrapped(_legend_note(comparison), inches), fontsize=NOTE_SIZE)
     axes.margins(x=0.01, y=0.14)
     axes.set_ylim(bottom=layout.floor)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
@@ -201,6 +204,17 @@ def _legend_note(comparison: Comparison) -> str:
     if len(comparison.rows) > 2:
         meanings.append(f"{SIGNIFICANT_CORRECTED} corrected for all rows too")
     return "; ".join(meanings)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Break a note into lines that fit a figure.
+
+    Args:
+        text: The note, which is written in the size `NOTE_SIZE`.
+        inches: The width of the figure.
+    """
+    unbroken = text.replace(" %", "\N{NO-BREAK SPACE}%").replace("* ", "*\N{NO-BREAK SPACE}")
+    return textwrap.fill(unbroken, int(NOTE_LETTERS_PER_INCH * inches))
 
 
 def plain(text: str) -> str:

@@ -89,7 +89,7 @@ def test_a_table_of_three_rows_shows_both_intervals(three_rows):
     ]
     assert difference.corrected_low <= difference.low and difference.high <= difference.corrected_high
     assert (
-        "corrected: 95 % intervals that hold for all 2 differences at once, from the same resamples; ** where these "
+        "The corrected 95 % intervals hold for all 2 differences at once, by the same resamples; ** where these "
         "exclude 0 too."
     ) in notes(comparison)
 
