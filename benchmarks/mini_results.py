@@ -18,8 +18,9 @@ from iglue_plugins.experiments.launcher import Launch, require_all, run_all
 from iglue_plugins.experiments.rows import expanded
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
+from iglue_plugins.reporting.interval_wording import difference_text, interval_text
 from iglue_plugins.reporting.plots import bar_chart
-from iglue_plugins.reporting.wording import difference_text, interval_text, mean_text, notes, std_text, title
+from iglue_plugins.reporting.wording import mean_text, notes, std_text, title
 
 ROOT = Path(__file__).parents[1]
 MOST_BARS = 12  # a language, that can be told apart

@@ -223,6 +223,7 @@ def test_a_recipe_that_cannot_be_read(
         (("run", "{recipe}", "trainer.steps"), "override 'trainer.steps': "),
         (("compare", "{recipe}", "--seeds", "0,one"), "--seeds: '0,one'"),
         (("compare", "{recipe}", "--seeds", "0,0"), "--seeds: '0,0'"),
+        (("compare", "{recipe}", "--margin", "-1"), "--margin: -1 is no margin"),
         (("compare", "{recipe}", "--set", "trainer.steps=0"), "override 'trainer.steps=0': trainer.steps: found 0"),
         (("compare", "{recipe}", "--split", "tset"), "evaluation.splits.0: found 'tset'"),
         (("compare", "{folder}/none"), "{folder}/none: "),

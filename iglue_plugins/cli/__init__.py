@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from iglue_plugins.cli import checkpoint, data, lmms_eval, score, sweep
-from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
+from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Seeds, Settings, Split
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
 app = typer.Typer(
@@ -93,6 +93,7 @@ def compare(
     ],
     seeds: Seeds = "0",
     split: Split = "test",
+    margin: Margin = None,
     jobs: Jobs = 1,
     override: Settings = None,
     output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG files")] = Path(
@@ -127,6 +128,7 @@ def compare(
         output,
         chosen,
         lmms_eval or [],
+        margin,
     )
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 Seeds = Annotated[str, typer.Option(help="comma-separated; each recipe is run with each seed")]
 Split = Annotated[str, typer.Option(help="the split to score")]
+Margin = Annotated[
+    float | None,
+    typer.Option(help="the largest difference to the first row that does not matter, in points, such as 1.0"),
+]
 Jobs = Annotated[int, typer.Option(min=1, help="runs at a time on this machine, a process each")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY.PATH=VALUE for every recipe")]
 Launcher = Annotated[str, typer.Option(help="processes; or slurm or local: jobs, by submitit")]

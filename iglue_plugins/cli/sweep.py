@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Seeds, Settings, Split
+from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Seeds, Settings, Split
 
 
 def sweep(
@@ -22,6 +22,7 @@ def sweep(
     ] = None,
     seeds: Seeds = "0",
     split: Split = "test",
+    margin: Margin = None,
     jobs: Jobs = 1,
     override: Settings = None,
     output: Annotated[Path, typer.Option(help="folder for CSV, Markdown and PNG")] = Path("sweep"),
@@ -43,4 +44,5 @@ def sweep(
         override or [],
         output,
         Launch.parse(launcher, jobs, launch or []),
+        margin,
     )

@@ -34,8 +34,8 @@ def evaluate(
         batch_size: Examples in a batch; in retrieval, (caption, image) pairs.
 
     Returns:
-        The predictions in the split's order, {"id", "prediction", "label", "score"} with a score in [0, 1], and the
-        metrics in percent by name, the task's `main_metric` among them.
+        The predictions in the split's order, {"id", "image_ids", "prediction", "label", "score"} with a score in
+        [0, 1], and the metrics in percent by name, the task's `main_metric` among them.
 
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
@@ -91,10 +91,10 @@ def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: 
     if task.evaluation == "retrieval":
         return evaluate_retrieval(batcher, model, batch_size)
     predictions = task.predict(classify(model, batcher, batch_size))
-    labels, ids = batcher.dataset["label"][:], batcher.dataset["id"][:]
+    ids, image_ids, labels = (batcher.dataset[name][:] for name in ("id", "image_ids", "label"))
     scores, metrics = task.score(predictions, labels)
     rows = [
-        {"id": id_, "prediction": prediction, "label": label, "score": score}
-        for id_, prediction, label, score in zip(ids, predictions, labels, scores, strict=True)
+        {"id": id_, "image_ids": images, "prediction": prediction, "label": label, "score": score}
+        for id_, images, prediction, label, score in zip(ids, image_ids, predictions, labels, scores, strict=True)
     ]
     return rows, metrics

@@ -39,12 +39,18 @@ def evaluate_retrieval(
     similarity = match_all(model, batcher, images, batch_size)
     image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
     hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
-    image_ids = [ids[0] for ids in dataset["image_ids"][:]]
-    names = dict(zip(image_of_caption.tolist(), image_ids, strict=True))
+    image_ids = dataset["image_ids"][:]
+    names = dict(zip(image_of_caption.tolist(), (images[0] for images in image_ids), strict=True))
     best = np.argsort(-similarity, axis=1, kind="stable")[:, :TOP_IMAGES].tolist()
     rows = [
-        {"id": id_, "prediction": [names[i] for i in ranking], "label": image_id, "score": float(hit)}
-        for id_, image_id, ranking, hit in zip(dataset["id"][:], image_ids, best, hits, strict=True)
+        {
+            "id": id_,
+            "image_ids": images,
+            "prediction": [names[i] for i in ranking],
+            "label": images[0],
+            "score": float(hit),
+        }
+        for id_, images, ranking, hit in zip(dataset["id"][:], image_ids, best, hits, strict=True)
     ]
     return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
 

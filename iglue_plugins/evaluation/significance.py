@@ -1,139 +1,192 @@
-"""Confidence intervals of the difference between two trainers."""
+"""Differences between rows of runs, with their bootstrap intervals and what follows from these."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from iglue_plugins.evaluation.clusters import ClusterGroup
+from iglue_plugins.evaluation.resampling import Floats, resample_means
 
 RESAMPLES = 2000
 COVERAGE = 0.95
-DRAWS_AT_ONCE = 1_000_000
+EQUIVALENCE_COVERAGE = 0.90
+POWER = 0.80
+
+Verdict = Literal["equivalent", "no worse", "better", "worse", "undecided"]
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A difference with the bounds of its 95 % interval, all in points (differences of percentages).
+class Difference:
+    """A difference of two rows with its intervals, all in points (differences of percentages).
 
     Attributes:
         difference: The observed difference.
-        low: The lower bound.
-        high: The upper bound.
+        low: The lower bound of its own 95 % interval.
+        high: The upper bound of its own 95 % interval.
+        corrected_low: The lower bound of its simultaneous 95 % interval: those of all rows compared hold at once with
+            this probability. With one row it is `low`.
+        corrected_high: The upper bound of its simultaneous interval.
+        equivalence_low: The lower bound of its 90 % interval, by which `verdict` judges.
+        equivalence_high: The upper bound of its 90 % interval.
+        standard_error: The standard deviation of the resampled differences.
+        compared: The number of rows that the simultaneous interval is for.
     """
 
     difference: float
     low: float
     high: float
+    corrected_low: float
+    corrected_high: float
+    equivalence_low: float
+    equivalence_high: float
+    standard_error: float
+    compared: int = field(default=1, kw_only=True)
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval is above or below 0."""
+        """Whether the whole 95 % interval is above or below 0."""
         return self.low > 0 or self.high < 0
+
+    @property
+    def excludes_zero_corrected(self) -> bool:
+        """Whether the whole simultaneous 95 % interval is above or below 0."""
+        return self.corrected_low > 0 or self.corrected_high < 0
+
+    @property
+    def detectable(self) -> float:
+        """The true difference that a two-sided test at 5 % finds with a power of 80 %: 2.80 standard errors."""
+        normal = NormalDist()
+        return (normal.inv_cdf((1 + COVERAGE) / 2) + normal.inv_cdf(POWER)) * self.standard_error
+
+    def verdict(self, margin: float) -> Verdict:
+        """Judge the difference against a margin by its 90 % interval.
+
+        Two one-sided tests at 5 %, one against -margin and one against +margin, are equivalent to a look at the 90 %
+        interval.
+
+        Args:
+            margin: The largest difference that does not matter, in points, above 0.
+
+        Returns:
+            'equivalent' if the interval is within the margins; 'no worse' if it is above -margin and holds +margin;
+            'better' or 'worse' if it is above +margin or below -margin; 'undecided' if it holds -margin.
+
+        Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15; Lakens 2017, Social Psychological
+        and Personality Science 8.
+        """
+        if self.equivalence_high < -margin:
+            return "worse"
+        if self.equivalence_low <= -margin:
+            return "undecided"
+        if self.equivalence_low > margin:
+            return "better"
+        return "equivalent" if self.equivalence_high < margin else "no worse"
 
 
 def paired_bootstrap(
-    scores_a: Sequence[ArrayLike],
-    scores_b: Sequence[ArrayLike],
+    first: Mapping[str, ArrayLike],
+    others: Sequence[Mapping[str, ArrayLike]],
+    groups: Sequence[ClusterGroup],
     *,
-    example_ids: Sequence[Sequence[Hashable]] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> Interval:
-    """Compute the difference of two mean scores with its 95 % percentile interval.
+) -> list[Difference]:
+    """Compute the differences of rows' mean scores to that of the first row, with percentile intervals.
 
-    The mean score is the mean over languages of the mean over seeds and examples. Each resample draws examples and
-    seeds with replacement. The draw is paired: the same examples for a and b and for every seed, the same seeds for a
-    and b and for every language. Languages with the same `example_ids` are translations of one another and draw the
-    same examples, so that a question that is hard in all of them does not count as several independent ones. Other
-    languages draw independently. With one seed only examples are drawn. The percentile interval of a handful of seeds
-    is on the narrow side: the spread of n resampled seeds is the sample's times sqrt((n - 1) / n). The order of the
-    languages does not matter.
+    A row's mean score is the mean over its languages of the mean over seeds and examples. Each resample draws clusters
+    of examples and seeds with replacement: in each group of languages as many clusters as it has, among them all, and
+    as many seeds as there are. The draw is paired: the same clusters for the first row and for all others, for every
+    seed and for every language of the group, and the same seeds for all rows and languages. A language's mean is a
+    ratio: the sum of the scores of the drawn examples by their number, which varies with the drawn clusters. A language
+    none of whose examples is drawn, which can happen if it has a few clusters of a larger group, keeps its observed
+    mean in that resample. Groups are drawn independently of each other. With one seed only clusters are drawn.
+
+    The percentile interval of a handful of seeds or clusters is on the narrow side: the spread of n resampled seeds is
+    the sample's times sqrt((n - 1) / n).
+
+    The simultaneous intervals of several rows come from the same resamples, and so take into account that the rows'
+    differences are correlated. They are percentile intervals at the largest tail probability, one for all rows, at
+    which 95 % of the resamples lie within the intervals of all rows.
 
     Args:
-        scores_a: For each language (seeds, examples) float in [0, 1]; languages may differ in their examples.
-        scores_b: The same shapes; entry [s, i] belongs to the same seed and example as in `scores_a`.
-        example_ids: For each language (examples,) ids in the order of the scores; None if no two languages share
-            examples.
+        first: For each language (seeds, examples) float in [0, 1], the scores of the first row.
+        others: The scores of each other row, in the same form, for the languages that its mean is over. Entry [s, i]
+            belongs to the same seed and example as in `first`.
+        groups: The clusters of the examples of all these languages, in the order of the scores.
         resamples: The number of resamples.
         seed: The seed of the draws.
 
     Returns:
-        The difference a - b and its interval, in points.
+        The difference of each other row minus the first.
 
     Raises:
-        ValueError: There are no languages, shapes or numbers of ids do not fit, or a score is outside [0, 1].
+        ValueError: A row has no languages, or one that `first` or `groups` lack; shapes do not fit; or a score is
+            outside [0, 1].
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; Field and Welsh 2007, Journal of
+    the Royal Statistical Society B 69 (clusters); Mandel and Betensky 2008, Computational Statistics and Data Analysis
+    52 (simultaneous percentile intervals).
     """
-    differences = _differences(scores_a, scores_b)
-    groups = _parallel_groups(differences, example_ids)
-    seeds = differences[0].shape[0]
-    observed = sum(group.mean() * weight for group, weight in groups)
-
-    rng = np.random.default_rng(seed)
-    seed_weights = np.concatenate(list(_draw_weights(rng, resamples, seeds)))
-    per_seed = np.zeros((resamples, seeds))
-    for group, weight in groups:
-        draws = _draw_weights(rng, resamples, group.shape[1])
-        per_seed += weight * np.concatenate([example_weights @ group.T for example_weights in draws])
-    resampled = (seed_weights * per_seed).sum(axis=1)
-    low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
-    return Interval(100 * float(observed), 100 * float(low), 100 * float(high))
+    rows = [_differences(first, other, groups) for other in others]
+    if not rows:
+        return []
+    observed = np.array([np.mean([row[language].mean() for language in sorted(row)]) for row in rows])
+    resampled = resample_means(rows, groups, resamples, seed)
+    low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
+    inner = np.quantile(resampled, [(1 - EQUIVALENCE_COVERAGE) / 2, (1 + EQUIVALENCE_COVERAGE) / 2], axis=1)
+    outer = _simultaneous_bounds(resampled) if len(rows) > 1 else (low, high)
+    bounds = (low, high, np.minimum(outer[0], low), np.maximum(outer[1], high), *inner)
+    points = 100 * np.array([observed, *bounds, resampled.std(axis=1, ddof=1)])
+    return [Difference(*of_row, compared=len(rows)) for of_row in points.T.tolist()]
 
 
-def _differences(scores_a: Sequence[ArrayLike], scores_b: Sequence[ArrayLike]) -> list[NDArray[np.float64]]:
-    """Check the scores, and return a - b for each language (seeds, examples)."""
-    a, b = ([np.asarray(scores, dtype=np.float64) for scores in side] for side in (scores_a, scores_b))
-    shapes_a, shapes_b = ([scores.shape for scores in side] for side in (a, b))
+def _differences(
+    first: Mapping[str, ArrayLike], other: Mapping[str, ArrayLike], groups: Sequence[ClusterGroup]
+) -> dict[str, Floats]:
+    """Check the scores of a row, and return other - first for each of its languages (seeds, examples)."""
+    a, b = (
+        {name: np.asarray(side[name], dtype=np.float64) for name in other if name in side} for side in (other, first)
+    )
+    shapes_a, shapes_b = ({name: scores.shape for name, scores in side.items()} for side in (a, b))
     if shapes_a != shapes_b or not shapes_a:
         raise ValueError(
             f"the scores have shapes {shapes_a} and {shapes_b}; paired scores need the same languages, seeds "
             "and examples"
         )
-    if any(len(shape) != 2 or 0 in shape or shape[0] != shapes_a[0][0] for shape in shapes_a):
+    seeds = {shape[0] if shape else 0 for shape in shapes_a.values()}
+    if len(seeds) > 1 or any(len(shape) != 2 or 0 in shape for shape in shapes_a.values()):
         raise ValueError(
             f"the scores have shapes {shapes_a}; each language's must be (seeds, examples), with the same seeds"
         )
-    if not all(((0 <= scores) & (scores <= 1)).all() for scores in a + b):
+    clustered = {name: (len(group.clusters[name]),) for group in groups for name in group.clusters}
+    if any(clustered.get(name) != shape[1:] for name, shape in shapes_a.items()):
+        raise ValueError(f"the scores have shapes {shapes_a}, but clusters are given for {clustered} examples")
+    if not all(((0 <= scores) & (scores <= 1)).all() for scores in (*a.values(), *b.values())):
         raise ValueError("scores must be in [0, 1]")
-    return [scores_of_a - scores_of_b for scores_of_a, scores_of_b in zip(a, b, strict=True)]
+    return {name: a[name] - b[name] for name in a}
 
 
-def _parallel_groups(
-    differences: list[NDArray[np.float64]], example_ids: Sequence[Sequence[Hashable]] | None
-) -> list[tuple[NDArray[np.float64], float]]:
-    """Group the languages that share their examples.
+def _simultaneous_bounds(resampled: Floats) -> tuple[Floats, Floats]:
+    """Find the bounds (rows,) of percentile intervals, of one tail probability, that hold 95 % of the draws jointly.
 
-    Returns:
-        For each group its mean difference (seeds, examples) and its share of the languages. Languages are sorted by
-        content, so that the draws do not depend on their order.
+    Args:
+        resampled: (rows, resamples) the resampled differences.
     """
-    keys: list[Hashable] = list(range(len(differences)))
-    if example_ids is not None:
-        ids = [tuple(language_ids) for language_ids in example_ids]
-        if [len(language_ids) for language_ids in ids] != [difference.shape[1] for difference in differences]:
-            raise ValueError(
-                "example_ids must hold one id for each example of each language, in the order of the scores"
-            )
-        keys = list(ids)
-    groups: dict[Hashable, list[NDArray[np.float64]]] = {}
-    for difference, key in sorted(
-        zip(differences, keys, strict=True), key=lambda pair: (pair[0].shape, pair[0].tobytes())
-    ):
-        groups.setdefault(key, []).append(difference)
-    return [(np.mean(group, axis=0), len(group) / len(differences)) for group in groups.values()]
-
-
-def _draw_weights(rng: np.random.Generator, resamples: int, size: int) -> Iterator[NDArray[np.float64]]:
-    """Draw resamples of `size` items.
-
-    Yields:
-        Blocks (block, size) float64: how often each item is drawn in `size` draws, divided by `size`.
-    """
-    block = max(1, DRAWS_AT_ONCE // size)
-    for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        drawn = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
-        yield np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size) / size
+    ordered = np.sort(resampled, axis=1)
+    resamples = resampled.shape[1]
+    # A difference is within the bounds that cut off t values on each side if more than t values are no larger, and
+    # more than t no smaller, than it is.
+    depth = np.full(resamples, resamples)
+    for values, sorted_values in zip(resampled, ordered, strict=True):
+        no_larger = np.searchsorted(sorted_values, values, side="right")
+        no_smaller = resamples - np.searchsorted(sorted_values, values, side="left")
+        depth = np.minimum(depth, np.minimum(no_larger, no_smaller))
+    outside = int(np.floor((1 - COVERAGE) * resamples + 1e-9))
+    cut = int(np.sort(depth)[outside]) - 1
+    return ordered[:, cut], ordered[:, resamples - 1 - cut]

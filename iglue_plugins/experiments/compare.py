@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
+def check_margin(margin: float | None) -> None:
+    """Check the margin of a command line.
+
+    Args:
+        margin: The margin in points, or None.
+
+    Raises:
+        UserError: The margin is not a number above 0.
+    """
+    if margin is not None and not 0 < margin < math.inf:
+        raise UserError(f"--margin: {margin:g} is no margin; give points above 0, such as 1.0")
+
+
 def compare(
     paths: Sequence[Path],
     seeds: Sequence[int],
@@ -50,6 +64,7 @@ def compare(
     output: Path,
     chosen: published.PublishedFilter | None = None,
     lmms_eval: Sequence[Path] = (),
+    margin: float | None = None,
 ) -> None:
     """Run what a comparison lacks, print its table, and write it as files.
 
@@ -63,11 +78,14 @@ def compare(
         output: The folder for the files.
         chosen: Which published figures are added; None adds none.
         lmms_eval: Result files of lmms-eval that are added as rows.
+        margin: The largest difference to the first row that does not matter, in points; None judges by no margin.
 
     Raises:
-        UserError: A recipe is wrong, rows cannot be compared, a run fails, or a file cannot be read or written.
+        UserError: The margin is not above 0, a recipe is wrong, rows cannot be compared, a run fails, or a file cannot
+            be read or written.
     """
     distributed.require_single_process("iglue compare")
+    check_margin(margin)
     paths = expanded(paths)
     records = {path: read_record(path) for path in paths if path.is_dir()}
     recipes = load_rows([path for path in paths if path not in records], seeds, split, overrides)
@@ -88,7 +106,7 @@ def compare(
     folders = iter(run_all([recipe for seeded in rows.values() for recipe in seeded], launch))
     for name, seeded in rows.items():
         labelled[name] += [next(folders) for _ in seeded]
-    comparison = with_published(build_comparison(list(labelled.items()), split), figures)
+    comparison = with_published(build_comparison(list(labelled.items()), split, margin), figures)
     report(with_lmms_eval(comparison, evaluated), output)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from iglue_plugins.experiments.axes import LANGUAGES, Axis, check_trains_on_auxiliary, every_language, parse_axis
-from iglue_plugins.experiments.compare import console
+from iglue_plugins.experiments.compare import check_margin, console
 from iglue_plugins.experiments.launcher import Launch, require_all, run_all, same_run
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import chart_files, matrix_exports
@@ -43,6 +43,7 @@ def sweep(
     overrides: Sequence[str],
     output: Path,
     launch: Launch,
+    margin: float | None = None,
 ) -> None:
     """Run a recipe with every combination of values and every seed, print the matrix of scores, and write it.
 
@@ -57,11 +58,14 @@ def sweep(
         overrides: `KEY.PATH=VALUE` settings for all combinations.
         output: The folder for the files.
         launch: How the runs are started.
+        margin: The largest difference to the baseline that does not matter, in points; None judges by no margin.
 
     Raises:
-        UserError: A combination is wrong, which is found before the first run; a run fails; a file cannot be written.
+        UserError: The margin is not above 0, or a combination is wrong, which is found before the first run; a run
+            fails; a file cannot be written.
     """
     distributed.require_single_process("iglue sweep")
+    check_margin(margin)
     overrides = [*overrides, f"evaluation.splits=[{split}]"]
     axes = [parse_axis(text) for text in over] or [every_language(load_recipe(path, overrides))]
     combinations = combine(path, axes, seeds, overrides)
@@ -75,7 +79,7 @@ def sweep(
         SweepRow(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
         for combination in combinations
     ]
-    report(build_matrix(rows, first, split, recipes[-1].evaluation.languages), output)
+    report(build_matrix(rows, first, split, recipes[-1].evaluation.languages, margin), output)
 
 
 def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: Sequence[str]) -> list[Combination]:

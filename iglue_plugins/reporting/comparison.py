@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from iglue_plugins.evaluation.significance import Interval
+from iglue_plugins.evaluation.significance import Difference
 from iglue_plugins.published import PublishedFigures, rescale_to_labelled
+from iglue_plugins.reporting.clustering import DrawnClusters, cluster_examples
 from iglue_plugins.reporting.lmms_eval_results import METRIC, SPLIT, LMMSEvalResult
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
-from iglue_plugins.reporting.scores import Score, mean_over_languages, score_over_seeds, target_difference
+from iglue_plugins.reporting.scores import Score, mean_over_languages, row_differences, score_over_seeds
 from iglue_plugins.utils.errors import UserError
 
 
@@ -42,7 +43,7 @@ class Row:
     runs: tuple[str, ...]
     languages: dict[str, Score]
     target_mean: Score
-    difference: Interval | None
+    difference: Difference | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class Comparison:
         seeds: The seeds of every row.
         examples: The number of examples by language.
         rows: The rows of runs.
+        drawn: The clusters of examples that the intervals resample.
+        margin: The largest difference that does not matter, in points, by which differences are judged; None for none.
         published: The rows of published figures.
         lmms_eval: The rows of lmms-eval's results.
     """
@@ -114,6 +117,8 @@ class Comparison:
     seeds: tuple[int, ...]
     examples: dict[str, int]
     rows: tuple[Row, ...]
+    drawn: DrawnClusters
+    margin: float | None = None
     published: tuple[PublishedRow, ...] = ()
     lmms_eval: tuple[LMMSEvalRow, ...] = ()
 
@@ -125,12 +130,15 @@ class Comparison:
         )
 
 
-def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "test") -> Comparison:
+def build_comparison(
+    rows: Sequence[tuple[str, Sequence[Path]]], split: str = "test", margin: float | None = None
+) -> Comparison:
     """Compare rows of finished runs.
 
     Args:
         rows: A label and the folders of its runs, one for each seed, of every row.
         split: The split to compare on.
+        margin: The largest difference that does not matter, in points, above 0; None judges no difference by a margin.
 
     Returns:
         The comparison, in which every row but the first has a difference to the first.
@@ -139,9 +147,11 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
         UserError: As `read_rows`, or every language was trained on by some row, so that there is no target language.
     """
     results = read_rows(rows, split)
-    first_row = next(iter(results.values()))
-    first = first_row[0]
-    source, auxiliary, targets = _language_roles(first, [result for row in results.values() for result in row])
+    first_row, *others = results.values()
+    first, every = first_row[0], [result for row in results.values() for result in row]
+    source, auxiliary, targets = _language_roles(first, every)
+    groups, drawn = cluster_examples(every, targets)
+    differences = [None, *row_differences(first_row, [(row, targets) for row in others], groups)]
     return Comparison(
         task=first.record["task"],
         split=split,
@@ -152,9 +162,11 @@ def build_comparison(rows: Sequence[tuple[str, Sequence[Path]]], split: str = "t
         seeds=seeds_of(first_row),
         examples={language: len(ids) for language, ids in first.example_ids.items()},
         rows=tuple(
-            _build_row(label, row, targets, None if row is first_row else target_difference(row, first_row, targets))
-            for label, row in results.items()
+            _build_row(label, row, targets, difference)
+            for (label, row), difference in zip(results.items(), differences, strict=True)
         ),
+        drawn=drawn,
+        margin=margin,
     )
 
 
@@ -247,7 +259,7 @@ def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str
     return source, auxiliary, targets
 
 
-def _build_row(label: str, row: list[RunResult], targets: Sequence[str], difference: Interval | None) -> Row:
+def _build_row(label: str, row: list[RunResult], targets: Sequence[str], difference: Difference | None) -> Row:
     record = row[0].record
     return Row(
         label=label,

@@ -10,16 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from iglue_plugins.evaluation.significance import Difference
 from iglue_plugins.published import SOURCE
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
+from iglue_plugins.reporting.interval_wording import (
+    corrected_text,
+    difference_text,
+    difference_values,
+    interval_text,
+    points_text,
+)
 from iglue_plugins.reporting.scores import Score
 from iglue_plugins.reporting.wording import (
-    SIGNIFICANT,
     blocks,
     describe,
-    difference_text,
     figure_text,
-    interval_text,
     mean_text,
     notes,
     role,
@@ -84,7 +89,6 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 def _csv_row(comparison: Comparison, row: Row) -> dict[str, object]:
     """Return the columns of a row of runs; a deviation or difference that does not exist is None."""
     scores = {language: row.languages[language] for language in comparison.languages} | {"mean": row.target_mean}
-    interval = row.difference
     return {
         "label": row.label,
         "trainer": row.trainer,
@@ -98,12 +102,28 @@ def _csv_row(comparison: Comparison, row: Row) -> dict[str, object]:
         "labels_per_step": row.labels_per_step,
         "steps": row.steps,
         **{f"{name}{end}": value for name, score in scores.items() for end, value in _mean_and_std(score)},
-        "difference": interval and interval.difference,
-        "difference_low": interval and interval.low,
-        "difference_high": interval and interval.high,
+        **difference_columns(row.difference, comparison.margin),
         "published_by": None,
         "lmms_eval": None,
     }
+
+
+def difference_columns(difference: Difference | None, margin: float | None) -> dict[str, object]:
+    """Return the columns of a difference, which are None where there is no difference or margin.
+
+    Args:
+        difference: The difference of a row.
+        margin: The margin of its verdict, in points.
+    """
+    values = difference_values(difference, margin)
+    names = {
+        "difference": "difference",
+        "low": "difference_low",
+        "high": "difference_high",
+        **{name: name for name in ("corrected_low", "corrected_high", "equivalence_low", "equivalence_high")},
+        **{name: name for name in ("standard_error", "detectable", "verdict")},
+    }
+    return {column: values.get(name) for name, column in names.items()} | {"margin": margin if values else None}
 
 
 def _external_csv_row(comparison: Comparison, row: PublishedRow | LMMSEvalRow) -> dict[str, object]:
@@ -126,6 +146,8 @@ def _mean_and_std(score: Score) -> tuple[tuple[str, float | None], ...]:
 
 def _json(comparison: Comparison) -> str:
     content = {"format": 1, **asdict(comparison), "summary": describe(comparison), "notes": notes(comparison)}
+    for row, of_row in zip(comparison.rows, content["rows"], strict=True):
+        of_row["difference"] = difference_values(row.difference, comparison.margin) or None
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
 
 
@@ -134,20 +156,46 @@ def _header(comparison: Comparison) -> list[str]:
         language if role(comparison, language) == "target" else f"{language} ({role(comparison, language)})"
         for language in comparison.languages
     ]
-    return ["", *named, "mean", "difference"]
+    return ["", *named, "mean", *difference_headers(len(comparison.rows) - 1, comparison.margin)]
+
+
+def difference_headers(differences: int, margin: float | None) -> list[str]:
+    """Return the headers of the columns of a difference in a rounded table.
+
+    Args:
+        differences: The number of differences in the table; several have a column of corrected intervals.
+        margin: The margin of the verdicts, in points; None has no column of verdicts.
+    """
+    verdicts = [] if margin is None else [f"margin {points_text(margin)}"]
+    return ["difference", *(["corrected"] if differences > 1 else []), *verdicts]
+
+
+def difference_cells(difference: Difference | None, differences: int, margin: float | None) -> list[str]:
+    """Return the cells of a difference, as many as it has headers.
+
+    Args:
+        difference: The difference; None has empty cells.
+        differences: The number of differences in the table.
+        margin: The margin of the verdicts, in points.
+    """
+    if difference is None:
+        return [""] * len(difference_headers(differences, margin))
+    corrected = [corrected_text(difference)] if differences > 1 else []
+    verdicts = [] if margin is None else [difference.verdict(margin)]
+    return [f"{difference_text(difference)} {interval_text(difference)}", *corrected, *verdicts]
 
 
 def _cells(comparison: Comparison, row: Row, escape: Callable[[str], str]) -> list[str]:
     scores = [*(row.languages[language] for language in comparison.languages), row.target_mean]
-    difference = f"{difference_text(row.difference)} {interval_text(row.difference)}" if row.difference else ""
-    return [
-        escape(text) for text in (row.label, *(f"{mean_text(s)} {std_text(s)}".strip() for s in scores), difference)
-    ]
+    means = [f"{mean_text(score)} {std_text(score)}".strip() for score in scores]
+    differences = difference_cells(row.difference, len(comparison.rows) - 1, comparison.margin)
+    return [escape(text) for text in (row.label, *means, *differences)]
 
 
 def _external_cells(comparison: Comparison, row: PublishedRow | LMMSEvalRow, escape: Callable[[str], str]) -> list[str]:
     figures = [*(row.languages.get(language) for language in comparison.languages), row.target_mean]
-    return [escape(row.label), *map(figure_text, figures), ""]
+    differences = difference_cells(None, len(comparison.rows) - 1, comparison.margin)
+    return [escape(row.label), *map(figure_text, figures), *differences]
 
 
 def _markdown(comparison: Comparison) -> str:
@@ -188,7 +236,7 @@ def _tex(comparison: Comparison) -> str:
     """Format a comparison as a table* of LaTeX for the booktabs package."""
 
     def escape(text: str) -> str:
-        escaped = text.translate(TEX_ESCAPES).replace(SIGNIFICANT, "$^{*}$")
+        escaped = re.sub(r"\*+", r"$^{\g<0>}$", text.translate(TEX_ESCAPES))
         return re.sub(r"(?<!\w)-(?=\d)", "$-$", escaped)
 
     header = [escape(name) for name in _header(comparison)]

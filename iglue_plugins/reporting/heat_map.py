@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from iglue_plugins.reporting import chart_files
+from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED, significance_mark
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
-from iglue_plugins.reporting.plots import plain
-from iglue_plugins.reporting.wording import SIGNIFICANT, title
+from iglue_plugins.reporting.plots import NOTE_SIZE, plain, wrapped
+from iglue_plugins.reporting.wording import title
 
 DIFFERENCES, SCORES = "RdBu", "viridis"  # color-blind readers can tell the colors of both scales apart
 GAP = 0.35  # cells between the source language, the target languages and the means
@@ -72,7 +73,7 @@ def heat_map(matrix: Matrix, path: Path) -> None:
     for index, row in enumerate(matrix.all_rows):
         for column in columns:
             _draw_cell(axes, matrix, row, column, index, colours)
-    _label(axes, matrix, columns)
+    _label(axes, matrix, columns, figure.get_figwidth())
     figure.suptitle(plain(title(matrix)), fontsize=11)
     figure.colorbar(colours, ax=axes, fraction=0.03, pad=0.02).set_label(plain(_measure(matrix)), fontsize=9)
     chart_files.save(figure, matrix, Path(path))
@@ -146,9 +147,8 @@ def _draw_cell(
             )
         )
     text = f"{value:.1f}" if is_baseline or matrix.baseline is None else f"{value:+z.1f}"
-    significant = row.difference is not None and row.difference.excludes_zero
-    if column.name == "mean" and column.language is None and significant:
-        text += SIGNIFICANT
+    if column.name == "mean" and column.language is None:
+        text += significance_mark(row.difference)
     axes.text(
         column.left + column.width / 2,
         index + 0.5,
@@ -168,7 +168,7 @@ def _luminance(colour: Sequence[float]) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn]) -> None:
+def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn], inches: float) -> None:
     rows = matrix.all_rows
     axes.set_xlim(0, columns[-1].left + columns[-1].width)
     axes.set_ylim(len(rows), 0)
@@ -181,7 +181,7 @@ def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn]) -> None
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=9)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(plain(_note(matrix)), fontsize=8)
+    axes.set_xlabel(wrapped(plain(_note(matrix)), inches), fontsize=NOTE_SIZE)
 
 
 def _measure(matrix: Matrix) -> str:
@@ -197,5 +197,6 @@ def _note(matrix: Matrix) -> str:
         meanings.append(f"{matrix.source}: source, in no mean")
     if matrix.baseline is not None:
         meanings.append(f"{matrix.baseline.label}: its scores (%)")
-        meanings.append(f"{SIGNIFICANT} 95 % interval excludes 0")
+        corrected = f", {SIGNIFICANT_CORRECTED} corrected for all rows too" if len(matrix.rows) > 1 else ""
+        meanings.append(f"{SIGNIFICANT} 95 % interval excludes 0{corrected}")
     return "; ".join(meanings)

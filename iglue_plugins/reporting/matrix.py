@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iglue_plugins.evaluation.significance import Interval
+from iglue_plugins.evaluation.clusters import ClusterGroup
+from iglue_plugins.evaluation.significance import Difference
+from iglue_plugins.reporting.clustering import DrawnClusters, cluster_examples
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
-from iglue_plugins.reporting.scores import Score, mean_over_languages, score_over_seeds, target_difference
+from iglue_plugins.reporting.scores import Score, mean_over_languages, row_differences, score_over_seeds
 from iglue_plugins.utils.errors import UserError
 
 
@@ -53,7 +55,7 @@ class MatrixRow:
     unseen: tuple[str, ...]
     unseen_mean: Score
     common_mean: Score | None
-    difference: Interval | None
+    difference: Difference | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class PairwiseDifference:
 
     other: str
     languages: tuple[str, ...]
-    difference: Interval
+    difference: Difference
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Matrix:
             the largest difference to the baseline, or without a baseline with the highest mean, over the target
             languages that it was not trained on.
         differences_of_best: The differences of the best row to the baseline and to the second-best row, if they exist.
+        drawn: The clusters of examples that the intervals resample.
+        margin: The largest difference that does not matter, in points, by which differences are judged; None for none.
     """
 
     task: str
@@ -104,6 +108,8 @@ class Matrix:
     rows: tuple[MatrixRow, ...]
     best: str
     differences_of_best: tuple[PairwiseDifference, ...]
+    drawn: DrawnClusters
+    margin: float | None = None
 
     @property
     def all_rows(self) -> tuple[MatrixRow, ...]:
@@ -121,7 +127,13 @@ class Matrix:
         return any(row.unseen != self.common for row in self.all_rows)
 
 
-def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str, languages: Sequence[str]) -> Matrix:
+def build_matrix(
+    rows: Sequence[SweepRow],
+    baseline: SweepRow | None,
+    split: str,
+    languages: Sequence[str],
+    margin: float | None = None,
+) -> Matrix:
     """Build the matrix of finished runs.
 
     Args:
@@ -129,6 +141,7 @@ def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str
         baseline: The row of the baseline; None builds a matrix without differences.
         split: The split of the scores.
         languages: The languages of the columns.
+        margin: The largest difference that does not matter, in points, above 0; None judges no difference by a margin.
 
     Returns:
         The matrix.
@@ -143,9 +156,10 @@ def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str
     targets = tuple(language for language in languages if language != source)
     unseen = {label: _unseen_languages(label, row[0], targets) for label, row in results.items()}
     common = tuple(language for language in targets if all(language in of_row for of_row in unseen.values()))
-    baseline_results = results[baseline.label] if baseline else None
+    groups, drawn = cluster_examples([result for row in results.values() for result in row], targets)
+    differences = _differences_to_baseline(baseline, results, unseen, groups)
     built = {
-        swept.label: _build_row(swept, results[swept.label], unseen[swept.label], common, baseline_results)
+        swept.label: _build_row(swept, results[swept.label], unseen[swept.label], common, differences.get(swept.label))
         for swept in every
     }
     ranked = sorted((built[swept.label] for swept in rows), key=_rank, reverse=True)
@@ -162,7 +176,9 @@ def build_matrix(rows: Sequence[SweepRow], baseline: SweepRow | None, split: str
         baseline=built[baseline.label] if baseline else None,
         rows=tuple(built[swept.label] for swept in rows),
         best=best.label,
-        differences_of_best=tuple(_differences_of_best(best, compared_rows, results, common)),
+        differences_of_best=tuple(_differences_of_best(best, compared_rows, results, common, groups)),
+        drawn=drawn,
+        margin=margin,
     )
 
 
@@ -177,12 +193,26 @@ def _unseen_languages(label: str, result: RunResult, targets: Sequence[str]) -> 
     return unseen
 
 
+def _differences_to_baseline(
+    baseline: SweepRow | None,
+    results: Mapping[str, list[RunResult]],
+    unseen: Mapping[str, tuple[str, ...]],
+    groups: Sequence[ClusterGroup],
+) -> dict[str, Difference]:
+    """Compute the difference of each other row to the baseline, over the languages that the row was not trained on."""
+    if baseline is None:
+        return {}
+    others = {label: (row, unseen[label]) for label, row in results.items() if label != baseline.label}
+    differences = row_differences(results[baseline.label], list(others.values()), groups)
+    return dict(zip(others, differences, strict=True))
+
+
 def _build_row(
     swept: SweepRow,
     results: list[RunResult],
     unseen: tuple[str, ...],
     common: tuple[str, ...],
-    baseline: list[RunResult] | None,
+    difference: Difference | None,
 ) -> MatrixRow:
     trained_on = set(results[0].record["training_languages"])
     return MatrixRow(
@@ -197,7 +227,7 @@ def _build_row(
         unseen=unseen,
         unseen_mean=mean_over_languages(results, unseen),
         common_mean=mean_over_languages(results, common) if common else None,
-        difference=None if baseline is None or baseline is results else target_difference(results, baseline, unseen),
+        difference=difference,
     )
 
 
@@ -209,7 +239,11 @@ def _rank(row: MatrixRow) -> float:
 
 
 def _differences_of_best(
-    best: MatrixRow, others: Sequence[MatrixRow], results: Mapping[str, list[RunResult]], common: tuple[str, ...]
+    best: MatrixRow,
+    others: Sequence[MatrixRow],
+    results: Mapping[str, list[RunResult]],
+    common: tuple[str, ...],
+    groups: Sequence[ClusterGroup],
 ) -> list[PairwiseDifference]:
     """Compare the best row with others, over the common languages or those that neither row was trained on."""
     shared = {
@@ -217,7 +251,9 @@ def _differences_of_best(
         for other in others
     }
     return [
-        PairwiseDifference(label, languages, target_difference(results[best.label], results[label], languages))
+        PairwiseDifference(
+            label, languages, row_differences(results[label], [(results[best.label], languages)], groups)[0]
+        )
         for label, languages in shared.items()
         if languages
     ]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from iglue_plugins.reporting.exports import csv_text, escape_markdown, markdown_text
+from iglue_plugins.reporting.exports import (
+    csv_text,
+    difference_cells,
+    difference_columns,
+    difference_headers,
+    escape_markdown,
+    markdown_text,
+)
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.wording import (
     describe_matrix,
-    difference_text,
-    interval_text,
     matrix_notes,
     mean_text,
     std_text,
@@ -49,7 +54,6 @@ def _settings(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
 
 def _row(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
     """Return the columns of a row of the matrix; a mean or difference that does not exist is None."""
-    interval = row.difference
     return {
         **_settings(matrix, row),
         "trained_on": " ".join(row.trained_on),
@@ -58,9 +62,7 @@ def _row(matrix: Matrix, row: MatrixRow) -> dict[str, object]:
         "mean_unseen_std": row.unseen_mean.std,
         "mean_common": row.common_mean and row.common_mean.mean,
         "mean_common_std": row.common_mean and row.common_mean.std,
-        "difference": interval and interval.difference,
-        "difference_low": interval and interval.low,
-        "difference_high": interval and interval.high,
+        **difference_columns(row.difference, matrix.margin),
     }
 
 
@@ -85,7 +87,8 @@ def _scores(matrix: Matrix, row: MatrixRow) -> Iterator[dict[str, object]]:
 def _markdown(matrix: Matrix) -> str:
     common = bool(matrix.common) and matrix.means_differ
     named = [f"{language} (source)" if language == matrix.source else language for language in matrix.languages]
-    header = ["", *named, "mean", *(["common"] if common else []), *(["difference"] if matrix.baseline else [])]
+    headers = difference_headers(len(matrix.rows), matrix.margin) if matrix.baseline else []
+    header = ["", *named, "mean", *(["common"] if common else []), *headers]
     body = []
     for row in matrix.all_rows:
         means = {language: mean_text(row.languages[language]) for language in matrix.languages}
@@ -93,8 +96,7 @@ def _markdown(matrix: Matrix) -> str:
         row_means = [row.unseen_mean, *([row.common_mean] if common and row.common_mean is not None else [])]
         cells += [f"{mean_text(score)} {std_text(score)}".strip() for score in row_means]
         if matrix.baseline is not None:
-            interval = row.difference
-            cells.append(f"{difference_text(interval)} {interval_text(interval)}" if interval else "")
+            cells += difference_cells(row.difference, len(matrix.rows), matrix.margin)
         body.append([escape_markdown(cell) for cell in (row.label, *cells)])
     sentences = [*describe_matrix(matrix), *matrix_notes(matrix)]
     return markdown_text(title(matrix), [[escape_markdown(name) for name in header], *body], sentences)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -14,7 +15,8 @@ from matplotlib.figure import Figure
 
 from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
-from iglue_plugins.reporting.wording import SIGNIFICANT, blocks, mean_text, role, title
+from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED, significance_mark
+from iglue_plugins.reporting.wording import blocks, mean_text, role, title
 
 # Okabe and Ito's palette, whose colors color-blind readers can tell apart; after seven rows bars are hatched too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -24,6 +26,8 @@ GROUP_GAP = 0.6
 MEAN_WIDTH = 2.0  # wider, since the bars of means have their number above them
 INCHES_PER_BAR = 0.14
 INCHES_PER_CLUSTER = 0.4
+NOTE_SIZE = 8  # points
+NOTE_LETTERS_PER_INCH = 13  # with some room at both sides
 MARKERS = ("D", "o", "s", "^")  # of external rows; if there are more rows than markers, none is drawn
 MARKER_GAP = CLUSTER_WIDTH / len(MARKERS)
 
@@ -54,8 +58,9 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     """Draw a comparison to a PNG file, with a bar for each row and language, and for each row's target mean.
 
     Languages are grouped by role. Error bars are the standard deviation over seeds. The axis starts at a multiple of
-    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row.
-    A few external rows are drawn as a marker at each cluster; more of them would hide the bars, and are left out.
+    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row,
+    two stars one that is significant if corrected for several rows too. A few external rows are drawn as a marker at
+    each cluster; more of them would hide the bars, and are left out.
 
     Args:
         comparison: The comparison.
@@ -74,7 +79,7 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
         _draw_row(axes, comparison, row, index, layout)
     for index in range(len(drawn_external_rows(comparison))):
         _draw_external_row(axes, comparison, index, layout)
-    _label(axes, comparison, layout)
+    _label(axes, comparison, layout, width)
     figure.suptitle(title(comparison), fontsize=11)
     handles, _ = axes.get_legend_handles_labels()  # markers come before bars
     handles = sorted(handles, key=lambda handle: not isinstance(handle, BarContainer))
@@ -157,10 +162,9 @@ def _draw_external_row(axes: Axes, comparison: Comparison, index: int, layout: L
 
 
 def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:
-    significant = row.difference is not None and row.difference.excludes_zero
     bar = bars.patches[-1]
     axes.annotate(
-        f"{mean_text(row.target_mean)}{SIGNIFICANT if significant else ''}",
+        f"{mean_text(row.target_mean)}{significance_mark(row.difference)}",
         (bar.get_x() + bar.get_width() / 2, row.target_mean.mean + (row.target_mean.std or 0)),
         xytext=(0, 3),
         textcoords="offset points",
@@ -171,7 +175,7 @@ def _write_mean(axes: Axes, row: Row, bars: BarContainer) -> None:
     )
 
 
-def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
+def _label(axes: Axes, comparison: Comparison, layout: Layout, inches: float) -> None:
     axes.set_xticks(layout.centres, layout.names)
     place = dict(zip(layout.names, zip(layout.centres, layout.widths, strict=True), strict=True))
     below_ticks = axes.get_xaxis_transform()
@@ -181,7 +185,7 @@ def _label(axes: Axes, comparison: Comparison, layout: Layout) -> None:
         axes.plot(ends, (-0.085, -0.085), transform=below_ticks, color="0.5", linewidth=0.8, clip_on=False)
         axes.text(sum(ends) / 2, -0.1, heading, transform=below_ticks, ha="center", va="top", fontsize=8)
     axes.set_ylabel(f"{comparison.metric} (%), axis from {layout.floor}", fontsize=9)
-    axes.set_title(_legend_note(comparison), fontsize=8)
+    axes.set_title(wrapped(_legend_note(comparison), inches), fontsize=NOTE_SIZE)
     axes.margins(x=0.01, y=0.14)
     axes.set_ylim(bottom=layout.floor)
     axes.grid(axis="y", linewidth=0.4, alpha=0.5)
@@ -197,7 +201,20 @@ def _legend_note(comparison: Comparison) -> str:
         meanings.append(f"error bars: ± standard deviation over {len(comparison.seeds)} seeds")
     if len(comparison.rows) > 1:
         meanings.append(f"{SIGNIFICANT} differs from {plain(comparison.rows[0].label)} (95 % interval excludes 0)")
+    if len(comparison.rows) > 2:
+        meanings.append(f"{SIGNIFICANT_CORRECTED} corrected for all rows too")
     return "; ".join(meanings)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Break a note into lines that fit a figure.
+
+    Args:
+        text: The note, which is written in the size `NOTE_SIZE`.
+        inches: The width of the figure.
+    """
+    unbroken = text.replace(" %", "\N{NO-BREAK SPACE}%").replace("* ", "*\N{NO-BREAK SPACE}")
+    return textwrap.fill(unbroken, int(NOTE_LETTERS_PER_INCH * inches))
 
 
 def plain(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iglue_plugins.reporting.predictions import ImagesOfExamples, read_scored_examples
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError, did_you_mean
@@ -46,6 +47,8 @@ class RunResult:
         metric: The main metric, from 0 to 100.
         example_ids: The ids of the examples, sorted.
         scores: (examples,) float64 in [0, 1], in the order of the ids.
+        image_ids: The ids of each example's images, in the order of the ids; without languages whose predictions were
+            written before images were kept.
     """
 
     folder: Path
@@ -53,15 +56,19 @@ class RunResult:
     metric: dict[str, float]
     example_ids: dict[str, tuple[str, ...]]
     scores: dict[str, NDArray[np.float64]]
+    image_ids: dict[str, ImagesOfExamples]
 
 
-def read_result(folder: Path, split: str, languages: Sequence[str] | None = None) -> RunResult:
+def read_result(
+    folder: Path, split: str, languages: Sequence[str] | None = None, seen: dict[Any, Any] | None = None
+) -> RunResult:
     """Read the record and the predictions of a finished run.
 
     Args:
         folder: The run's folder.
         split: The split to read.
         languages: The languages to read; None reads all that the run was evaluated on.
+        seen: The ids that were read of other runs, to which those of this run are added; equal ones are kept once.
 
     Returns:
         The results of the run.
@@ -70,7 +77,7 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
         UserError: The run is not finished, was not evaluated on the split or on one of the languages, or has
             predictions that do not average to the score in its record.
     """
-    run, record = Run(folder), read_record(folder)
+    run, record, seen = Run(folder), read_record(folder), {} if seen is None else seen
     if split not in record["scores"]:
         raise UserError(
             f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
@@ -78,15 +85,17 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
     metric: dict[str, float] = {}
     example_ids: dict[str, tuple[str, ...]] = {}
     scores: dict[str, NDArray[np.float64]] = {}
+    image_ids: dict[str, ImagesOfExamples] = {}
     for language in languages or record["scores"][split]:
         recorded = record["scores"][split].get(language)
         if recorded is None:
             raise UserError(f"{folder}: has no scores of {split}/{language}; evaluate the run on it")
-        score_of = _scores_by_id(run, split, language)
-        ids = tuple(sorted(score_of))
+        examples = read_scored_examples(run, split, language)
+        ids = seen.setdefault(examples.ids, examples.ids)
         metric[language] = float(recorded[record["main_metric"]])
-        example_ids[language] = ids
-        scores[language] = np.array([score_of[example_id] for example_id in ids])
+        example_ids[language], scores[language] = ids, examples.scores
+        if examples.image_ids is not None:
+            image_ids[language] = seen.setdefault(examples.image_ids, examples.image_ids)
         predicted = 100 * scores[language].mean() if ids else float("nan")
         if len(ids) != recorded["examples"] or not abs(predicted - metric[language]) <= ROUNDING:
             raise UserError(
@@ -94,7 +103,7 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
                 f"{recorded['examples']} examples for {split}/{language}, but the predictions there average "
                 f"{predicted:.2f} over {len(ids)} different ids; evaluate the run again"
             )
-    return RunResult(Path(folder), record, metric, example_ids, scores)
+    return RunResult(Path(folder), record, metric, example_ids, scores, image_ids)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -120,21 +129,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
-def _scores_by_id(run: Run, split: str, language: str) -> dict[str, float]:
-    path, scores = run.predictions_path(split, language), dict[str, float]()
-    for number, line in enumerate(run.read_predictions(split, language), start=1):
-        id_, score = (line.get("id"), line.get("score")) if isinstance(line, dict) else (None, None)
-        if not isinstance(id_, str) or not isinstance(score, int | float):
-            raise UserError(
-                f"{path}: line {number} has to be an object with an id (text) and a score (a number from 0 to 1); "
-                "correct it, or evaluate the run again"
-            )
-        if id_ in scores:
-            raise UserError(f"{path}: line {number} has the id '{id_}' of an earlier line; delete one of the two")
-        scores[id_] = float(score)
-    return scores
-
-
 def read_rows(
     rows: Sequence[tuple[str, Sequence[Path]]], split: str, languages: Sequence[str] | None = None
 ) -> dict[str, list[RunResult]]:
@@ -154,7 +148,8 @@ def read_rows(
             seed, or rows in their seeds.
     """
     _check_labels([label for label, _ in rows])
-    results = {label: _read_row(label, folders, split, languages) for label, folders in rows}
+    seen: dict[Any, Any] = {}
+    results = {label: _read_row(label, folders, split, languages, seen) for label, folders in rows}
     first_label, first_row = next(iter(results.items()))
     for label, row in results.items():
         for result in row:
@@ -194,8 +189,10 @@ def _check_labels(labels: Sequence[str]) -> None:
         raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
 
 
-def _read_row(label: str, folders: Sequence[Path], split: str, languages: Sequence[str] | None) -> list[RunResult]:
-    read = (read_result(folder, split, languages) for folder in folders)
+def _read_row(
+    label: str, folders: Sequence[Path], split: str, languages: Sequence[str] | None, seen: dict[Any, Any]
+) -> list[RunResult]:
+    read = (read_result(folder, split, languages, seen) for folder in folders)
     results = sorted(read, key=lambda result: result.record["seed"])
     if not results:
         raise UserError(f"row '{label}' has no runs; give it one run folder per seed")
@@ -222,7 +219,7 @@ def check_comparable(first: RunResult, other: RunResult, split: str) -> None:
         split: The split of the results, for errors.
 
     Raises:
-        UserError: The runs differ in task, metric, source language, languages or examples.
+        UserError: The runs differ in task, metric, source language, languages, examples, or the images of examples.
     """
     _check_same(first, other, SHARED_BY_ALL_ROWS, "only runs of one task and metric can be compared")
     if missing := sorted(first.metric.keys() ^ other.metric.keys()):
@@ -237,6 +234,14 @@ def check_comparable(first: RunResult, other: RunResult, split: str) -> None:
             raise UserError(
                 f"{other.folder}: its {split}/{language} examples are not those of {first.folder}; "
                 f"{len(unshared)} of them, such as '{unshared[0]}', are in one of the two only"
+            )
+        images, others = first.image_ids.get(language), other.image_ids.get(language)
+        if images and others and images != others:
+            changed = next(i for i in range(len(ids)) if images[i] != others[i])
+            raise UserError(
+                f"{other.folder}: its {split}/{language} example '{ids[changed]}' shows {join_names(others[changed])}, "
+                f"but that of {first.folder} {join_names(images[changed])}; compare runs that were evaluated on the "
+                "same data"
             )
 
 

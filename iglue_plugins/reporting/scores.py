@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from iglue_plugins.evaluation.significance import Interval, paired_bootstrap
+from iglue_plugins.evaluation.clusters import ClusterGroup
+from iglue_plugins.evaluation.significance import Difference, paired_bootstrap
 from iglue_plugins.reporting.results import RunResult
 
 
@@ -52,19 +54,25 @@ def score_over_seeds(per_seed: Sequence[float]) -> Score:
     return Score(float(np.mean(per_seed)), std, tuple(map(float, per_seed)))
 
 
-def target_difference(row: Sequence[RunResult], first_row: Sequence[RunResult], targets: Sequence[str]) -> Interval:
-    """Compute the difference of two rows' means over languages, paired by seed and by example.
+def row_differences(
+    first: Sequence[RunResult],
+    others: Sequence[tuple[Sequence[RunResult], Sequence[str]]],
+    groups: Sequence[ClusterGroup],
+) -> list[Difference]:
+    """Compute the differences of rows' means over languages to that of the first row, paired by seed and by example.
 
     Args:
-        row: The results of a row's runs, one for each seed.
-        first_row: Those of the row to subtract, with the same seeds.
-        targets: The languages to average over.
+        first: The results of the first row's runs, one for each seed.
+        others: For each other row the results of its runs, with the same seeds, and the languages to average over.
+        groups: The clusters of the examples in these languages.
 
     Returns:
-        The difference in points, with its interval.
+        The difference of each other row in points, with its intervals.
     """
-    scores, first_scores = (
-        [np.stack([result.scores[language] for result in results]) for language in targets]
-        for results in (row, first_row)
-    )
-    return paired_bootstrap(scores, first_scores, example_ids=[row[0].example_ids[language] for language in targets])
+    languages = {language for _, averaged in others for language in averaged}
+    scores = [_stack_seeds(results, averaged) for results, averaged in others]
+    return paired_bootstrap(_stack_seeds(first, sorted(languages)), scores, groups)
+
+
+def _stack_seeds(results: Sequence[RunResult], languages: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    return {language: np.stack([result.scores[language] for result in results]) for language in languages}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -14,15 +14,14 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from iglue_plugins.evaluation.significance import Interval
+from iglue_plugins.evaluation.significance import Difference
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow
+from iglue_plugins.reporting.interval_wording import corrected_text, difference_text, interval_text
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.scores import Score
 from iglue_plugins.reporting.wording import (
     blocks,
-    difference_text,
     figure_text,
-    interval_text,
     matrix_notes,
     mean_text,
     notes,
@@ -91,7 +90,8 @@ def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
         comparison: The comparison.
 
     Returns:
-        A group for each language, and a last one with the target mean and, if there are several rows, the difference.
+        A group for each language, one with the target mean and, if there are several rows, the difference, and a last
+        one, if it has columns, with corrected intervals and verdicts.
     """
     groups = []
     for language in comparison.languages:
@@ -104,9 +104,10 @@ def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
     groups.append([TableColumn("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold", means)])
     if len(comparison.rows) > 1:
         none = _below(comparison, lambda row: "")
-        groups[-1].append(
-            TableColumn("\ndiff", [_difference_cell(row.difference) for row in comparison.rows], below=none)
-        )
+        differences = [row.difference for row in comparison.rows]
+        groups[-1].append(TableColumn("\ndiff", [_difference_cell(each) for each in differences], below=none))
+        judgements = _judgement_columns(differences, comparison.margin, lead="\n")
+        groups += [[replace(column, below=none) for column in judgements]] if judgements else []
     return groups
 
 
@@ -187,7 +188,8 @@ def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
         matrix: The matrix.
 
     Returns:
-        A group for each language, and a last one with the means and, if there is a baseline, the difference to it.
+        A group for each language, one with the means and, if there is a baseline, the difference to it, and a last one,
+        if it has columns, with corrected intervals and verdicts.
     """
     rows = matrix.all_rows
     groups = [
@@ -205,7 +207,10 @@ def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
         common_means = [row.common_mean for row in rows if row.common_mean is not None]
         groups[-1].append(TableColumn("\ncommon", [_one_line(mean) for mean in common_means], "bold"))
     if matrix.baseline is not None:
-        groups[-1].append(TableColumn("\ndiff", [_one_line_difference(row.difference) for row in rows]))
+        differences = [row.difference for row in rows]
+        groups[-1].append(TableColumn("\ndiff", [_one_line_difference(each) for each in differences]))
+        judgements = _judgement_columns(differences, matrix.margin, lead="")
+        groups += [judgements] if judgements else []
     return groups
 
 
@@ -218,8 +223,8 @@ def _one_line(score: Score) -> Text:
     return Text(mean_text(score)).append(f" {std_text(score)}" if score.std is not None else "", style="dim not bold")
 
 
-def _one_line_difference(interval: Interval | None) -> Text:
-    return Text(" ").join(_difference_cell(interval).split("\n"))
+def _one_line_difference(difference: Difference | None) -> Text:
+    return Text(" ").join(_difference_cell(difference).split("\n"))
 
 
 def render_record(record: dict[str, Any], split: str) -> Group:
@@ -243,8 +248,26 @@ def _score_cell(score: Score) -> Text:
     return cell.append(f"\n{std_text(score)}", style="dim not bold") if score.std is not None else cell
 
 
-def _difference_cell(interval: Interval | None) -> Text:
-    if interval is None:
+def _difference_cell(difference: Difference | None) -> Text:
+    if difference is None:
         return Text("")
-    color = ("green" if interval.difference > 0 else "red") if interval.excludes_zero else ""
-    return Text(difference_text(interval), style=color).append(f"\n{interval_text(interval)}", style="dim")
+    color = ("green" if difference.difference > 0 else "red") if difference.excludes_zero else ""
+    return Text(difference_text(difference), style=color).append(f"\n{interval_text(difference)}", style="dim")
+
+
+def _judgement_columns(differences: Sequence[Difference | None], margin: float | None, lead: str) -> list[TableColumn]:
+    """Make the columns of corrected intervals, if there are several differences, and of verdicts, if there is a margin.
+
+    Args:
+        differences: The difference of each row.
+        margin: The margin, in points, or None.
+        lead: What stands above a corrected interval, so that it is beside the other interval.
+    """
+    columns = []
+    if sum(difference is not None for difference in differences) > 1:
+        cells = [Text(f"{lead}{corrected_text(each)}" if each else "", style="dim") for each in differences]
+        columns.append(TableColumn("\ncorrected", cells))
+    if margin is not None:
+        cells = [Text(each.verdict(margin) if each else "") for each in differences]
+        columns.append(TableColumn(f"margin\n{margin:g}", cells))
+    return columns

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from iglue_plugins import published
-from iglue_plugins.evaluation.significance import RESAMPLES, Interval
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
+from iglue_plugins.reporting.interval_wording import describe_difference, interval_notes, targets_text
 from iglue_plugins.reporting.matrix import Matrix
 from iglue_plugins.reporting.results import join_names
 from iglue_plugins.reporting.scores import Score
 
-SIGNIFICANT = "*"
 PUBLISHED_HEADING = f"published by {published.SOURCE}"
 LMMS_EVAL_HEADING = "evaluated by lmms-eval"
 
@@ -57,16 +55,6 @@ def std_text(score: Score) -> str:
     return "" if score.std is None else f"±{score.std:.1f}"
 
 
-def difference_text(interval: Interval) -> str:
-    """Format a difference with its sign, and with a star if its interval excludes 0."""
-    return f"{interval.difference:+z.1f}{SIGNIFICANT if interval.excludes_zero else ''}"
-
-
-def interval_text(interval: Interval) -> str:
-    """Format the bounds of an interval."""
-    return f"[{interval.low:z.1f}, {interval.high:z.1f}]"
-
-
 def figure_text(figure: float | None) -> str:
     """Format a figure that has no deviation; a dash if it is missing."""
     return "-" if figure is None else f"{figure:.1f}"
@@ -101,8 +89,12 @@ def describe(comparison: Comparison) -> list[str]:
     Returns:
         A sentence for each row after the first.
     """
-    first, targets = comparison.rows[0].label, comparison.targets
-    return [describe_difference(row.label, first, row.difference, targets) for row in comparison.rows if row.difference]
+    first, targets, margin = comparison.rows[0].label, comparison.targets, comparison.margin
+    return [
+        describe_difference(row.label, first, row.difference, targets, margin)
+        for row in comparison.rows
+        if row.difference
+    ]
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -114,13 +106,14 @@ def notes(comparison: Comparison) -> list[str]:
     Returns:
         The sentences below a table.
     """
-    interval_notes = [_interval_note(comparison.rows[0].label, comparison.seeds)] if len(comparison.rows) > 1 else []
+    differences = {row.label: row.difference for row in comparison.rows if row.difference}
+    first = comparison.rows[0].label
     published_notes = [_published_note(comparison)] if comparison.published else []
     lmms_eval_notes = [_lmms_eval_note(comparison)] if comparison.lmms_eval else []
     return [
         _mean_note(comparison),
         _seeds_note(comparison),
-        *interval_notes,
+        *interval_notes(first, differences, comparison.seeds, comparison.drawn, comparison.margin),
         *_training_notes(comparison.rows),
         *published_notes,
         *lmms_eval_notes,
@@ -137,7 +130,7 @@ def describe_matrix(matrix: Matrix) -> list[str]:
         The sentences.
     """
     if matrix.common:
-        mean = f"the mean over the {_targets(matrix.common)} that no row was trained on"
+        mean = f"the mean over the {targets_text(matrix.common)} that no row was trained on"
     elif matrix.baseline is not None:
         mean = f"the difference to {matrix.baseline.label} over the target languages that a row was not trained on"
     else:
@@ -146,7 +139,7 @@ def describe_matrix(matrix: Matrix) -> list[str]:
     return [
         *best,
         *(
-            describe_difference(matrix.best, lead.other, lead.difference, lead.languages)
+            describe_difference(matrix.best, lead.other, lead.difference, lead.languages, matrix.margin)
             for lead in matrix.differences_of_best
         ),
     ]
@@ -164,62 +157,32 @@ def matrix_notes(matrix: Matrix) -> list[str]:
     sentences = [
         f"Languages in brackets are those that a row was trained on besides {matrix.source}; its mean is without them."
         if any(row.trained_on for row in matrix.all_rows)
-        else f"The mean is over {_targets(matrix.targets)}, without source {matrix.source}."
+        else f"The mean is over {targets_text(matrix.targets)}, without source {matrix.source}."
     ]
     if matrix.common and matrix.means_differ:
         sentences.append(
-            f"common: the mean over the {_targets(matrix.common)} that no row was trained on "
+            f"common: the mean over the {targets_text(matrix.common)} that no row was trained on "
             f"({join_names(matrix.common)})."
         )
     seeds = f"{len(matrix.seeds)} seeds ({join_names(matrix.seeds)})"
     sentences.append(f"Cells: mean over {seeds}." if len(matrix.seeds) > 1 else f"One seed ({matrix.seeds[0]}).")
-    if matrix.baseline is not None:
-        sentences.append(_interval_note(matrix.baseline.label, matrix.seeds))
+    differences = {row.label: row.difference for row in matrix.rows if row.difference}
+    first = matrix.baseline.label if matrix.baseline else ""
+    sentences += interval_notes(first, differences, matrix.seeds, matrix.drawn, matrix.margin)
     if len(matrix.rows) > 1:
         sentences.append("The best row is chosen and judged by the same scores, which flatters it.")
     return sentences
 
 
-def describe_difference(label: str, other: str, interval: Interval, languages: Sequence[str]) -> str:
-    """Describe the difference of a row to another row.
-
-    Args:
-        label: The label of the row.
-        other: The label of the other row.
-        interval: The difference, in points.
-        languages: The target languages that the difference is over.
-
-    Returns:
-        A sentence that claims a difference only if the interval excludes 0.
-    """
-    amount = f"{interval.difference:+z.1f} {interval_text(interval)} points over {_targets(languages)}"
-    if not interval.excludes_zero:
-        return f"no difference shown between {label} and {other}: {amount}"
-    verdict = f"beats {other} by" if interval.difference > 0 else f"is worse than {other}:"
-    return f"{label} {verdict} {amount}"
-
-
-def _targets(languages: Sequence[str]) -> str:
-    return f"{len(languages)} target language{'s' if len(languages) > 1 else ''}"
-
-
 def _mean_note(comparison: Comparison) -> str:
     auxiliary = f" and auxiliary {join_names(comparison.auxiliary)}" if comparison.auxiliary else ""
-    return f"The mean is over {_targets(comparison.targets)}, without source {comparison.source}{auxiliary}."
+    return f"The mean is over {targets_text(comparison.targets)}, without source {comparison.source}{auxiliary}."
 
 
 def _seeds_note(comparison: Comparison) -> str:
     if len(comparison.seeds) == 1:
         return f"One seed ({comparison.seeds[0]}), so no standard deviations."
     return f"Cells: mean ± standard deviation over {len(comparison.seeds)} seeds ({join_names(comparison.seeds)})."
-
-
-def _interval_note(first: str, seeds: Sequence[int]) -> str:
-    drawn = "examples and seeds" if len(seeds) > 1 else "examples"
-    return (
-        f"The difference is to {first}, in points, with the 95 % interval of {RESAMPLES} paired "
-        f"bootstrap resamples of {drawn}; {SIGNIFICANT} where it excludes 0 (each row on its own)."
-    )
 
 
 def _published_note(comparison: Comparison) -> str:

@@ -236,7 +236,7 @@ class Run:
         Args:
             split: The name of the split.
             language: The code of the language.
-            rows: Objects with id, prediction, label and score, one for each example.
+            rows: Objects with id, image_ids, prediction, label and score, one for each example.
         """
         write_jsonl_atomic(self.predictions_path(split, language), rows)
 
@@ -248,7 +248,8 @@ class Run:
             language: The code of the language.
 
         Returns:
-            Objects with id, prediction, label and score, in the order in which they were written.
+            Objects with id, image_ids, prediction, label and score, in the order in which they were written. Files that
+            were written before image ids were kept have no image_ids.
 
         Raises:
             UserError: The file is missing or damaged.

@@ -28,14 +28,14 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def test_defaults(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> None:
     assert iglue("sweep", RECIPE).code == 0
-    assert called == [(RECIPE, [], [0], "test", [], Path("sweep"), Launch())]
+    assert called == [(RECIPE, [], [0], "test", [], Path("sweep"), Launch(), None)]
 
 
 def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> None:
     over = ("--over", "auxiliary_languages=tr,ru", "--over", "trainer.inner_steps=1,3")
-    more = ("--seeds", "0,1", "--split", "dev", "--set", "trainer.steps=2", "--output", "out")
+    more = ("--seeds", "0,1", "--split", "dev", "--set", "trainer.steps=2", "--output", "out", "--margin", "0.5")
     assert iglue("sweep", RECIPE, *over, *more, *AS_JOBS).code == 0
-    assert iglue("compare", RECIPE, *AS_JOBS).code == 0
+    assert iglue("compare", RECIPE, *AS_JOBS, "--margin", "2").code == 0
     assert called[0] == (
         RECIPE,
         ["auxiliary_languages=tr,ru", "trainer.inner_steps=1,3"],
@@ -44,8 +44,9 @@ def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> No
         ["trainer.steps=2"],
         Path("out"),
         LAUNCH,
+        0.5,
     )
-    assert called[1][:4] == ([RECIPE], [0], "test", LAUNCH)
+    assert (called[1][:4], called[1][-1]) == (([RECIPE], [0], "test", LAUNCH), 2.0)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> No
         (("--over", "trainer.inner_stpes=1,2"), "override 'trainer.inner_stpes=1': trainer.inner_stpes: found an un"),
         (("--over", "auxiliary_languages=tr,en"), "override 'auxiliary_languages=[en]': auxiliary_languages.0: 'en'"),
         (("--launch", "mem_gb=1"), "--launch mem_gb=1: "),
+        (("--margin", "0"), "--margin: 0 is no margin; give points above 0"),
         (("--launcher", "slurm"), "--launcher slurm: there is no sbatch on PATH"),
     ],
 )  # fmt: skip

@@ -14,9 +14,19 @@ RunMaker = Callable[..., Path]
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> RunMaker:
-    """Write a finished run whose predictions have the given scores, '1101' per language, and return its folder."""
+    """Write a finished run whose predictions have the given scores, '1101' per language, and return its folder.
 
-    def make(trainer: str, seed: int, hits_by_language: dict[str, str], split: str = "test", **record: Any) -> Path:
+    `images` gives each example its images, one letter each, such as 'a b ab', per language.
+    """
+
+    def make(
+        trainer: str,
+        seed: int,
+        hits_by_language: dict[str, str],
+        split: str = "test",
+        images: dict[str, str] | None = None,
+        **record: Any,
+    ) -> Path:
         folder = tmp_path / f"{trainer}-{seed}-{len(list(tmp_path.iterdir()))}"
         predictions = folder / "predictions" / split
         predictions.mkdir(parents=True)
@@ -25,6 +35,8 @@ def make_run(tmp_path: Path) -> RunMaker:
                 {"id": f"{language}-{index}", "prediction": int(hit), "label": 1, "score": float(hit)}
                 for index, hit in enumerate(hits)
             ]
+            for line, of_example in zip(lines, (images or {}).get(language, "").split(), strict=False):
+                line["image_ids"] = list(of_example)
             (predictions / f"{language}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         content = {
             "format": 1,

@@ -51,7 +51,9 @@ def test_csv_has_an_unrounded_row_per_trainer(comparison, tmp_path):
         *("label", "trainer", "task", "split", "metric", "source", "auxiliary", "seeds"),
         *("training_languages", "labels_per_step", "steps"),
         *("en", "en_std", "tr", "tr_std", "ar", "ar_std", "ru", "ru_std", "mean", "mean_std"),
-        *("difference", "difference_low", "difference_high", "published_by", "lmms_eval"),
+        *("difference", "difference_low", "difference_high", "corrected_low", "corrected_high"),
+        *("equivalence_low", "equivalence_high", "standard_error", "detectable", "verdict", "margin"),
+        *("published_by", "lmms_eval"),
     ]
     assert finetune["label"] == "fine_tune & co | 100%"
     assert (finetune["mean"], finetune["difference"], finetune["difference_low"]) == ("33.75", "", "")
@@ -84,7 +86,9 @@ def test_json_has_everything_down_to_the_seeds(comparison, tmp_path):
         "std": comparison.rows[1].languages["ar"].std,
         "per_seed": [75.0, 100.0],
     }
-    assert xvl_maml["difference"] == vars(comparison.rows[1].difference)
+    difference = comparison.rows[1].difference
+    assert xvl_maml["difference"] == vars(difference) | {"detectable": difference.detectable, "verdict": None}
+    assert content["drawn"]["number"] == 9 and content["margin"] is None
     assert content["summary"][0].startswith("xvl_maml beats")
 
 

@@ -12,9 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from iglue_plugins.evaluation.significance import Interval
+from iglue_plugins.evaluation.significance import Difference
+from iglue_plugins.reporting.clustering import DrawnClusters
 from iglue_plugins.reporting.heat_map import heat_map
-from iglue_plugins.reporting.matrix import Matrix, MatrixRow
+from iglue_plugins.reporting.matrix import Matrix, MatrixRow, SweepRow, build_matrix
 from iglue_plugins.reporting.scores import Score
 
 IGLUE_LANGUAGES = "en ar bn de es fr id ja ko pt ru sw ta tr zh".split()
@@ -24,12 +25,18 @@ def score(mean: float) -> Score:
     return Score(mean, None, (mean,))
 
 
-def row(label: str, means: dict[str, float], trained_on: tuple[str, ...], interval: Interval | None) -> MatrixRow:
+def row(label: str, means: dict[str, float], trained_on: tuple[str, ...], interval: Difference | None) -> MatrixRow:
     unseen = tuple(language for language in means if language not in ("en", *trained_on))
     mean = score(sum(means[language] for language in unseen) / len(unseen))
     languages = {language: score(value) for language, value in means.items()}
     values = {"auxiliary_languages": label}
     return MatrixRow(label, values, ("runs/x",), languages, trained_on, unseen, mean, None, interval)
+
+
+def difference(points: float) -> Difference:
+    """Gives a difference of 14 rows with an interval of 2 points to each side, corrected 3.5 points."""
+    own, corrected, inner = ((points - half, points + half) for half in (2.0, 3.5, 1.7))
+    return Difference(points, *own, *corrected, *inner, 1.0, compared=14)
 
 
 def square(with_baseline: bool) -> Matrix:
@@ -38,7 +45,7 @@ def square(with_baseline: bool) -> Matrix:
     rows = []
     for number, auxiliary in enumerate(IGLUE_LANGUAGES[1:]):
         means = {language: value + (number * index) % 13 - 5 for index, (language, value) in enumerate(base.items())}
-        interval = Interval(number - 4.0, number - 6.0, number - 2.0) if with_baseline else None
+        interval = difference(number - 4.0) if with_baseline else None
         rows.append(row(auxiliary, means, (auxiliary,), interval))
     before = row("finetune", base, (), None) if with_baseline else None
     return Matrix(
@@ -54,6 +61,7 @@ def square(with_baseline: bool) -> Matrix:
         tuple(rows),
         "ar",
         (),
+        DrawnClusters("images", 400, 400.0, 0.0025, ()),
     )
 
 
@@ -97,12 +105,12 @@ def test_differences_with_the_baselines_scores_above(draw: Callable[[bool], Draw
     assert len(found) == 15 * 16
     assert (found["finetune", "ar"], found["finetune", "mean"]) == ("51.0", "57.5")
     assert (found["bn", "ar"], found["bn", "bn"], found["zh", "sw"]) == ("-4.0", "-3.0", "-5.0")
-    assert (found["ar", "mean"], found["id", "mean"], found["ja", "mean"]) == ("-4.0*", "+1.0", "+2.0")
+    assert (found["ar", "mean"], found["id", "mean"], found["ja", "mean"]) == ("-4.0**", "+1.0", "+2.0")
     assert found["ko", "mean"] == "+3.0*"
     assert drawn.figure.axes[1].get_ylabel() == "difference to finetune (points)"
-    assert drawn.figure.axes[0].get_xlabel() == (
+    assert " ".join(drawn.figure.axes[0].get_xlabel().split()) == (
         "framed: trained on, and not in the row's mean; en: source, in no mean; finetune: its scores (%); * 95 % "
-        "interval excludes 0"
+        "interval excludes 0, ** corrected for all rows too"
     )
 
 
@@ -169,5 +177,25 @@ def test_numbers_fit_into_cells_and_nothing_overlaps(draw: Callable[[bool], Draw
     ticks = [tick.get_window_extent() for tick in axes.get_xticklabels()]
     assert drawn.figure.texts[0].get_window_extent().y0 >= max(tick.y1 for tick in ticks)
     assert axes.yaxis.label.get_window_extent().x0 >= 0
+    note = axes.xaxis.label.get_window_extent()
+    assert note.x0 >= 0 and note.x1 <= drawn.figure.bbox.width and note.y0 >= 0
     pixels = imread(drawn.path)
     assert pixels.shape[1] > 1200 and pixels.shape[0] > 700
+
+
+def test_the_note_of_a_small_picture_is_whole(
+    make_run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Figure] = []
+    save = Figure.savefig
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (kept.append(figure), save(figure, *a, **k)))
+    hits = {"en": "10", "tr": "10", "ru": "11"}
+    rows = [
+        SweepRow(name, {"steps": name}, (make_run(name, 0, hits, training_languages=["tr"]),)) for name in ("1", "2")
+    ]
+    baseline = SweepRow("finetune", {}, (make_run("finetune", 0, hits),))
+    heat_map(build_matrix(rows, baseline, "test", list(hits)), tmp_path / "matrix.png")
+    note = kept[0].axes[0].xaxis.label
+    assert "** corrected for all rows too" in " ".join(note.get_text().split())
+    extent = note.get_window_extent()
+    assert extent.x0 >= 0 and extent.x1 <= kept[0].bbox.width and extent.y0 >= 0

@@ -126,6 +126,8 @@ def test_files(matrix: Matrix, tmp_path: Path) -> None:
         "difference",
         "difference_low",
         "difference_high",
+        *("corrected_low", "corrected_high", "equivalence_low", "equivalence_high", "standard_error", "detectable"),
+        *("verdict", "margin"),
     ]
     assert (tr["auxiliary_languages"], tr["trained_on"], tr["tr"], tr["mean_unseen"]) == ("tr", "tr", "100.0", "56.25")
     assert (before["auxiliary_languages"], before["difference"], before["mean_common"]) == ("", "", "12.5")
@@ -142,7 +144,7 @@ def test_files(matrix: Matrix, tmp_path: Path) -> None:
     ]
     assert {line["role"] for line in lines if line["language"] == "en"} == {"source"}
     text = written[2].read_text()
-    assert "|  | en (source) | tr | ru | ar | mean | common | difference |" in text
+    assert "|  | en (source) | tr | ru | ar | mean | common | difference | corrected |" in text
     assert "| tr | 100.0 | (100.0) | 50.0 | 62.5 | 56.2 ±8.8 | 62.5 ±17.7 | +37.5" in text
     assert "- best of 2 rows by the mean" in text and "- Languages in brackets" in text
 
@@ -152,7 +154,7 @@ def test_the_table(matrix: Matrix) -> None:
     console.print(MatrixTable(matrix))
     lines = console.file.getvalue().splitlines()
     assert lines[1].split() == ["en", "tr", "ru", "ar"]
-    assert lines[2].split() == ["src", "mean", "common", "diff"]
+    assert lines[2].split() == ["src", "mean", "common", "diff", "corrected"]
     before, tr, _ = (line.split() for line in lines[4:7])
     assert before == ["finetune", "100.0", "25.0", "25.0", "12.5", "20.8", "±5.9", "12.5", "±17.7"]
     assert tr[:9] == ["tr", "100.0", "(100.0)", "50.0", "62.5", "56.2", "±8.8", "62.5", "±17.7"]

@@ -81,3 +81,13 @@ def test_title_legend_and_bars_do_not_overlap(two_rows, draw):
 def test_neither_pyplot_nor_torch_is_imported():
     code = "import sys, iglue_plugins.reporting.plots; print({'matplotlib.pyplot', 'torch'} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("rows", [2, 3, 8])
+def test_the_note_on_error_bars_and_stars_fits_into_the_picture(two_rows, draw, rows):
+    figure = draw(build_comparison([(f"row_of_a_long_name_{index}", two_rows[index % 2][1]) for index in range(rows)]))
+    figure.canvas.draw()
+    note = figure.axes[0].title
+    assert ("** corrected for all rows too" in " ".join(note.get_text().split())) == (rows > 2)
+    assert note.get_text().count("\n") <= 1
+    assert note.get_window_extent().x0 >= 0 and note.get_window_extent().x1 <= figure.bbox.width

@@ -90,6 +90,7 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
         expected.append(
             {
                 "id": example["id"],
+                "image_ids": example["image_ids"],
                 "prediction": prediction,
                 "label": example["label"],
                 "score": 1.0 if prediction == example["label"] else 0.0,

@@ -100,7 +100,9 @@ def brute_force(task: Task, model: torch.nn.Module, tokenizer: PreTrainedTokeniz
         id_, true_image = example["id"], example["image_ids"][0]
         hits = (image_rank[id_] == 1) + (caption_rank[true_image] == 1)
         ranked = sorted(images, key=lambda image: -score[id_, image])
-        rows.append({"id": id_, "prediction": ranked[:10], "label": true_image, "score": hits / 2})
+        rows.append(
+            {"id": id_, "image_ids": [true_image], "prediction": ranked[:10], "label": true_image, "score": hits / 2}
+        )
     scores = {"recall@1": pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))}
     for direction, ranks in (("image", list(image_rank.values())), ("text", list(caption_rank.values()))):
         for k in (1, 5, 10):
