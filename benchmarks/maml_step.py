@@ -68,6 +68,8 @@ def random_batch(seed: int, words: int = 250_002) -> dict:
         "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
         "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
         "labels": torch.randint(3, (EXAMPLES,), generator=draw),
+        "image_identity": torch.arange(EXAMPLES).unsqueeze(1),
+        "text_identity": torch.arange(EXAMPLES),
     }
 
 

@@ -18,6 +18,8 @@ from iglue_plugins.utils.errors import UserError
 
 Batch = dict[str, Tensor]
 
+IDENTITY_KEYS = frozenset({"image_identity", "text_identity", "caption_identity"})
+
 
 class BatchedTask(Protocol):
     """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task.
@@ -85,6 +87,19 @@ class TokenizedTexts:
         self._starts = np.concatenate([[0], self.lengths.cumsum()])
         self._flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
         self._padding = tokenizer.pad_token_id
+
+    @cached_property
+    def identity(self) -> np.ndarray:
+        """The position of the first text with the same token ids, for each text: (texts,) int64."""
+        identity = np.zeros(len(self.lengths), dtype=np.int64)
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            ids = self._flat[self._starts[rows][:, None] + np.arange(length)]
+            _, first, inverse = np.unique(
+                ids.view(np.dtype((np.void, ids.itemsize * length))), return_index=True, return_inverse=True
+            )
+            identity[rows] = rows[first[inverse.ravel()]]
+        return identity
 
     def pad(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Pad some of the texts to the longest of them.
@@ -155,7 +170,8 @@ class Batcher:
             rng: The generator of what the task draws anew for each batch, such as wrong captions.
 
         Returns:
-            The batch, with `labels` and, where the task has captions, their token ids.
+            The batch, with `labels`, the identities of images and texts and, where the task has captions, their token
+            ids.
         """
         examples = np.asarray(examples)
         text_rows, image_rows = self.task.rows(examples, self, rng)
@@ -163,7 +179,23 @@ class Batcher:
         batch["labels"] = self.targets[torch.from_numpy(examples)]
         if self.captions is not None:
             batch["caption_input_ids"], batch["caption_attention_mask"] = self.captions.pad(examples)
-        return batch
+        return batch | self.identities(examples)
+
+    def identities(self, examples: np.ndarray) -> Batch:
+        """Say which images and texts examples have, so that a loss can tell which of them are the same.
+
+        Args:
+            examples: (B,) int64, positions of examples.
+
+        Returns:
+            `image_identity` (B, images of an example) int64, positions in the region store; `text_identity` (B,) int64
+            and, where the task has captions, `caption_identity` (B,) int64, positions of the first text or caption of
+            the batcher with the same token ids.
+        """
+        found = {"image_identity": self.images[examples], "text_identity": self.texts.identity[examples]}
+        if self.captions is not None:
+            found["caption_identity"] = self.captions.identity[examples]
+        return {key: torch.from_numpy(value) for key, value in found.items()}
 
     def rows(self, text_rows: np.ndarray, image_positions: np.ndarray) -> Batch:
         """Make the tensors of (text, image) rows.
@@ -178,6 +210,15 @@ class Batcher:
         input_ids, attention_mask = self.texts.pad(text_rows)
         regions = self.task.regions.gather(image_positions, self.layout)
         return {"input_ids": input_ids, "attention_mask": attention_mask, **regions}
+
+
+def model_inputs(batch: Batch) -> Batch:
+    """Return a batch without the identities of its images and texts, which are for the losses and not for the model.
+
+    Args:
+        batch: The batch, which is left as it is.
+    """
+    return {key: value for key, value in batch.items() if key not in IDENTITY_KEYS}
 
 
 def move_to_device(batch: Batch, device: torch.device) -> Batch:

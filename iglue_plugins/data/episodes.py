@@ -6,13 +6,14 @@ That makes resuming exact: step 100 is the same whether steps 0 to 99 ran in thi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.episode_examples import EpisodeExamples, Shortage
 from iglue_plugins.utils.errors import UserError
 
 
@@ -57,34 +58,29 @@ class ShuffledExamples:
         permutation, start = self._locate(step)
         return self._make_batches(step, np.split(permutation[start:][: self._per_step], np.cumsum(sizes)[:-1]))
 
-    def episode(self, step: int, support_size: int, disjoint_images: bool) -> list[Batch]:
+    def episode(self, step: int, examples: EpisodeExamples) -> list[Batch]:
         """Makes an episode of a step's examples.
 
         Args:
             step: The step's number, from 0.
-            support_size: The number of examples of the support batch; the query batch has the rest of `per_step`.
-            disjoint_images: Whether query examples that share an image with the support batch are replaced by the next
-                examples of the epoch.
+            examples: The choice of examples, whose batcher is that of this object. Examples that do not fit are
+                replaced by the next ones of the epoch.
 
         Returns:
             The support batch and the query batch, which share no example.
 
         Raises:
-            UserError: With `disjoint_images`, too few examples are left for the query batch.
+            UserError: Too few examples fit.
         """
+        return self._make_batches(step, self.episode_examples(step, examples))
+
+    def episode_examples(self, step: int, examples: EpisodeExamples) -> tuple[np.ndarray, np.ndarray]:
+        """Chooses the examples of an episode; see `episode`."""
         permutation, start = self._locate(step)
-        support, rest = np.split(np.roll(permutation, -start), [support_size])
-        query_size = self._per_step - support_size
-        if disjoint_images:
-            images = self._batcher.images
-            rest = rest[~np.isin(images[rest], images[support]).any(1)]
-            if len(rest) < query_size:
-                raise UserError(
-                    f"task {self._batcher.task.name}: found {len(rest)} training examples in a language without an "
-                    f"image of the support batch, expected at least trainer.query_size, {query_size}; lower the "
-                    "support or query size, or set trainer.disjoint_images: false"
-                )
-        return self._make_batches(step, [support, rest[:query_size]])
+        chosen = examples.choose(np.roll(permutation, -start))
+        if isinstance(chosen, Shortage):
+            raise UserError(f"task {self._batcher.task.name}: {examples.describe(chosen)}")
+        return chosen
 
     def _locate(self, step: int) -> tuple[np.ndarray, int]:
         """Returns the order of the examples in the step's epoch, and where in it the step starts."""
@@ -188,6 +184,8 @@ def episode_steps(
     languages_per_step: int | None = None,
     repeat_languages: bool = False,
     disjoint_images: bool = False,
+    distinct_images: bool = False,
+    compare_captions: bool = False,
 ) -> Steps:
     """Makes steps of episodes: for each language of a step a support batch and a query batch that share no example.
 
@@ -200,13 +198,15 @@ def episode_steps(
         languages_per_step: The number of languages of a step, sampled anew for each step; None takes all languages.
         repeat_languages: Whether languages are sampled with replacement, so that a step may take one several times.
         disjoint_images: Whether a support batch and its query batch share no image either.
+        distinct_images: Whether no two examples of a batch share an image or a text.
+        compare_captions: Whether `distinct_images` compares captions, where there are any, rather than texts.
 
     Returns:
         Steps whose items are `{"episodes": [{"language": str, "support": batch, "query": batch}, ...]}`.
 
     Raises:
-        UserError: There are fewer languages than a step takes, or too few examples for an episode. With
-            `disjoint_images`, the latter may show only when a step is made.
+        UserError: There are fewer languages than a step takes, or too few examples for an episode of some step. Where
+            the number of images leaves that open, all steps are gone through.
     """
     examples = {
         language: ShuffledExamples(batcher, support_size + query_size, (seed, i))
@@ -220,10 +220,22 @@ def episode_steps(
             f"({', '.join(languages)}); lower it, or set trainer.repeat_languages: true"
         )
 
+    sample = partial(_sample_languages, languages, per_step, seed=seed, repeat=repeat_languages)
+    choices = {
+        language: EpisodeExamples(
+            batcher, language, support_size, query_size, disjoint_images, distinct_images, compare_captions
+        )
+        for language, batcher in batchers.items()
+    }
+    doubtful = {language for language, choice in choices.items() if not choice.always_suffices}
+    for step in range(count if doubtful else 0):
+        for language, number in sample(step=step):
+            if language in doubtful:
+                examples[language].episode_examples(number, choices[language])
+
     def make_step(step: int) -> dict[str, Any]:
         episodes = [
-            (language, examples[language].episode(number, support_size, disjoint_images))
-            for language, number in _sample_languages(languages, per_step, step, seed, repeat_languages)
+            (language, examples[language].episode(number, choices[language])) for language, number in sample(step=step)
         ]
         return {
             "episodes": [

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from iglue_plugins.data.batching import Batch, Batcher, move_to_device
+from iglue_plugins.data.batching import Batch, Batcher, model_inputs, move_to_device
 from iglue_plugins.utils.distributed import all_reduce_sum, shard
 from iglue_plugins.utils.progress import progress_bar
 
@@ -45,7 +45,7 @@ def classify(
     order = np.argsort(batcher.texts.lengths, kind="stable")
     logits = torch.zeros(len(order), num_logits or batcher.task.num_labels, device=model.device)
     for block in progress_bar(iterable=shard(_blocks(len(order), batch_size)), unit="batch"):
-        batch = move_to_device(batcher.batch(order[block]), model.device)
+        batch = move_to_device(model_inputs(batcher.batch(order[block])), model.device)
         parts = [batch] if forward_rows is None else _split_rows(batch, forward_rows)
         found = torch.cat([model(**part).float() for part in parts])
         logits[block] = found.view(block.stop - block.start, -1)

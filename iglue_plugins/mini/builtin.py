@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from iglue_plugins.mini.settings import MiniRetrievalSettings, MiniSettings
 from iglue_plugins.models.settings import UniterSpec
 from iglue_plugins.registry import models, tasks
 from iglue_plugins.tasks.config import with_task_config
-from iglue_plugins.tasks.settings import RetrievalSettings
 from iglue_plugins.tasks.spec import TaskSpec
 
 
@@ -21,6 +21,7 @@ class MiniXUniterSpec(UniterSpec):
 class MiniXVNLISpec(TaskSpec):
     """Is all, a part or nothing of what the text names in the scene?"""
 
+    Settings = MiniSettings
     implementation = "iglue_plugins.mini.tasks:MiniXVNLI"
 
 
@@ -29,6 +30,7 @@ class MiniXVNLISpec(TaskSpec):
 class MiniXGQASpec(TaskSpec):
     """Which thing is in the scene, or is it there?"""
 
+    Settings = MiniSettings
     implementation = "iglue_plugins.mini.tasks:MiniXGQA"
 
 
@@ -37,6 +39,7 @@ class MiniXGQASpec(TaskSpec):
 class MiniMaRVLSpec(TaskSpec):
     """Do both scenes show all that the text names?"""
 
+    Settings = MiniSettings
     implementation = "iglue_plugins.mini.tasks:MiniMaRVL"
 
 
@@ -45,7 +48,7 @@ class MiniMaRVLSpec(TaskSpec):
 class MiniXFlickrCOSpec(TaskSpec):
     """Which scene does the caption describe, and which caption describes the scene?"""
 
-    Settings = RetrievalSettings
+    Settings = MiniRetrievalSettings
     implementation = "iglue_plugins.mini.tasks:MiniXFlickrCO"
 
 
@@ -54,5 +57,5 @@ class MiniXFlickrCOSpec(TaskSpec):
 class MiniCaptionsSpec(TaskSpec):
     """Captioned scenes, for pre-training only."""
 
-    Settings = RetrievalSettings
+    Settings = MiniRetrievalSettings
     implementation = "iglue_plugins.mini.tasks:MiniCaptions"

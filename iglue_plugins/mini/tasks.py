@@ -6,9 +6,9 @@ import hashlib
 import json
 import random
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, cached_property, partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from datasets import Dataset
 from PIL import Image
@@ -23,6 +23,8 @@ from iglue_plugins.mini.builtin import (
     MiniXVNLISpec,
 )
 from iglue_plugins.mini.feature_cache import cached_region_features
+from iglue_plugins.mini.settings import MiniSettings
+from iglue_plugins.mini.texts import TextByLanguage, ask_what_else, draw_concepts, list_names, shuffled
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.settings import TaskSettings
@@ -33,7 +35,7 @@ from iglue_plugins.utils.errors import UserError
 
 WORLD_VERSION = "1"  # to be raised when the same assets give other examples or features; a test notices that
 
-TextByLanguage = Callable[[str], str]  # takes a language's code
+LabelledText = tuple[TextByLanguage, str]
 ConceptExample = tuple[list[list[int]], TextByLanguage, str]  # the concepts of each scene, the text and the label
 EVALUATION_SPLITS = ("dev", "test")
 
@@ -72,6 +74,23 @@ class MiniTask(Task):
             The concepts of each of its scenes, its text by language, and its label.
         """
 
+    @abstractmethod
+    def make_text(self, rng: random.Random, scenes: list[list[int]]) -> LabelledText:
+        """Draw a text about the scenes of an example, for another example with the same scenes.
+
+        Args:
+            rng: The source of all choices.
+            scenes: The concepts of each scene.
+
+        Returns:
+            The text by language, and its label.
+        """
+
+    @property
+    def shared_scenes(self) -> int:
+        """The number of examples that have the same scenes."""
+        return cast("MiniSettings", self.settings).shared_scenes
+
     @cached_property
     def regions(self) -> InMemoryRegions:
         """The region features of the scenes of all splits that have been loaded."""
@@ -81,13 +100,13 @@ class MiniTask(Task):
         """Draw a scene.
 
         Args:
-            image_id: The scene's id, `<task>/<split>/<example>/<scene>`.
+            image_id: The scene's id, `<task>/<split>/<group>/<scene>`; a group is the examples with the same scenes.
 
         Returns:
             An RGB picture of 128 x 128 pixels.
         """
-        split, example, scene = image_id.removeprefix(f"{self.name}/").split("/")
-        return world.render(self.examples(split)[int(example)].scenes[int(scene)])
+        split, group, scene = image_id.removeprefix(f"{self.name}/").split("/")
+        return world.render(self.examples(split)[int(group) * self.shared_scenes].scenes[int(scene)])
 
     @cached_property
     def examples(self) -> Callable[[str], list[SceneExample]]:
@@ -97,15 +116,17 @@ class MiniTask(Task):
     def _make_examples(self, split: str) -> list[SceneExample]:
         rng = random.Random(f"{self.name}/{split}")
         view = "test" if split in EVALUATION_SPLITS else "train"
-        examples = []
-        for number in range(self.sizes[split]):
+        examples: list[SceneExample] = []
+        for group in range(-(-self.sizes[split] // self.shared_scenes)):
             concepts_by_scene, text, label = self.make_example(rng)
-            scenes = [
-                world.make_scene(f"{self.name}/{split}/{number}/{i}", concepts, view)
-                for i, concepts in enumerate(concepts_by_scene)
-            ]
-            examples.append(SceneExample(scenes, text, label))
-        scenes = [scene for example in examples for scene in example.scenes]
+            name = f"{self.name}/{split}/{group}"
+            scenes = [world.make_scene(f"{name}/{i}", concepts, view) for i, concepts in enumerate(concepts_by_scene)]
+            # A generator of their own, so that the scenes are those of a world without further texts.
+            text_rng = random.Random(f"{name}/texts")
+            others = (self.make_text(text_rng, concepts_by_scene) for _ in range(self.shared_scenes - 1))
+            examples += [SceneExample(scenes, *labelled) for labelled in ((text, label), *others)]
+        del examples[self.sizes[split] :]
+        scenes = [scene for example in examples[:: self.shared_scenes] for scene in example.scenes]
         features = zip((scene.id for scene in scenes), cached_region_features(scenes), strict=True)
         self.regions.add(dict(features), world.CANVAS, world.CANVAS)
         return examples
@@ -143,46 +164,23 @@ class MiniTask(Task):
         return Dataset.from_dict(columns)
 
     def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
-        """Return a hash of the assets, the sizes of the splits and the version of the world, the same for all examples.
+        """Return a hash of the assets, the sizes of the splits, shared scenes and the version of the world.
 
         Args:
             split: One of `splits`.
             language: One of `languages`.
             shots: The number of examples, the first of the split.
+
+        Returns:
+            The hash, which is the same for all examples.
         """
-        digest = hashlib.sha256(json.dumps([WORLD_VERSION, self.sizes], sort_keys=True).encode())
+        facts: list[Any] = [WORLD_VERSION, self.sizes]
+        if self.shared_scenes > 1:
+            facts.append({"shared_scenes": self.shared_scenes})
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
         for asset in ("concepts.json", "pictures.png"):
             digest.update((ASSETS / asset).read_bytes())
         return digest.hexdigest()
-
-
-def draw_concepts(rng: random.Random, count: int, excluded: Sequence[int] = ()) -> list[int]:
-    """Draw different concepts.
-
-    Args:
-        rng: The source of the draw.
-        count: How many to draw.
-        excluded: Concepts that are not drawn.
-
-    Returns:
-        Positions in the lexicon.
-    """
-    return rng.sample([i for i in range(len(world.lexicon().concepts)) if i not in excluded], count)
-
-
-def list_names(concepts: list[int]) -> TextByLanguage:
-    """Return the text that lists the names of concepts."""
-
-    def text(language: str) -> str:
-        lexicon = world.lexicon()
-        return lexicon.join_list(lexicon.names(concepts, language), language)
-
-    return text
-
-
-def shuffled(rng: random.Random, concepts: list[int]) -> list[int]:
-    """Return concepts in random order."""
-    return rng.sample(concepts, len(concepts))
 
 
 class MiniXVNLI(MiniXVNLISpec, MiniTask, XVNLI):
@@ -193,10 +191,14 @@ class MiniXVNLI(MiniXVNLISpec, MiniTask, XVNLI):
     def make_example(self, rng: random.Random) -> ConceptExample:
         """Draw a scene of two or three things and a text that names two, as `MiniTask.make_example`."""
         scene = draw_concepts(rng, rng.randint(2, 3))
-        label = rng.choice(self.labels)
+        return [scene], *self.make_text(rng, [scene])
+
+    def make_text(self, rng: random.Random, scenes: list[list[int]]) -> LabelledText:
+        """Draw a text that names two things, as `MiniTask.make_text`."""
+        (scene,), label = scenes, rng.choice(self.labels)
         present = {"entailment": 2, "neutral": 1, "contradiction": 0}[label]
         named = rng.sample(scene, present) + draw_concepts(rng, 2 - present, excluded=scene)
-        return [scene], list_names(shuffled(rng, named)), label
+        return list_names(shuffled(rng, named)), label
 
 
 class MiniXGQA(MiniXGQASpec, MiniTask, XGQA):
@@ -210,28 +212,22 @@ class MiniXGQA(MiniXGQASpec, MiniTask, XGQA):
 
     def make_example(self, rng: random.Random) -> ConceptExample:
         """Draw a question about a scene of two things, as `MiniTask.make_example`."""
-        lexicon = world.lexicon()
         scene = draw_concepts(rng, 2)
+        return [scene], *self.make_text(rng, [scene])
+
+    def make_text(self, rng: random.Random, scenes: list[list[int]]) -> LabelledText:
+        """Draw a question, as `MiniTask.make_text`."""
+        lexicon, (scene,) = world.lexicon(), scenes
         asked, other = shuffled(rng, scene)
         kind = rng.choice(("is it there", "what else", "which"))
         if kind == "is it there":
             answer = rng.choice(("no", "yes"))
             named = asked if answer == "yes" else draw_concepts(rng, 1, excluded=scene)[0]
-            return [scene], lambda language: lexicon.question(list_names([named])(language), language), answer
+            return lambda language: lexicon.question(list_names([named])(language), language), answer
         answer, category = lexicon.concepts[other].names["en"], lexicon.concepts[other].category
         if kind == "what else" or lexicon.concepts[asked].category == category:
-            return [scene], partial(_ask_what_else, lexicon, asked), answer
-        return (
-            [scene],
-            lambda language: lexicon.question(lexicon.languages[language]["categories"][category], language),
-            answer,
-        )
-
-
-def _ask_what_else(lexicon: world.Lexicon, concept: int, language: str) -> str:
-    """Ask what else than a concept is there: a list that ends after it, such as 'dog and?'."""
-    (name,) = lexicon.names([concept], language)
-    return lexicon.question(lexicon.join_list([name, ""], language).rstrip(), language)
+            return partial(ask_what_else, lexicon, asked), answer
+        return lambda language: lexicon.question(lexicon.languages[language]["categories"][category], language), answer
 
 
 class MiniMaRVL(MiniMaRVLSpec, MiniTask, MaRVL):
@@ -248,6 +244,19 @@ class MiniMaRVL(MiniMaRVLSpec, MiniTask, MaRVL):
                 scene[missing] = draw_concepts(rng, 1, excluded=[*scene, *named])[0]
         return [shuffled(rng, scene) for scene in scenes], list_names(shuffled(rng, named)), label
 
+    def make_text(self, rng: random.Random, scenes: list[list[int]]) -> LabelledText:
+        """Draw a statement about two scenes, as `MiniTask.make_text`; it is false if they have nothing in common."""
+        one, other = scenes
+        common = [concept for concept in one if concept in other]
+        label = rng.choice(self.labels) if common else "False"
+        if label == "True":
+            named = rng.sample(common, rng.randint(1, min(2, len(common))))
+        else:
+            missing = [concept for concept in one + other if concept not in common]
+            named = [rng.choice(missing + draw_concepts(rng, 1, excluded=one + other))]
+            named += rng.sample([concept for concept in common + missing if concept not in named], rng.randint(0, 1))
+        return list_names(shuffled(rng, named)), label
+
 
 class MiniXFlickrCO(MiniXFlickrCOSpec, MiniTask, XFlickrCO):
     """Captions that list what is in the scene."""
@@ -255,7 +264,12 @@ class MiniXFlickrCO(MiniXFlickrCOSpec, MiniTask, XFlickrCO):
     def make_example(self, rng: random.Random) -> ConceptExample:
         """Draw a scene of two or three things and its caption, as `MiniTask.make_example`."""
         scene = draw_concepts(rng, rng.randint(2, 3))
-        return [scene], list_names(shuffled(rng, scene)), self.labels[0]
+        return [scene], *self.make_text(rng, [scene])
+
+    def make_text(self, rng: random.Random, scenes: list[list[int]]) -> LabelledText:
+        """Draw a caption, as `MiniTask.make_text`; it is one of the orders in which the things can be listed."""
+        (scene,) = scenes
+        return list_names(shuffled(rng, scene)), self.labels[0]
 
 
 class MiniCaptions(MiniCaptionsSpec, MiniXFlickrCO):
@@ -264,4 +278,4 @@ class MiniCaptions(MiniCaptionsSpec, MiniXFlickrCO):
     def make_example(self, rng: random.Random) -> ConceptExample:
         """Draw a scene of one to three things and its caption, as `MiniTask.make_example`."""
         scene = draw_concepts(rng, rng.randint(1, 3))
-        return [scene], list_names(shuffled(rng, scene)), self.labels[0]
+        return [scene], *self.make_text(rng, [scene])

@@ -61,7 +61,8 @@ class ContrastivePairs:
                 image, and 'all' keeps every example; default: the task's choice.
 
         Returns:
-            A batch of P <= B rows, without labels.
+            A batch of P <= B rows, without labels and captions. It has `image_identity` (P, images of an example) and
+            `text_identity` (P,), that of a pair's text, where `batch` has identities.
 
         Raises:
             UserError: The choice is 'caption', but the examples have no captions.
@@ -73,12 +74,16 @@ class ContrastivePairs:
                     f"task {self.name} has no captions for trainer.pairs 'caption'; choose 'aligned' or 'all'"
                 )
             texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
+            text_identity = "caption_identity"
         else:
+            text_identity = "text_identity"
             texts = {key: batch[key][:: self.rows_per_example] for key in ("input_ids", "attention_mask")}
         regions = self.contrastive_image_inputs(
             {key: batch[key] for key in ("region_features", "region_locations", "region_mask")}
         )
         rows = {**texts, **regions}
+        if "image_identity" in batch:
+            rows |= {"image_identity": batch["image_identity"], "text_identity": batch[text_identity]}
         if pairs == "aligned":
             keep = self.is_aligned(batch["labels"])
             rows = {key: value[keep] for key, value in rows.items()}

@@ -76,7 +76,12 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         loss_of = BatchLoss(
             model,
             task,
-            ContrastiveSettings(temperature=settings.temperature, pairs=settings.pairs, joint_pass=settings.joint_pass),
+            ContrastiveSettings(
+                temperature=settings.temperature,
+                pairs=settings.pairs,
+                same_image_pairs=settings.same_image_pairs,
+                joint_pass=settings.joint_pass,
+            ),
         )
         losses = []
         for step in range(settings.inner_steps):

@@ -169,7 +169,7 @@ class MetaObjective(nn.Module):
             raise UserError(
                 f"trainer.adapt: no parameter of {self._settings.adapt!r} is trained; name at least one that is"
             )
-        has_negatives = pairs is None or pairs >= 2  # without any the contrastive loss is 0 and teaches nothing
+        has_negatives = pairs is None or pairs > 0  # without any the contrastive loss is 0 and teaches nothing
         if not loop.updated_names and has_negatives:
             names = [name.removeprefix(MODEL) for name in rates]
             raise UserError(

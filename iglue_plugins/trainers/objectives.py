@@ -6,31 +6,15 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PreTrainedModel
 
+from iglue_plugins.data.batching import model_inputs
 from iglue_plugins.models.protocols import EmbedsPairs
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers.contrastive_loss import PairTargets, contrastive_loss, pair_targets
 from iglue_plugins.trainers.learned import LearnedFactors
 from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice
-
-
-def contrastive_loss(text: Tensor, image: Tensor, temperature: float | Tensor) -> Tensor:
-    """Compute symmetric InfoNCE over a batch of image-text pairs, the method's L_CL.
-
-    Args:
-        text: L2-normalized text vectors, float (pairs, size).
-        image: L2-normalized image vectors, float (pairs, size); row i belongs to row i of `text`.
-        temperature: What divides the cosine similarities.
-
-    Returns:
-        A scalar, the mean of the cross-entropies from texts to images and from images to texts.
-
-    Source: the XVL-MAML paper (arXiv 2305.14843); CLIP (Radford et al. 2021).
-    """
-    similarity = text @ image.T / temperature
-    targets = torch.arange(len(text), device=text.device)
-    return (functional.cross_entropy(similarity, targets) + functional.cross_entropy(similarity.T, targets)) / 2
+from iglue_plugins.utils.errors import UserError
 
 
 class BatchLoss(nn.Module):
@@ -60,17 +44,22 @@ class BatchLoss(nn.Module):
             choice: Which loss.
 
         Returns:
-            Scalars by name: "loss", the losses that it is made of, the number of contrastive pairs, and the temperature
-            where that is learned.
+            Scalars by name: "loss", the losses that it is made of, the number of contrastive pairs that have a
+            negative, and the temperature where that is learned.
+
+        Raises:
+            UserError: The batch does not say which images and texts are the same, and `same_image_pairs` needs it.
         """
         parts: dict[str, Tensor] = {}
         if choice != "contrastive":
-            parts["task_loss"] = self._task.loss(self.model(**batch), batch)
+            parts["task_loss"] = self._task.loss(self.model(**model_inputs(batch)), batch)
         if choice == "task":
             return {"loss": parts["task_loss"], **parts}
         pairs = self._task.aligned_pairs(batch, self._settings.pairs)
-        parts["contrastive_loss"] = self._contrastive(pairs)
-        parts["contrastive_pairs"] = pairs["attention_mask"][:, 0].sum().float()
+        targets = self._targets(pairs)
+        parts["contrastive_loss"] = self._contrastive(pairs, targets)
+        negative = targets.negative(len(pairs["input_ids"]), pairs["input_ids"].device)
+        parts["contrastive_pairs"] = (negative.any(0) | negative.any(1)).sum().float()
         if self._settings.learned_temperature:
             parts["temperature"] = self._learned_temperature()
         if choice == "contrastive":
@@ -82,12 +71,25 @@ class BatchLoss(nn.Module):
         """Return the temperature where it is learned, for the run's record."""
         return {"temperature": self._learned_temperature().item()} if self._settings.learned_temperature else {}
 
-    def _contrastive(self, pairs: dict[str, Tensor]) -> Tensor:
+    def _targets(self, pairs: dict[str, Tensor]) -> PairTargets:
+        choice = self._settings.same_image_pairs
+        if choice == "negatives":
+            return PairTargets()
+        if "image_identity" not in pairs:
+            raise UserError(
+                f"trainer.same_image_pairs is '{choice}', but the batches have no image_identity and text_identity; "
+                "make them by a Batcher, or set trainer.same_image_pairs to 'negatives'"
+            )
+        return pair_targets(pairs["image_identity"], pairs["text_identity"], choice)
+
+    def _contrastive(self, pairs: dict[str, Tensor], targets: PairTargets) -> Tensor:
         """Compute L_CL; it is 0 for the rare batch with fewer than two aligned pairs, where no pair has a negative."""
         if len(pairs["input_ids"]) < 2:
             return torch.zeros((), device=pairs["input_ids"].device, requires_grad=True)
-        text, image = cast("EmbedsPairs", self.model).embed_pairs(**pairs, joint=self._settings.joint_pass)
-        return contrastive_loss(text, image, self._temperature())
+        text, image = cast("EmbedsPairs", self.model).embed_pairs(
+            **model_inputs(pairs), joint=self._settings.joint_pass
+        )
+        return contrastive_loss(text, image, self._temperature(), targets)
 
     def _temperature(self) -> float | Tensor:
         return self._learned_temperature() if self._settings.learned_temperature else self._settings.temperature

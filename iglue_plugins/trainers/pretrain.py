@@ -12,7 +12,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 from typing_extensions import override
 
-from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.batching import Batcher, model_inputs
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.models.heads import MaskedWordHead
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
@@ -20,7 +20,7 @@ from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import PretrainSpec
-from iglue_plugins.trainers.objectives import contrastive_loss
+from iglue_plugins.trainers.contrastive_loss import contrastive_loss, pair_targets
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
@@ -44,18 +44,21 @@ class PretrainObjective(nn.Module):
         """Compute the losses of a batch.
 
         Args:
-            batch: A batch of captions and images without labels.
+            batch: A batch of captions and images without labels, with `image_identity` and `text_identity`.
             mask_token: The id of the mask token.
             special_tokens: The ids of tokens that are never masked, int64 (tokens,).
 
         Returns:
             Scalars by name: "loss", the sum, and the three losses.
         """
-        text, image = self.model.embed_pairs(**batch, joint=False)
+        settings, inputs = self._settings, model_inputs(batch)
+        text, image = self.model.embed_pairs(**inputs, joint=False)
+        targets = pair_targets(batch["image_identity"], batch["text_identity"], settings.same_image_pairs)
+        similarity = text @ image.T / settings.temperature
         losses = {
-            "contrastive_loss": contrastive_loss(text, image, self._settings.temperature),
-            "masked_word_loss": self._masked_word_loss(batch, mask_token, special_tokens),
-            "matching_loss": self._matching_loss(batch, text @ image.T / self._settings.temperature),
+            "contrastive_loss": contrastive_loss(text, image, settings.temperature, targets),
+            "masked_word_loss": self._masked_word_loss(inputs, mask_token, special_tokens),
+            "matching_loss": self._matching_loss(inputs, similarity, targets.negative(len(text), text.device)),
         }
         total = losses["contrastive_loss"] + losses["masked_word_loss"] + losses["matching_loss"]
         return {"loss": total, **losses}
@@ -69,21 +72,24 @@ class PretrainObjective(nn.Module):
         logits = self.masked_words(encoded.text_hidden[masked], embeddings)
         return functional.cross_entropy(logits, ids[masked]) if masked.any() else logits.sum()
 
-    def _matching_loss(self, batch: dict[str, Tensor], similarity: Tensor) -> Tensor:
+    def _matching_loss(self, batch: dict[str, Tensor], similarity: Tensor, negative: Tensor) -> Tensor:
         """Compute the loss of telling true pairs from hard ones.
 
-        A hard pair has another image of the batch, drawn by its similarity to the text.
+        A hard pair has another image of the batch, drawn by its similarity to the text among those that do not belong
+        to it. A text to which all images belong has a true pair only.
 
         Source: ALBEF (Li et al. 2021).
         """
-        weights = functional.softmax(similarity.detach(), dim=1) + 1e-6
-        other = torch.multinomial(weights.fill_diagonal_(0), 1).squeeze(1)
+        weights = (functional.softmax(similarity.detach(), dim=1) + 1e-6).masked_fill(~negative, 0)
+        has_hard = negative.any(1)
+        other = torch.multinomial(weights.masked_fill(~has_hard[:, None], 1), 1).squeeze(1)
         rows = {
             key: torch.cat([value, value[other] if key.startswith("region") else value]) for key, value in batch.items()
         }
         logits = self.model(**rows).squeeze(-1)
         targets = torch.cat([torch.ones(len(other)), torch.zeros(len(other))]).to(logits)
-        return functional.binary_cross_entropy_with_logits(logits, targets)
+        counted = torch.cat([torch.ones_like(has_hard), has_hard])
+        return functional.binary_cross_entropy_with_logits(logits[counted], targets[counted])
 
 
 class Pretrain(PretrainSpec, Trainer):
@@ -120,7 +126,7 @@ class Pretrain(PretrainSpec, Trainer):
             language = rng.choice(len(languages), settings.batch_size, p=shares / shares.sum())
             rows = language * images + chosen
             return {
-                "batch": batcher.rows(rows, batcher.images[rows, 0]),
+                "batch": batcher.rows(rows, batcher.images[rows, 0]) | batcher.identities(rows),
                 "mask_token": data.tokenizer.mask_token_id,
                 "special_tokens": torch.tensor(data.tokenizer.all_special_ids),
             }

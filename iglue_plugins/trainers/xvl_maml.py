@@ -48,6 +48,8 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             languages_per_step=settings.languages_per_step,
             repeat_languages=settings.repeat_languages,
             disjoint_images=settings.disjoint_images,
+            distinct_images=settings.distinct_images,
+            compare_captions=(settings.pairs or data.task.default_pairs) == "caption",
         )
 
     @override

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from iglue_plugins.data.batching import Batcher, TokenizedTexts
+from iglue_plugins.data.batching import Batcher, TokenizedTexts, model_inputs
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
@@ -24,6 +24,8 @@ DTYPES = {
     "region_locations": torch.float32,
     "region_mask": torch.int64,
     "labels": torch.int64,
+    "image_identity": torch.int64,
+    "text_identity": torch.int64,
 }
 
 
@@ -77,15 +79,15 @@ def test_regions_and_labels_of_a_classification_batch(nli: Batcher) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "rows", "rows_per_example"),
+    ("kind", "rows", "rows_per_example", "images"),
     [
-        (XVNLI, [("5", ["a"], "neutral"), ("6", ["d"], "neutral"), ("7 7", ["b"], "neutral")], 1),
-        (MaRVL, [("5", ["a", "b"], "True"), ("6", ["d", "a"], "False"), ("7 7", ["b", "c"], "True")], 2),
-        (XFlickrCO, [("5", ["a"], "match"), ("6", ["d"], "match"), ("7 7", ["b"], "match")], 4),
+        (XVNLI, [("5", ["a"], "neutral"), ("6", ["d"], "neutral"), ("7 7", ["b"], "neutral")], 1, 1),
+        (MaRVL, [("5", ["a", "b"], "True"), ("6", ["d", "a"], "False"), ("7 7", ["b", "c"], "True")], 2, 2),
+        (XFlickrCO, [("5", ["a"], "match"), ("6", ["d"], "match"), ("7 7", ["b"], "match")], 4, 1),
     ],
 )
 def test_a_batchs_tensors_have_the_documented_shapes_and_dtypes(
-    make_batcher: Callable[..., Batcher], kind: type, rows: list, rows_per_example: int
+    make_batcher: Callable[..., Batcher], kind: type, rows: list, rows_per_example: int, images: int
 ) -> None:
     batch = make_batcher(kind, rows, IMAGES).batch([0, 1, 2])
     count = 3 * rows_per_example
@@ -97,7 +99,35 @@ def test_a_batchs_tensors_have_the_documented_shapes_and_dtypes(
         "region_locations": (count, 3, 5),
         "region_mask": (count, 3),
         "labels": (3,),
+        "image_identity": (3, images),
+        "text_identity": (3,),
     }
+
+
+def test_identities_are_equal_for_the_same_image_and_for_the_same_tokens(
+    make_batcher: Callable[..., Batcher],
+) -> None:
+    rows = [
+        ("5 6", ["a"], "neutral", "9"),
+        ("5", ["b"], "neutral", "8 8"),
+        (" 5  6 ", ["b"], "neutral", "5 6"),
+        ("6 5", ["c"], "neutral", "8 8"),
+    ]
+    batch = make_batcher(XVNLI, rows, IMAGES).batch([3, 1, 2, 0, 1])
+    assert batch["image_identity"].tolist() == [[2], [1], [1], [0], [1]]
+    assert batch["text_identity"].tolist() == [3, 1, 0, 0, 1]
+    assert batch["caption_identity"].tolist() == [1, 1, 2, 0, 1]
+
+
+def test_texts_that_differ_only_where_they_are_cut_are_the_same() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
+    texts = TokenizedTexts(["dog " * 50, "cat", "dog " * 60, "dog"], tokenizer, max_length=10)
+    assert texts.identity.tolist() == [0, 1, 0, 3]
+
+
+def test_a_model_gets_no_identities(two_captions: Batcher) -> None:
+    batch = two_captions.batch([0, 1])
+    assert batch.keys() - model_inputs(batch).keys() == {"image_identity", "text_identity"}
 
 
 def test_two_images_are_two_rows_with_the_same_text(make_batcher: Callable[..., Batcher]) -> None:

@@ -172,12 +172,13 @@ def test_support_and_query_share_no_image_with_disjoint_images() -> None:
 
 def test_too_few_images_for_support_and_query_are_refused() -> None:
     images = np.asarray([[0]] * 30 + [[1]] * 2)
-    steps = episode_steps({"tr": RecordingBatcher(32, images=images)}, 4, 4, 4, 0, disjoint_images=True)
-    with pytest.raises(
-        UserError,
-        match="task toy: found . training examples .* trainer.query_size, 4; .* trainer.disjoint_images: false",
-    ):
-        list(steps)
+    with pytest.raises(UserError) as error:
+        episode_steps({"tr": RecordingBatcher(32, images=images)}, 4, 4, 4, 0, disjoint_images=True)
+    assert str(error.value) == (
+        "task toy: trainer.query_size is 4, but the 32 training examples in 'tr', with 2 images, have only 2 that have "
+        "no image of the support batch for one of the query batches; lower the support or query size, or set "
+        "trainer.disjoint_images: false"
+    )
 
 
 def test_iterating_over_steps_ends() -> None:

@@ -147,6 +147,10 @@ def texts(batch: dict[str, torch.Tensor], prefix: str = "", every: int = 1) -> d
     return {key: batch[f"{prefix}{key}"][::every] for key in ("input_ids", "attention_mask")}
 
 
+def identities(batch: dict[str, torch.Tensor], prefix: str = "") -> dict[str, torch.Tensor]:
+    return {"image_identity": batch["image_identity"], "text_identity": batch[f"{prefix or 'text_'}identity"]}
+
+
 def regions(batch: dict[str, torch.Tensor], every: int = 1) -> dict[str, torch.Tensor]:
     return {key: value[::every] for key, value in batch.items() if key.startswith("region")}
 
@@ -154,7 +158,8 @@ def regions(batch: dict[str, torch.Tensor], every: int = 1) -> dict[str, torch.T
 @pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
 def test_all_pairs_are_each_image_with_its_text(make_batch: Callable[[str], tuple], name: str, rows: int) -> None:
     task, batch = make_batch(name)
-    assert equal(task.aligned_pairs(batch, "all"), {**texts(batch, every=rows), **regions(batch, every=rows)})
+    expected = {**texts(batch, every=rows), **regions(batch, every=rows), **identities(batch)}
+    assert equal(task.aligned_pairs(batch, "all"), expected)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
@@ -163,14 +168,15 @@ def test_caption_pairs_are_each_image_with_its_caption(
 ) -> None:
     task, batch = make_batch(name)
     assert len(batch["caption_input_ids"]) == 24
-    assert equal(task.aligned_pairs(batch, "caption"), {**texts(batch, "caption_"), **regions(batch, every=rows)})
+    expected = {**texts(batch, "caption_"), **regions(batch, every=rows), **identities(batch, "caption_")}
+    assert equal(task.aligned_pairs(batch, "caption"), expected)
 
 
 def test_aligned_pairs_of_xvnli_are_the_entailed_hypotheses(make_batch: Callable[[str], tuple]) -> None:
     task, batch = make_batch("xvnli")
     keep = torch.tensor([label == "entailment" for label in task.load("test", "tr")["label"]])
     assert 0 < keep.sum() < 24
-    whole = {**texts(batch), **regions(batch)}
+    whole = {**texts(batch), **regions(batch), **identities(batch)}
     assert equal(task.aligned_pairs(batch, "aligned"), {key: value[keep] for key, value in whole.items()})
 
 

@@ -16,7 +16,7 @@ from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted
 from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation
-from iglue_plugins.trainers.objectives import contrastive_loss
+from iglue_plugins.trainers.contrastive_loss import contrastive_loss
 from iglue_plugins.trainers.settings.contrastive_adaptation import ContrastiveAdaptationSettings
 from iglue_plugins.utils.errors import UserError
 

@@ -207,6 +207,35 @@ def test_a_support_batch_without_pairs_takes_no_inner_step(meta: MakeMeta, task:
     assert_equal_gradients(found, plain, 0)
 
 
+def test_without_common_images_masks_change_no_bit_of_the_meta_gradient(meta: MakeMeta, episodes: list[dict]) -> None:
+    loss, found = meta_gradient(meta(inner_steps=2), episodes)
+    former_loss, former = meta_gradient(meta(inner_steps=2, same_image_pairs="negatives"), episodes)
+    assert torch.equal(loss, former_loss)
+    assert_equal_gradients(found, former, 0)
+
+
+@pytest.mark.parametrize("choice", ["masked", "positives"])
+def test_the_meta_gradient_with_common_images(meta: MakeMeta, episodes: list[dict], choice: str) -> None:
+    """In the support batch two examples of five have one image, in the query batch two pairs of them."""
+    for episode in episodes:
+        episode["support"]["image_identity"] = torch.tensor([[0], [1], [0], [3], [4]])
+        episode["query"]["image_identity"] = torch.tensor([[0], [1], [0], [1]])
+    objective = meta(inner_steps=2, same_image_pairs=choice)
+    loss, found = meta_gradient(objective, episodes)
+    assert_equal_gradients(found, unrolled(objective, episodes)[1])
+    assert loss != meta_gradient(meta(inner_steps=2, same_image_pairs="negatives"), episodes)[0]
+
+
+def test_a_support_batch_of_one_image_takes_no_inner_step(meta: MakeMeta, episodes: list[dict]) -> None:
+    episode = episodes[0] | {"support": episodes[0]["support"] | {"image_identity": torch.zeros(5, 1).long()}}
+    loss, found = meta_gradient(meta(outer_loss="task"), [episode])
+    plain_loss, plain = meta_gradient(meta(inner_lr=0, outer_loss="task"), [episode])
+    assert torch.equal(loss, plain_loss)
+    for name, gradient in found.items():
+        expected = torch.zeros_like(gradient) if plain[name] is None else plain[name]
+        torch.testing.assert_close(gradient, expected, rtol=1e-12, atol=0)
+
+
 def test_a_warning_names_parameters_without_a_gradient_once(
     meta: MakeMeta, model: PreTrainedModel, episodes: list[dict], caplog: pytest.LogCaptureFixture
 ) -> None:

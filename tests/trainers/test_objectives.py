@@ -9,10 +9,12 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.batching import Batch, Batcher, model_inputs
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective, contrastive_loss
+from iglue_plugins.trainers.contrastive_loss import contrastive_loss, pair_targets
+from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
+from iglue_plugins.utils.errors import UserError
 
 
 @pytest.fixture
@@ -26,25 +28,6 @@ def batch_loss(make_model: Callable[..., PreTrainedModel], task: Task) -> Callab
         return BatchLoss(make_model(), task, FinetuneSettings(**settings))
 
     return make
-
-
-def test_contrastive_loss_of_two_pairs() -> None:
-    text = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    image = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    # Similarities over the temperature: [[2, 1.2], [0, 1.6]].
-    by_text = (math.log1p(math.exp(1.2 - 2)) + math.log1p(math.exp(0 - 1.6))) / 2
-    by_image = (math.log1p(math.exp(0 - 2)) + math.log1p(math.exp(1.2 - 1.6))) / 2
-    assert contrastive_loss(text, image, 0.5).item() == pytest.approx((by_text + by_image) / 2, rel=1e-6)
-    assert contrastive_loss(image, text, 0.5).item() == pytest.approx((by_text + by_image) / 2, rel=1e-6)
-
-
-def test_contrastive_loss_depends_on_the_pairs_and_not_on_their_order() -> None:
-    text, image = torch.eye(4), torch.eye(4)
-    assert contrastive_loss(text, image, 0.01) == pytest.approx(0, abs=1e-6)
-    assert contrastive_loss(text, image.roll(1, 0), 0.01) == pytest.approx(100, rel=1e-6)
-    order = torch.tensor([2, 0, 3, 1])
-    mixed = torch.nn.functional.normalize(torch.arange(16.0).view(4, 4).sin(), dim=1)
-    torch.testing.assert_close(contrastive_loss(text[order], mixed[order], 0.1), contrastive_loss(text, mixed, 0.1))
 
 
 def test_both_is_the_weighted_sum_of_its_parts(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
@@ -88,12 +71,64 @@ def test_a_caption_is_the_text_of_a_pair_by_default(batch_loss: Callable[..., Ba
 def test_the_contrastive_loss_of_fewer_than_two_pairs_is_zero(
     batch_loss: Callable[..., BatchLoss], batch: Batch, task: Task
 ) -> None:
-    for labels, found in ([0] * 8, 0), ([task.labels.index("entailment"), *[0] * 7], 1):
+    for labels in ([0] * 8, [task.labels.index("entailment"), *[0] * 7]):
         losses = batch_loss(pairs="aligned")
         parts = losses({**batch, "labels": torch.tensor(labels)}, "contrastive")
-        assert (parts["loss"].item(), parts["contrastive_pairs"].item()) == (0, found)
+        assert (parts["loss"].item(), parts["contrastive_pairs"].item()) == (0, 0)
         parts["loss"].backward()
         assert all(parameter.grad is None for parameter in losses.parameters())
+
+
+def test_another_caption_of_an_image_is_no_negative_unless_asked_for(
+    batch_loss: Callable[..., BatchLoss], batch: Batch
+) -> None:
+    """Examples 0 and 1 have one image, 2 and 3 one caption; the loss counts the pairs that have a negative."""
+    common = {
+        "image_identity": torch.tensor([[0], [0], *([i] for i in range(2, 8))]),
+        "caption_identity": torch.tensor([0, 1, 2, 2, 4, 5, 6, 7]),
+    }
+    batch = batch | common
+    losses = {choice: batch_loss(same_image_pairs=choice) for choice in ("masked", "positives", "negatives")}
+    found = {choice: losses[choice](batch, "contrastive") for choice in losses}
+    assert {parts["contrastive_pairs"].item() for parts in found.values()} == {8}
+    rows = losses["masked"].model.embed_pairs(
+        **{key: value for key, value in batch.items() if key.startswith("region")},
+        input_ids=batch["caption_input_ids"],
+        attention_mask=batch["caption_attention_mask"],
+    )
+    for choice, parts in found.items():
+        targets = pair_targets(common["image_identity"], common["caption_identity"], choice)
+        assert torch.equal(parts["loss"], contrastive_loss(*rows, 0.07, targets))
+    assert found["masked"]["loss"] < found["negatives"]["loss"]
+    assert torch.equal(batch_loss()(batch, "contrastive")["loss"], found["masked"]["loss"]), "masked is the default"
+
+
+def test_a_batch_of_one_image_has_no_pair_with_a_negative(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
+    batch = batch | {"image_identity": torch.zeros(8, 1, dtype=torch.int64)}
+    parts = batch_loss(loss="both")(batch, "both")
+    assert (parts["contrastive_loss"].item(), parts["contrastive_pairs"].item()) == (0, 0)
+    assert parts["loss"] == parts["task_loss"]
+
+
+def test_a_batch_without_identities_is_refused_unless_all_others_are_negatives(
+    batch_loss: Callable[..., BatchLoss], batch: Batch
+) -> None:
+    bare = model_inputs(batch)
+    with pytest.raises(UserError, match="trainer.same_image_pairs is 'masked', but the batches have no image_identity"):
+        batch_loss()(bare, "contrastive")
+    assert torch.equal(
+        batch_loss(same_image_pairs="negatives")(bare, "both")["loss"], batch_loss()(batch, "both")["loss"]
+    )
+
+
+def test_the_model_sees_no_identities(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
+    losses, seen = batch_loss(), []
+    forward, embed = losses.model.forward, losses.model.embed_pairs
+    losses.model.forward = lambda **rows: seen.extend(rows) or forward(**rows)
+    losses.model.embed_pairs = lambda **rows: seen.extend(rows) or embed(**rows)
+    losses(batch, "both")
+    assert "joint" in seen and "labels" in seen
+    assert not [key for key in seen if key.endswith("identity")]
 
 
 @pytest.mark.parametrize("joint", [False, True])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from iglue_plugins.data.batching import model_inputs
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import pretrain
 from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective
@@ -89,7 +90,9 @@ def test_the_masked_words_themselves_are_the_targets(
     targets = []
     entropy = pretrain.functional.cross_entropy
     monkeypatch.setattr(
-        pretrain.functional, "cross_entropy", lambda logits, wanted: targets.append(wanted) or entropy(logits, wanted)
+        pretrain.functional,
+        "cross_entropy",
+        lambda logits, wanted, **options: targets.append(wanted) or entropy(logits, wanted, **options),
     )
     made(**item)
     ids = item["batch"]["input_ids"]
@@ -110,7 +113,7 @@ def test_the_matching_loss_has_true_pairs_and_hard_negatives(
     # Each text is most similar to the image of its pair.
     made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))
     assert made(**item)["matching_loss"] < 1e-6
-    for key, value in item["batch"].items():
+    for key, value in model_inputs(item["batch"]).items():
         true, hard = seen[key][:16], seen[key][16:]
         assert torch.equal(true, value)
         if key.startswith("region"):  # every hard image is another one of the batch
@@ -118,6 +121,42 @@ def test_the_matching_loss_has_true_pairs_and_hard_negatives(
         else:
             assert torch.equal(hard, value)
     assert (seen["region_features"][:16] != seen["region_features"][16:]).flatten(1).any(1).all()
+
+
+def test_images_that_belong_to_a_text_are_no_negatives(
+    objective: Callable[..., PretrainObjective], items: MakeItems
+) -> None:
+    """Captions 0 to 13 are the same text, and caption 14 has the image of 15: each has few negatives left."""
+    item = items()[0]
+    batch = item["batch"]
+    batch["text_identity"] = torch.tensor([0] * 14 + [14, 15])
+    batch["image_identity"] = torch.tensor([*range(14), 14, 14]).unsqueeze(1)
+    seen: list[dict[str, Tensor]] = []
+    losses = {}
+    for choice in ("masked", "negatives"):
+        made = objective(same_image_pairs=choice)
+        made.model.register_forward_hook(lambda module, args, rows, logits: seen.append(rows), with_kwargs=True)
+        losses[choice] = made(**item)
+    assert losses["masked"]["contrastive_loss"] < losses["negatives"]["contrastive_loss"]
+    features = batch["region_features"]
+    hard = [
+        [next(i for i in range(16) if torch.equal(features[i], row)) for row in rows["region_features"][16:]]
+        for rows in seen
+    ]
+    assert all(image >= 14 for image in hard[0][:14]) and all(image < 14 for image in hard[0][14:])
+    assert any(image < 14 for image in hard[1][:14])
+
+
+def test_captions_of_one_image_alone_have_no_hard_pairs(
+    objective: Callable[..., PretrainObjective], items: MakeItems
+) -> None:
+    item = items()[0]
+    item["batch"]["image_identity"] = torch.zeros(16, 1, dtype=torch.int64)
+    made = objective()
+    made.model.register_forward_hook(lambda *_: torch.tensor([[20.0]] * 16 + [[20.0]] * 16))
+    losses = made(**item)
+    assert losses["contrastive_loss"] == 0
+    assert losses["matching_loss"] < 1e-6, "all pairs are true, and the model says so"
 
 
 def test_the_first_steps_see_single_regions_and_languages_are_drawn_by_their_shares(

@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from iglue_plugins.tasks.settings import PairChoice
 
 LossChoice = Literal["task", "contrastive", "both"]
+SameImagePairs = Literal["masked", "positives", "negatives"]
+
+SAME_IMAGE_PAIRS = (
+    "what L_CL takes the other texts of a pair's image, and the other images of its text, for: 'masked' leaves them "
+    "out, 'positives' are right answers too, 'negatives' are wrong ones (as up to version 0.1)"
+)
 
 
 class TrainerSettings(BaseModel):
@@ -44,6 +50,7 @@ class ContrastiveSettings(TrainerSettings):
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
     learned_temperature: bool = Field(False, description="train the temperature too, starting from this value")
     pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; null: as the task chooses")
+    same_image_pairs: SameImagePairs = Field("masked", description=SAME_IMAGE_PAIRS)
     joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over text and image")
 
     def check_temperature(self, *losses: LossChoice) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from iglue_plugins.tasks.settings import PairChoice
+from iglue_plugins.trainers.settings.base import SAME_IMAGE_PAIRS, SameImagePairs
 
 
 class ContrastiveAdaptationSettings(BaseModel):
@@ -18,4 +19,5 @@ class ContrastiveAdaptationSettings(BaseModel):
     split: str = Field("test", description="split whose images and texts are used, without their labels")
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
     pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' needs labels and is refused")
+    same_image_pairs: SameImagePairs = Field("masked", description=SAME_IMAGE_PAIRS)
     joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over text and image")

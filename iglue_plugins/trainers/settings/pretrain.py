@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from iglue_plugins.trainers.settings.base import TrainerSettings
+from iglue_plugins.trainers.settings.base import SAME_IMAGE_PAIRS, SameImagePairs, TrainerSettings
 
 
 class PretrainSettings(TrainerSettings):
@@ -14,6 +14,10 @@ class PretrainSettings(TrainerSettings):
     language_shares: dict[str, float] = Field(description="how often each language is drawn, relative to the others")
     masked_share: float = Field(0.2, gt=0, lt=1, description="share of a caption's tokens that are masked")
     temperature: float = Field(0.07, gt=0, description="divides the cosine similarities of the contrastive loss")
+    same_image_pairs: SameImagePairs = Field(
+        "masked",
+        description=f"{SAME_IMAGE_PAIRS}; unless 'negatives', they are no hard negatives of the matching loss either",
+    )
     single_region_steps: int = Field(
         0, ge=0, description="number of first steps that see only images of a single region"
     )

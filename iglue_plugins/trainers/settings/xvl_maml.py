@@ -56,6 +56,9 @@ class XVLMAMLSettings(ContrastiveSettings):
     )
     repeat_languages: bool = Field(False, description="draw a step's languages with replacement")
     disjoint_images: bool = Field(False, description="keep the images of a support batch out of its query batch")
+    distinct_images: bool = Field(
+        False, description="draw batches in which no two examples share an image, or the text that L_CL pairs with it"
+    )
 
     @model_validator(mode="before")
     @classmethod
