@@ -46,7 +46,8 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAns
     choices = tuple(dict.fromkeys(images)) if retrieval else None if any_word else task.labels
     unscored = _unscored_labels(task, read_in, answers)
     unlabelled = 0 if any_word or retrieval else sum(label not in task.labels for label in unscored.values())
-    return GoldAnswers(name, language, SPLIT, answers, choices, retrieval, frozenset(unscored), unlabelled)
+    vocabulary = frozenset(task.labels if any_word else ())
+    return GoldAnswers(name, language, SPLIT, answers, choices, retrieval, frozenset(unscored), unlabelled, vocabulary)
 
 
 def _make_task(name: str, language: str, data_root: str | None) -> Task:

@@ -82,6 +82,7 @@ def test_xgqa_has_the_english_answers_of_the_few_shot_test_set(root: Path, langu
     assert gold.answers == {"1": "no", "2": "a word outside of the vocabulary"}
     assert (gold.unscored, gold.unlabelled, gold.choices) == ({"3", "4"}, 0, None)
     assert gold.name == f"xgqa/{language}, test split"
+    assert gold.vocabulary == set(ANSWERS)
 
 
 def test_marvl(root: Path) -> None:
