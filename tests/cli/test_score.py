@@ -108,7 +108,7 @@ def test_json_is_alone_on_standard_output(iglue: Any, answers: Callable[..., Pat
         (("mini/xflickrco", "{file}"), "{file}: entry 1: the prediction is '"),
         (("mini/xvnli", "{file}.none"), "{file}.none: cannot be read (No such file or directory)"),
         (("mini/xvnil", "{file}"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'?"),
-        (("mini/xvnli", "{file}", "--data-root", "here"), "--data-root: found 'here', but task mini/xvnli brings"),
+        (("mini/xvnli", "{file}", "--data-root", "here"), "--data-root here: task mini/xvnli brings"),
     ],
 )
 def test_errors_are_one_sentence(

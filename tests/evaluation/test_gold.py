@@ -102,14 +102,14 @@ def test_a_task_that_makes_its_own_data_needs_no_folder() -> None:
     gold = read_gold("mini/xgqa", "tr")
     assert len(gold.answers) == 400
     assert gold.unscored == set()
-    with pytest.raises(UserError, match="^--data-root: found 'here', but task mini/xgqa brings its own data$"):
+    with pytest.raises(UserError, match="^--data-root here: task mini/xgqa brings its own data; leave"):
         read_gold("mini/xgqa", "tr", "here")
 
 
 REFUSED = {
     "task": (("xqga", "de"), "there is no task 'xqga'; did you mean 'xgqa'"),
     "language": (("xgqa", "fr"), "task xgqa has no language 'fr'"),
-    "no data": (("xvnli", "ar"), "^--data-root: found none, expected the folder .* or in IGLUE_HOME"),
+    "no data": (("xvnli", "ar"), "^--data-root is not given; name the folder .* or in IGLUE_HOME"),
     "no file": (("xvnli", "fr", "{root}"), "XVNLI/annotations/fr/test.jsonl: no such file"),
 }
 
