@@ -14,7 +14,12 @@ __version__ = package_version()
 
 
 def register(host: Any) -> dict[str, list[str]]:
-    """Put every trainer and task into another harness's registry.
+    """Put every trainer and task into another harness's registry, as the classes that they are.
+
+    The host makes and calls them by their own interface: `Task(settings)`, and `Trainer(settings).fit(model, ...)` or,
+    for a trainer of each target language, `.adapt(model, ...)`, with settings made by `Trainer.Settings(...)`. They
+    have no methods of a host's base classes and read no configuration of a host: one that hands it to them gets a
+    TypeError, and one that demands its own base class refuses them.
 
     Args:
         host: One of
@@ -26,7 +31,8 @@ def register(host: Any) -> dict[str, list[str]]:
         The registered names, {"trainers": [...], "tasks": [...]}, with only the kinds that the host takes.
 
     Raises:
-        UserError: The host is none of these, has one of the names for another class, or refuses a class.
+        UserError: The host is none of these, has one of the names for another class, or refuses a class, with what the
+            host said.
     """
     plugins = {
         known.kind: {name: known.load(name) for name in known.names()} for known in (registry.trainers, registry.tasks)
@@ -67,7 +73,8 @@ def _decorate(kind: str, decorator: Any, lookup: Any, name: str, cls: type) -> N
     try:
         decorator(name)(cls)
     except Exception as error:
-        raise UserError(f"the host refused the {kind} '{name}' ({registry.class_path(cls)}): {error}") from error
+        said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise UserError(f"the host refused the {kind} '{name}' ({registry.class_path(cls)}): {said}") from error
 
 
 def _check_free(kind: str, name: str, cls: type, present: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,3 +131,23 @@ def test_the_equality_above_is_of_trained_weights(own_run: Run, tiny_checkpoint:
     after = load_file(own_run.model_dir / "model.safetensors")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name.partition(".")[0] for name in changed} == {"encoder", "contrastive"}
+
+
+@pytest.mark.parametrize("configuration", [SETTINGS, {}, SimpleNamespace(training=SETTINGS)], ids=repr)
+def test_a_hosts_configuration_is_not_taken_for_settings(configuration: object) -> None:
+    """A host may make its trainers by `cls(configuration)`, with the configuration of everything."""
+    host = Host()
+    iglue_plugins.register(host)
+    for cls in (*host.trainers.values(), *host.tasks.values()):
+        if cls is not PlainFinetune:
+            with pytest.raises(TypeError, match=f"^{cls.__name__} was given a .*{cls.__name__}.Settings"):
+                cls(configuration)
+
+
+def test_settings_of_another_trainer_are_refused() -> None:
+    host = Host()
+    iglue_plugins.register(host)
+    finetune, xvl_maml = host.trainers["finetune"], host.trainers["xvl_maml"]
+    with pytest.raises(TypeError, match="XVLMAML was given a FinetuneSettings"):
+        xvl_maml(finetune.Settings())
+    assert xvl_maml(xvl_maml.Settings(inner_lr=0.5)).settings.inner_lr == 0.5

@@ -164,13 +164,36 @@ def test_register_refuses_to_replace(ours: None) -> None:
     assert nested["trainers"] == {}  # nothing was put in before the conflict was seen
 
 
-def test_register_passes_on_the_hosts_refusal(ours: None) -> None:
-    class Strict:
-        def register_task(self, name: str):
-            raise KeyError(f"{name} is taken")
+class Taken:
+    def register_task(self, name: str):
+        raise KeyError(f"{name} is taken")
 
-    with pytest.raises(UserError, match=f"refused the task 'xvnli' .{__name__}:Meta.: 'xvnli is taken'"):
-        iglue_plugins.register(Strict())
+
+class OwnBaseClass:
+    def register_task(self, name: str):
+        def decorate(cls: type) -> type:
+            assert issubclass(cls, dict), "All tasks must inherit dict"
+            return cls
+
+        return decorate
+
+
+class Silent:
+    def register_task(self, name: str):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        (Taken(), "KeyError: 'xvnli is taken'"),
+        (OwnBaseClass(), "AssertionError: All tasks must inherit dict"),
+        (Silent(), "NotImplementedError"),
+    ],
+)
+def test_register_passes_on_the_hosts_refusal(ours: None, host: object, said: str) -> None:
+    with pytest.raises(UserError, match=f"refused the task 'xvnli' .{__name__}:Meta.: {said}"):
+        iglue_plugins.register(host)
 
 
 def test_register_into_something_else(ours: None) -> None:

@@ -153,8 +153,12 @@ def read_pool_file(path: Path) -> tuple[list[str], np.ndarray]:
     content = safe_load_file(path)
     keys = {"train_image_list", "train_hard_pool"}
     if not isinstance(content, dict) or not keys <= content.keys():
-        found = f"the keys {sorted(map(str, content))}" if isinstance(content, dict) else type(content).__name__
-        raise UserError(f"{path}: found {found}, expected a dict with {' and '.join(sorted(keys))}")
+        found = (
+            f"has the keys {sorted(map(str, content))}"
+            if isinstance(content, dict)
+            else f"is a {type(content).__name__}"
+        )
+        raise UserError(f"{path}: {found}; it has to be a dict with {' and '.join(sorted(keys))}")
     names, pools = [str(name) for name in content["train_image_list"]], np.asarray(content["train_hard_pool"])
     if pools.ndim != 2 or len(pools) != len(names) or not np.isin(pools, np.arange(len(names))).all():
         raise UserError(

@@ -38,7 +38,7 @@ class RegionLayout:
     def __post_init__(self) -> None:
         if self.location_size not in (5, 7):
             raise UserError(
-                f"region_location_size: found {self.location_size}, expected 5 (x1 y1 x2 y2 area) or 7 "
+                f"region_location_size: it is {self.location_size}, but has to be 5 (x1 y1 x2 y2 area) or 7 "
                 "(x1 y1 x2 y2 width height area)"
             )
 

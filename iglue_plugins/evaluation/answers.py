@@ -20,6 +20,7 @@ class GoldAnswers:
         retrieval: Whether predictions are ranked images.
         unscored: Ids of further examples that a file may have predictions for.
         unlabelled: How many of the unscored examples have no label.
+        vocabulary: Where any word is possible, the answers that the task knows.
     """
 
     task: str
@@ -30,6 +31,7 @@ class GoldAnswers:
     retrieval: bool = False
     unscored: frozenset[str] = frozenset()
     unlabelled: int = 0
+    vocabulary: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -46,19 +46,18 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAns
     choices = tuple(dict.fromkeys(images)) if retrieval else None if any_word else task.labels
     unscored = _unscored_labels(task, read_in, answers)
     unlabelled = 0 if any_word or retrieval else sum(label not in task.labels for label in unscored.values())
-    return GoldAnswers(name, language, SPLIT, answers, choices, retrieval, frozenset(unscored), unlabelled)
+    vocabulary = frozenset(task.labels if any_word else ())
+    return GoldAnswers(name, language, SPLIT, answers, choices, retrieval, frozenset(unscored), unlabelled, vocabulary)
 
 
 def _make_task(name: str, language: str, data_root: str | None) -> Task:
     cls = registry.tasks.load(name)
     if data_root is not None and "data_root" not in cls.Settings.model_fields:
-        raise UserError(f"--data-root: found '{data_root}', but task {name} brings its own data")
+        raise UserError(f"--data-root {data_root}: task {name} brings its own data; leave the option out")
     task = cls(cls.Settings(**({} if data_root is None else {"data_root": data_root})))
     task.check_split_language(SPLIT, language)
     if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(IGLUE_HOME):
-        raise UserError(
-            f"--data-root: found none, expected the folder with IGLUE's annotations here or in {IGLUE_HOME}"
-        )
+        raise UserError(f"--data-root is not given; name the folder with IGLUE's annotations by it, or in {IGLUE_HOME}")
     return task
 
 

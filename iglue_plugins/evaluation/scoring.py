@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,11 +134,11 @@ def _check_labels(path: Path, by_id: Mapping[str, Prediction], gold: GoldAnswers
 def _score_labels(
     path: Path, predictions: Mapping[str, Prediction], gold: GoldAnswers
 ) -> tuple[dict[str, float], list[str]]:
-    """Compute the accuracy, and the note that explains it if some examples have no label."""
+    """Compute the accuracy, with notes on examples without a label and on words that are no answers of the task."""
     predicted = {id_: _predicted_label(path, prediction, gold.choices) for id_, prediction in predictions.items()}
     labelled_accuracy = accuracy([predicted.get(id_, "") for id_ in gold.answers], list(gold.answers.values()))
     if not gold.unlabelled:
-        return {"accuracy": labelled_accuracy}, []
+        return {"accuracy": labelled_accuracy}, _unknown_words_note(predicted, gold)
     total = len(gold.answers) + gold.unlabelled
     note = (
         f"accuracy is over the labelled examples; accuracy_as_published is over {total} and counts the "
@@ -146,6 +147,27 @@ def _score_labels(
     return {"accuracy": labelled_accuracy, "accuracy_as_published": labelled_accuracy * len(gold.answers) / total}, [
         note
     ]
+
+
+def _unknown_words_note(predicted: Mapping[str, str], gold: GoldAnswers) -> list[str]:
+    """Note how many predictions are wrong whatever the question, since the task does not know the word."""
+    unknown = [
+        (id_, word)
+        for id_, word in predicted.items()
+        if gold.vocabulary and word not in gold.vocabulary and word != gold.answers[id_]
+    ]
+    if not unknown:
+        return []
+    id_, word = unknown[0]
+    return [
+        f"predictions that are none of the {len(gold.vocabulary)} answers of {gold.task}: {len(unknown)} of "
+        f"{len(predicted)}, such as {word[:50]!r} for '{id_}'; they count as wrong, since answers have to be written "
+        f"as the task writes them in every language ({', '.join(_common_answers(gold))})"
+    ]
+
+
+def _common_answers(gold: GoldAnswers) -> list[str]:
+    return [answer for answer, _ in Counter(gold.answers.values()).most_common(3)]
 
 
 def _predicted_label(path: Path, prediction: Prediction, choices: tuple[str, ...] | None) -> str:

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from multiprocessing.context import SpawnContext
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 from iglue_plugins.experiments import slurm
+from iglue_plugins.experiments.devices import VISIBLE_GPUS, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
@@ -98,7 +101,7 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
     if count <= 1:
         return [_run(recipe) for recipe in recipes]
     context, needed = multiprocessing.get_context("spawn"), stages(recipes)
-    with ProcessPoolExecutor(count, context, _prepare_worker) as pool:
+    with ProcessPoolExecutor(count, context, _prepare_worker, (_gpu_of_each_worker(context, count),)) as pool:
         try:
             for number, stage in enumerate(needed, start=1):
                 runs = [pool.submit(_run, recipe) for recipe in stage]
@@ -174,11 +177,24 @@ def same_run(recipe: Recipe) -> str:
     return json.dumps([data | {"start_from": before, "start_from_settings": []}], sort_keys=True)
 
 
-def _prepare_worker() -> None:
-    """Leave Ctrl-C and progress bars to the parent process.
+def _gpu_of_each_worker(context: SpawnContext, count: int) -> SimpleQueue[str | None]:
+    """Return a queue from which each of `count` processes takes the name of its GPU, or None if there is none."""
+    gpus, queue = visible_gpus(), context.SimpleQueue()
+    for number in range(count):
+        queue.put(gpus[number % len(gpus)] if gpus else None)
+    return queue
+
+
+def _prepare_worker(gpus: SimpleQueue[str | None]) -> None:
+    """Take a GPU, and leave Ctrl-C and progress bars to the parent process.
 
     tqdm gets a lock of threads, since the parent may end this process while it holds the lock.
+
+    Args:
+        gpus: The queue with the GPU of each worker process.
     """
+    if (gpu := gpus.get()) is not None:
+        os.environ[VISIBLE_GPUS] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ[DISABLE_BARS] = "1"
     tqdm.set_lock(threading.RLock())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from iglue_plugins.experiments.devices import VISIBLE_GPUS, least_used, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
@@ -56,10 +57,12 @@ class Work:
 
     Args:
         run: Runs a recipe and returns the run's folder.
+        gpu: The GPU that the job uses; None leaves it with those that it is given.
     """
 
-    def __init__(self, run: Callable[[Recipe], Path]) -> None:
+    def __init__(self, run: Callable[[Recipe], Path], gpu: str | None = None) -> None:
         self.run = run
+        self.gpu = gpu
 
     def __call__(self, recipe: Recipe) -> Path | UserError:
         """Run a recipe.
@@ -73,6 +76,8 @@ class Work:
             The run's folder, or the error.
         """
         os.environ[DISABLE_BARS] = "1"
+        if self.gpu is not None:
+            os.environ[VISIBLE_GPUS] = self.gpu
         try:
             return self.run(recipe)
         except UserError as error:
@@ -110,17 +115,20 @@ def run_jobs(
         UserError: Jobs failed; it has a line for each way in which they did.
     """
     folder = recipes[0].runs / FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-    executor, work, jobs = _executor(cluster, parameters, folder), Work(run), []
+    executor, jobs = _executor(cluster, parameters, folder), []
     print(f"{description}: jobs for runs: {len(recipes)}, their logs: {folder}", file=sys.stderr)
     try:
         if cluster == "slurm":
-            jobs += _sbatch(executor, work, recipes)
+            jobs += _sbatch(executor, Work(run), recipes)
         else:
+            available, gpus = _local_gpus(parameters), dict[str, str | None]()  # the GPU of each job, by its id
             for recipe in recipes:
-                while sum(not job.done() for job in jobs) >= at_a_time:
+                while len(running := [job.job_id for job in jobs if not job.done()]) >= at_a_time:
                     time.sleep(0.2)
+                gpu = least_used(available, [gpus[id_] for id_ in running])
                 with _errors_into(folder / "local.err"):
-                    jobs.append(executor.submit(work, recipe))
+                    jobs.append(executor.submit(Work(run, gpu), recipe))
+                gpus[jobs[-1].job_id] = gpu
         watched = progress_bar(iterable=zip(jobs, recipes, strict=True), total=len(jobs), unit="run", desc=description)
         outcomes = [_outcome(job, recipe) for job, recipe in watched]
     except KeyboardInterrupt:
@@ -129,6 +137,12 @@ def run_jobs(
     if failures := [str(outcome) for outcome in outcomes if isinstance(outcome, UserError)]:
         raise UserError("\n".join(dict.fromkeys(failures)))
     return [outcome for outcome in outcomes if not isinstance(outcome, UserError)]
+
+
+def _local_gpus(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the GPUs for jobs on this machine; submitit would give all of them the first ones, or none."""
+    asks_for_none = 0 in (parameters.get("gpus_per_node"), parameters.get("local_gpus_per_node"))
+    return [] if asks_for_none else visible_gpus()
 
 
 def _sbatch(executor: AutoExecutor, work: Work, recipes: Sequence[Recipe]) -> list[Job]:

@@ -8,10 +8,12 @@ import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.yaml import load_yaml
 
 KeyPath = tuple[str, ...]
 
@@ -103,13 +105,16 @@ def validation_problems(
     """
     found: dict[KeyPath, str] = {}
     expected: dict[KeyPath, list[str]] = {}
+    quoted: set[KeyPath] = set()
     for item in error.errors(include_url=False):
         path = _key_path(item["loc"], data, missing=item["type"] == "missing")
         found[path] = _found(item)
         expected.setdefault(path, []).append(_expected(item, model, path, owner))
+        if _is_quoted_number(item):
+            quoted.add(path)
     for path, alternatives in expected.items():
         joined = " or ".join(dict.fromkeys(alternatives))  # pydantic reports each member of a union separately
-        yield path, f"{found[path]}{joined}" if found[path] else joined
+        yield path, f"{found[path]}{joined}{'; write it without quotes' if path in quoted else ''}"
 
 
 def _key_path(loc: Sequence[int | str], data: Any, missing: bool) -> KeyPath:
@@ -147,6 +152,16 @@ def _expected(item: ErrorDetails, model: type[BaseModel], path: KeyPath, owner: 
     if match := re.fullmatch(r"(?:Input|String|Value) should be (.*)", message):
         return match[1]
     return re.sub(r"^(\w+) should (?:be )?", lambda match: f"a {match[1].lower()} to ", message)
+
+
+def _is_quoted_number(item: ErrorDetails) -> bool:
+    """Return whether a text stands where a number or a boolean belongs, and would be one without its quotes."""
+    if item["type"] not in ("int_type", "float_type", "bool_type") or not isinstance(item["input"], str):
+        return False
+    try:
+        return isinstance(load_yaml(item["input"]), int | float)
+    except (yaml.YAMLError, RecursionError):
+        return False
 
 
 def field_names(model: type[BaseModel], path: KeyPath) -> list[str]:

@@ -6,17 +6,17 @@ import contextlib
 import itertools
 import json
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import AcquireReturnProxy, FileLock, Timeout
-
+from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors
 from iglue_plugins.utils.files import write_json_atomic, write_jsonl_atomic
+from iglue_plugins.utils.locks import LockFile
 
 RECORD_FORMAT = 1
+LOCK_SECONDS = 1.0  # how long the main process waits for a lock before it tells the other processes so
 TRAINING_RECORD = ".training.json"  # in the model's folder; hidden files do not count in a folder's content hash
 
 
@@ -105,34 +105,30 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from working on runs of this fingerprint; the lock ends with the process.
+        """Keep other commands from working on runs of this fingerprint; the lock ends with the process.
 
-        Where nothing can be written, a finished run is not locked, since it can only be read.
+        All processes of a launcher call it. The main one takes the lock, and the others wait with it. Where nothing can
+        be written, a finished run is not locked, since it can only be read.
 
         Yields:
             Nothing; the lock is held while the block runs.
 
         Raises:
-            UserError: The folder for runs cannot be written, and the run is not finished.
+            UserError: The folder for runs cannot be written or locked, and the run is not finished.
         """
-        path = self.folder.with_name(f".{self.fingerprint}.lock")
-        with contextlib.ExitStack() as stack:
+        lock = LockFile(self.folder.with_name(f".{self.fingerprint}.lock"), self.folder)
+        with contextlib.closing(lock):
             try:
-                stack.enter_context(self._acquire(path))
-                stack.callback(path.unlink, missing_ok=True)  # before it is released: a waiting process makes its own
+                distributed.repeat_in_main_process(lambda: self._wait_for(lock))
             except UserError:
                 if not self.is_finished:
                     raise
             yield
 
-    def _acquire(self, path: Path) -> AcquireReturnProxy:
+    def _wait_for(self, lock: LockFile) -> bool:
         with explain_write_errors(self.folder):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                return FileLock(path).acquire(timeout=0)
-            except Timeout:
-                print(f"{self.folder}: waiting for another process on this run", file=sys.stderr, flush=True)
-                return FileLock(path).acquire()
+            lock.path.parent.mkdir(parents=True, exist_ok=True)
+            return lock.wait(LOCK_SECONDS)
 
     def set_aside(self) -> Path | None:
         """Give the folder of a finished run another name, under which it is not found for its fingerprint.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
@@ -231,7 +231,7 @@ def locked_run(run: Run) -> Iterator[None]:
     """Lock a run for all processes that work on it, and remove what a killed process left.
 
     Args:
-        run: The run; the main process holds its lock.
+        run: The run.
 
     Yields:
         Nothing; the lock is held while the block runs.
@@ -239,7 +239,7 @@ def locked_run(run: Run) -> Iterator[None]:
     Raises:
         UserError: The run's folder cannot be written.
     """
-    with run.lock() if distributed.is_main_process() else nullcontext():
+    with run.lock():
         if distributed.is_main_process():
             run.remove_stale_files()
         distributed.barrier()

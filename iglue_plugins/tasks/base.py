@@ -19,6 +19,7 @@ from iglue_plugins.tasks.pairs import ContrastivePairs
 from iglue_plugins.tasks.settings import TaskSettings
 from iglue_plugins.tasks.spec import TaskSpec
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.plugin_settings import plugin_settings
 
 
 class Task(ContrastivePairs, TaskSpec, ABC):
@@ -32,6 +33,9 @@ class Task(ContrastivePairs, TaskSpec, ABC):
 
     Args:
         settings: The settings from the recipe; default: those of a recipe without any.
+
+    Raises:
+        TypeError: The settings are no instance of `Settings`.
 
     Attributes:
         training_splits: The split that trainers take examples from, by their purpose: "source", "auxiliary" or
@@ -57,7 +61,7 @@ class Task(ContrastivePairs, TaskSpec, ABC):
     global_region_takes_a_box: ClassVar[bool] = False
 
     def __init__(self, settings: TaskSettings | None = None) -> None:
-        self.settings = settings or self.Settings()
+        self.settings = plugin_settings(self, settings)
 
     @abstractmethod
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:

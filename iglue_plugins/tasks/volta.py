@@ -107,17 +107,17 @@ def _unsupported(facts: dict[str, Any]) -> str | None:
     """Say why a task is not supported, or return None if it is."""
     name = facts.get("type")
     if name not in TASK_TYPES:
-        return f"found type '{name}', expected one of {', '.join(TASK_TYPES)}"
+        return f"the type '{name}' is not supported; it has to be one of {', '.join(TASK_TYPES)}"
     process = TASK_TYPES[name].process
     if facts.get("process") != process:
-        return f"found process '{facts.get('process')}', expected '{process}' with type {name}"
+        return f"the process is '{facts.get('process')}', but has to be '{process}' with type {name}"
     return None
 
 
 def _parse_task(path: str | Path, key: str, facts: dict[str, Any]) -> VoltaTask:
     task_type = TASK_TYPES[facts["type"]]
     if facts.get("loss") not in LOSSES:
-        raise UserError(f"{path}: {key}.loss: found {facts.get('loss')!r}, expected one of {', '.join(LOSSES)}")
+        raise UserError(f"{path}: {key}.loss: it is {facts.get('loss')!r}, but has to be one of {', '.join(LOSSES)}")
     converted = {
         "head": task_type.head,
         "loss": LOSSES[facts["loss"]],
@@ -130,5 +130,5 @@ def _parse_task(path: str | Path, key: str, facts: dict[str, Any]) -> VoltaTask:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        found = f"found {facts[name]!r}" if name in facts else "the key is missing"
+        found = f"it is {facts[name]!r}" if name in facts else "the key is missing"
         raise UserError(f"{path}: {key}.{name}: {found} ({first['msg'].lower()}); correct the task file") from error

@@ -22,6 +22,7 @@ from iglue_plugins.trainers.engine import Training, train
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.spec import TrainerSpec
 from iglue_plugins.trainers.training_data import TrainingData
+from iglue_plugins.utils.plugin_settings import plugin_settings
 
 
 class Trainer(TrainerSpec, ABC):
@@ -31,13 +32,16 @@ class Trainer(TrainerSpec, ABC):
 
     Args:
         settings: An instance of `Settings`; None takes the defaults.
+
+    Raises:
+        TypeError: The settings are no instance of `Settings`, or `Settings` no subclass of TrainerSettings.
     """
 
     Settings: ClassVar[type[BaseModel]] = TrainerSettings
     settings: TrainerSettings
 
     def __init__(self, settings: TrainerSettings | None = None) -> None:
-        given = self.Settings() if settings is None else settings
+        given = plugin_settings(self, settings)
         if not isinstance(given, TrainerSettings):
             raise TypeError(f"{type(self).__name__}.Settings has to be a subclass of TrainerSettings")
         self.settings = given
@@ -175,15 +179,18 @@ class LanguageAdapter(TrainerSpec, ABC):
     The source language is evaluated without adaptation.
 
     Args:
-        settings: An instance of `Settings`.
+        settings: An instance of `Settings`; None takes the defaults.
+
+    Raises:
+        TypeError: The settings are no instance of `Settings`.
     """
 
     starts_from = "finetune"
     trains_on = "target"
     settings: BaseModel
 
-    def __init__(self, settings: BaseModel) -> None:
-        self.settings = settings
+    def __init__(self, settings: BaseModel | None = None) -> None:
+        self.settings = plugin_settings(self, settings)
 
     def labels_per_step(self, task: Task, languages: int) -> int:
         """Count the labelled examples that an optimizer step uses.

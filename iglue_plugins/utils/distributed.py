@@ -6,7 +6,7 @@ torch and accelerate are imported where they are used, so that a command which c
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from iglue_plugins.utils.errors import UserError
@@ -80,6 +80,35 @@ def is_main_process() -> bool:
 def barrier() -> None:
     """Wait until all processes have come here."""
     process_state().wait_for_everyone()
+
+
+def repeat_in_main_process(attempt: Callable[[], bool]) -> None:
+    """Call a function in the main process until it returns True; the others hear of each call, so that none times out.
+
+    Args:
+        attempt: The function. Each call must end well before the processes' timeout (10 minutes at least by default).
+
+    Raises:
+        UserError: The function raised it; it is raised in all processes.
+    """
+    done, error = False, None
+    while not done:
+        if is_main_process():
+            try:
+                done = attempt()
+            except UserError as raised:
+                done, error = True, raised
+        done, error = _from_main_process((done, error))
+    if error is not None:
+        raise error
+
+
+def _from_main_process(value: T) -> T:
+    """Return the value that the main process has."""
+    from accelerate.utils import broadcast_object_list
+
+    (sent,) = broadcast_object_list([value])
+    return sent
 
 
 def shard(items: Sequence[T]) -> Sequence[T]:

@@ -6,12 +6,31 @@ import re
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 
 class YAML12Loader(yaml.SafeLoader):
-    """A safe loader with YAML 1.2's rules for plain scalars: 1e-3 is a number, `no` is text, 010 is text."""
+    """A safe loader with YAML 1.2's rules for plain scalars: 1e-3 is a number, `no` is text, 010 is text.
+
+    `${...}` may stand in a plain scalar inside braces and brackets too, where YAML ends a scalar at its brace.
+    """
 
     yaml_implicit_resolvers: dict[str, Any] = {}
+
+    @override
+    def scan_plain(self) -> yaml.ScalarToken:
+        token: yaml.ScalarToken = super().scan_plain()
+        while self.flow_level and token.value.endswith("$") and token.end_mark.index == self.index:
+            variable = re.match(r"\{[^}\0\r\n]*\}#*", self.buffer[self.pointer :])
+            if variable is None:
+                break
+            self.forward(len(variable[0]))
+            end = self.get_mark()
+            spaces = "".join(self.scan_plain_spaces(self.indent + 1, token.start_mark) or ())
+            rest = super().scan_plain()
+            text = token.value + variable[0] + (spaces + rest.value if rest.value else "")
+            token = yaml.ScalarToken(text, True, token.start_mark, rest.end_mark if rest.value else end)
+        return token
 
 
 for _tag, _pattern, _first in (

@@ -169,7 +169,7 @@ def test_check_names_what_is_damaged(check: Callable, tmp_path: Path) -> None:
     features.write_bytes(features.read_bytes()[1:])
     ended = check()
     assert ended.code == 1
-    assert "found 89 bytes, expected 90" in ended.out
+    assert "has 89 bytes instead of 90" in ended.out
 
 
 def test_check_a_full_scale_task(iglue: Callable, source: Path, tmp_path: Path) -> None:

@@ -73,6 +73,18 @@ def test_a_table(iglue: Any, answers: Callable[..., Path]) -> None:
     assert lines[3] == ["accuracy", "92.50", "400", "0", "0"]
 
 
+def test_words_that_are_no_answers_are_noted_in_text_and_json(iglue: Any, tmp_path: Path) -> None:
+    gold = read_gold("mini/xgqa", "tr")
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps([{"id": id_, "answer": answer.title()} for id_, answer in gold.answers.items()]))
+    ended = iglue("score", "mini/xgqa", path, "--language", "tr")
+    expected = f"none of the {len(gold.vocabulary)} answers of mini/xgqa: 400 of 400, such as "
+    assert expected in " ".join(ended.out.split())
+    ended = iglue("score", "mini/xgqa", path, "--language", "tr", "--json")
+    (note,) = json.loads(ended.out)["notes"]
+    assert expected in note
+
+
 def test_json_is_alone_on_standard_output(iglue: Any, answers: Callable[..., Path]) -> None:
     path = answers(wrong=1, leave_out=3)
     ended = iglue("score", "mini/xvnli", path, "--language", "tr", "--json", "--allow-missing")
@@ -96,7 +108,7 @@ def test_json_is_alone_on_standard_output(iglue: Any, answers: Callable[..., Pat
         (("mini/xflickrco", "{file}"), "{file}: entry 1: the prediction is '"),
         (("mini/xvnli", "{file}.none"), "{file}.none: cannot be read (No such file or directory)"),
         (("mini/xvnil", "{file}"), "there is no task 'mini/xvnil'; did you mean 'mini/xvnli'?"),
-        (("mini/xvnli", "{file}", "--data-root", "here"), "--data-root: found 'here', but task mini/xvnli brings"),
+        (("mini/xvnli", "{file}", "--data-root", "here"), "--data-root here: task mini/xvnli brings"),
     ],
 )
 def test_errors_are_one_sentence(

@@ -178,8 +178,11 @@ def test_a_pool_without_another_example_is_refused(volta_file: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ([1, 2], "found list, expected a dict with train_hard_pool and train_image_list"),
-        ({"train_image_list": [1]}, r"found the keys \['train_image_list'\], expected a dict with train_hard_pool and"),
+        ([1, 2], "is a list; it has to be a dict with train_hard_pool and train_image_list"),
+        (
+            {"train_image_list": [1]},
+            r"has the keys \['train_image_list'\]; it has to be a dict with train_hard_pool and",
+        ),
         (
             {"train_image_list": [1, 2], "train_hard_pool": np.zeros((1, 2))},
             r"train_hard_pool of shape \(1, 2\) does not fit the 2 images",

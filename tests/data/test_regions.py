@@ -50,7 +50,7 @@ def test_the_first_regions_are_kept_and_the_global_one_is_the_mean_of_all(images
 
 
 def test_a_location_size_that_no_model_reads_is_refused() -> None:
-    with pytest.raises(UserError, match="^region_location_size: found 6, expected 5 .* or 7"):
+    with pytest.raises(UserError, match="^region_location_size: it is 6, .* 5 .* or 7"):
         RegionLayout(location_size=6)
 
 

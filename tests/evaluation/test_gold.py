@@ -82,6 +82,7 @@ def test_xgqa_has_the_english_answers_of_the_few_shot_test_set(root: Path, langu
     assert gold.answers == {"1": "no", "2": "a word outside of the vocabulary"}
     assert (gold.unscored, gold.unlabelled, gold.choices) == ({"3", "4"}, 0, None)
     assert gold.name == f"xgqa/{language}, test split"
+    assert gold.vocabulary == set(ANSWERS)
 
 
 def test_marvl(root: Path) -> None:
@@ -101,14 +102,14 @@ def test_a_task_that_makes_its_own_data_needs_no_folder() -> None:
     gold = read_gold("mini/xgqa", "tr")
     assert len(gold.answers) == 400
     assert gold.unscored == set()
-    with pytest.raises(UserError, match="^--data-root: found 'here', but task mini/xgqa brings its own data$"):
+    with pytest.raises(UserError, match="^--data-root here: task mini/xgqa brings its own data; leave"):
         read_gold("mini/xgqa", "tr", "here")
 
 
 REFUSED = {
     "task": (("xqga", "de"), "there is no task 'xqga'; did you mean 'xgqa'"),
     "language": (("xgqa", "fr"), "task xgqa has no language 'fr'"),
-    "no data": (("xvnli", "ar"), "^--data-root: found none, expected the folder .* or in IGLUE_HOME"),
+    "no data": (("xvnli", "ar"), "^--data-root is not given; name the folder .* or in IGLUE_HOME"),
     "no file": (("xvnli", "fr", "{root}"), "XVNLI/annotations/fr/test.jsonl: no such file"),
 }
 

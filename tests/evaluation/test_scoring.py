@@ -69,6 +69,22 @@ def test_predictions_for_unscored_examples_are_counted_and_left_aside() -> None:
     assert (found.metrics, found.examples, found.extra) == ({"accuracy": 50.0}, 2, 1)
 
 
+@pytest.mark.parametrize("words", [("Yes", "No"), ("yes.", "no."), ("0", "1"), ("ja", "nein"), ("", "<unk>")])
+def test_words_that_are_no_answers_of_the_task_are_counted_in_a_note(words: tuple[str, str]) -> None:
+    gold = replace(XGQA, answers={"1": "yes", "2": "no", "5": "rare"}, vocabulary=frozenset({"yes", "no", "fence"}))
+    found = score(FILE, answers(dict(zip("125", (*words, "fence"), strict=True))), gold)
+    (note,) = found.notes
+    assert found.metrics == {"accuracy": 0.0}
+    assert f"none of the 3 answers of xgqa: 2 of 3, such as {words[0]!r} for '1'" in note
+    assert "(yes, no, rare)" in note
+
+
+def test_a_right_answer_outside_the_vocabulary_is_no_mistake() -> None:
+    gold = replace(XGQA, vocabulary=frozenset({"no", "yes"}))
+    found = score(FILE, answers({"1": "yes", "2": "fence", "3": "Yes"}), gold)
+    assert (found.metrics, found.notes) == ({"accuracy": 50.0}, ())
+
+
 def test_json_booleans_are_labels_of_marvl() -> None:
     assert score(FILE, answers({"sw-0": True, "sw-1": True}), MARVL).metrics == {"accuracy": 50.0}
     assert score(FILE, answers({"sw-0": "True", "sw-1": "False"}), MARVL).metrics == {"accuracy": 100.0}

@@ -22,7 +22,7 @@ def test_all_problems_at_once_with_the_file_that_set_each(write: Write, problems
     assert sorted(problems(write(text + "auxiliary_languages: [fr, de, en]\n"))) == [
         "base.yaml: model.layers: found 0, expected greater than or equal to 1",
         "base.yaml: sead: found an unknown key, expected a key of a recipe; did you mean 'seed'?",
-        "base.yaml: seed: found '3', expected a valid integer",
+        "base.yaml: seed: found '3', expected a valid integer; write it without quotes",
         "r.yaml: auxiliary_languages.1: found 'de', expected a language of task nli; did you mean 'en'?",
         "r.yaml: auxiliary_languages.2: 'en' is the source language; name other languages",
         "r.yaml: trainer.iner_lr: found an unknown key, expected a key of trainer meta; did you mean 'inner_lr'?",

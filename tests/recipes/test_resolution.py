@@ -144,7 +144,18 @@ def test_environment_variables_take_the_type_of_what_they_hold(
     recipe = load_recipe(write(text))
     assert (recipe.seed, recipe.runs) == (7, Path("elsewhere/runs"))
     quoted = text.replace("${SEED}", "'${SEED}'")
-    assert problems(write(quoted)) == ["r.yaml: seed: found '7', expected a valid integer"]
+    assert problems(write(quoted)) == ["r.yaml: seed: found '7', expected a valid integer; write it without quotes"]
+
+
+def test_environment_variables_in_braces_and_brackets(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LR", "1e-4")
+    monkeypatch.setenv("LANGUAGE", "ar")
+    text = "task: nli\nmodel: tiny\ntrainer: {name: meta, inner_lr: ${LR}, inner_steps: ${NONE:-3} }\n"
+    recipe = load_recipe(
+        write(text + "auxiliary_languages: [${LANGUAGE}, ru]\n"), ["evaluation={languages: [${LANGUAGE}]}"]
+    )
+    assert (recipe.trainer.settings["inner_lr"], recipe.trainer.settings["inner_steps"]) == (1e-4, 3)
+    assert (recipe.auxiliary_languages, recipe.evaluation.languages) == (["ar", "ru"], ["ar"])
 
 
 def test_unset_variable_is_reported_with_the_rest(

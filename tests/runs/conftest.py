@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -145,6 +146,27 @@ def start(tmp_path: Path, tiny_task: Path) -> Iterator[Callable[..., BaseProcess
     for process in started:
         process.kill()
         process.join()
+
+
+@pytest.fixture
+def start_two(start: Callable[..., BaseProcess]) -> Callable[..., list[BaseProcess]]:
+    """Starts two processes that join each other over gloo, as a launcher would."""
+
+    def run(code: str) -> list[BaseProcess]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            common = {
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(free.getsockname()[1]),
+                "WORLD_SIZE": "2",
+                "OMP_NUM_THREADS": "1",
+            }
+        joined = [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+        return [
+            start(f"import torch\ntorch.set_num_threads(1)\nos.environ |= {environment}\n{code}", f"log{rank}")
+            for rank, environment in enumerate(joined)
+        ]
+
+    return run
 
 
 @pytest.fixture

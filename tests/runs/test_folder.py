@@ -139,7 +139,9 @@ def test_a_lock_waits_and_is_released_when_its_process_dies(tmp_path: Path, capf
             assert holder.wait(5) == -signal.SIGKILL
         timer.join()
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"{tmp_path}: waiting")
+    assert (
+        line.startswith(f"{tmp_path}: waiting for the lock {tmp_path.parent}/.") and f"process {holder.pid} on " in line
+    )
 
 
 def test_a_free_lock_prints_nothing_and_can_be_taken_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,27 +85,6 @@ LAUNCHERS = {
         "--main_process_port=0",
     ),
 }
-
-
-@pytest.fixture
-def start_two(start: Callable[..., BaseProcess]) -> Callable[..., list[BaseProcess]]:
-    """Starts two processes that join each other over gloo, as a launcher would."""
-
-    def run(code: str) -> list[BaseProcess]:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            common = {
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(free.getsockname()[1]),
-                "WORLD_SIZE": "2",
-                "OMP_NUM_THREADS": "1",
-            }
-        joined = [common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
-        return [
-            start(f"import torch\ntorch.set_num_threads(1)\nos.environ |= {environment}\n{code}", f"log{rank}")
-            for rank, environment in enumerate(joined)
-        ]
-
-    return run
 
 
 def succeed(started: list[BaseProcess], tmp_path: Path) -> None:

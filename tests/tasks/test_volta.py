@@ -76,23 +76,29 @@ def test_tasks_of_other_types_are_left_out(tmp_path: Path) -> None:
     assert [*read_volta_tasks(path)] == ["TASK19"]
     with pytest.raises(
         UserError,
-        match=f"^{path}: TASK10: found type 'V-logit', expected one of VL-tri-classifier, "
+        match=f"^{path}: TASK10: the type 'V-logit' is not supported; it has to be one of VL-tri-classifier, "
         "VL-classifier-GQA, VL-binary-classifier, VL-logit$",
     ):
         read_volta_task(path, "TASK10")
-    with pytest.raises(UserError, match=f"^{path}: TASK1: found process 'dialog', expected 'normal' with type VL-tri-"):
+    with pytest.raises(
+        UserError, match=f"^{path}: TASK1: the process is 'dialog', but has to be 'normal' with type VL-tri-"
+    ):
         read_volta_task(path, "TASK1")
 
 
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("loss", "HingeLoss", "found 'HingeLoss', expected one of BCEWithLogitLoss, CrossEntropyLoss, TripletLoss$"),
-        ("max_seq_length", "long", "found 'long'"),
-        ("max_region_num", 0, "found 0 .input should be greater than or equal to 1"),
-        ("batch_size", None, "found None"),
-        ("lr", -1, "found -1"),
-        ("num_labels", 0, "found 0"),
+        (
+            "loss",
+            "HingeLoss",
+            "it is 'HingeLoss', but has to be one of BCEWithLogitLoss, CrossEntropyLoss, TripletLoss$",
+        ),
+        ("max_seq_length", "long", "it is 'long'"),
+        ("max_region_num", 0, "it is 0 .input should be greater than or equal to 1"),
+        ("batch_size", None, "it is None"),
+        ("lr", -1, "it is -1"),
+        ("num_labels", 0, "it is 0"),
     ],
 )
 def test_an_invalid_fact_is_named(key: str, value: Any, message: str, tmp_path: Path) -> None:

@@ -33,6 +33,26 @@ def test_plain_data(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{a: ${A}, b: [${B}, x${C:-d, e}y ${D} z ]}", {"a": "${A}", "b": ["${B}", "x${C:-d, e}y ${D} z"]}),
+        ("[${A}#x, ${B} # y\n, 3]", ["${A}#x", "${B}", 3]),
+        ("{a: ${A}:80/p,b: ${B}\n  ${C}}", {"a": "${A}:80/p", "b": "${B} ${C}"}),
+        ("{a: '${A}', ${B}: {c: ${C}}}", {"a": "${A}", "${B}": {"c": "${C}"}}),
+        ("a: ${A} b\nc: [${D}]", {"a": "${A} b", "c": ["${D}"]}),
+    ],
+)
+def test_variables_may_stand_in_braces_and_brackets(text: str, value: Any) -> None:
+    assert load_yaml(text) == value
+
+
+@pytest.mark.parametrize("text", ["{a: ${A}", "{a: ${A\n}}", "{a: $ {b}}", "{a: ${A"])
+def test_braces_that_are_no_variable_are_an_error(text: str) -> None:
+    with pytest.raises(yaml.MarkedYAMLError):
+        load_yaml(text)
+
+
+@pytest.mark.parametrize(
     ("text", "fact"),
     [
         ("&a {x: *a}", "holds itself"),

@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from iglue_plugins.data.stores.format import UNFINISHED_FOLDER, DTypeName, SourceIdentity
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path
+from iglue_plugins.utils.locks import LockFile
 
 
 class ConversionSettings(BaseModel):
@@ -52,12 +52,12 @@ def locked_destination(folder: Path, settings: ConversionSettings) -> Iterator[N
             if not unfinished.is_dir() and folder.is_dir() and any(folder.iterdir()):
                 raise UserError(f"{folder}: the folder holds other files; name a new or empty folder as DESTINATION")
             unfinished.mkdir(parents=True, exist_ok=True)
-            try:
-                locks.enter_context(FileLock(unfinished / ".lock").acquire(timeout=0))
-            except Timeout:
+            lock = locks.enter_context(contextlib.closing(LockFile(unfinished / ".lock", folder)))
+            if not lock.acquire():
                 raise UserError(
-                    f"{folder}: another process converts into this folder; wait for it, or name another DESTINATION"
-                ) from None
+                    f"{folder}: another process converts into this folder; wait for it, or name another DESTINATION; "
+                    f"the lock {lock.path} is held by {lock.holder()}, and may be deleted if that process is gone"
+                )
             if not path.exists():
                 write_text(path, settings.model_dump_json())
         check_settings(folder, _read_settings(path), settings)

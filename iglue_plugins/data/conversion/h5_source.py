@@ -37,7 +37,7 @@ class H5Source:
     def _open(self) -> Iterator[h5py.File]:
         """Opens the file for reading, and turns errors of h5py in the block into user errors."""
         try:
-            with h5py.File(self.path, "r") as file:
+            with h5py.File(self.path, "r", locking=False) as file:  # not every file system can lock
                 yield file
         except UserError:
             raise

@@ -153,8 +153,8 @@ def read_index(path: Path, metadata: StoreMetadata) -> pa.Table:
     offsets = (counts + 1).cumsum() - (counts + 1)
     if (len(table), counts.sum()) != (metadata.images, metadata.boxes):
         raise UserError(
-            f"{path}: found {len(table)} images with {counts.sum()} boxes, expected {metadata.images} images with "
-            f"{metadata.boxes} boxes as in {METADATA_FILE}; copy or convert the store again"
+            f"{path}: has {len(table)} images with {counts.sum()} boxes instead of the {metadata.images} images with "
+            f"{metadata.boxes} boxes of {METADATA_FILE}; copy or convert the store again"
         )
     if (table["offset"].to_numpy() != offsets).any():
         raise UserError(

@@ -54,7 +54,7 @@ class MappedRegions:
         expected = shape[0] * shape[1] * np.dtype(self.metadata.dtype).itemsize
         found = path.stat().st_size if path.is_file() else 0
         if found != expected:
-            raise UserError(f"{path}: found {found} bytes, expected {expected}; copy or convert the store again")
+            raise UserError(f"{path}: has {found} bytes instead of {expected}; copy or convert the store again")
         # With mode "c" the processes share the pages of the file, and torch does not warn of memory that it cannot
         # write to.
         return torch.from_numpy(np.memmap(path, self.metadata.dtype, mode="c", shape=shape))

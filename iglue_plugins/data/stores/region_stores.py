@@ -73,8 +73,8 @@ class RegionStores:
             for other in self._stores[:1]:
                 if store.feature_size != other.feature_size:
                     raise UserError(
-                        f"{store.folder}: found features of size {store.feature_size}, expected {other.feature_size} "
-                        f"as in {other.folder}; convert all stores from features of one size"
+                        f"{store.folder}: the features have size {store.feature_size}, but {other.feature_size} in "
+                        f"{other.folder}; convert all stores from features of one size"
                     )
             self._numbers[name] = len(self._stores)
             self._stores.append(store)

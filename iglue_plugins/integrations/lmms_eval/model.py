@@ -146,5 +146,5 @@ def _batch_size(given: int | str | None) -> int | None:
     if given is None or str(given) == "1" or str(given).startswith("auto"):
         return None
     if not str(given).isdecimal() or int(given) == 0:
-        raise UserError(f"batch_size: found '{given}', expected a whole number above 0, or auto")
+        raise UserError(f"batch_size: '{given}' is neither a whole number above 0 nor auto")
     return int(given)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +139,27 @@ def test_a_destination_of_another_process_is_refused(
     (store / "unfinished").mkdir(parents=True)
     source = write_source("h5", items(1))
     with FileLock(store / "unfinished" / ".lock"):
+        (store / "unfinished" / ".lock").write_text("77\nnode-7\n")
         message = conversion_error([source], store)
         assert message.startswith(f"{store}: another process converts into this folder")
+        assert f"{store / 'unfinished' / '.lock'} is held by process 77 on node-7 since 20" in message
     convert([source], store)
+
+
+def test_an_h5_file_is_read_without_a_lock(write_source: Callable, items: Callable, store: Path) -> None:
+    source = write_source("h5", items(1))
+    with source.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        convert([source], store)
+
+
+def test_a_folder_that_cannot_be_locked_is_written_all_the_same(
+    write_source: Callable, items: Callable, store: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    source = write_source("h5", items(1))
+    monkeypatch.setattr(fcntl, "flock", flock)
+    convert([source], store)
+    assert capfd.readouterr().err.startswith(f"{store}: the file system cannot lock files (No locks available), so ")

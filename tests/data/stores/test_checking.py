@@ -52,7 +52,7 @@ def test_a_store_that_cannot_be_opened_is_a_finding(folder: Path) -> None:
     content = (folder / "features.bin").read_bytes()
     (folder / "features.bin").write_bytes(content[:-1])
     (damage,) = check_store(folder)
-    assert damage.startswith(f"{folder / 'features.bin'}: found 119 bytes, expected 120")
+    assert damage.startswith(f"{folder / 'features.bin'}: has 119 bytes instead of 120")
     assert "no store of region features" in check_store(folder / "none")[0]
 
 

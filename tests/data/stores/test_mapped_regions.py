@@ -178,9 +178,9 @@ def edit_metadata(**values: object) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("file", "damage", "message"),
     [
-        ("features.bin", truncate, "found 570 bytes, expected 580"),
-        ("features.bin", Path.unlink, "found 0 bytes, expected 580"),
-        ("features.bin", lambda path: path.write_bytes(path.read_bytes() + b"x"), "found 581 bytes, expected 580"),
+        ("features.bin", truncate, "has 570 bytes instead of 580"),
+        ("features.bin", Path.unlink, "has 0 bytes instead of 580"),
+        ("features.bin", lambda path: path.write_bytes(path.read_bytes() + b"x"), "has 581 bytes instead of 580"),
         ("index.parquet", truncate, "the store's index cannot be read"),
         ("index.parquet", Path.unlink, "the store's index cannot be read"),
         ("index.parquet", lambda path: path.write_bytes(b"no Parquet"), "the store's index cannot be read"),
@@ -192,7 +192,7 @@ def edit_metadata(**values: object) -> Callable[[Path], None]:
         (
             "index.parquet",
             edit_index(num_boxes=lambda counts: [*counts[:-1], 10**6]),
-            "found 7 images with 1000021 boxes",
+            "has 7 images with 1000021 boxes",
         ),
         ("store.json", truncate, "the store's metadata cannot be read"),
         ("store.json", edit_metadata(format=2), "the store's metadata cannot be read"),

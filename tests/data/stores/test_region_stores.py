@@ -99,7 +99,7 @@ def test_all_stores_have_one_feature_size(
     stores.index(["flickr30k/0"])
     with pytest.raises(UserError) as error:
         stores.index(["xgqa/0"])
-    assert str(error.value).startswith(f"{folder / 'xgqa'}: found features of size 3, expected 5 ")
+    assert str(error.value).startswith(f"{folder / 'xgqa'}: the features have size 3, but 5 in ")
     assert stores.feature_size == 5
     with pytest.raises(UserError, match="no store of region features"):
         _ = RegionStores(tmp_path / "none").feature_size

@@ -185,7 +185,7 @@ def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.
     with pytest.raises(UserError, match="^model_args: .* no argument 'dataroot'; did you mean 'data_root'\\?$"):
         IGLUE(pretrained=folder, dataroot="x")
     for batch_size in ("many", 0, "-4", 2.5):
-        with pytest.raises(UserError, match=f"^batch_size: found '{batch_size}', expected a whole number above 0, or"):
+        with pytest.raises(UserError, match=f"^batch_size: '{batch_size}' is neither a whole number above 0 nor"):
             IGLUE(pretrained=folder, batch_size=batch_size)
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="^WORLD_SIZE is 2, but the model iglue runs in one process"):
