@@ -106,7 +106,8 @@ def compare(
     folders = iter(run_all([recipe for seeded in rows.values() for recipe in seeded], launch))
     for name, seeded in rows.items():
         labelled[name] += [next(folders) for _ in seeded]
-    comparison = with_published(build_comparison(list(labelled.items()), split, margin), figures)
+    scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.items()}
+    comparison = with_published(build_comparison(list(labelled.items()), split, margin, scored), figures)
     report(with_lmms_eval(comparison, evaluated), output)
 
 

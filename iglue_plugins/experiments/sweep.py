@@ -79,7 +79,8 @@ def sweep(
         SweepRow(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
         for combination in combinations
     ]
-    report(build_matrix(rows, first, split, recipes[-1].evaluation.languages, margin), output)
+    evaluation = recipes[-1].evaluation
+    report(build_matrix(rows, first, evaluation.scored_split(split), evaluation.languages, margin), output)
 
 
 def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: Sequence[str]) -> list[Combination]:

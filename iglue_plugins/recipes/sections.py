@@ -50,5 +50,9 @@ class Evaluation(BaseModel):
             The split itself in float32 and not compiled, otherwise the split with the settings, such as
             'test@bfloat16'.
         """
-        settings = [self.precision] * (self.precision != "float32") + ["compiled"] * self.compile
-        return "@".join([split, *settings])
+        return scored_split(split, self.precision, self.compile)
+
+
+def scored_split(split: str, precision: str = "float32", compiled: bool = False) -> str:
+    """Return the name under which a run keeps the scores on a split; see `Evaluation.scored_split`."""
+    return "@".join([split, *[precision] * (precision != "float32"), *["compiled"] * compiled])

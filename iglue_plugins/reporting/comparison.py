@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from iglue_plugins.reporting.clustering import DrawnClusters, cluster_examples
 from iglue_plugins.reporting.lmms_eval_results import METRIC, SPLIT, LMMSEvalResult
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
 from iglue_plugins.reporting.scores import Score, mean_over_languages, row_differences, score_over_seeds
+from iglue_plugins.reporting.starts import started_from
 from iglue_plugins.utils.errors import UserError
 
 
@@ -32,6 +33,8 @@ class Row:
         languages: The scores by language.
         target_mean: The mean over the target languages.
         difference: The target mean minus that of the first row, in points; None for the first row.
+        started_from: The weights that the runs started from.
+        scored: The split, with evaluation settings other than the usual ones, such as "test@bfloat16".
     """
 
     label: str
@@ -44,6 +47,8 @@ class Row:
     languages: dict[str, Score]
     target_mean: Score
     difference: Difference | None
+    started_from: str
+    scored: str
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,10 @@ class Comparison:
 
 
 def build_comparison(
-    rows: Sequence[tuple[str, Sequence[Path]]], split: str = "test", margin: float | None = None
+    rows: Sequence[tuple[str, Sequence[Path]]],
+    split: str = "test",
+    margin: float | None = None,
+    scored: Mapping[str, str] | None = None,
 ) -> Comparison:
     """Compare rows of finished runs.
 
@@ -139,6 +147,8 @@ def build_comparison(
         rows: A label and the folders of its runs, one for each seed, of every row.
         split: The split to compare on.
         margin: The largest difference that does not matter, in points, above 0; None judges no difference by a margin.
+        scored: The name under which the runs of a row keep the scores that count, by label, such as "test@bfloat16"; by
+            default that of the settings in the runs' recipes.
 
     Returns:
         The comparison, in which every row but the first has a difference to the first.
@@ -146,7 +156,7 @@ def build_comparison(
     Raises:
         UserError: As `read_rows`, or every language was trained on by some row, so that there is no target language.
     """
-    results = read_rows(rows, split)
+    results = read_rows(rows, split, scored=scored)
     first_row, *others = results.values()
     first, every = first_row[0], [result for row in results.values() for result in row]
     source, auxiliary, targets = _language_roles(first, every)
@@ -162,7 +172,7 @@ def build_comparison(
         seeds=seeds_of(first_row),
         examples={language: len(ids) for language, ids in first.example_ids.items()},
         rows=tuple(
-            _build_row(label, row, targets, difference)
+            _build_row(label, row, targets, difference, started_from(row, results))
             for (label, row), difference in zip(results.items(), differences, strict=True)
         ),
         drawn=drawn,
@@ -259,7 +269,9 @@ def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str
     return source, auxiliary, targets
 
 
-def _build_row(label: str, row: list[RunResult], targets: Sequence[str], difference: Difference | None) -> Row:
+def _build_row(
+    label: str, row: list[RunResult], targets: Sequence[str], difference: Difference | None, start: str
+) -> Row:
     record = row[0].record
     return Row(
         label=label,
@@ -274,4 +286,6 @@ def _build_row(label: str, row: list[RunResult], targets: Sequence[str], differe
         },
         target_mean=mean_over_languages(row, targets),
         difference=difference,
+        started_from=start,
+        scored=row[0].scored,
     )

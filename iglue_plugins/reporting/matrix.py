@@ -150,7 +150,8 @@ def build_matrix(
         UserError: As `read_rows`, or a row was trained on every target language.
     """
     every = [*([baseline] if baseline else []), *rows]
-    results = read_rows([(swept.label, swept.folders) for swept in every], split, languages)
+    scored = {swept.label: split for swept in every}
+    results = read_rows([(swept.label, swept.folders) for swept in every], split, languages, scored)
     first = next(iter(results.values()))
     source = first[0].record["source_language"]
     targets = tuple(language for language in languages if language != source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from iglue_plugins.recipes.sections import scored_split
 from iglue_plugins.reporting.predictions import ImagesOfExamples, read_scored_examples
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
@@ -49,6 +50,8 @@ class RunResult:
         scores: (examples,) float64 in [0, 1], in the order of the ids.
         image_ids: The ids of each example's images, in the order of the ids; without languages whose predictions were
             written before images were kept.
+        scored: The name under which the run keeps these scores: the split, with evaluation settings other than the
+            usual ones.
     """
 
     folder: Path
@@ -57,10 +60,15 @@ class RunResult:
     example_ids: dict[str, tuple[str, ...]]
     scores: dict[str, NDArray[np.float64]]
     image_ids: dict[str, ImagesOfExamples]
+    scored: str
 
 
 def read_result(
-    folder: Path, split: str, languages: Sequence[str] | None = None, seen: dict[Any, Any] | None = None
+    folder: Path,
+    split: str,
+    languages: Sequence[str] | None = None,
+    seen: dict[Any, Any] | None = None,
+    scored: str | None = None,
 ) -> RunResult:
     """Read the record and the predictions of a finished run.
 
@@ -69,6 +77,8 @@ def read_result(
         split: The split to read.
         languages: The languages to read; None reads all that the run was evaluated on.
         seen: The ids that were read of other runs, to which those of this run are added; equal ones are kept once.
+        scored: The name under which the run keeps the scores of some evaluation settings, such as "test@bfloat16"; by
+            default that of the settings in its recipe.
 
     Returns:
         The results of the run.
@@ -78,6 +88,7 @@ def read_result(
             predictions that do not average to the score in its record.
     """
     run, record, seen = Run(folder), read_record(folder), {} if seen is None else seen
+    split = scored or _scored_by_recipe(record, split)
     if split not in record["scores"]:
         raise UserError(
             f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
@@ -103,7 +114,13 @@ def read_result(
                 f"{recorded['examples']} examples for {split}/{language}, but the predictions there average "
                 f"{predicted:.2f} over {len(ids)} different ids; evaluate the run again"
             )
-    return RunResult(Path(folder), record, metric, example_ids, scores, image_ids)
+    return RunResult(Path(folder), record, metric, example_ids, scores, image_ids, split)
+
+
+def _scored_by_recipe(record: Mapping[str, Any], split: str) -> str:
+    evaluation = record.get("recipe", {}).get("evaluation", {})
+    named = scored_split(split, evaluation.get("precision", "float32"), bool(evaluation.get("compile")))
+    return named if named in record["scores"] else split  # which versions before kept all scores under
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -130,7 +147,10 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def read_rows(
-    rows: Sequence[tuple[str, Sequence[Path]]], split: str, languages: Sequence[str] | None = None
+    rows: Sequence[tuple[str, Sequence[Path]]],
+    split: str,
+    languages: Sequence[str] | None = None,
+    scored: Mapping[str, str] | None = None,
 ) -> dict[str, list[RunResult]]:
     """Read the runs of the rows of a table, and check that they can be compared.
 
@@ -138,6 +158,7 @@ def read_rows(
         rows: A label and the folders of its runs, one for each seed, of every row.
         split: The split to read.
         languages: The languages to read; None reads all that the runs were evaluated on.
+        scored: The name under which the runs of a row keep its scores, by label, as for `read_result`.
 
     Returns:
         The results of each row's runs, by label, in the order of their seeds.
@@ -149,7 +170,13 @@ def read_rows(
     """
     _check_labels([label for label, _ in rows])
     seen: dict[Any, Any] = {}
-    results = {label: _read_row(label, folders, split, languages, seen) for label, folders in rows}
+    results: dict[str, list[RunResult]] = {}
+    for label, folders in rows:
+        read = (read_result(folder, split, languages, seen, (scored or {}).get(label)) for folder in folders)
+        results[label] = sorted(read, key=lambda result: result.record["seed"])
+        if not results[label]:
+            raise UserError(f"row '{label}' has no runs; give it one run folder per seed")
+        check_one_row(label, results[label])
     first_label, first_row = next(iter(results.items()))
     for label, row in results.items():
         for result in row:
@@ -187,17 +214,6 @@ def _check_labels(labels: Sequence[str]) -> None:
         raise UserError("a comparison needs at least one row of runs, but none was given")
     if repeated := [label for label in labels if labels.count(label) > 1]:
         raise UserError(f"row '{repeated[0]}' was given {len(repeated)} times; each row needs a label of its own")
-
-
-def _read_row(
-    label: str, folders: Sequence[Path], split: str, languages: Sequence[str] | None, seen: dict[Any, Any]
-) -> list[RunResult]:
-    read = (read_result(folder, split, languages, seen) for folder in folders)
-    results = sorted(read, key=lambda result: result.record["seed"])
-    if not results:
-        raise UserError(f"row '{label}' has no runs; give it one run folder per seed")
-    check_one_row(label, results)
-    return results
 
 
 def _check_seeds(first_label: str, first_row: list[RunResult], label: str, row: list[RunResult]) -> None:

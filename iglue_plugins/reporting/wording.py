@@ -212,9 +212,11 @@ def _lmms_eval_note(comparison: Comparison) -> str:
 
 
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:
-    """Explain the labels and steps of rows, their adaptation, and their auxiliary languages if these differ."""
+    """Explain the labels and steps of rows, what they started from, and where they differ in more than the trainer."""
     amounts = {row.label: f"{row.labels_per_step} labelled examples per step, {row.steps} steps" for row in rows}
     languages = {row.label: join_names(row.training_languages) or "none" for row in rows}
+    starts = {row.label: row.started_from for row in rows}
+    scored = {row.label: row.scored for row in rows}
     sentences = []
     if _all_equal(amounts):
         sentences.append(f"Every row: {amounts[rows[0].label]}.")
@@ -225,6 +227,10 @@ def _training_notes(rows: tuple[Row, ...]) -> list[str]:
         sentences.append(f"A model of its own for each language but the source, adapted: {_by_fact(adapted)}.")
     if not _all_equal(languages):
         sentences.append(f"Rows differ in auxiliary languages trained on: {_by_fact(languages)}.")
+    if len(rows) > 1:
+        sentences.append(f"Started from: {_by_fact(starts)}.")
+    if any("@" in name for name in scored.values()):
+        sentences.append(f"Scores are of these evaluation settings: {_by_fact(scored)}.")
     return sentences
 
 
