@@ -241,7 +241,7 @@ def test_a_launcher_starts_a_run(
     made = recipe({"trainer": EPISODES, "start_from": "model", "model": without_dropout})
     script = tmp_path / "launched.py"
     script.write_text(LAUNCHED.format(tiny_task=str(tiny_task)))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(runner.__file__).parents[1])}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(runner.__file__).parents[2])}
     ended = subprocess.run(
         [sys.executable, "-m", *LAUNCHERS[launcher], str(script), str(tmp_path / "recipe.yaml")],
         env=environment,
