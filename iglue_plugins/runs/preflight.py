@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -18,6 +20,7 @@ from iglue_plugins.runs.plugins import check_model, make_task, make_trainer
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
 
 # A checkpoint holds the weights and two moments of AdamW; two are kept while a third is written.
@@ -94,10 +97,35 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
     if isinstance(trainer, LanguageAdapter):
         for language in languages:
             yield from _problem(trainer.check, task, language)
-    evaluation = recipe.evaluation
+    evaluation, read = recipe.evaluation, list(needed)
     needed += [ExampleSet(split, language) for split in evaluation.splits for language in evaluation.languages]
-    for examples in dict.fromkeys(needed):
-        yield from _lacking_examples(task, examples)
+    found = {examples: list(_lacking_examples(task, examples)) for examples in dict.fromkeys(needed)}
+    yield from itertools.chain.from_iterable(found.values())
+    if isinstance(trainer, Trainer) and not any(found[examples] for examples in read):
+        yield from _problem(_make_steps, recipe, task, trainer)
+
+
+def _make_steps(recipe: Recipe, task: Task, trainer: Trainer) -> None:
+    """Make the steps of a training, which finds out if there are enough examples; texts are not tokenized for it."""
+    languages = tuple(recipe.auxiliary_languages)
+    tokenizer: Any = _WholeTexts()
+    trainer.steps(
+        TrainingData(task, tokenizer, recipe.source_language, languages, recipe.seed, trainer.settings.examples)
+    )
+
+
+class _WholeTexts:
+    """Takes each different text for a token, in the place of a tokenizer."""
+
+    pad_token_id = 0
+    mask_token_id = 0
+    all_special_ids: tuple[int, ...] = ()
+
+    def __init__(self) -> None:
+        self._ids: dict[str, int] = {}
+
+    def __call__(self, texts: Sequence[str], **_: Any) -> Any:
+        return SimpleNamespace(input_ids=[[self._ids.setdefault(text, len(self._ids) + 1)] for text in texts])
 
 
 def _problem(check: Callable[..., None], *arguments: Any) -> Iterator[str]:

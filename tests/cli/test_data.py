@@ -210,3 +210,22 @@ def test_check_a_task_that_brings_its_data(iglue: Callable) -> None:
         .sentence()
         .startswith("--data-root: the task mini/xvnli")
     )
+
+
+def test_check_a_recipe(iglue: Callable, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("task: mini/xvnli\nmodel: mini/xuniter\ntrainer: xvl_maml\n")
+    ended = iglue("data", "check", recipe)
+    assert (ended.code, ended.out.splitlines()) == (
+        0,
+        [
+            "to do: finetune (finetune on mini/xvnli)",
+            "to do: recipe (xvl_maml on mini/xvnli)",
+            "nothing is lacking",
+        ],
+    )
+    recipe.write_text("task: xvnli\nmodel: {name: xuniter, checkpoint: ./none}\ntrainer: finetune\n")
+    ended = iglue("data", "check", recipe, "--data-root", tmp_path / "data")
+    assert ended.code == 1
+    for lacking in ("'./none'", "data/XVNLI/annotations/en/train.jsonl", "data/regions/flickr30k"):
+        assert sum(lacking in line for line in ended.out.splitlines()) == 1

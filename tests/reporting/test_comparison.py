@@ -98,6 +98,7 @@ def test_notes_say_what_is_averaged_and_what_each_row_saw(two_rows):
         "Rows differ in labels or steps: finetune: 64 labelled examples per step, 150 steps; "
         "xvl_maml: 32 labelled examples per step, 300 steps.",
         "Rows differ in auxiliary languages trained on: finetune: none; xvl_maml: tr.",
+        "Started from: finetune, xvl_maml: the model's own weights.",
     ]
 
 

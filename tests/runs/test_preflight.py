@@ -94,6 +94,22 @@ def test_a_language_without_enough_examples_to_adapt_to(few_shot_recipe: MakeRec
     assert fits == []
 
 
+@pytest.mark.parametrize(
+    ("trainer", "sentence"),
+    [
+        ({"name": "xvl_maml", "support_size": 20, "query_size": 20}, "24 training examples"),
+        ({"name": "auxiliary_finetune", "batch_size": 25}, "24 training examples"),
+        ({"name": "xvl_maml", "languages_per_step": 3}, "trainer.languages_per_step"),
+    ],
+)
+def test_a_later_stage_with_too_few_examples_is_found_before_the_first(
+    trainer: dict[str, object], sentence: str, recipe: MakeRecipe, fits: list[str]
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        runner.run(recipe({"trainer": trainer}))
+    assert fits == []
+
+
 def test_a_full_disk_is_found_before_the_first_step(
     recipe: MakeRecipe, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
