@@ -113,7 +113,7 @@ pathlib.Path(log).with_suffix(".json").write_text(json.dumps(record))
     said = [line for number in range(2) for line in (tmp_path / f"log{number}").read_text().splitlines()]
     trained = sorted(line.split()[1] for line in said if line.startswith("training"))
     assert trained in (["finetune", "first"], ["finetune", "second"])
-    assert any("waiting for another process on this run" in line for line in said)
+    assert any("waiting for the lock" in line and "held by process" in line for line in said)
     records = [json.loads((tmp_path / f"log{number}.json").read_text()) for number in range(2)]
     assert records[0] == records[1]
     assert len(list((tmp_path / "runs").iterdir())) == 2
