@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils import broadcast_object_list
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from typing_extensions import override
 
+from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
 
 FINISHED_CHECKPOINT = ".finished"  # a file written last into a checkpoint: the hash of its content
@@ -25,6 +29,41 @@ class FinishedCheckpoints(TrainerCallback):
         distributed.barrier()
         if distributed.is_main_process():
             mark_finished(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+
+
+def stored_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a file of a module's weights holds: its state, with tied weights under their first name only.
+
+    Args:
+        module: The module.
+
+    Returns:
+        Contiguous tensors by name, none of which shares memory with another, as safetensors asks for.
+    """
+    tied = tied_names(module)
+    return {name: value.contiguous() for name, value in module.state_dict().items() if name not in tied}
+
+
+def load_weights(module: nn.Module, file: Path) -> None:
+    """Load what `stored_weights` returned into a module; tied weights stay tied.
+
+    Args:
+        module: The module.
+        file: A safetensors file.
+
+    Raises:
+        UserError: The file has other weights than the module.
+    """
+    found = load_file(file)
+    expected = stored_weights(module)
+    differing = sorted(found.keys() ^ expected.keys())
+    differing += [name for name in found.keys() & expected.keys() if found[name].shape != expected[name].shape]
+    if differing:
+        raise UserError(
+            f"{file}: its weights are not those of the training ({', '.join(differing[:3])}), as after a change of a "
+            f"plugin; delete {file.parents[1]} and run again"
+        )
+    module.load_state_dict(found, strict=False)
 
 
 def mark_finished(checkpoint: Path) -> None:
