@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, with_gradient
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared, with_gradient
 from iglue_plugins.trainers.learned import InnerRates
 from iglue_plugins.trainers.maml import InnerLoop
 from iglue_plugins.trainers.objectives import BatchLoss
@@ -156,6 +156,7 @@ class MetaObjective(nn.Module):
             )
         return {**parts, **scalars}, gradient
 
+    @autocast_cache_cleared()
     def _outer(self, adapted: Parameters, query: dict[str, Tensor]) -> tuple[dict[str, Tensor], Gradients]:
         leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
         parts = self._losses(leaves, query, self._settings.outer_loss)
