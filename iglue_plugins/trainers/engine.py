@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -20,12 +21,13 @@ from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.trainers.arguments import training_arguments
-from iglue_plugins.trainers.checkpoints import FinishedCheckpoints, resumed_checkpoint
+from iglue_plugins.trainers.checkpoints import CHECKPOINTS, Checkpoints, checkpoint_step, resumed_checkpoint
 from iglue_plugins.trainers.objective_trainer import ObjectiveTrainer
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import AccumulationShard
 from iglue_plugins.trainers.validation import BestWeights, Validation, validation_interval
 from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.termination import DeferredTermination
 from iglue_plugins.utils.threads import threads_for
 
 
@@ -126,7 +128,8 @@ def train(
         steps: The items of the training.
         settings: The settings of the trainer.
         seed: The run's seed.
-        folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there.
+        folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there, which is said
+            on standard error.
         validate: Scores the weights as they are, higher is better; it is called as `settings.validate_every` says, and
             the objective is left with the weights that score best (the first of equals).
 
@@ -134,7 +137,8 @@ def train(
         What the run's record says of the training.
 
     Raises:
-        UserError: A loss or a trained weight is not finite, or a checkpoint cannot be read or written.
+        UserError: A loss or a trained weight is not finite, a checkpoint cannot be read or written, or the optimizer,
+            the schedule or a tracker cannot be used.
     """
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
@@ -144,22 +148,28 @@ def train(
     best_weights = None
     if validate and settings.validate_every is not None:
         every = validation_interval(settings.validate_every, steps, settings.accumulation)
-        best_weights = BestWeights(objective, validate, every, folder / "checkpoints" / "best")
+        best_weights = BestWeights(objective, validate, every, folder / CHECKPOINTS / "best")
+    # In several processes the launcher ends all when one has failed, and they would wait for it in a step without end.
+    termination = DeferredTermination() if state.num_processes == 1 else None
+    checkpoints = Checkpoints(settings.save_minutes if settings.save_every is None else None, termination)
     trainer = ObjectiveTrainer(
         settings,
         schedule,
         model=objective,
         args=training_arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
         train_dataset=shard,
-        callbacks=[Progress(objective), *([best_weights] if best_weights else []), FinishedCheckpoints()],
+        callbacks=[Progress(objective), *([best_weights] if best_weights else []), checkpoints],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     if state.process_index:
         # transformers seeds all processes alike, and their dropout has to differ.
         torch.manual_seed(seed + state.process_index)
-    checkpoint = resumed_checkpoint(folder / "checkpoints")
+    checkpoint = resumed_checkpoint(folder / CHECKPOINTS)
+    if checkpoint and state.is_main_process:
+        print(f"resumed at step {checkpoint_step(checkpoint)} of {shard.step_count}", file=sys.stderr)
     with threads_for(objective), silence_tensorboard_thread_errors():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with termination or nullcontext():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
         if best_weights:
             best_weights.restore()

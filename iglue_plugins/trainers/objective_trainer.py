@@ -13,10 +13,13 @@ from torch.utils.data import DataLoader
 from transformers.utils import SAFE_WEIGHTS_NAME
 from typing_extensions import override
 
+from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.trainers.checkpoints import load_weights, stored_weights
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, did_you_mean
+
+HAVE_SETTINGS = {"lr", "weight_decay", "betas", "eps", "params"}  # arguments of optimizers with a setting of their own
 
 
 class ObjectiveTrainer(transformers.Trainer):
@@ -24,7 +27,7 @@ class ObjectiveTrainer(transformers.Trainer):
 
     Args:
         settings: The settings of the trainer.
-        schedule_steps: The optimizer step at which the learning rate would reach 0.
+        schedule_steps: The number of optimizer steps that the schedule of the learning rate spans.
         kwargs: Arguments of transformers' Trainer.
     """
 
@@ -35,11 +38,60 @@ class ObjectiveTrainer(transformers.Trainer):
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
         self._scalars: dict[str, list[torch.Tensor]] = defaultdict(list)
 
+    @override
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer that the settings name.
+
+        Args:
+            model: The module whose parameters it trains; None: the objective.
+
+        Returns:
+            The optimizer.
+
+        Raises:
+            UserError: Its package is not installed, or it does not take an argument of `optim_args`.
+        """
+        settings = self._settings
+        try:
+            optimizer = super().create_optimizer(model)
+        except (ImportError, ValueError, RuntimeError) as error:
+            raise UserError(
+                f"trainer.optim: the optimizer '{settings.optim}' cannot be used here ({first_line(error)}); install "
+                "what it needs, or choose another, such as adamw_torch_fused"
+            ) from error
+        for name, value in settings.optim_args.items():  # transformers passes over those that it does not know
+            if any(group.get(name) != value for group in optimizer.param_groups):
+                raise UserError(
+                    f"trainer.optim_args: {name}: {value} has no effect on the optimizer '{settings.optim}'"
+                    f"{did_you_mean(name, optimizer.defaults.keys() - HAVE_SETTINGS)}"
+                )
+        return optimizer
+
+    @override
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        """Make a schedule that may be longer than the training, as VOLTA's, which stretches over 20 epochs."""
-        return super().create_scheduler(self._schedule_steps, optimizer)
+        """Make the schedule that the settings name.
+
+        It may be longer than the training, as VOLTA's, which stretches over 20 epochs.
+
+        Args:
+            num_training_steps: The number of optimizer steps of the training, which is not used.
+            optimizer: The optimizer; None: the trainer's.
+
+        Returns:
+            The schedule.
+
+        Raises:
+            UserError: The schedule lacks an argument, or does not take one of `lr_scheduler_kwargs`.
+        """
+        try:
+            return super().create_scheduler(self._schedule_steps, optimizer)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"trainer.lr_scheduler_kwargs: the schedule '{self._settings.lr_scheduler}' cannot be made with "
+                f"{self._settings.lr_scheduler_kwargs} ({first_line(error)})"
+            ) from error
 
     @override
     def compute_loss(

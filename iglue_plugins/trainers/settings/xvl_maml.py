@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -57,12 +57,12 @@ class XVLMAMLSettings(ContrastiveSettings):
     repeat_languages: bool = Field(False, description="draw a step's languages with replacement")
     disjoint_images: bool = Field(False, description="keep the images of a support batch out of its query batch")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _unsupervised_outer_loss(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("supervised") is False:
-            return {"outer_loss": "contrastive", **values}
-        return values
+    # Not a validator before the fields': after one pydantic takes no list of a recipe for a tuple.
+    @model_validator(mode="after")
+    def _unsupervised_outer_loss(self) -> XVLMAMLSettings:
+        if not self.supervised and "outer_loss" not in self.model_fields_set:
+            self.outer_loss = "contrastive"
+        return self
 
     @model_validator(mode="after")
     def _check_combination(self) -> XVLMAMLSettings:
