@@ -2,6 +2,7 @@
 
     python benchmarks/maml_step.py                     # half an hour on one core
     python benchmarks/maml_step.py --steps 1 3 5       # the meta-step alone, by inner steps and what is stored of them
+    python benchmarks/maml_step.py --steps 1 3 5 --rounds 0 --dtype bfloat16    # under autocast: peaks alone
     python benchmarks/maml_step.py --layers 2 --rounds 1
 
 12 layers of 768, 250,002 words, float32, dropout 0.1; 8 examples of support and 8 of query with 20 tokens and 37
@@ -192,7 +193,8 @@ def measure(options: argparse.Namespace) -> None:
     for _ in range(1 + options.repeats):
         losses.zero_grad(set_to_none=True)
         began = time.process_time()
-        step()
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.dtype == "bfloat16"):
+            step()
         seconds.append(time.process_time() - began)
     weight = losses.model.encoder.layers[0].query_key_value.weight
     unit = 2**30 if sys.platform == "darwin" else 2**20
@@ -223,6 +225,8 @@ def in_process(
         storage,
         "--layers",
         str(options.layers),
+        "--dtype",
+        options.dtype,
         "--repeats",
         str(0 if for_memory else options.repeats),
     ]
@@ -262,6 +266,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="0: peaks alone")
     parser.add_argument("--repeats", type=int, default=3, help="timed steps of a process")
     parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the computation")
     parser.add_argument("--steps", type=int, nargs="*", help="inner steps, for a table of the meta-step alone")
     parser.add_argument("--only", nargs="*", choices=CONTENDERS, default=list(CONTENDERS))
     parser.add_argument("--default-allocator", action="store_true", help="peaks as the C library leaves them")

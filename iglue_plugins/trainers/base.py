@@ -16,6 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.evaluation.evaluator import make_validator
 from iglue_plugins.models.protocols import HasTaskHeads
+from iglue_plugins.models.tied_weights import check_tied_weights
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.engine import Training, train
@@ -135,10 +136,12 @@ class Trainer(TrainerSpec, ABC):
             What the run's record says of the training.
 
         Raises:
-            UserError: There are too few examples, the training diverges, or a file cannot be written.
+            UserError: There are too few examples, the model's tied weights could not be loaded again, the training
+                diverges, or a file cannot be written.
         """
         torch.manual_seed(seed)
         cast("HasTaskHeads", model).set_head(task.head, task.num_labels)
+        check_tied_weights(model)
         data = TrainingData(
             task,
             tokenizer,

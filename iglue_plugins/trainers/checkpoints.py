@@ -4,27 +4,124 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate.utils import broadcast_object_list
+from safetensors.torch import load_file
+from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from typing_extensions import override
 
+from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
+from iglue_plugins.utils.termination import DeferredTermination
 
+CHECKPOINTS = "checkpoints"  # the folder of the checkpoints, below the one that training is given
 FINISHED_CHECKPOINT = ".finished"  # a file written last into a checkpoint: the hash of its content
+SHARE_OF_TIME = 0.05  # how much of the training's time writing checkpoints may take
 
 
-class FinishedCheckpoints(TrainerCallback):
-    """Marks a checkpoint as finished once all of it is on disk."""
+class Checkpoints(TrainerCallback):
+    """Saves checkpoints by time, and marks each as finished once all of it is on disk.
+
+    It has to stand behind callbacks that take long, so that a checkpoint's duration is that of writing it.
+
+    Args:
+        minutes: The least minutes between checkpoints, which are more where writing one takes longer than
+            `SHARE_OF_TIME` of them; None: only the checkpoints that the arguments ask for by `save_steps`.
+        termination: Says whether the process is to end; it does after a checkpoint of the step that is under way.
+        clock: Returns seconds.
+    """
+
+    def __init__(
+        self,
+        minutes: float | None,
+        termination: DeferredTermination | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._minutes, self._termination, self._clock = minutes, termination, clock
+        self._last_end = self._start = clock()
+        self._duration = 0.0
+
+    @override
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self._last_end = self._clock()
+
+    @override
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for a checkpoint if it is time for one, by the main process's clock."""
+        self._start = self._clock()
+        if (self._minutes is not None and self._agree(self._is_due())) or self._is_ending:
+            control.should_save = True
 
     @override
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         distributed.barrier()
         if distributed.is_main_process():
             mark_finished(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
+        self._last_end = self._clock()
+        self._duration = self._last_end - self._start
+        if self._is_ending:
+            control.should_training_stop = True
+            print(
+                f"stopped by SIGTERM after step {state.global_step} of {state.max_steps}; the same command resumes",
+                file=sys.stderr,
+            )
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._termination is not None and self._termination.is_requested
+
+    def _is_due(self) -> bool:
+        assert self._minutes is not None
+        return self._start - self._last_end >= max(60 * self._minutes, self._duration / SHARE_OF_TIME)
+
+    @staticmethod
+    def _agree(is_due: bool) -> bool:
+        """Return what the main process says."""
+        flag = torch.tensor(float(is_due and distributed.is_main_process()), device=distributed.device())
+        return bool(distributed.all_reduce_sum(flag))
+
+
+def stored_weights(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a file of a module's weights holds: its state, with tied weights under their first name only.
+
+    Args:
+        module: The module.
+
+    Returns:
+        Contiguous tensors by name, none of which shares memory with another, as safetensors asks for.
+    """
+    tied = tied_names(module)
+    return {name: value.contiguous() for name, value in module.state_dict().items() if name not in tied}
+
+
+def load_weights(module: nn.Module, file: Path) -> None:
+    """Load what `stored_weights` returned into a module; tied weights stay tied.
+
+    Args:
+        module: The module.
+        file: A safetensors file.
+
+    Raises:
+        UserError: The file has other weights than the module.
+    """
+    found = load_file(file)
+    expected = stored_weights(module)
+    differing = sorted(found.keys() ^ expected.keys())
+    differing += [name for name in found.keys() & expected.keys() if found[name].shape != expected[name].shape]
+    if differing:
+        raise UserError(
+            f"{file}: its weights are not those of the training ({', '.join(differing[:3])}), as after a change of a "
+            f"plugin; delete {file.parents[1]} and run again"
+        )
+    module.load_state_dict(found, strict=False)
 
 
 def mark_finished(checkpoint: Path) -> None:
@@ -48,7 +145,7 @@ def last_checkpoint(folder: Path) -> Path | None:
     Returns:
         The checkpoint's folder, or None if there is none.
     """
-    for checkpoint in sorted(folder.glob("checkpoint-*"), key=lambda path: -int(path.name.rpartition("-")[2])):
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=checkpoint_step, reverse=True):
         marker = checkpoint / FINISHED_CHECKPOINT
         if marker.is_file() and marker.read_text() == content_hash(checkpoint):
             return checkpoint
@@ -69,3 +166,25 @@ def resumed_checkpoint(folder: Path) -> Path | None:
     found = [str(last_checkpoint(folder) or "")] if distributed.is_main_process() else [""]
     broadcast_object_list(found)
     return Path(found[0]) if found[0] else None
+
+
+def resumed_step(folder: Path) -> int | None:
+    """Find the optimizer step after which training in a folder would resume. One process calls this.
+
+    Args:
+        folder: The folder that training is given, such as that of a run.
+
+    Returns:
+        The step, or None if there is no whole checkpoint; half-written ones are removed.
+    """
+    checkpoint = last_checkpoint(folder / CHECKPOINTS)
+    return checkpoint_step(checkpoint) if checkpoint else None
+
+
+def checkpoint_step(checkpoint: Path) -> int:
+    """Return the optimizer step after which a checkpoint was saved.
+
+    Args:
+        checkpoint: The checkpoint's folder.
+    """
+    return int(checkpoint.name.rpartition("-")[2])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,17 +16,18 @@ import torch
 import transformers
 from accelerate import PartialState
 from torch import nn
-from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.trainers.checkpoints import FinishedCheckpoints, resumed_checkpoint
+from iglue_plugins.trainers.arguments import training_arguments
+from iglue_plugins.trainers.checkpoints import CHECKPOINTS, Checkpoints, checkpoint_step, resumed_checkpoint
+from iglue_plugins.trainers.objective_trainer import ObjectiveTrainer
 from iglue_plugins.trainers.settings.base import TrainerSettings
-from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
+from iglue_plugins.trainers.sharding import AccumulationShard
 from iglue_plugins.trainers.validation import BestWeights, Validation, validation_interval
-from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.termination import DeferredTermination
 from iglue_plugins.utils.threads import threads_for
 
 
@@ -39,75 +40,6 @@ def silence_tensorboard_thread_errors() -> Iterator[None]:
         yield
     finally:
         threading.excepthook = hook
-
-
-class ObjectiveTrainer(transformers.Trainer):
-    """Minimizes `objective(**item)["loss"]` and logs the objective's other scalars by name.
-
-    Args:
-        settings: The settings of the trainer.
-        schedule_steps: The optimizer step at which the learning rate would reach 0.
-        kwargs: Arguments of transformers' Trainer.
-    """
-
-    def __init__(self, settings: TrainerSettings, schedule_steps: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._settings = settings
-        self._schedule_steps = schedule_steps
-        self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
-        self._scalars: dict[str, list[torch.Tensor]] = defaultdict(list)
-
-    def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> torch.optim.lr_scheduler.LRScheduler:
-        """Make a schedule that may be longer than the training, as VOLTA's, which stretches over 20 epochs."""
-        return super().create_scheduler(self._schedule_steps, optimizer)
-
-    @override
-    def compute_loss(
-        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> torch.Tensor:
-        weight = inputs.pop(WEIGHT)
-        scalars = model(**inputs)
-        if not torch.isfinite(scalars["loss"]):
-            raise self._diverged(f"a loss of {scalars['loss'].item()}")
-        for name, value in scalars.items():
-            if name != "loss":
-                self._scalars[name].append(value.detach())
-        return weight * scalars["loss"]
-
-    def get_train_dataloader(self) -> DataLoader:
-        """Make a loader of the items as they are: `AccumulationShard` has shared them between processes already."""
-        assert isinstance(self.train_dataset, AccumulationShard)
-        return DataLoader(
-            self.train_dataset, collate_fn=lambda items: items[0], pin_memory=self.args.dataloader_pin_memory
-        )
-
-    def check_weights(self) -> None:
-        """Check what the last step has left; losses are checked before their step is taken.
-
-        Raises:
-            UserError: A weight is not finite.
-        """
-        assert self.model is not None
-        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
-            raise self._diverged("weights that are not finite")
-
-    def _diverged(self, what: str) -> UserError:
-        settings = self._settings
-        inner_lr = getattr(settings, "inner_lr", 0)  # trainers with an inner loop have one
-        inner = f"trainer.inner_lr ({inner_lr}) or " if inner_lr else ""
-        step = min(self.state.global_step + 1, self.state.max_steps)
-        return UserError(
-            f"training diverged at step {step} with {what}; lower {inner}trainer.learning_rate "
-            f"({settings.learning_rate})"
-        )
-
-    @override
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        means = {name: torch.stack(values).mean().item() for name, values in self._scalars.items()}
-        self._scalars.clear()
-        super().log({**logs, **means}, start_time)
 
 
 @runtime_checkable
@@ -165,56 +97,6 @@ class Progress(TrainerCallback):
         self._bar.close()
 
 
-def arguments(
-    settings: TrainerSettings, steps: int, schedule_steps: int, accumulation: int, seed: int, folder: Path
-) -> TrainingArguments:
-    """Make the arguments of transformers' Trainer.
-
-    Args:
-        settings: The settings of the trainer.
-        steps: The number of optimizer steps.
-        schedule_steps: The optimizer step at which the learning rate would reach 0.
-        accumulation: The number of items of an optimizer step that this process sees.
-        seed: The run's seed.
-        folder: Where checkpoints go.
-
-    Returns:
-        The arguments.
-    """
-    bf16 = settings.precision == "bfloat16" or (
-        settings.precision == "auto" and torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-    )
-    training_arguments = TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
-        max_steps=steps,
-        per_device_train_batch_size=1,
-        gradient_accumulation_steps=accumulation,
-        learning_rate=settings.learning_rate,
-        warmup_steps=round(settings.warmup * schedule_steps),
-        lr_scheduler_type="linear",
-        weight_decay=settings.weight_decay,
-        adam_epsilon=1e-6,
-        max_grad_norm=settings.clip_norm,
-        optim="adamw_torch_fused",
-        bf16=bf16,
-        use_cpu=not torch.cuda.is_available(),
-        seed=seed,
-        logging_steps=settings.log_every,
-        save_steps=settings.save_every,
-        save_total_limit=2,
-        remove_unused_columns=False,
-        label_names=[],
-        disable_tqdm=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        report_to=["tensorboard"],
-        logging_nan_inf_filter=False,
-        ddp_find_unused_parameters=True,  # a loss may leave a head unused
-    )
-    # With several GPUs in one process transformers would use torch's DataParallel, which splits an item.
-    training_arguments._n_gpu = min(training_arguments.n_gpu, 1)
-    return training_arguments
-
-
 @dataclass(frozen=True)
 class Training:
     """What a run's record says of a training.
@@ -246,7 +128,8 @@ def train(
         steps: The items of the training.
         settings: The settings of the trainer.
         seed: The run's seed.
-        folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there.
+        folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there, which is said
+            on standard error.
         validate: Scores the weights as they are, higher is better; it is called as `settings.validate_every` says, and
             the objective is left with the weights that score best (the first of equals).
 
@@ -254,7 +137,8 @@ def train(
         What the run's record says of the training.
 
     Raises:
-        UserError: A loss or a trained weight is not finite, or a checkpoint cannot be read or written.
+        UserError: A loss or a trained weight is not finite, a checkpoint cannot be read or written, or the optimizer,
+            the schedule or a tracker cannot be used.
     """
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
@@ -264,22 +148,28 @@ def train(
     best_weights = None
     if validate and settings.validate_every is not None:
         every = validation_interval(settings.validate_every, steps, settings.accumulation)
-        best_weights = BestWeights(objective, validate, every, folder / "checkpoints" / "best")
+        best_weights = BestWeights(objective, validate, every, folder / CHECKPOINTS / "best")
+    # In several processes the launcher ends all when one has failed, and they would wait for it in a step without end.
+    termination = DeferredTermination() if state.num_processes == 1 else None
+    checkpoints = Checkpoints(settings.save_minutes if settings.save_every is None else None, termination)
     trainer = ObjectiveTrainer(
         settings,
         schedule,
         model=objective,
-        args=arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
+        args=training_arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
         train_dataset=shard,
-        callbacks=[Progress(objective), *([best_weights] if best_weights else []), FinishedCheckpoints()],
+        callbacks=[Progress(objective), *([best_weights] if best_weights else []), checkpoints],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     if state.process_index:
         # transformers seeds all processes alike, and their dropout has to differ.
         torch.manual_seed(seed + state.process_index)
-    checkpoint = resumed_checkpoint(folder / "checkpoints")
+    checkpoint = resumed_checkpoint(folder / CHECKPOINTS)
+    if checkpoint and state.is_main_process:
+        print(f"resumed at step {checkpoint_step(checkpoint)} of {shard.step_count}", file=sys.stderr)
     with threads_for(objective), silence_tensorboard_thread_errors():
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with termination or nullcontext():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.check_weights()
         if best_weights:
             best_weights.restore()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -26,6 +28,19 @@ def add_gradients(one: Tensor | None, other: Tensor | None, factor: float = 1.0)
     if other is None or (one is None and factor == 1):
         return one if other is None else other
     return other * factor if one is None else torch.add(one, other, alpha=factor)
+
+
+@contextmanager
+def autocast_cache_cleared() -> Iterator[None]:
+    """Drop at the end of the block what autocast has cached: a low-precision copy of each parameter that it has cast.
+
+    autocast itself keeps the copies until it is left, so that those of all thetas of a meta-step would be in memory at
+    once. Parameters that are used twice inside the block are cast once, as ever. Without autocast nothing happens.
+    """
+    try:
+        yield
+    finally:
+        torch.clear_autocast_cache()
 
 
 def with_gradient(value: Tensor, gradients: Gradients, parameters: Parameters) -> Tensor:

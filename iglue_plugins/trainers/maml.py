@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared
 from iglue_plugins.trainers.settings.xvl_maml import InnerStorage
 from iglue_plugins.utils.errors import UserError
 
@@ -172,6 +172,7 @@ class InnerLoop:
         with self._rng_snapshots[number].restored():
             return self._gradients(theta, self._rates[number], keep_graph=True)[1]
 
+    @autocast_cache_cleared()
     def _gradients(self, theta: Parameters, rates: Rates, keep_graph: bool) -> tuple[Tensor, Step]:
         leaves = {name: value.detach().requires_grad_(keep_graph or name in rates) for name, value in theta.items()}
         adapted = {name: leaf for name, leaf in leaves.items() if name in rates}
@@ -206,6 +207,7 @@ def _descend(theta: Parameters, gradients: Parameters, rates: Rates) -> Paramete
     return updated
 
 
+@autocast_cache_cleared()
 def backprop_through_step(step: StepGraph, gradient: Gradients, rates: Rates) -> Gradients:
     """Backpropagate through one inner step: v - H (rate * v).
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, with_gradient
+from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared, with_gradient
 from iglue_plugins.trainers.learned import InnerRates
 from iglue_plugins.trainers.maml import InnerLoop
 from iglue_plugins.trainers.objectives import BatchLoss
@@ -155,6 +156,7 @@ class MetaObjective(nn.Module):
             )
         return {**parts, **scalars}, gradient
 
+    @autocast_cache_cleared()
     def _outer(self, adapted: Parameters, query: dict[str, Tensor]) -> tuple[dict[str, Tensor], Gradients]:
         leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
         parts = self._losses(leaves, query, self._settings.outer_loss)
@@ -197,10 +199,11 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
 
     Args:
         model: The model.
-        choice: "all", "encoder", "heads", or patterns of names, in which * stands for any part.
+        choice: "all", "encoder", "heads", or patterns of names, in which * stands for any part; a tied weight adapts
+            where a pattern matches any of its names.
 
     Returns:
-        The names of the model's parameters.
+        The names of the model's parameters, as `named_parameters` has them.
 
     Raises:
         UserError: The choice names no parameter.
@@ -217,13 +220,15 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
                 "heads apart (base_model_prefix); use 'all' or name patterns"
             )
         return chosen
+    tied = tied_names(model)
     for pattern in choice:
-        if not matching(names, pattern):
+        if not matching([*names, *tied], pattern):
             raise UserError(
                 f"trainer.adapt: '{pattern}' matches no parameter of the model; use a pattern of names such as "
                 f"'{names[0]}', in which * stands for any part"
             )
-    return [name for name in names if any(matching([name], pattern) for pattern in choice)]
+    matched = {tied.get(name, name) for pattern in choice for name in matching([*names, *tied], pattern)}
+    return [name for name in names if name in matched]
 
 
 @contextmanager

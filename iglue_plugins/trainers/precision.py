@@ -1,19 +1,23 @@
-"""The precision of training."""
+"""The precision that training computes in."""
 
 from __future__ import annotations
 
-import torch
+from iglue_plugins.trainers.settings.base import Precision
 
 
-def resolved_precision(precision: str) -> str:
+def resolved_precision(setting: Precision) -> Precision:
     """Return the precision that a setting means on this machine.
 
+    PyTorch is imported only for "auto", which asks for the GPU.
+
     Args:
-        precision: "auto", "float32" or "bfloat16".
+        setting: The setting `precision` of a trainer.
 
     Returns:
-        "bfloat16" for "auto" on a GPU that supports it, "float32" for "auto" elsewhere, otherwise the setting itself.
+        "float32" or "bfloat16"; for "auto", "bfloat16" where there is a GPU that supports it.
     """
-    if precision != "auto":
-        return precision
+    if setting != "auto":
+        return setting
+    import torch
+
     return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float32"

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.trainers.checkpoints import load_weights, stored_weights
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import write_atomic, write_json_atomic
@@ -87,7 +87,7 @@ class BestWeights(TrainerCallback):
     def _save_best(self, validation: Validation) -> None:
         """Write the weights and then their score, and remove the weights that were best before."""
         weights = self._weights_file(validation["step"])
-        write_atomic(weights, save(_state_without_aliases(self._objective)))
+        write_atomic(weights, save(stored_weights(self._objective)))
         write_json_atomic(self._note, dict(validation))
         for older in set(self._folder.glob("*.safetensors")) - {weights}:
             older.unlink()
@@ -101,8 +101,7 @@ class BestWeights(TrainerCallback):
         distributed.barrier()
         assert self.best is not None
         with self._explain_read_errors():
-            weights = load_file(self._weights_file(self.best["step"]))
-        self._objective.load_state_dict(weights, strict=False)
+            load_weights(self._objective, self._weights_file(self.best["step"]))
 
     @contextmanager
     def _explain_read_errors(self) -> Iterator[None]:
@@ -117,8 +116,3 @@ class BestWeights(TrainerCallback):
 
     def _weights_file(self, step: int) -> Path:
         return self._folder / f"step-{step}.safetensors"
-
-
-def _state_without_aliases(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return parameters and buffers, each under its first name, where a module has one under several names."""
-    return dict(module.named_parameters()) | dict(module.named_buffers())

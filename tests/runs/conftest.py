@@ -58,7 +58,7 @@ from iglue_plugins.runs import plugins, runner
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.trainers.base import Trainer
-from iglue_plugins.trainers.checkpoints import FinishedCheckpoints
+from iglue_plugins.trainers.checkpoints import Checkpoints
 from iglue_plugins.trainers.xvl_maml import MetaObjective
 from transformers import PreTrainedTokenizerBase
 """

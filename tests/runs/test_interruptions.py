@@ -39,7 +39,7 @@ def expected(xvl_maml: Recipe, uninterrupted: dict[str, Run], tmp_path_factory: 
     [
         ("MetaObjective, 'forward', 1", True),
         ("MetaObjective, 'forward', 5", True),
-        ("FinishedCheckpoints, 'on_save', 2", True),
+        ("Checkpoints, 'on_save', 2", True),
         ("PreTrainedTokenizerBase, 'save_pretrained', 1", True),
         ("Run, 'write_predictions', 1", False),
         ("Run, 'write_predictions', 2", False),
@@ -85,6 +85,29 @@ cli.main()
     assert interrupted.exitcode == 130
     assert (folder / "checkpoints" / "checkpoint-4").is_dir()
     same_run(runner.run(xvl_maml), expected)
+
+
+def test_a_terminated_run_saves_the_step_that_is_under_way_and_resumes(
+    recipe: Callable[..., Recipe],
+    start: Callable[..., BaseProcess],
+    same_run: Callable[[Run, Run], None],
+    tmp_path: Path,
+) -> None:
+    """SIGTERM is what a cluster sends before it kills; no other checkpoint is due."""
+    made = recipe({"trainer": {"name": "xvl_maml", "save_every": None}, "start_from": "model"})
+    terminated = start("at_call(MetaObjective, 'forward', 5, signal.SIGTERM)\nrunner.run(load_recipe(recipe))")
+    terminated.join(60)
+    training, stop = (tmp_path / "log").read_text().splitlines()
+    assert training.startswith("training recipe (seed 0)")
+    assert stop == "stopped by SIGTERM after step 5 of 6; the same command resumes"
+    assert terminated.exitcode == -signal.SIGTERM
+    (folder,) = made.runs.glob("recipe-*")
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["checkpoint-5"]
+
+    resumed = start("runner.run(load_recipe(recipe))", "again")
+    resumed.join(60)
+    assert "resumed at step 5 of 6" in (tmp_path / "again").read_text().splitlines()
+    same_run(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "whole"})))
 
 
 def test_two_processes_on_one_run_train_it_once_and_both_return_it(

@@ -65,6 +65,13 @@ begins = engine.Progress.on_step_begin
 engine.Progress.on_step_begin = lambda self, args, state, control, **_: (
     print("step", state.global_step), begins(self, args, state, control)) and None
 """
+TWO_CLOCKS = """
+due = iter([False, True, False, False] if os.environ["RANK"] == "0" else [True] * 4)
+Checkpoints._is_due = lambda self: next(due)
+on_save = Checkpoints.on_save
+Checkpoints.on_save = lambda self, args, state, control, **_: (
+    print("saved", state.global_step), on_save(self, args, state, control)) and None
+"""
 LAUNCHED = """
 import sys
 sys.path.insert(0, {tiny_task!r})
@@ -210,6 +217,20 @@ def test_a_run_is_resumed_by_another_number_of_processes(
     assert [line for line in said if line.startswith("step")] == ["step 2", "step 3"], said
     (folder,) = made.runs.glob("recipe-*")
     same_weights(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "expected"})))
+
+
+def test_the_main_process_says_when_a_checkpoint_is_due(
+    recipe: MakeRecipe, without_dropout: dict[str, Any], start_two: Callable[..., list[BaseProcess]], tmp_path: Path
+) -> None:
+    """The clock of the other process says it all the time."""
+    trainer = EPISODES | {"steps": 4, "save_minutes": 60.0}
+    made = recipe({"trainer": trainer, "start_from": "model", "model": without_dropout})
+    succeed(start_two(f"{TWO_CLOCKS}runner.run(load_recipe(recipe))"), tmp_path)
+    for rank in range(2):
+        said = (tmp_path / f"log{rank}").read_text().splitlines()
+        assert [line for line in said if line.startswith("saved")] == ["saved 2", "saved 4"]
+    (folder,) = made.runs.glob("recipe-*")
+    assert Run(folder).record()["steps"] == 4
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)

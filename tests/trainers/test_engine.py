@@ -18,6 +18,7 @@ from iglue_plugins.data.episodes import Steps, batch_steps
 from iglue_plugins.models.heads import MaskedWordHead
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
+from iglue_plugins.trainers.arguments import training_arguments
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
@@ -83,7 +84,7 @@ def test_accumulation_averages_the_gradients_of_any_objective(tmp_path: Path) ->
 
 def test_several_gpus_in_one_process_do_not_split_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingArguments, "n_gpu", 4)
-    assert engine.arguments(FinetuneSettings(), 1, 1, 1, 0, tmp_path)._n_gpu == 1
+    assert training_arguments(FinetuneSettings(), 1, 1, 1, 0, tmp_path)._n_gpu == 1
 
 
 # Divergence

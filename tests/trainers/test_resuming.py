@@ -87,12 +87,14 @@ def count_steps(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[int]:
 
 
 def test_a_finished_training_whose_model_was_not_saved_takes_no_more_steps(
-    fit: Callable[..., Weights], monkeypatch: pytest.MonkeyPatch
+    fit: Callable[..., Weights], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    expected = fit(xvl_maml(steps=3))
+    expected = fit(xvl_maml(steps=3, save_every=None))
+    assert "resumed" not in capfd.readouterr().err
     begun = count_steps(monkeypatch)
-    assert_same_weights(fit(xvl_maml(steps=3)), expected)
+    assert_same_weights(fit(xvl_maml(steps=3, save_every=None)), expected)
     assert begun == []
+    assert "resumed at step 3 of 3\n" in capfd.readouterr().err
 
 
 def test_the_newest_finished_checkpoint_is_found_by_number(tmp_path: Path) -> None:
@@ -129,8 +131,11 @@ def test_an_error_names_the_folder_of_damaged_best_weights(tmp_path: Path) -> No
 def test_settings_outside_the_fingerprint_do_not_change_the_weights(fit: Callable[..., Weights]) -> None:
     """Not even by the dropout of losses that are only logged."""
     expected = fit(xvl_maml(log_every=4, save_every=2), "one")
-    assert {"log_every", "save_every", "inner_storage"} == XVLMAMLSettings.fingerprint_exclude
+    excluded = {"log_every", "save_every", "save_minutes", "report_to", "inner_storage"}
+    assert excluded == XVLMAMLSettings.fingerprint_exclude
     assert_same_weights(fit(xvl_maml(log_every=1, save_every=5), "other"), expected)
+    by_time = xvl_maml(log_every=2, save_every=None, save_minutes=1e-9, report_to=(), inner_storage="start")
+    assert_same_weights(fit(by_time, "by time"), expected)
     different = fit(xvl_maml(log_every=4, save_every=2, inner_lr=2e-3), "third")
     assert any(not torch.equal(value, expected[name]) for name, value in different.items())
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from iglue_plugins.tasks.settings import PairChoice
+from iglue_plugins.trainers.settings.choices import Optimizer, Schedule, Tracker
 
+Precision = Literal["auto", "float32", "bfloat16"]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Scalar = bool | int | float | str
 LossChoice = Literal["task", "contrastive", "both"]
 SameImagePairs = Literal["masked", "positives", "negatives"]
 
@@ -21,23 +25,50 @@ class TrainerSettings(BaseModel):
     """Settings that every trainer has: those of the optimizer and of the training loop."""
 
     model_config = ConfigDict(extra="forbid")
-    fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"save_every", "log_every"})  # no effect on the weights
+    fingerprint_exclude: ClassVar[frozenset[str]] = frozenset(  # no effect on the weights
+        {"save_every", "save_minutes", "log_every", "report_to"}
+    )
 
     steps: int = Field(1000, ge=1, description="number of optimizer steps")
-    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate of AdamW (of the outer loop, for MAML)")
+    learning_rate: float = Field(2e-5, gt=0, description="peak learning rate (of the outer loop, for MAML)")
     warmup: float = Field(0.1, ge=0, le=1, description="share of the steps over which the learning rate rises")
+    lr_scheduler: Schedule = Field("linear", description="schedule of the learning rate, as transformers names it")
+    lr_scheduler_kwargs: dict[str, Scalar] = Field(
+        {}, description="arguments of the schedule, such as min_lr_rate of cosine_with_min_lr"
+    )
+    optim: Optimizer = Field("adamw_torch_fused", description="optimizer, as transformers names it")
+    optim_args: dict[str, bool | int | float] = Field(
+        {}, description="arguments of the optimizer, such as momentum of sgd"
+    )
+    adam_betas: tuple[Rate, Rate] = Field((0.9, 0.999), description="decay rates of the moments, where it is an Adam")
+    adam_epsilon: float = Field(1e-6, gt=0, description="what Adam adds to the root of the second moment")
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of matrices; biases and LayerNorms have none")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 turns clipping off")
     accumulation: int = Field(1, ge=1, description="batches or episodes whose gradients are averaged for one step")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="precision of training; auto: bfloat16 on GPUs that support it"
-    )
+    precision: Precision = Field("auto", description="precision of training; auto: bfloat16 on GPUs that support it")
     examples: int | None = Field(None, ge=1, description="training examples of each language that are used; null: all")
     validate_every: int | Literal["epoch"] | None = Field(
         None, description="steps between validations, whose best weights are kept; null: keep the last weights"
     )
-    save_every: int = Field(200, ge=1, description="steps between checkpoints from which training resumes")
+    save_every: int | None = Field(
+        None, ge=1, description="steps between checkpoints from which training resumes; null: by time"
+    )
+    save_minutes: float = Field(
+        5, gt=0, description="least minutes between checkpoints by time, which take at most 5 % of the training's time"
+    )
     log_every: int = Field(10, ge=1, description="steps between logged losses")
+    report_to: tuple[Tracker, ...] = Field(
+        ("tensorboard",), description="trackers that losses are logged to, as transformers names them"
+    )
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> TrainerSettings:
+        if self.lr_scheduler in ("constant", "constant_with_warmup") and self.lr_scheduler_kwargs:
+            raise ValueError(
+                f"lr_scheduler_kwargs has {', '.join(self.lr_scheduler_kwargs)}, but the schedule "
+                f"'{self.lr_scheduler}' takes no arguments; remove them or choose another lr_scheduler"
+            )
+        return self
 
 
 class ContrastiveSettings(TrainerSettings):

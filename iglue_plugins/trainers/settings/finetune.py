@@ -18,7 +18,7 @@ class FinetuneSettings(ContrastiveSettings):
     )
     epochs: int | None = Field(None, ge=1, description="passes over the training examples, instead of `steps`")
     schedule_epochs: int | None = Field(
-        None, ge=1, description="epochs after which the learning rate would reach 0 (VOLTA: 20); null: `epochs`"
+        None, ge=1, description="epochs that the schedule of the learning rate spans (VOLTA: 20); null: `epochs`"
     )
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -60,12 +60,12 @@ class XVLMAMLSettings(ContrastiveSettings):
         False, description="draw batches in which no two examples share an image, or the text that L_CL pairs with it"
     )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _unsupervised_outer_loss(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("supervised") is False:
-            return {"outer_loss": "contrastive", **values}
-        return values
+    # Not a validator before the fields': after one pydantic takes no list of a recipe for a tuple.
+    @model_validator(mode="after")
+    def _unsupervised_outer_loss(self) -> XVLMAMLSettings:
+        if not self.supervised and "outer_loss" not in self.model_fields_set:
+            self.outer_loss = "contrastive"
+        return self
 
     @model_validator(mode="after")
     def _check_combination(self) -> XVLMAMLSettings:
