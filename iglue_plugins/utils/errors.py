@@ -22,7 +22,7 @@ class UserError(Exception):
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Print a `UserError` raised in the block on standard error and exit with code 2.
+    """Print a `UserError` raised in the block on standard error, as `printable` text, and exit with code 2.
 
     Raises:
         SystemExit: The block raised a `UserError`.
@@ -30,8 +30,27 @@ def exit_on_user_error() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"iglue: {error}", file=sys.stderr)
+        print(f"iglue: {printable(str(error))}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal cannot show or would obey: bytes that are not UTF-8, and control characters.
+
+    Args:
+        text: A text; bytes of file names that are not UTF-8 are surrogates in it, as `os.fsdecode` returns them.
+
+    Returns:
+        The text with `\xe9` in the place of such a byte. Line breaks stay.
+    """
+    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", _escaped, text)
+
+
+def _escaped(character: re.Match[str]) -> str:
+    code = ord(character[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 @contextmanager

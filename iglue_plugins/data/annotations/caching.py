@@ -1,8 +1,8 @@
 """A cache of annotation files: their examples as memory-mapped Arrow files, made once for each version of a file.
 
-Arrow trusts the offsets in a file: a damaged one can end the process when it is mapped into memory. So a table is mapped
-only if it has the digest that it was written with, and is made anew otherwise. SHA-256 of 500,000 rows (102 MB) takes
-65 ms, once in a process; Arrow's own full validation takes 20 ms, but does not see text that has changed.
+Arrow trusts the offsets in a file: a damaged one can end the process when it is mapped into memory. So a table is
+mapped only if it has the digest that it was written with, and is made anew otherwise. SHA-256 of 500,000 rows (102 MB)
+takes 65 ms, once in a process; Arrow's own full validation takes 20 ms, but does not see text that has changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from datasets import Dataset, Features, List, Value
 
 from iglue_plugins.data.annotations.entries import unreadable_file_error
 from iglue_plugins.data.annotations.readers import READERS, Example
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, printable
 from iglue_plugins.utils.files import atomic_path, content_hash, read_sealed, seal
 
 VERSION = 2  # to be raised when a reader gives other examples for the same file
@@ -140,8 +140,15 @@ def content_digest(path: Path) -> str:
 
 
 def cache_folder() -> Path:
-    """Returns the folder of the cache, inside the cache of `datasets`; HF_DATASETS_CACHE moves both."""
-    return Path(datasets.config.HF_DATASETS_CACHE) / "iglue_plugins"
+    """Returns the folder of the cache, inside the cache of `datasets`; HF_DATASETS_CACHE moves both.
+
+    Raises:
+        UserError: The folder's name is not UTF-8; Arrow reads no other.
+    """
+    folder = Path(datasets.config.HF_DATASETS_CACHE) / "iglue_plugins"
+    if str(folder) != printable(str(folder)):
+        raise UserError(f"{folder}: the folder's name is not UTF-8; set HF_DATASETS_CACHE to another folder")
+    return folder
 
 
 def to_tables(examples: Iterable[Example], language: str, store: str) -> Iterator[pa.Table]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import lmdb
+import numpy as np
 
 from iglue_plugins.data.conversion.images import SourceImage, make_image
 from iglue_plugins.data.unpickling import safe_loads
@@ -58,7 +60,7 @@ class LmdbSource:
     def _begin(self) -> Iterator[lmdb.Transaction]:
         """Opens the LMDB for reading, and turns errors of lmdb in the block into user errors."""
         try:
-            with lmdb.open(str(self.file), subdir=False, readonly=True, lock=False, readahead=False) as env:
+            with lmdb.open(os.fsencode(self.file), subdir=False, readonly=True, lock=False, readahead=False) as env:
                 used = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
                 if self.size < used:  # the process would be killed when it reads past the end of a file
                     raise UserError(
@@ -75,9 +77,21 @@ class LmdbSource:
         with self._begin() as transaction:
             keys = (bytes(key) for key in transaction.cursor().iternext(values=False))
             for key in islice((key for key in keys if key != KEYS), start, None):
-                name = key.decode(errors="replace")
+                name = key.decode(errors="surrogateescape")
                 where = f"{self.path}: key {name}"
-                yield make_image(name, _read_value(transaction, key, dict, where), where)
+                fields = _read_value(transaction, key, dict, where)
+                image = make_image(name, fields, where)
+                _check_base64_boxes(len(image.boxes), fields, where)
+                yield image
+
+
+def _check_base64_boxes(found: int, fields: Mapping[str, Any], where: str) -> None:
+    """Checks that boxes in base64 are not fewer than num_boxes says, as those of a shorter type would be."""
+    expected = fields.get("num_boxes")
+    if isinstance(fields["boxes"], (str, bytes)) and isinstance(expected, int | np.integer) and found < expected:
+        raise UserError(
+            f"{where}: found {found} boxes in base64, expected num_boxes {expected}; make the source again with float32"
+        )
 
 
 def _read_value(transaction: lmdb.Transaction, key: bytes, kind: type[T], where: str) -> T:

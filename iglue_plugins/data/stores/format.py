@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import atomic_path
 
 FEATURES_FILE, INDEX_FILE, METADATA_FILE = "features.bin", "index.parquet", "store.json"
 UNFINISHED_FOLDER = "unfinished"
@@ -43,7 +44,7 @@ class SourceIdentity(BaseModel):
     """Tells one source of a conversion from another.
 
     Attributes:
-        name: The name of the file or folder.
+        name: The name of the file or folder; bytes that are not UTF-8 are escaped.
         size: The bytes of a file, or the number of images of a folder.
     """
 
@@ -99,6 +100,34 @@ def image_digest(features: np.ndarray, boxes: np.ndarray, width: float, height: 
     return digest.digest()
 
 
+def read_table(path: Path, columns: list[str]) -> pa.Table:
+    """Reads columns of a Parquet file, whose pages are compared with their checksums if they have any.
+
+    Args:
+        path: The file.
+        columns: The columns' names.
+
+    Raises:
+        OSError, ValueError, KeyError: The file cannot be read, is damaged, or lacks a column.
+    """
+    with path.open("rb") as file:  # pyarrow itself opens only names in UTF-8
+        return pq.read_table(file, columns=columns, use_threads=False, page_checksum_verification=True)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a Parquet file with checksums of its pages, so that it has either the old content or the new one.
+
+    Args:
+        path: The file.
+        table: Its content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(table, file, write_page_checksum=True)
+
+
 def read_metadata(folder: Path) -> StoreMetadata:
     """Reads a store's store.json.
 
@@ -143,7 +172,7 @@ def read_index(path: Path, metadata: StoreMetadata) -> pa.Table:
     """
     columns = [name for name in INDEX_SCHEMA.names if name != "digest"]
     try:
-        table = pq.read_table(path, columns=columns, use_threads=False)
+        table = read_table(path, columns)
     except (OSError, ValueError, KeyError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from iglue_plugins.data.regions import Positions, RegionLayout, apply_layout
-from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_metadata
+from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_metadata, read_table
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.threads import single_thread
 
@@ -133,7 +132,7 @@ class MappedRegions:
 
     def digests(self) -> list[bytes]:
         """Reads the checksums of all images' regions that were taken at conversion; see `image_digest`."""
-        return pq.read_table(self.folder / INDEX_FILE, columns=["digest"], use_threads=False)["digest"].to_pylist()
+        return read_table(self.folder / INDEX_FILE, ["digest"])["digest"].to_pylist()
 
 
 class StoreRows(NamedTuple):

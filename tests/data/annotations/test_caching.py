@@ -225,6 +225,18 @@ def test_a_cache_that_cannot_be_written_is_named(
         read(json_lines(annotation("xvnli")))
 
 
+def test_a_cache_whose_name_is_not_utf8_is_named(
+    annotation: Make,
+    json_lines: Write,
+    read: Callable[..., Annotations],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(UserError, match="name is not UTF-8; set HF_DATASETS_CACHE"):
+        read(json_lines(annotation("xvnli")))
+
+
 @pytest.mark.parametrize("size", [10, caching.MIN_CACHED_SIZE + 10])
 def test_the_digest_is_that_of_the_current_content(size: int, tmp_path: Path) -> None:
     path = tmp_path / "file"
