@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from iglue_plugins.utils.errors import UserError, explain_write_errors
 from iglue_plugins.utils.files import write_json_atomic, write_jsonl_atomic
+from iglue_plugins.utils.strict_json import DamagedJSONError, parse_json
 
 RECORD_FORMAT = 1
 TRAINING_RECORD = ".training.json"  # in the model's folder; hidden files do not count in a folder's content hash
@@ -228,7 +228,7 @@ class Run:
 
 def _read_record(path: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_text(encoding="utf-8-sig"))
+        record = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -243,15 +243,18 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 def _parse_lines(lines: Sequence[str], path: Path) -> list[dict[str, Any]]:
     """Parse JSON lines at once, in a third of the time, and one by one only to name a damaged one."""
-    with contextlib.suppress(ValueError):
-        rows = json.loads(f"[{','.join(lines)}]")
-        if len(rows) == len(lines):
+    with contextlib.suppress(DamagedJSONError):
+        rows = parse_json(f"[{','.join(lines)}]")
+        if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):
             return rows
     return [_parse_line(line, path, number) for number, line in enumerate(lines, start=1)]
 
 
 def _parse_line(line: str, path: Path, number: int) -> dict[str, Any]:
     try:
-        return json.loads(line)
-    except ValueError as error:
+        row = parse_json(line)
+    except DamagedJSONError as error:
         raise UserError(f"{path}: line {number} is damaged ({error}); delete the file and run again") from error
+    if not isinstance(row, dict):
+        raise UserError(f"{path}: line {number} is damaged (it is no object); delete the file and run again")
+    return row

@@ -22,7 +22,7 @@ class UserError(Exception):
 
 @contextmanager
 def exit_on_user_error() -> Iterator[None]:
-    """Print a `UserError` raised in the block on standard error, as `printable` text, and exit with code 2.
+    """Print a `UserError` raised in the block on standard error, in `printable` lines, and exit with code 2.
 
     Raises:
         SystemExit: The block raised a `UserError`.
@@ -30,7 +30,8 @@ def exit_on_user_error() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"iglue: {printable(str(error))}", file=sys.stderr)
+        lines = map(printable, str(error).split("\n"))
+        print("iglue:", "\n".join(lines), file=sys.stderr)
         raise SystemExit(2) from error
 
 
@@ -41,9 +42,9 @@ def printable(text: str) -> str:
         text: A text; bytes of file names that are not UTF-8 are surrogates in it, as `os.fsdecode` returns them.
 
     Returns:
-        The text with `\xe9` in the place of such a byte. Line breaks stay.
+        The text in one line, with `\xe9` in the place of such a byte.
     """
-    return re.sub(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff]", _escaped, text)
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", _escaped, text)
 
 
 def _escaped(character: re.Match[str]) -> str:

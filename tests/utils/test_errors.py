@@ -12,10 +12,11 @@ from iglue_plugins.utils.errors import UserError, exit_on_user_error, printable
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("größer 图\n", "größer 图\n"),
+        ("größer 图", "größer 图"),
         (os.fsdecode(b"caf\xe9/\xc3\xa9"), r"caf\xe9/é"),
         ("a lone \ud83d", r"a lone \ud83d"),
         ("\x1b[2J\x00\x7f\x9b\t\r", r"\x1b[2J\x00\x7f\x9b\x09\x0d"),
+        ("a\u2028b\n", r"a\u2028b\x0a"),
     ],
 )
 def test_what_a_terminal_cannot_show_or_would_obey_is_escaped(
@@ -23,5 +24,5 @@ def test_what_a_terminal_cannot_show_or_would_obey_is_escaped(
 ) -> None:
     assert printable(text) == expected
     with pytest.raises(SystemExit, match="2"), exit_on_user_error():
-        raise UserError(text)
-    assert capsys.readouterr().err == f"iglue: {expected}\n"
+        raise UserError(f"first\n{text.strip()}")
+    assert capsys.readouterr().err == f"iglue: first\n{printable(text.strip())}\n"

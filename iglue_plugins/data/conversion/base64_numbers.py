@@ -94,5 +94,6 @@ def _is_float64_read_as_float32(numbers: np.ndarray) -> bool:
 
 def _magnitudes(numbers: np.ndarray) -> np.ndarray:
     """Returns the binary logarithms of numbers that are not zero; 128 for those that are not finite."""
-    wide = np.abs(numbers.astype(np.float64))
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        wide = np.abs(numbers.astype(np.float64))
     return np.log2(np.where(np.isfinite(wide), wide, 2.0**128)[wide != 0])

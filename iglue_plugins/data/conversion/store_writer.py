@@ -32,6 +32,7 @@ from iglue_plugins.data.stores.format import (
     INDEX_SCHEMA,
     METADATA_FILE,
     UNFINISHED_FOLDER,
+    DamagedTableError,
     StoreMetadata,
     image_digest,
     read_table,
@@ -91,7 +92,7 @@ class StoreWriter:
         for path in sorted(self._unfinished.glob("*.parquet")):
             try:
                 tables.append(read_table(path, columns))
-            except (OSError, ValueError) as error:
+            except DamagedTableError as error:
                 raise damaged_file_error(path, error) from error
         return pa.concat_tables(tables)
 
