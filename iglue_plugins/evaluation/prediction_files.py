@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, printable
+from iglue_plugins.utils.strict_json import DamagedJSONError, parse_json
 
 ID_KEYS = ("id", "questionId", "question_id", "pairID", "identifier")
 PREDICTION_KEYS = ("prediction", "answer")
@@ -85,14 +85,14 @@ def _parse_lines(text: str, path: Path) -> dict[str, Any]:
 
 def _parse_json(text: str, path: Path, first_line: int) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        place = f"line {first_line + error.lineno - 1}, column {error.colno}"
+        return parse_json(text)
+    except DamagedJSONError as error:
+        if error.line is None:
+            raise UserError(f"{path}: the JSON cannot be read ({error}); give a file of predictions") from error
+        place = f"line {first_line + error.line - 1}, column {error.column}"
         raise UserError(
-            f"{path}: {place}: is not JSON ({error.msg}); expected a JSON list, or a JSON object in each line"
+            f"{path}: {place}: is not JSON ({error.reason}); expected a JSON list, or a JSON object in each line"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: the JSON cannot be read ({error}); give a file of predictions") from error
 
 
 def _make_prediction(path: Path, place: str, entry: Any) -> Prediction:
@@ -117,5 +117,5 @@ def _first_value(where: str, entry: Mapping[str, Any], keys: tuple[str, ...]) ->
     for key in keys:
         if key in entry:
             return entry[key]
-    present = f"has the keys {', '.join(entry)}" if entry else "has no key"
+    present = f"has the keys {printable(', '.join(entry))}" if entry else "has no key"
     raise UserError(f"{where}: {present}; expected one of {', '.join(keys)}")

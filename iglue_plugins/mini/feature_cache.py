@@ -11,13 +11,12 @@ import datasets
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.mini.world import Scene
 from iglue_plugins.utils.errors import UserError
-from iglue_plugins.utils.files import write_atomic
+from iglue_plugins.utils.files import read_sealed, seal, write_atomic
 
 Regions = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -26,7 +25,7 @@ def cached_region_features(scenes: Sequence[Scene]) -> list[Regions]:
     """Compute the region features of scenes, or find them in the cache.
 
     The key of the cache is the scenes, the pictures, the module that draws them, and the versions of NumPy and Pillow.
-    A cache that cannot be read or written is done without.
+    A cache that is damaged, or cannot be read or written, is done without.
 
     Args:
         scenes: The scenes of a split, at least one.
@@ -34,16 +33,16 @@ def cached_region_features(scenes: Sequence[Scene]) -> list[Regions]:
     Returns:
         For each scene what `world.region_features` returns: features (regions, 64) and boxes (regions, 4), float32.
     """
-    path = cache_folder() / f"{_key(scenes)}.safetensors"
+    path = cache_folder() / f"{_key(scenes)}.regions"
     counts = np.cumsum([len(scene.objects) for scene in scenes])
-    with contextlib.suppress(OSError, SafetensorError, KeyError):
-        stored = load_file(path)
-        if len(stored["features"]) == len(stored["boxes"]) == counts[-1]:
-            return _split(stored["features"], stored["boxes"], counts)
+    content = read_sealed(path)
+    if content is not None:
+        stored = load(content)
+        return _split(stored["features"], stored["boxes"], counts)
     computed = [world.region_features(scene) for scene in scenes]
     features, boxes = (np.concatenate(part) for part in zip(*computed, strict=True))
     with contextlib.suppress(UserError):
-        write_atomic(path, save({"features": features, "boxes": boxes}))
+        write_atomic(path, seal(save({"features": features, "boxes": boxes})))
     return computed
 
 

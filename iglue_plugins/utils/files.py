@@ -59,6 +59,27 @@ def write_atomic(path: Path, content: bytes) -> Path:
     return path
 
 
+def seal(content: bytes) -> bytes:
+    """Put the hash of a file's content before it, so that `read_sealed` can tell whether the file is damaged."""
+    return f"{hashlib.sha256(content).hexdigest()}\n".encode() + content
+
+
+def read_sealed(path: Path) -> bytes | None:
+    """Read a file whose content was sealed by `seal`.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The content, or None if there is no such file, it cannot be read, or its content is not what was written.
+    """
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return content if digest == hashlib.sha256(content).hexdigest().encode() else None
+
+
 def write_json_atomic(path: Path, data: Any) -> None:
     """Write indented JSON; see `write_atomic`."""
     write_atomic(path, f"{json.dumps(data, ensure_ascii=False, indent=2)}\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import datasets
@@ -36,13 +37,22 @@ def test_features_from_the_cache_are_the_same_to_the_bit(scenes: list[Scene], mo
     assert len(list(cache_folder().iterdir())) == 2
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00" * 40, None])
-def test_a_damaged_cache_is_made_anew(scenes: list[Scene], content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: bytes(40),
+        lambda content: content[:-4],
+        lambda content: content[:-4] + b"\x00\x00\x80\x3f",  # another number
+    ],
+)
+def test_a_damaged_cache_is_made_anew(scenes: list[Scene], damage: Callable[[bytes], bytes]) -> None:
     assert_features_of(scenes)
     (file,) = cache_folder().iterdir()
-    file.write_bytes(file.read_bytes()[:-4] if content is None else content)
+    content = file.read_bytes()
+    file.write_bytes(damage(content))
     assert_features_of(scenes)
-    assert len(file.read_bytes()) > 1000
+    assert file.read_bytes() == content
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(scenes: list[Scene]) -> None:

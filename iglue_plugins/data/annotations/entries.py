@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.errors import UserError, did_you_mean, printable
+from iglue_plugins.utils.strict_json import DamagedJSONError, parse_json
 
 FILE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|npy)$", re.IGNORECASE)
 
@@ -45,7 +45,7 @@ class Entry:
         Args:
             message: What is wrong with the entry.
         """
-        return UserError(f"{self.path}: {self.place}: {message}")
+        return UserError(f"{self.path}: {printable(f'{self.place}: {message}')}")
 
     def value(self, key: str) -> Any:
         """Returns the value of a key.
@@ -136,15 +136,15 @@ def read_json(path: Path) -> Any:
 def _parse_json(content: bytes, path: Path, place: str = "") -> Any:
     where = f"{path}: {place}" if place else f"{path}"
     try:
-        return json.loads(content.decode("utf-8-sig"))  # without a byte order mark
+        return parse_json(content)
     except UnicodeDecodeError as error:
         raise UserError(
             f"{where}: found byte {error.object[error.start]:#x}, which is not UTF-8; save the file as UTF-8"
         ) from error
-    except json.JSONDecodeError as error:
-        column = f"column {error.colno}" if place else f"line {error.lineno}, column {error.colno}"
+    except DamagedJSONError as error:
+        reason = f"{error.reason}, column {error.column}" if place and error.column else str(error)
         raise UserError(
-            f"{where}: found JSON that is damaged or cut short ({error.msg}, {column}); download or make the file again"
+            f"{where}: found JSON that is damaged or cut short ({reason}); download or make the file again"
         ) from error
 
 

@@ -19,7 +19,7 @@ from iglue_plugins.data.stores.format import (
     StoreMetadata,
     read_metadata,
 )
-from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.errors import UserError, did_you_mean, printable
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.threads import single_thread
 
@@ -48,7 +48,9 @@ def convert(
     if chosen_dtype is None:
         raise UserError(f"--dtype: found '{dtype}'{did_you_mean(dtype, DTYPES)}")
     opened = [open_source(path, format) for path in sources]
-    identities = tuple(SourceIdentity(name=source.path.resolve().name, size=source.size) for source in opened)
+    identities = tuple(
+        SourceIdentity(name=printable(source.path.resolve().name), size=source.size) for source in opened
+    )
     settings = ConversionSettings(dtype=chosen_dtype, sources=identities)
     if (destination / METADATA_FILE).exists():
         metadata = read_metadata(destination)

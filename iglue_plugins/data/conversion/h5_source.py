@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 
-from iglue_plugins.data.conversion.images import SourceImage, make_image
+from iglue_plugins.data.conversion.images import SourceImage, image_id, make_image
 from iglue_plugins.utils.errors import UserError
 
 H5_FIELDS = ("features", "boxes", "img_w", "img_h")
@@ -49,6 +49,9 @@ class H5Source:
         """Reads the images but the first `start`; see `RegionSource.read`."""
         with self._open() as file:
             for name in islice(file, start, None):
+                if isinstance(name, bytes):  # h5py returns a name that is not UTF-8 as it is
+                    name = name.decode(errors="surrogateescape")
+                    image_id(name, f"{self.path}")
                 where, group = f"{self.path}: image {name}", file[name]
                 if not isinstance(group, h5py.Group):
                     raise UserError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.data.conversion.base64_numbers import decode_numbers
+from iglue_plugins.utils.errors import UserError, printable
 
 # Why an image is left out, and what is noted of an image that is stored. A store keeps these words in store.json.
 NO_BOXES = "no boxes"
@@ -119,11 +119,16 @@ def image_id(name: str, where: str) -> str:
 
     Args:
         name: A name such as `val2014/COCO_val2014_000000000042.jpg`, which gives `COCO_val2014_000000000042`.
+            Bytes that are not UTF-8 are surrogates in it.
         where: The image's place in the source, for errors.
 
     Raises:
-        UserError: Nothing is left of the name.
+        UserError: Nothing is left of the name, or it is not UTF-8, as the ids in annotations are.
     """
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{where}: the image's name {printable(name)} is not UTF-8; rename it in UTF-8") from error
     stem = IMAGE_SUFFIX.sub("", PurePosixPath(name).name)
     if not stem:
         raise UserError(f"{where}: the image has the name {name!r}, which leaves no id; name each image in the source")
@@ -132,11 +137,11 @@ def image_id(name: str, where: str) -> str:
 
 def _to_numbers(value: Any, where: str) -> np.ndarray:
     """Turns an array, or float32 in base64, into a float32 array."""
+    if isinstance(value, (str, bytes)):
+        return decode_numbers(value, where)
     try:
-        if isinstance(value, (str, bytes)):
-            return np.frombuffer(base64.b64decode(value, validate=True), dtype=np.float32)
         return np.ascontiguousarray(value, dtype=np.float32)
-    except (ValueError, TypeError) as error:  # binascii.Error is a ValueError
+    except (ValueError, TypeError) as error:
         raise UserError(f"{where}: neither numbers nor float32 in base64 ({error}); make the source again") from error
 
 

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
 from iglue_plugins.data.conversion.destination import (
@@ -33,12 +32,14 @@ from iglue_plugins.data.stores.format import (
     INDEX_SCHEMA,
     METADATA_FILE,
     UNFINISHED_FOLDER,
+    DamagedTableError,
     StoreMetadata,
     image_digest,
+    read_table,
+    write_table,
 )
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.utils.errors import UserError
-from iglue_plugins.utils.files import atomic_path
 
 IMAGES_PER_TABLE = 250
 
@@ -90,8 +91,8 @@ class StoreWriter:
         tables = [PROGRESS_SCHEMA.empty_table().select(columns)]
         for path in sorted(self._unfinished.glob("*.parquet")):
             try:
-                tables.append(pq.read_table(path, columns=columns, use_threads=False))
-            except (OSError, ValueError) as error:
+                tables.append(read_table(path, columns))
+            except DamagedTableError as error:
                 raise damaged_file_error(path, error) from error
         return pa.concat_tables(tables)
 
@@ -198,7 +199,7 @@ class StoreWriter:
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 table = pa.Table.from_pylist(self._unsaved, PROGRESS_SCHEMA)
-                _write_table(self._unfinished / f"{self._num_saved:010}.parquet", table)
+                write_table(self._unfinished / f"{self._num_saved:010}.parquet", table)
             self._num_saved += len(self._unsaved)
             self._unsaved = []
 
@@ -217,7 +218,7 @@ class StoreWriter:
         metadata = self._metadata(images, index)
         text = metadata.model_dump_json(indent=2) + "\n"
         with explain_failed_write(self.folder):
-            _write_table(self.folder / INDEX_FILE, index)
+            write_table(self.folder / INDEX_FILE, index)
             write_text(self.folder / METADATA_FILE, text)
         MappedRegions(self.folder)  # opening the store compares its files with each other
         shutil.rmtree(self._unfinished)
@@ -251,8 +252,3 @@ class StoreWriter:
         for image_id, digest in sorted(self._digests.items()):
             content.update(image_id.encode() + digest)
         return content.hexdigest()
-
-
-def _write_table(path: Path, table: pa.Table) -> None:
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary)

@@ -60,7 +60,7 @@ def _parse_row(line: bytes, where: str) -> SourceImage:
             "short, so download or make the file again"
         )
     fields = dict(zip(TSV_FIELDS, values, strict=False))
-    image = make_image(fields["img_id"].decode(errors="replace"), fields, where)
+    image = make_image(fields["img_id"].decode(errors="surrogateescape"), fields, where)
     if fields["num_boxes"] != str(len(image.boxes)).encode():
         raise UserError(
             f"{where}: found {len(image.boxes)} boxes, expected num_boxes "

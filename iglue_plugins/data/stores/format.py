@@ -16,10 +16,12 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import atomic_path
 
 FEATURES_FILE, INDEX_FILE, METADATA_FILE = "features.bin", "index.parquet", "store.json"
 UNFINISHED_FOLDER = "unfinished"
@@ -43,7 +45,7 @@ class SourceIdentity(BaseModel):
     """Tells one source of a conversion from another.
 
     Attributes:
-        name: The name of the file or folder.
+        name: The name of the file or folder; bytes that are not UTF-8 are escaped.
         size: The bytes of a file, or the number of images of a folder.
     """
 
@@ -72,9 +74,9 @@ class StoreMetadata(BaseModel):
 
     format: Literal[1] = 1
     dtype: DTypeName
-    feature_size: int
-    images: int
-    boxes: int
+    feature_size: PositiveInt
+    images: PositiveInt
+    boxes: PositiveInt
     sources: tuple[SourceIdentity, ...]
     left_out: dict[str, tuple[str, ...]]
     noted: dict[str, int]
@@ -97,6 +99,43 @@ def image_digest(features: np.ndarray, boxes: np.ndarray, width: float, height: 
     digest.update(boxes.data)
     digest.update(np.asarray([width, height], dtype=np.float32).data)
     return digest.digest()
+
+
+class DamagedTableError(Exception):
+    """Says why a Parquet file cannot be read, in one line."""
+
+
+def read_table(path: Path, columns: list[str]) -> pa.Table:
+    """Reads columns of a Parquet file, whose pages are compared with their checksums if they have any.
+
+    Args:
+        path: The file.
+        columns: The columns' names.
+
+    Raises:
+        DamagedTableError: The file cannot be read, is damaged, or lacks a column.
+    """
+    try:
+        with path.open("rb") as file:  # pyarrow itself opens only names in UTF-8
+            table = pq.read_table(file, columns=columns, use_threads=False, page_checksum_verification=True)
+        table.validate(full=True)
+    except (OSError, ValueError, KeyError, MemoryError, pa.ArrowException) as error:
+        raise DamagedTableError(" ".join(str(error).split())) from error
+    return table
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Writes a Parquet file with checksums of its pages, so that it has either the old content or the new one.
+
+    Args:
+        path: The file.
+        table: Its content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        pq.write_table(table, file, write_page_checksum=True)
 
 
 def read_metadata(folder: Path) -> StoreMetadata:
@@ -141,14 +180,7 @@ def read_index(path: Path, metadata: StoreMetadata) -> pa.Table:
     Raises:
         UserError: The file is missing, damaged, or does not agree with the metadata.
     """
-    columns = [name for name in INDEX_SCHEMA.names if name != "digest"]
-    try:
-        table = pq.read_table(path, columns=columns, use_threads=False)
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"{path}: the store's index cannot be read ({reason}); copy or convert the store again"
-        ) from error
+    table = read_index_columns(path, [name for name in INDEX_SCHEMA.names if name != "digest"])
     counts = table["num_boxes"].to_numpy().astype(np.int64)
     offsets = (counts + 1).cumsum() - (counts + 1)
     if (len(table), counts.sum()) != (metadata.images, metadata.boxes):
@@ -156,8 +188,36 @@ def read_index(path: Path, metadata: StoreMetadata) -> pa.Table:
             f"{path}: has {len(table)} images with {counts.sum()} boxes instead of the {metadata.images} images with "
             f"{metadata.boxes} boxes of {METADATA_FILE}; copy or convert the store again"
         )
+    if (pc.list_value_length(table["boxes"]).to_numpy() != 4 * counts).any():
+        raise UserError(
+            f"{path}: the column boxes does not fit the numbers of boxes in num_boxes; copy or convert the store again"
+        )
     if (table["offset"].to_numpy() != offsets).any():
         raise UserError(
             f"{path}: the column offset does not fit the numbers of boxes in num_boxes; copy or convert the store again"
         )
+    return table
+
+
+def read_index_columns(path: Path, columns: list[str]) -> pa.Table:
+    """Reads columns of a store's index.parquet.
+
+    Args:
+        path: The index.parquet.
+        columns: Names in INDEX_SCHEMA.
+
+    Raises:
+        UserError: The file is missing or damaged, or a column is missing, of another type or lacks values.
+    """
+    try:
+        table = read_table(path, columns)
+    except DamagedTableError as error:
+        raise UserError(
+            f"{path}: the store's index cannot be read ({error}); copy or convert the store again"
+        ) from error
+    for name in table.column_names:
+        found, expected = table.schema.field(name).type, INDEX_SCHEMA.field(name).type
+        if not found.equals(expected) or table[name].null_count:
+            what = f"is of type {found}" if not found.equals(expected) else "lacks values"
+            raise UserError(f"{path}: the column {name} {what}; copy or convert the store again")
     return table

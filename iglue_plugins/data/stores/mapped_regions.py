@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from iglue_plugins.data.regions import Positions, RegionLayout, apply_layout
-from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_metadata
+from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_index_columns, read_metadata
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.threads import single_thread
 
@@ -64,7 +63,13 @@ class MappedRegions:
 
     @cached_property
     def _positions(self) -> dict[str, int]:
-        return {image_id: position for position, image_id in enumerate(self.ids)}
+        positions = {image_id: position for position, image_id in enumerate(self.ids)}
+        if len(positions) < len(self.ids):
+            raise UserError(
+                f"{self.folder / INDEX_FILE}: {len(self.ids) - len(positions)} images have the id of another; copy or "
+                "convert the store again"
+            )
+        return positions
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -132,8 +137,12 @@ class MappedRegions:
         return width, height
 
     def digests(self) -> list[bytes]:
-        """Reads the checksums of all images' regions that were taken at conversion; see `image_digest`."""
-        return pq.read_table(self.folder / INDEX_FILE, columns=["digest"], use_threads=False)["digest"].to_pylist()
+        """Reads the checksums of all images' regions that were taken at conversion; see `image_digest`.
+
+        Raises:
+            UserError: The column of checksums is missing or damaged.
+        """
+        return read_index_columns(self.folder / INDEX_FILE, ["digest"])["digest"].to_pylist()
 
 
 class StoreRows(NamedTuple):

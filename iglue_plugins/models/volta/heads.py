@@ -36,7 +36,8 @@ def choose_head(weights: Weights, task: str | None, path: Path) -> str | None:
         )
     chosen = heads[0] if task is None else f"TASK{task.removeprefix('TASK')}"
     if chosen not in heads:
-        raise UserError(f"{path}: has no head {chosen}{did_you_mean(chosen, heads)}")
+        names = did_you_mean(chosen, heads) or f"; its weights have names such as '{next(iter(weights), '')}'"
+        raise UserError(f"{path}: has no head {chosen}{names}")
     return chosen
 
 

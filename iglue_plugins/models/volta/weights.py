@@ -18,6 +18,7 @@ from iglue_plugins.models.volta.names import HEAD_PREFIX, PRETRAINING_PREFIX, Na
 from iglue_plugins.utils.errors import UserError
 
 CONTRASTIVE_FILE = "contrastive.safetensors"  # beside the weights, since VOLTA has no contrastive projections
+WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 Weights = dict[str, Tensor]
 
 
@@ -28,10 +29,11 @@ def read_weights(path: Path) -> Weights:
         path: The file.
 
     Returns:
-        The weights by name, without the prefix that DataParallel adds.
+        The weights by name, without what DataParallel, torch.compile and other wrappers of modules add to names.
 
     Raises:
-        UserError: The file cannot be read, is damaged, would run code, or holds something else than a state dict.
+        UserError: The file cannot be read, is damaged, would run code, or holds something else than a state dict of
+            dense tensors, each once.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # PyTorch warns of a pickle protocol that it then refuses
@@ -45,12 +47,34 @@ def read_weights(path: Path) -> Weights:
         raise UserError(f"{path}: is refused, because {reason}; give a file of PyTorch weights alone") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}; give a state dict, which maps names to tensors")
+    weights: Weights = {}
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise UserError(
                 f"{path}: holds a {type(value).__name__} under {name!r}; give a state dict, which maps names to tensors"
             )
-    return {name.removeprefix("module."): value.detach() for name, value in content.items()}
+        if (kind := _unusable_kind(value)) is not None:
+            raise UserError(f"{path}: holds {name} as a tensor that is {kind}; save the weights as dense tensors")
+        plain_name = ".".join(part for part in name.split(".") if part not in WRAPPERS)
+        if plain_name in weights:
+            raise UserError(f"{path}: holds {plain_name} twice, once as {name}; give a file with each weight once")
+        weights[plain_name] = value.detach()
+    return weights
+
+
+def _unusable_kind(value: Tensor) -> str | None:
+    """Say what keeps a tensor from being a weight, or None if nothing does."""
+    if value.is_meta:
+        return "without its values (on the device 'meta')"
+    if value.is_nested:
+        return "nested"
+    if value.layout is not torch.strided:
+        return f"sparse ({value.layout})"
+    if value.is_quantized:
+        return f"quantized ({value.dtype})"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        return "expanded from fewer values"
+    return None
 
 
 def read_contrastive(path: Path, config: UniterConfig) -> Weights:
@@ -127,10 +151,14 @@ def _weight_problems(names: Names, stored: Weights, expected: tuple[int, ...]) -
     problems = [f"has {name} of shape {tuple(stored[name].shape)} where {expected} is expected"
                 for name in present if tuple(stored[name].shape) != expected]  # fmt: skip
     problems += [f"has {name} with values that are not finite numbers" for name in present
-                 if not (stored[name].is_floating_point() and stored[name].isfinite().all())]  # fmt: skip
+                 if tuple(stored[name].shape) == expected and not _is_finite(stored[name])]  # fmt: skip
     if not problems and len(present) == 2 and not torch.equal(*(stored[name] for name in present)):
         problems = [f"has {present[0]} and {present[1]} with different values, though they are one weight"]
     return problems
+
+
+def _is_finite(value: Tensor) -> bool:
+    return value.is_floating_point() and bool(value.float().isfinite().all())  # few functions know 8-bit numbers
 
 
 def join_parts(stored: Weights, parts: list[Names]) -> Tensor:

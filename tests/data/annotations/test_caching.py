@@ -143,6 +143,56 @@ def test_all_arguments_and_the_readers_version_are_part_of_the_key(
     assert read(elsewhere).examples["text"][:] == ["Está contenta."]
 
 
+def point_outside(table: bytes) -> bytes:
+    """Makes an offset of the column of ids point far outside of the table."""
+    at = table.rfind(b"\0\0\0\0\2\0\0\0\4\0\0\0", 0, table.find(b"p1p2p3"))
+    return table[: at + 4] + b"XXXX" + table[at + 8 :]
+
+
+DAMAGES: dict[str, tuple[str, Callable[[bytes], bytes | None]]] = {
+    "a table of no bytes": ("*.arrow", lambda content: b""),
+    "a table cut in half": ("*.arrow", lambda content: content[: len(content) // 2]),
+    "a table of zeros": ("*.arrow", lambda content: bytes(len(content))),
+    "an offset that points outside": ("*.arrow", point_outside),
+    "a changed letter": ("*.arrow", lambda content: content.replace(b"contenta", b"contento")),
+    "no table": ("*.arrow", lambda content: None),
+    "no notes": ("*.json", lambda content: None),
+    "notes of no bytes": ("*.json", lambda content: b""),
+    "notes of another kind": ("*.json", lambda content: b'["counts"]'),
+    "notes without a seal": ("*.json", lambda content: content.replace(b"seal", b"sail")),
+    "notes nested deeply": ("*.json", lambda content: b"[" * 100_000),
+    "another count": ("*.json", lambda content: content.replace(b'"unlabelled": 1', b'"unlabelled": 2')),
+}
+
+
+@pytest.mark.parametrize(("pattern", "damage"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_cache_is_made_anew(
+    pattern: str,
+    damage: Callable[[bytes], bytes | None],
+    annotation: Make,
+    json_lines: Write,
+    read: Callable[..., Annotations],
+    cache: Path,
+) -> None:
+    path = json_lines(
+        *(annotation("xvnli", pairID=f"p{i}") for i in (1, 2, 3)), annotation("xvnli", gold_label="-", pairID="p4")
+    )
+    before = read(path)
+    rows, counts = before.examples[:], before.counts
+    (file,) = cache.glob(pattern)
+    content = file.read_bytes()
+    damaged = damage(content)
+    assert damaged != content
+    file.unlink()  # the table is still mapped
+    if damaged is not None:
+        file.write_bytes(damaged)
+        os.utime(file, ns=(0, 10**9))
+    for _ in ("made anew", "found again"):
+        after = read(path)
+        assert (after.examples[:], after.counts) == (rows, counts)
+    assert file.read_bytes() == content
+
+
 def test_a_failed_reading_leaves_nothing_in_the_cache(
     annotation: Make, json_lines: Write, read: Callable[..., Annotations], cache: Path
 ) -> None:
@@ -175,6 +225,18 @@ def test_a_cache_that_cannot_be_written_is_named(
         read(json_lines(annotation("xvnli")))
 
 
+def test_a_cache_whose_name_is_not_utf8_is_named(
+    annotation: Make,
+    json_lines: Write,
+    read: Callable[..., Annotations],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(UserError, match="name is not UTF-8; set HF_DATASETS_CACHE"):
+        read(json_lines(annotation("xvnli")))
+
+
 @pytest.mark.parametrize("size", [10, caching.MIN_CACHED_SIZE + 10])
 def test_the_digest_is_that_of_the_current_content(size: int, tmp_path: Path) -> None:
     path = tmp_path / "file"
@@ -190,3 +252,15 @@ def test_a_large_file_is_digested_once(tmp_path: Path, cache: Path) -> None:
     before = content_digest(path)
     replace(path, "a", "b")
     assert content_digest(path) == before and len([*cache.iterdir()]) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"0" * 64, None])
+def test_a_damaged_digest_is_made_anew(damage: bytes | None, tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("a" * caching.MIN_CACHED_SIZE)
+    digest = content_digest(path)
+    (cached,) = cache.iterdir()
+    content = cached.read_bytes()
+    cached.write_bytes(content.replace(content[-4:], b"0000") if damage is None else damage)
+    assert content_digest(path) == digest
+    assert cached.read_bytes() == content

@@ -137,8 +137,5 @@ def write_tsv(path: Path, images: Mapping[str, Item]) -> None:
 
 def tsv_rows(images: Mapping[str, Item]) -> Iterable[str]:
     for name, image in images.items():
-        numbers = [
-            base64.b64encode(np.ascontiguousarray(image[field], dtype=np.float32)).decode()
-            for field in ("boxes", "features")
-        ]
+        numbers = [base64.b64encode(np.ascontiguousarray(image[field])).decode() for field in ("boxes", "features")]
         yield "\t".join([name, str(image["img_h"]), str(image["img_w"]), *"abcd", str(len(image["boxes"])), *numbers])

@@ -51,9 +51,9 @@ def test_two_images_with_one_id_and_other_regions_are_refused(
     ("changes", "reason"),
     [
         ({"features": np.zeros((0, 4)), "boxes": np.zeros((0, 4))}, NO_BOXES),
-        ({"features": np.full((4, 4), np.nan)}, NOT_FINITE),
-        ({"features": np.full((4, 4), -np.inf)}, NOT_FINITE),
-        ({"boxes": np.full((4, 4), np.nan)}, NOT_FINITE),
+        ({"features": np.full((4, 4), np.nan, dtype=np.float32)}, NOT_FINITE),
+        ({"features": np.full((4, 4), -np.inf, dtype=np.float32)}, NOT_FINITE),
+        ({"boxes": np.full((4, 4), np.nan, dtype=np.float32)}, NOT_FINITE),
         ({"img_w": 0}, NO_SIZE),
         ({"img_h": -3}, NO_SIZE),
         ({"img_h": 2**40}, NO_SIZE),

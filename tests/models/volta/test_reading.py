@@ -71,6 +71,50 @@ def test_data_parallel_prefix_and_half_precision(save: Save, weights: Weights) -
 
 
 @pytest.mark.parametrize(
+    "prefix",
+    ["_orig_mod.", "module.module.", "module._orig_mod.", "_orig_mod.module.", "_fsdp_wrapped_module._orig_mod."],
+)
+def test_what_wrappers_add_to_names_is_taken_off(save: Save, weights: Weights, prefix: str) -> None:
+    model = from_volta(*save({f"{prefix}{name}": value for name, value in weights.items()}), "TASK19")
+    assert torch.equal(model.head.bias, weights["clfs_dict.TASK19.bias"])
+    inside = {name.replace("bert.", f"bert.{prefix}"): value for name, value in weights.items()}
+    expected = from_volta(*save(weights)).state_dict()
+    found = from_volta(*save(inside)).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items() if "contrastive" not in name)
+
+
+def test_a_name_of_another_wrapper_is_shown(save: Save, weights: Weights) -> None:
+    with pytest.raises(UserError, match=r"has no head TASK19; its weights have names such as 'net\.bert\."):
+        from_volta(*save({f"net.{name}": value for name, value in weights.items()}), "TASK19")
+
+
+def test_a_weight_with_and_without_a_prefix_is_ambiguous(save: Save, weights: Weights) -> None:
+    bias = {"module.clfs_dict.TASK19.bias": torch.zeros(3)}
+    with pytest.raises(UserError, match=r"holds clfs_dict\.TASK19\.bias twice, once as module\.clfs_dict"):
+        from_volta(*save(weights | bias))
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch warns that sparse and quantized tensors may change or go
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: torch.eye(8).to_sparse(), r"sparse \(torch.sparse_coo\)"),
+        (lambda: torch.eye(8).to_sparse_csr(), r"sparse \(torch.sparse_csr\)"),
+        (lambda: torch.eye(8, device="meta"), "without its values"),
+        (lambda: torch.quantize_per_tensor(torch.eye(8), 0.1, 0, torch.qint8), r"quantized \(torch.qint8\)"),
+        (lambda: torch.zeros(1).expand(10**6, 10**6), "expanded from fewer values"),
+    ],
+)
+def test_a_tensor_that_is_not_dense_is_named(
+    save: Save, weights: Weights, make: Callable[[], Tensor], reason: str
+) -> None:
+    config, path = save(weights)
+    torch.save(weights | {f"{LAYER}.query.weight": make()}, path)
+    with pytest.raises(UserError, match=rf"pytorch_model.bin: .*query.weight.* {reason}"):
+        from_volta(config, path)
+
+
+@pytest.mark.parametrize(
     ("head", "outputs", "width"),
     [("classifier", 3, 16), ("image_text_matching", 1, 16), ("vqa", 5, 14), ("image_pair", 5, 14)],
 )
