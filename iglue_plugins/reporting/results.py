@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.text import printable, shown
 
 ROUNDING = 0.05  # points by which a record may differ from the mean of its predictions
 RECORDED: dict[str, type] = {  # what tables read of a record
@@ -75,6 +77,7 @@ def read_result(folder: Path, split: str, languages: Sequence[str] | None = None
         raise UserError(
             f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
         )
+    _check_scores(run, record, split)
     metric: dict[str, float] = {}
     example_ids: dict[str, tuple[str, ...]] = {}
     scores: dict[str, NDArray[np.float64]] = {}
@@ -114,23 +117,40 @@ def read_record(folder: Path) -> dict[str, Any]:
     for key, kind in RECORDED.items():
         if not isinstance(record.get(key), kind):
             raise UserError(
-                f"{run.record_path}: its {key} is {record.get(key)!r}, but it has to be of type {kind.__name__}; "
+                f"{run.record_path}: its {key} is {shown(record.get(key))}, but it has to be of type {kind.__name__}; "
                 "correct it, or run again"
             )
     return record
+
+
+def _check_scores(run: Run, record: dict[str, Any], split: str) -> None:
+    """Check that the scores of a split are those of languages, each with the main metric and the number of examples."""
+    by_language = record["scores"][split]
+    if not isinstance(by_language, dict):
+        raise UserError(f"{run.record_path}: its scores of {split} are no object; correct it, or run again")
+    for language, recorded in by_language.items():
+        for key, limit in ((record["main_metric"], 100), ("examples", math.inf)):
+            value = recorded.get(key) if isinstance(recorded, dict) else None
+            if not isinstance(value, int | float) or not 0 <= value <= limit:
+                raise UserError(
+                    f"{run.record_path}: its {printable(key)} of {split}/{printable(language)} is {shown(value)}, but "
+                    f"it has to be a number from 0{' to 100' * (limit == 100)}; correct it, or run again"
+                )
 
 
 def _scores_by_id(run: Run, split: str, language: str) -> dict[str, float]:
     path, scores = run.predictions_path(split, language), dict[str, float]()
     for number, line in enumerate(run.read_predictions(split, language), start=1):
         id_, score = (line.get("id"), line.get("score")) if isinstance(line, dict) else (None, None)
-        if not isinstance(id_, str) or not isinstance(score, int | float):
+        if not isinstance(id_, str) or not isinstance(score, int | float) or not 0 <= score <= 1:
             raise UserError(
                 f"{path}: line {number} has to be an object with an id (text) and a score (a number from 0 to 1); "
                 "correct it, or evaluate the run again"
             )
         if id_ in scores:
-            raise UserError(f"{path}: line {number} has the id '{id_}' of an earlier line; delete one of the two")
+            raise UserError(
+                f"{path}: line {number} has the id '{printable(id_)}' of an earlier line; delete one of the two"
+            )
         scores[id_] = float(score)
     return scores
 
