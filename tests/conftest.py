@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,9 +11,22 @@ from typing import Any, ClassVar, Literal
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from iglue_plugins import registry
+
+# HYPOTHESIS_PROFILE=thorough or --hypothesis-profile thorough draws 2,000 mutations for each reader of files.
+settings.register_profile(
+    "suite",
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("suite"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.fixture(scope="session", autouse=True)

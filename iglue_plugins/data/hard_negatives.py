@@ -11,6 +11,7 @@ import torch
 from iglue_plugins.data.regions import RegionLayout, RegionStore
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.text import is_utf8
 
 GLOBAL_REGION_ONLY = RegionLayout(global_region=True, max_regions=1)
 READ_BLOCK_SIZE = 128  # images; they take 100 MiB with 100 regions of 2048 features
@@ -159,10 +160,19 @@ def read_pool_file(path: Path) -> tuple[list[str], np.ndarray]:
             else f"is a {type(content).__name__}"
         )
         raise UserError(f"{path}: {found}; it has to be a dict with {' and '.join(sorted(keys))}")
-    names, pools = [str(name) for name in content["train_image_list"]], np.asarray(content["train_hard_pool"])
+    images, pool = content["train_image_list"], content["train_hard_pool"]
+    names = list(images) if isinstance(images, list | np.ndarray) else []
+    try:
+        pools = np.asarray(pool)
+    except ValueError:  # rows of different lengths
+        pools = np.zeros(0)
+    if not all(isinstance(name, int | np.integer) or (isinstance(name, str) and is_utf8(name)) for name in names):
+        raise UserError(
+            f"{path}: train_image_list has names that are neither text nor whole numbers; give VOLTA's file"
+        )
     if pools.ndim != 2 or len(pools) != len(names) or not np.isin(pools, np.arange(len(names))).all():
         raise UserError(
             f"{path}: train_hard_pool of shape {pools.shape} does not fit the {len(names)} images of train_image_list; "
             "it needs a row for each image, with places in that list"
         )
-    return names, pools.astype(np.int64)
+    return [str(name) for name in names], pools.astype(np.int64)

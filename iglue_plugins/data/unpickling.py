@@ -19,6 +19,8 @@ import numpy as np
 
 from iglue_plugins.utils.errors import UserError
 
+MAX_DEPTH = 100  # of containers in containers
+MAX_REPEATS = 100  # objects, each counted as often as it is repeated, for each byte of a pickle
 ALLOWED_DTYPE_KINDS = "biufcSUO"  # numpy's codes for numbers, bytes, text, and objects, which are in the same pickle
 
 
@@ -37,11 +39,14 @@ def safe_loads(data: bytes, source: str) -> Any:
         The content; arrays are of a subclass of np.ndarray.
 
     Raises:
-        UserError: The pickle asks for anything else, which is named and never run, or it is damaged.
+        UserError: The pickle asks for anything else, which is named and never run; or it is damaged, holds itself, or
+            repeats its parts so often that they would fill the memory.
     """
     try:
         _check_memo(data)
-        return _Unpickler(io.BytesIO(data)).load()
+        content = _Unpickler(io.BytesIO(data)).load()
+        _check_containers(content, MAX_REPEATS * len(data))
+        return content
     except _RefusedError as refusal:
         raise UserError(
             f"{source}: the pickle asks for {refusal}, which is refused and not run; use a file that holds nothing but "
@@ -123,6 +128,41 @@ def _check_memo(data: bytes) -> None:
     for opcode, argument, _ in pickletools.genops(data):
         if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(argument, int) and argument > len(data):
             raise _RefusedError(f"memory for {argument} objects")
+
+
+def _check_containers(content: Any, limit: int) -> None:
+    """Refuses containers that hold themselves, are nested deeply, or hold one container again and again."""
+    sizes: dict[int, int] = {}  # of containers with all that they hold, by their identity
+    open_containers: set[int] = set()
+    stack = [content] if isinstance(content, _CONTAINERS) else []
+    while stack:
+        container = stack[-1]
+        inner = _inner_containers(container)
+        if id(container) in sizes:
+            stack.pop()
+        elif id(container) in open_containers:
+            stack.pop()
+            open_containers.remove(id(container))
+            sizes[id(container)] = (
+                1
+                + (container.size if isinstance(container, np.ndarray) else len(container))
+                + sum(sizes[id(part)] for part in inner)
+            )
+            if sizes[id(container)] > limit:
+                raise _RefusedError(f"more than {limit} objects, most of them repeated")
+        else:
+            open_containers.add(id(container))
+            if len(open_containers) > MAX_DEPTH or any(id(part) in open_containers for part in inner):
+                raise _RefusedError(f"containers in containers, more than {MAX_DEPTH} deep or in themselves")
+            stack += [part for part in inner if id(part) not in sizes]
+
+
+def _inner_containers(container: Any) -> list[Any]:
+    if isinstance(container, np.ndarray):
+        parts = container.ravel().tolist() if container.dtype.hasobject else []
+    else:
+        parts = [*container, *container.values()] if isinstance(container, dict) else container
+    return [part for part in parts if isinstance(part, _CONTAINERS)]
 
 
 class _Unpickler(pickle.Unpickler):
@@ -210,6 +250,7 @@ def _not_called(*arguments: Any) -> None:
     raise _RefusedError("'numpy.ndarray' as a function")
 
 
+_CONTAINERS = (list, tuple, dict, np.ndarray)
 _REPLACEMENTS = {
     ("numpy.core.multiarray", "_reconstruct"): _Replacement(_empty_array),
     ("numpy.core.multiarray", "scalar"): _Replacement(_scalar),

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.utils.errors import UserError, printable
+from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.strict_json import DamagedJSONError, parse_json
+from iglue_plugins.utils.text import printable, shown
 
 ID_KEYS = ("id", "questionId", "question_id", "pairID", "identifier")
 PREDICTION_KEYS = ("prediction", "answer")
@@ -101,14 +102,14 @@ def _make_prediction(path: Path, place: str, entry: Any) -> Prediction:
         return Prediction(place, None, entry)
     if not isinstance(entry, dict):
         raise UserError(
-            f"{where}: is {entry!r}; expected an object with an id and a prediction, or a list of image indices"
+            f"{where}: is {shown(entry)}; expected an object with an id and a prediction, or a list of image indices"
         )
     id_ = _first_value(where, entry, ID_KEYS)
     if not isinstance(id_, str | int) or isinstance(id_, bool):
-        raise UserError(f"{where}: the id is {id_!r}; expected a text or a whole number")
+        raise UserError(f"{where}: the id is {shown(id_)}; expected a text or a whole number")
     score = entry.get("score")
     if score is not None and not (isinstance(score, int | float) and 0 <= score <= 1):
-        raise UserError(f"{where}: the score is {score!r}; expected a number from 0 to 1")
+        raise UserError(f"{where}: the score is {shown(score)}; expected a number from 0 to 1")
     return Prediction(place, str(id_), _first_value(where, entry, PREDICTION_KEYS), entry.get("label"), score)
 
 

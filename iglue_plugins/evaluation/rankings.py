@@ -12,6 +12,7 @@ from iglue_plugins.evaluation.answers import GoldAnswers
 from iglue_plugins.evaluation.metrics import recall_at
 from iglue_plugins.evaluation.prediction_files import Prediction
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.text import shown
 
 RECALL_AT = (1, 5, 10)
 LACKS_TEXT_SCORES = (
@@ -58,13 +59,13 @@ def _ranked_images(path: Path, prediction: Prediction, gold: GoldAnswers, positi
     for item in prediction.value:
         if prediction.id is None and not (type(item) is int and 0 <= item < len(positions)):
             raise UserError(
-                f"{where}: image index {item!r}; expected a position among the images of {gold.name}, from 0 to "
+                f"{where}: image index {shown(item)}; expected a position among the images of {gold.name}, from 0 to "
                 f"{len(positions) - 1}"
             )
         if prediction.id is not None and not (isinstance(item, str) and item in positions):
             raise UserError(
-                f"{where}: unknown image {item!r}; expected one of the {len(positions)} images of {gold.name}, such as "
-                f"'{gold.images[0]}'"
+                f"{where}: unknown image {shown(item)}; expected one of the {len(positions)} images of {gold.name}, "
+                f"such as '{gold.images[0]}'"
             )
     if not prediction.value or len(set(prediction.value)) < len(prediction.value):
         problem = "lists an image twice" if prediction.value else "is an empty list"

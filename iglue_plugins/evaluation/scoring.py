@@ -12,6 +12,7 @@ from iglue_plugins.evaluation.metrics import accuracy
 from iglue_plugins.evaluation.prediction_files import Prediction
 from iglue_plugins.evaluation.rankings import score_rankings
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.text import printable, shown
 
 
 @dataclass(frozen=True)
@@ -95,13 +96,15 @@ def _predictions_by_id(path: Path, predictions: Sequence[Prediction], gold: Gold
         id_ = str(prediction.id)
         if (earlier := by_id.setdefault(id_, prediction)) is not prediction:
             raise UserError(
-                f"{path}: {prediction.place}: id '{id_}' is that of {earlier.place} too; each id must occur once"
+                f"{path}: {prediction.place}: id '{printable(id_)}' is that of {earlier.place} too; each id must occur "
+                "once"
             )
     unknown = [id_ for id_ in by_id if id_ not in gold.answers and id_ not in gold.unscored]
     if unknown:
+        first = unknown[0]
         raise UserError(
-            f"{path}: {by_id[unknown[0]].place}: unknown id '{unknown[0]}' ({len(unknown)} unknown in all); the ids of "
-            f"{gold.name} are such as '{next(iter(gold.answers))}'"
+            f"{path}: {by_id[first].place}: unknown id '{printable(first)}' ({len(unknown)} unknown in all); the ids "
+            f"of {gold.name} are such as '{next(iter(gold.answers))}'"
         )
     return by_id
 
@@ -115,8 +118,8 @@ def _check_form(path: Path, prediction: Prediction, gold: GoldAnswers) -> None:
         )
     if gold.retrieval and not is_ranking:
         raise UserError(
-            f"{path}: {prediction.place}: the prediction is {prediction.value!r}; {gold.name} needs a list of images, "
-            "best first"
+            f"{path}: {prediction.place}: the prediction is {shown(prediction.value)}; {gold.name} needs a list of "
+            "images, best first"
         )
 
 
@@ -126,8 +129,8 @@ def _check_labels(path: Path, by_id: Mapping[str, Prediction], gold: GoldAnswers
         answer = gold.answers.get(id_)
         if None not in (answer, prediction.label) and prediction.label != answer:
             raise UserError(
-                f"{path}: {prediction.place}: the label of '{id_}' is {prediction.label!r}, but '{answer}' in "
-                f"{gold.name}; the predictions are of other annotations"
+                f"{path}: {prediction.place}: the label of '{printable(id_)}' is {shown(prediction.label)}, but "
+                f"'{answer}' in {gold.name}; the predictions are of other annotations"
             )
 
 
@@ -175,5 +178,5 @@ def _predicted_label(path: Path, prediction: Prediction, choices: tuple[str, ...
     label = str(prediction.value) if isinstance(prediction.value, bool) else prediction.value
     if not isinstance(label, str) or choices is not None and label not in choices:
         expected = "a word" if choices is None else f"one of {', '.join(choices)}"
-        raise UserError(f"{path}: {prediction.place}: the prediction is {prediction.value!r}; expected {expected}")
+        raise UserError(f"{path}: {prediction.place}: the prediction is {shown(prediction.value)}; expected {expected}")
     return label

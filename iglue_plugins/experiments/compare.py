@@ -14,7 +14,7 @@ from iglue_plugins.experiments.rows import check_rows, check_targets, expanded, 
 from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import read_results
-from iglue_plugins.reporting.results import read_record
+from iglue_plugins.reporting.records import read_record
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 

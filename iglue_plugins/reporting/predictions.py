@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.text import printable, shown
 
 ImagesOfExamples = tuple[tuple[str, ...], ...]
 
@@ -50,13 +51,15 @@ def read_scored_examples(run: Run, split: str, language: str) -> ScoredExamples:
     examples: dict[str, tuple[float, tuple[str, ...] | None]] = {}
     for number, line in enumerate(run.read_predictions(split, language), start=1):
         id_, score = (line.get("id"), line.get("score")) if isinstance(line, dict) else (None, None)
-        if not isinstance(id_, str) or not isinstance(score, int | float):
+        if not isinstance(id_, str) or not isinstance(score, int | float) or not 0 <= score <= 1:
             raise UserError(
                 f"{path}: line {number} has to be an object with an id (text) and a score (a number from 0 to 1); "
                 "correct it, or evaluate the run again"
             )
         if id_ in examples:
-            raise UserError(f"{path}: line {number} has the id '{id_}' of an earlier line; delete one of the two")
+            raise UserError(
+                f"{path}: line {number} has the id '{printable(id_)}' of an earlier line; delete one of the two"
+            )
         examples[id_] = float(score), _image_ids(path, number, line)
     ordered = dict(sorted(examples.items()))
     images = [of_example for _, of_example in ordered.values() if of_example is not None]
@@ -75,7 +78,7 @@ def _image_ids(path: Path, number: int, line: dict[str, Any]) -> tuple[str, ...]
         return None
     if not isinstance(images, list) or not images or not all(isinstance(image, str) for image in images):
         raise UserError(
-            f"{path}: line {number} has image_ids {images!r}, but they have to be a list of one or more texts; correct "
-            "it, or evaluate the run again"
+            f"{path}: line {number} has image_ids {shown(images)}, but they have to be a list of one or more texts; "
+            "correct it, or evaluate the run again"
         )
     return tuple(map(sys.intern, images))

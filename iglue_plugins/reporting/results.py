@@ -12,23 +12,12 @@ from numpy.typing import NDArray
 
 from iglue_plugins.recipes.sections import scored_split
 from iglue_plugins.reporting.predictions import ImagesOfExamples, read_scored_examples
+from iglue_plugins.reporting.records import check_scores, read_record
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 ROUNDING = 0.05  # points by which a record may differ from the mean of its predictions
-RECORDED: dict[str, type] = {  # what tables read of a record
-    "name": str,
-    "seed": int,
-    "task": str,
-    "trainer": str,
-    "source_language": str,
-    "training_languages": list,
-    "labels_per_step": int,
-    "steps": int,
-    "main_metric": str,
-    "scores": dict,
-}
 SHARED_BY_ALL_ROWS = {"task": "task", "main_metric": "main metric", "source_language": "source language"}
 SHARED_BY_A_ROW = {
     "trainer": "trainer",
@@ -93,6 +82,7 @@ def read_result(
         raise UserError(
             f"{folder}: the run was not evaluated on split '{split}'{did_you_mean(split, record['scores'])}"
         )
+    check_scores(run, record, split)
     metric: dict[str, float] = {}
     example_ids: dict[str, tuple[str, ...]] = {}
     scores: dict[str, NDArray[np.float64]] = {}
@@ -121,29 +111,6 @@ def _scored_by_recipe(record: Mapping[str, Any], split: str) -> str:
     evaluation = record.get("recipe", {}).get("evaluation", {})
     named = scored_split(split, evaluation.get("precision", "float32"), bool(evaluation.get("compile")))
     return named if named in record["scores"] else split  # which versions before kept all scores under
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """Read the record of a finished run, and check that it has what tables show of it.
-
-    Args:
-        folder: The run's folder.
-
-    Returns:
-        The record.
-
-    Raises:
-        UserError: The run is not finished, or its record lacks something, as one written by hand may.
-    """
-    run = Run(folder)
-    record = run.require_record()
-    for key, kind in RECORDED.items():
-        if not isinstance(record.get(key), kind):
-            raise UserError(
-                f"{run.record_path}: its {key} is {record.get(key)!r}, but it has to be of type {kind.__name__}; "
-                "correct it, or run again"
-            )
-    return record
 
 
 def read_rows(

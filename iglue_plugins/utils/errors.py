@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from iglue_plugins.utils.text import printable
+
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # a full or read-only disk
 
 
@@ -33,25 +35,6 @@ def exit_on_user_error() -> Iterator[None]:
         lines = map(printable, str(error).split("\n"))
         print("iglue:", "\n".join(lines), file=sys.stderr)
         raise SystemExit(2) from error
-
-
-def printable(text: str) -> str:
-    r"""Escape what a terminal cannot show or would obey: bytes that are not UTF-8, and control characters.
-
-    Args:
-        text: A text; bytes of file names that are not UTF-8 are surrogates in it, as `os.fsdecode` returns them.
-
-    Returns:
-        The text in one line, with `\xe9` in the place of such a byte.
-    """
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", _escaped, text)
-
-
-def _escaped(character: re.Match[str]) -> str:
-    code = ord(character[0])
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from iglue_plugins.utils.errors import UserError, exit_on_user_error, printable
+from iglue_plugins.utils.errors import UserError, exit_on_user_error
+from iglue_plugins.utils.text import printable
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,9 @@ from datasets import Dataset, Features, List, Value
 
 from iglue_plugins.data.annotations.entries import unreadable_file_error
 from iglue_plugins.data.annotations.readers import READERS, Example
-from iglue_plugins.utils.errors import UserError, printable
+from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path, content_hash, read_sealed, seal
+from iglue_plugins.utils.text import printable
 
 VERSION = 2  # to be raised when a reader gives other examples for the same file
 FEATURES = Features(

@@ -7,10 +7,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from iglue_plugins.utils.errors import UserError, did_you_mean, printable
+from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.strict_json import DamagedJSONError, parse_json
+from iglue_plugins.utils.text import is_utf8, printable, shown
 
 FILE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|webp|tiff?|npy)$", re.IGNORECASE)
+
+MAX_BITS = 1000  # of a whole number that is an id
+MAX_NAMED_KEYS = 30
 
 
 class Entry:
@@ -54,7 +58,8 @@ class Entry:
             UserError: The entry lacks the key.
         """
         if key not in self.values:
-            raise self.error(f"has no key '{key}' (its keys are {', '.join(sorted(map(str, self.values)))})")
+            keys = sorted(map(str, self.values))[:MAX_NAMED_KEYS]
+            raise self.error(f"has no key '{key}' (its keys are {', '.join(keys)})")
         return self.values[key]
 
     def text(self, key: str) -> str:
@@ -64,8 +69,8 @@ class Entry:
             UserError: The entry lacks the key, or its value is not text.
         """
         value = self.value(key)
-        if not isinstance(value, str):
-            raise self.error(f"found {key} {value!r}, expected text")
+        if not isinstance(value, str) or not is_utf8(value):
+            raise self.error(f"found {key} {shown(value)}, expected text")
         return value
 
     def identifier(self, key: str) -> str:
@@ -75,9 +80,11 @@ class Entry:
             UserError: The entry lacks the key, or its value is neither.
         """
         value = self.value(key)
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise self.error(f"found {key} {value!r}, expected text or a whole number")
-        return str(value)
+        if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < MAX_BITS:
+            return str(value)
+        if not isinstance(value, str) or not is_utf8(value):
+            raise self.error(f"found {key} {shown(value)}, expected text or a whole number")
+        return value
 
     def choice(self, key: str, choices: Collection[str]) -> str:
         """Returns the value of a key, which must be one of some words.

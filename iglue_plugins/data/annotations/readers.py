@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from iglue_plugins.data.annotations.entries import Entry, image_name, read_json, read_json_lines
 from iglue_plugins.data.unpickling import safe_load_file
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.text import is_utf8, shown
 
 UNLABELLED = "-"  # the label of SNLI's examples whose annotators did not agree
 
@@ -88,9 +89,10 @@ def boolean_label(entry: Entry) -> str:
     Raises:
         UserError: The entry has no label or another one.
     """
-    label = str(entry.value("label")).capitalize()
+    value = entry.value("label")
+    label = str(value).capitalize() if isinstance(value, bool | str) else ""
     if label not in ("True", "False"):
-        raise entry.error(f"found label {entry.value('label')!r}, expected true or false")
+        raise entry.error(f"found label {shown(value)}, expected true or false")
     return label
 
 
@@ -114,9 +116,10 @@ def first_captions(path: Path, labels: Sequence[str]) -> Iterator[Example]:
 
 def _caption_examples(entry: Entry, label: str) -> Iterator[Example]:
     image, sentences = image_name(entry.text("img_path")), entry.value("sentences")
-    if not isinstance(sentences, list) or not sentences or not all(isinstance(text, str) for text in sentences):
-        raise entry.error(f"found sentences {sentences!r}, expected a list of texts")
-    for number, text in enumerate(sentences):
+    texts = sentences if isinstance(sentences, list) else []
+    if not texts or not all(isinstance(text, str) and is_utf8(text) for text in texts):
+        raise entry.error(f"found sentences {shown(sentences)}, expected a list of texts")
+    for number, text in enumerate(texts):
         yield Example(f"{image}#{number}", (image,), text, label)
 
 
@@ -143,6 +146,8 @@ Question = tuple[str, str, str, str]  # id, image, text, answer
 def _questions_by_id(path: Path, content: dict[str, Any]) -> Iterator[Question]:
     for question_id, values in content.items():
         entry = Entry(path, f"question {question_id}", values)
+        if not isinstance(question_id, str) or not is_utf8(question_id):
+            raise entry.error("has an id that is not text; make the file again with ids in UTF-8")
         yield question_id, entry.identifier("imageId"), entry.text("question"), entry.text("answer")
 
 
@@ -167,15 +172,18 @@ def _scores_by_answer(entry: Entry, labels: Sequence[str]) -> dict[str, float]:
         or not all(isinstance(place, int) and 0 <= place < len(labels) for place in places)
     ):
         raise entry.error(
-            f"found labels {places!r} with scores {scores!r}, expected labels from 0 to {len(labels) - 1} with a score "
-            "for each"
+            f"found labels {shown(places)} with scores {shown(scores)}, expected labels from 0 to {len(labels) - 1} "
+            "with a score for each"
         )
     return {labels[place]: score for place, score in zip(places, scores, strict=True)}
 
 
 def _best_answer(entry: Entry, scores: Any) -> str:
-    if not isinstance(scores, dict) or not all(isinstance(score, int | float) for score in scores.values()):
-        raise entry.error(f"found label {scores!r}, expected answers with their scores")
+    if not isinstance(scores, dict) or not all(
+        isinstance(answer, str) and is_utf8(answer) and isinstance(score, int | float)
+        for answer, score in scores.items()
+    ):
+        raise entry.error(f"found label {shown(scores)}, expected answers with their scores")
     return max(scores, key=lambda answer: scores[answer], default=UNLABELLED)
 
 
@@ -197,7 +205,7 @@ def read_answers(path: Path) -> tuple[str, ...]:
         places = {place for place in place_of_answer.values() if isinstance(place, int)}
         if places == set(range(len(place_of_answer))):
             content = sorted(place_of_answer, key=lambda answer: place_of_answer[answer])
-    if not isinstance(content, list) or not all(isinstance(answer, str) for answer in content):
+    if not isinstance(content, list) or not all(isinstance(answer, str) and is_utf8(answer) for answer in content):
         raise UserError(
             f"{path}: found {type(content).__name__}, expected a list of answers, or an object with the places 0, 1, "
             "... of the answers"

@@ -19,8 +19,9 @@ from iglue_plugins.data.stores.format import (
     StoreMetadata,
     read_metadata,
 )
-from iglue_plugins.utils.errors import UserError, did_you_mean, printable
+from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.text import printable
 from iglue_plugins.utils.threads import single_thread
 
 DTYPES: tuple[DTypeName, ...] = get_args(DTypeName)

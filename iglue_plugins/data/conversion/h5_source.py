@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import h5py
 
@@ -13,6 +14,7 @@ from iglue_plugins.data.conversion.images import SourceImage, image_id, make_ima
 from iglue_plugins.utils.errors import UserError
 
 H5_FIELDS = ("features", "boxes", "img_w", "img_h")
+MAX_FIELD_SIZE = 2**30  # bytes; 100 boxes with 2,048 features are less than a thousandth of it
 
 
 class H5Source:
@@ -58,4 +60,11 @@ class H5Source:
                         f"{where}: is not a group; an H5 source needs for each image a group with "
                         f"{', '.join(H5_FIELDS)}"
                     )
-                yield make_image(name, {field: group[field][()] for field in H5_FIELDS if field in group}, where)
+                yield make_image(name, {field: _read(group[field]) for field in H5_FIELDS if field in group}, where)
+
+
+def _read(dataset: h5py.Dataset) -> Any:
+    """Reads a field. A damaged file may say that it is of any size, and HDF5 would take the memory for it."""
+    if dataset.nbytes > MAX_FIELD_SIZE:
+        raise ValueError(f"{dataset.name} of {dataset.nbytes} bytes")
+    return dataset[()]

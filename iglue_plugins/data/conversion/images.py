@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from iglue_plugins.data.conversion.base64_numbers import decode_numbers
-from iglue_plugins.utils.errors import UserError, printable
+from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.text import printable, shown
 
 # Why an image is left out, and what is noted of an image that is stored. A store keeps these words in store.json.
 NO_BOXES = "no boxes"
@@ -92,9 +93,9 @@ def make_image(name: str, fields: Mapping[str, Any], where: str) -> SourceImage:
     """
     missing = [field for field in ("features", "boxes", "img_w", "img_h") if fields.get(field) is None]
     if missing:
+        found = printable(", ".join(sorted(map(str, fields))))
         raise UserError(
-            f"{where}: the image has no value for {', '.join(missing)} (its fields are {', '.join(sorted(fields))}); "
-            "make the source again"
+            f"{where}: the image has no value for {', '.join(missing)} (its fields are {found}); make the source again"
         )
     boxes = _to_numbers(fields["boxes"], f"{where}: boxes")
     if boxes.size % 4:
@@ -140,8 +141,12 @@ def _to_numbers(value: Any, where: str) -> np.ndarray:
     if isinstance(value, (str, bytes)):
         return decode_numbers(value, where)
     try:
-        return np.ascontiguousarray(value, dtype=np.float32)
-    except (ValueError, TypeError) as error:
+        with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold becomes infinite, and is left out
+            numbers = np.ascontiguousarray(value)
+            if numbers.dtype.kind not in "biufO":
+                raise TypeError(f"they are of type {numbers.dtype}")
+            return numbers.astype(np.float32)
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{where}: neither numbers nor float32 in base64 ({error}); make the source again") from error
 
 
@@ -149,8 +154,8 @@ def _to_pixels(value: Any, where: str) -> int:
     """Turns a width or height into a whole number."""
     try:
         return int(value)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{where}: found {value!r}, expected a number of pixels; make the source again") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UserError(f"{where}: found {shown(value)}, expected a number of pixels; make the source again") from error
 
 
 def _reason_to_leave_out(features: np.ndarray, boxes: np.ndarray, width: int, height: int) -> str | None:

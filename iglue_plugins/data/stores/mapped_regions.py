@@ -142,7 +142,13 @@ class MappedRegions:
         Raises:
             UserError: The column of checksums is missing or damaged.
         """
-        return read_index_columns(self.folder / INDEX_FILE, ["digest"])["digest"].to_pylist()
+        path = self.folder / INDEX_FILE
+        digests = read_index_columns(path, ["digest"])["digest"].to_pylist()
+        if len(digests) != len(self):
+            raise UserError(
+                f"{path}: found {len(digests)} digests, expected {len(self)}; copy or convert the store again"
+            )
+        return digests
 
 
 class StoreRows(NamedTuple):

@@ -5,12 +5,12 @@ Source: VOLTA in its IGLUE version (github.com/e-bug/iglue, volta/volta/config.p
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from iglue_plugins.models.configuration import MUniterConfig, UC2Config, UniterConfig, XUniterConfig
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.strict_json import parse_json
 
 CONFIG_CLASSES: dict[tuple[str, str], type[UniterConfig]] = {  # by VOLTA's image_embeddings and model
     ("uniter", "roberta"): XUniterConfig,
@@ -77,7 +77,7 @@ def read_config(path: Path) -> UniterConfig:
             compute. The error names the key.
     """
     try:
-        stored = json.loads(path.read_text(encoding="utf-8-sig"))
+        stored = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); give a VOLTA model configuration (JSON)") from error
     if not isinstance(stored, dict) or "vocab_size" not in stored:

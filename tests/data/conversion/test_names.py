@@ -13,7 +13,7 @@ import pytest
 
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
-from iglue_plugins.utils.errors import printable
+from iglue_plugins.utils.text import printable
 
 LATIN_1, OTHER = b"caf\xe9", b"caf\xe8"  # each would become 'caf' and U+FFFD
 

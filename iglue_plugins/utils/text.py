@@ -1,0 +1,59 @@
+"""Text of files that others wrote, as errors show it and as Arrow and JSON can write it."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+
+
+def is_utf8(text: str) -> bool:
+    """Tells whether a text can be written as UTF-8; pickles and copies of files may hold halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal cannot show or would obey: bytes that are not UTF-8, and control characters.
+
+    Args:
+        text: A text; bytes of file names that are not UTF-8 are surrogates in it, as `os.fsdecode` returns them.
+
+    Returns:
+        The text in one line, with `\xe9` in the place of such a byte.
+    """
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", _escaped, text)
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: in one line of a sensible length, however large or deep the value is.
+
+    Args:
+        value: A value of a file.
+    """
+    return printable(_SHORT.repr(value))
+
+
+class _ShortRepr(reprlib.Repr):
+    """Limits depth and length; a whole number of thousands of digits, which Python refuses to write, is described."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxdict = self.maxlist = self.maxtuple = 12
+        self.maxstring = self.maxother = 200
+
+    def repr_int(self, x: int, level: int) -> str:
+        return f"a number of {x.bit_length()} bits" if x.bit_length() > 1000 else super().repr_int(x, level)
+
+
+_SHORT = _ShortRepr()
+
+
+def _escaped(character: re.Match[str]) -> str:
+    code = ord(character[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
