@@ -135,9 +135,8 @@ def test_a_full_disk_is_an_error_message_and_finished_work_is_kept(
         *before, sentence = said
         assert code == 2
         assert sentence.startswith(f"iglue: {place}: cannot be written ({why})")
-        assert all(line.startswith(("training recipe", "resumed at step", f"{run}/checkpoints/")) for line in before), (
-            before
-        )
+        expected_lines = ("training recipe", f"{run}/checkpoints/checkpoint-", "resumed at step ")
+        assert all(line.startswith(expected_lines) for line in before), before
     assert failed[3][1][1].startswith(f"{run}/checkpoints/checkpoint-4: half-written or damaged")
     assert (tmp_path / "outside" / "comparison" / "comparison.png").is_file()
     same_run(Run(tmp_path / "outside" / "runs" / expected.folder.name), expected)

@@ -223,14 +223,11 @@ def test_the_main_process_says_when_a_checkpoint_is_due(
     recipe: MakeRecipe, without_dropout: dict[str, Any], start_two: Callable[..., list[BaseProcess]], tmp_path: Path
 ) -> None:
     """The clock of the other process says it all the time."""
-    trainer = EPISODES | {"steps": 4, "save_minutes": 60.0}
-    made = recipe({"trainer": trainer, "start_from": "model", "model": without_dropout})
+    recipe({"trainer": EPISODES | {"steps": 4}, "start_from": "model", "model": without_dropout})
     succeed(start_two(f"{TWO_CLOCKS}runner.run(load_recipe(recipe))"), tmp_path)
     for rank in range(2):
         said = (tmp_path / f"log{rank}").read_text().splitlines()
         assert [line for line in said if line.startswith("saved")] == ["saved 2", "saved 4"]
-    (folder,) = made.runs.glob("recipe-*")
-    assert Run(folder).record()["steps"] == 4
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
