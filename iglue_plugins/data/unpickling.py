@@ -53,7 +53,7 @@ def safe_loads(data: bytes, source: str) -> Any:
             "numbers, text, lists, dicts and numpy arrays"
         ) from None
     except Exception as error:  # unpickling raises almost any error for damaged data
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"{source}: the pickle is damaged or cut short ({reason}); download or make the file again"
         ) from error

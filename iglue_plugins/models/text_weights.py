@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import volta_names
-from iglue_plugins.models.volta.weights import join_parts
+from iglue_plugins.models.volta.weights import join_parts, unreadable_pickle_reason
 from iglue_plugins.utils.errors import UserError
 
 TEXT_TYPES = {"xlm-r": ("xlm-roberta", "roberta"), "bert": ("bert",)}  # model_type in transformers, by position_ids
@@ -82,11 +83,13 @@ def _load(
     auto: type[AutoConfig] | type[AutoModel], source: str, revision: str | None
 ) -> PretrainedConfig | PreTrainedModel:
     try:
-        return auto.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except LOADING_ERRORS as error:
+        with warnings.catch_warnings(action="ignore"):  # PyTorch warns of a pickle protocol that it then refuses
+            return auto.from_pretrained(source, revision=revision, trust_remote_code=False)
+    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
+        reason = first_line(error) if isinstance(error, LOADING_ERRORS) else unreadable_pickle_reason(error)
         raise UserError(
-            f"model.text_weights: no text model can be loaded from {source!r} ({first_line(error)}); give a folder or "
-            "hub id in the format of transformers"
+            f"model.text_weights: no text model can be loaded from {source!r} ({reason}); give a folder or hub id in "
+            "the format of transformers"
         ) from error
 
 

@@ -96,5 +96,5 @@ def did_you_mean(name: object, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     matches = difflib.get_close_matches(str(name), choices, n=1, cutoff=0.5)
     if matches:
-        return f"; did you mean '{matches[0]}'?"
-    return f"; choose from {', '.join(choices)}" if choices else ""
+        return f"; did you mean '{printable(matches[0])}'?"
+    return f"; choose from {printable(', '.join(choices))}" if choices else ""

@@ -42,8 +42,7 @@ def read_weights(path: Path) -> Weights:
         reason = error.strerror or "the file is cut off"
         raise UserError(f"{path}: cannot be read ({reason}); give a file of PyTorch weights") from error
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-        code = re.search(r"\bGLOBAL ([\w.]+)", str(error))
-        reason = f"it holds {code[1]}, which is code" if code else "it is cut off, damaged or of another kind"
+        reason = unreadable_pickle_reason(error)
         raise UserError(f"{path}: is refused, because {reason}; give a file of PyTorch weights alone") from error
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}; give a state dict, which maps names to tensors")
@@ -60,6 +59,16 @@ def read_weights(path: Path) -> Weights:
             raise UserError(f"{path}: holds {plain_name} twice, once as {name}; give a file with each weight once")
         weights[plain_name] = value.detach()
     return weights
+
+
+def unreadable_pickle_reason(error: Exception) -> str:
+    """Say why PyTorch does not read a file of weights; its own message advises to run what the file holds.
+
+    Args:
+        error: The error that PyTorch raised.
+    """
+    code = re.search(r"\bGLOBAL ([\w.]+)", str(error))
+    return f"it holds {code[1]}, which is code" if code else "it is cut off, damaged or of another kind"
 
 
 def _unusable_kind(value: Tensor) -> str | None:

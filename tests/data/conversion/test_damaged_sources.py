@@ -70,6 +70,25 @@ def test_an_lmdb_that_lacks_images_is_refused(
     assert source_error(source, store).startswith(f"{source}: found 3 images, expected the 4 ")
 
 
+def test_an_lmdb_whose_pages_are_damaged_is_refused_or_read_whole(
+    write_source: Callable, items: Callable, tmp_path: Path
+) -> None:
+    """LMDB trusts the headers of its pages, and would end this process by reading outside of the file."""
+    source = write_source("lmdb", items(40))
+    file = source / "data.mdb"
+    content = file.read_bytes()
+    messages = set()
+    for page in range(2, len(content) // 4096):
+        for start, damage in ((12, b"\x00\x00\xff\xff"), (16, b"\xff\x0f" * 4), (10, b"\x02\x00"), (10, b"\x01\x00")):
+            at = page * 4096 + start
+            file.write_bytes(content[:at] + damage + content[at + len(damage) :])
+            try:
+                assert convert([source], tmp_path / f"{page}-{start}-{damage.hex()}")[0].images == 40
+            except UserError as error:
+                messages.add(str(error).partition(" (")[0])
+    assert f"{source}: cannot be read as an LMDB" in messages
+
+
 @pytest.mark.parametrize(
     ("cut", "message"),
     [
