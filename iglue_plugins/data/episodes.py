@@ -99,7 +99,7 @@ class Steps(Dataset):
         make_step: Makes item i from the number i.
         count: The number of items.
         epoch: The number of items of one pass over the examples, where that is known.
-        schedule: The number of items after which the learning rate would reach 0; all items by default.
+        schedule: The number of items that the learning-rate schedule is stretched over; all items by default.
 
     Attributes:
         epoch: As the argument.
@@ -153,7 +153,7 @@ def batch_epochs(batchers: Sequence[Batcher], batch_size: int, epochs: int, sche
         batchers: The batcher of each language.
         batch_size: The number of examples of a batch.
         epochs: The number of passes over all examples.
-        schedule_epochs: The number of epochs after which the learning rate would reach 0.
+        schedule_epochs: The number of epochs that the learning-rate schedule is stretched over.
         seed: The run's seed.
 
     Returns:
