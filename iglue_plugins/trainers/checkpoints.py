@@ -168,19 +168,6 @@ def resumed_checkpoint(folder: Path) -> Path | None:
     return Path(found[0]) if found[0] else None
 
 
-def resumed_step(folder: Path) -> int | None:
-    """Find the optimizer step after which training in a folder would resume. One process calls this.
-
-    Args:
-        folder: The folder that training is given, such as that of a run.
-
-    Returns:
-        The step, or None if there is no whole checkpoint; half-written ones are removed.
-    """
-    checkpoint = last_checkpoint(folder / CHECKPOINTS)
-    return checkpoint_step(checkpoint) if checkpoint else None
-
-
 def checkpoint_step(checkpoint: Path) -> int:
     """Return the optimizer step after which a checkpoint was saved.
 

@@ -13,7 +13,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.trainers import engine
-from iglue_plugins.trainers.checkpoints import SHARE_OF_TIME, Checkpoints, resumed_step
+from iglue_plugins.trainers.checkpoints import CHECKPOINTS, SHARE_OF_TIME, Checkpoints, checkpoint_step, last_checkpoint
 from iglue_plugins.trainers.settings.base import TrainerSettings
 
 
@@ -84,11 +84,11 @@ def test_settings_say_when_to_save(tmp_path: Path) -> None:
 
 
 def test_the_step_to_resume_at_is_that_of_the_newest_whole_checkpoint(tmp_path: Path) -> None:
-    assert resumed_step(tmp_path) is None
+    assert last_checkpoint(tmp_path / CHECKPOINTS) is None
     train(tmp_path, save_every=4)
-    assert resumed_step(tmp_path) == 6
+    assert checkpoint_step(last_checkpoint(tmp_path / CHECKPOINTS)) == 6
     (tmp_path / "checkpoints" / "checkpoint-6" / "model.safetensors").write_bytes(b"")
-    assert resumed_step(tmp_path) == 4
+    assert checkpoint_step(last_checkpoint(tmp_path / CHECKPOINTS)) == 4
     assert not (tmp_path / "checkpoints" / "checkpoint-6").exists()
 
 
