@@ -112,9 +112,10 @@ def finished(recipe: Recipe) -> Run | None:
         UserError: The task's data or a record are damaged, or `start_from` names nothing to start from.
     """
     previous = recipe.previous()
-    if previous is not None and finished(previous) is None:
+    before = finished(previous) if previous is not None else None
+    if previous is not None and before is None:
         return None
-    start = starting_point(recipe)
+    start = _start(recipe, before)
     run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint))
     return run if run.is_finished and not _state(recipe, run, start).missing_scores() else None
 
@@ -210,11 +211,16 @@ def starting_point(recipe: Recipe) -> Start:
     Raises:
         UserError: `start_from` is not a recipe, a run with a model, or a checkpoint.
     """
+    previous = recipe.previous()
+    return _start(recipe, run(previous, checked=True) if previous is not None else None)
+
+
+def _start(recipe: Recipe, before: Run | None) -> Start:
+    """Return the weights that `start_from` names, given the finished run of the stage before, if that is a recipe."""
     if recipe.start_from == "model":
         return Start(fingerprint=model_fingerprint(recipe))
-    previous = recipe.previous()
-    if previous is not None:
-        return _start_of(run(previous, checked=True))
+    if before is not None:
+        return _start_of(before)
     path, checkpoint = Path(recipe.start_from), start_checkpoint(recipe)
     assert checkpoint is not None  # start_from is not 'model'
     return _start_of(Run(path)) if Run(path).is_finished else Start(checkpoint, checkpoint_hash(checkpoint))

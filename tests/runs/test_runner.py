@@ -88,6 +88,16 @@ def test_a_finished_run_is_returned_untouched(
     assert capsys.readouterr() == ("", f"recipe (seed 0): {reused}other (seed 0): {reused}")
 
 
+def test_a_reused_stage_is_said_once(recipe: MakeRecipe, capsys: pytest.CaptureFixture[str]) -> None:
+    made = recipe({"trainer": "auxiliary_finetune"})
+    runner.run(made.previous())
+    capsys.readouterr()
+    runner.run(made)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["finetune (seed 0)", "training recipe (seed 0)"]
+    assert "finished before, reused: " in lines[0]
+
+
 def test_again_sets_a_finished_run_aside(
     recipe: MakeRecipe, fits: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
