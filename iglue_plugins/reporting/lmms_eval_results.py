@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.strict_json import parse_json
 
 METRIC = "accuracy"
 SPLIT = "test"
@@ -96,7 +96,7 @@ def _percent(result: Mapping[str, Any]) -> float:
 def _content(path: Path) -> Mapping[str, Any]:
     """Read a result file, and check that it has the keys of one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); name a <date>_results.json of lmms-eval") from error
     missing = [key for key in KEYS if not isinstance(content, dict) or key not in content]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.strict_json import parse_json
 from iglue_plugins.utils.threads import threads_for
 
 CONFIG = "config.json"
@@ -154,7 +154,7 @@ def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel,
 def _checkpoint_type(path: Path) -> str:
     """Read the type of a checkpoint's model, which is its name in the registry."""
     try:
-        model_type = json.loads((path / CONFIG).read_text(encoding="utf-8")).get("model_type")
+        model_type = parse_json((path / CONFIG).read_bytes()).get("model_type")
     except (OSError, ValueError, AttributeError):
         raise UserError(
             f"pretrained: '{path}' is not a run or a checkpoint; name the folder of a finished run, or of a checkpoint "

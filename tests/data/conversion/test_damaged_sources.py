@@ -79,7 +79,7 @@ def test_an_lmdb_whose_pages_are_damaged_is_refused_or_read_whole(
     content = file.read_bytes()
     messages = set()
     for page in range(2, len(content) // 4096):
-        for start, damage in ((12, b"\x00\x00\xff\xff"), (16, b"\xff\x0f" * 4), (10, b"\x02\x00"), (10, b"\x01\x00")):
+        for start, damage in ((10, b"\x00"), (10, b"\x02"), (13, b"\x01"), (21, b"\xff"), (16, b"\xff\x0f" * 4)):
             at = page * 4096 + start
             file.write_bytes(content[:at] + damage + content[at + len(damage) :])
             try:
