@@ -19,14 +19,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.recipes.recipe import load_recipe
+from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.runs import plugins
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.runner import run_recipe
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils import distributed
 
 
-def evaluate(
+def logits_and_predictions(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, split: str, language: str
 ) -> tuple[Tensor, list[str], float]:
     """Every logit in the order of scoring, float32; each example's (best) prediction; the main metric in percent."""
@@ -49,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     plugins.quiet_libraries()
     device, run = distributed.init_distributed().device, Run(options.run)
-    recipe = load_recipe(run.recipe_path)
+    recipe = run_recipe(run)
     task = plugins.make_task(recipe)
     model, tokenizer = plugins.load_model(recipe, run.model_dir)
     models = [copy.deepcopy(model).to(device, dtype) for dtype in (torch.float32, torch.bfloat16)]
@@ -57,7 +58,7 @@ def main() -> None:
     print("language examples  logits' deviation  difference largest  mean    equal    float32 bfloat16  points")
     for language in options.languages.split(","):
         (exact, expected, score), (rounded, found, low) = (
-            evaluate(own, tokenizer, task, options.split, language) for own in models
+            logits_and_predictions(own, tokenizer, task, options.split, language) for own in models
         )
         difference = (exact - rounded).abs()
         equal = sum(one == other for one, other in zip(expected, found, strict=True)) / len(expected)
