@@ -214,7 +214,7 @@ def test_check_a_task_that_brings_its_data(iglue: Callable) -> None:
 
 def test_check_a_recipe(iglue: Callable, tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("task: mini/xvnli\nmodel: mini/xuniter\ntrainer: xvl_maml\n")
+    recipe.write_text(f"task: mini/xvnli\nmodel: mini/xuniter\ntrainer: xvl_maml\nruns: {tmp_path}/runs\n")
     ended = iglue("data", "check", recipe)
     assert (ended.code, ended.out.splitlines()) == (
         0,
