@@ -142,6 +142,17 @@ def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(registry, f"{kind}s", fresh)
 
 
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the region features of mini tasks, which take most of the time, and keeps none in the cache."""
+    import numpy as np
+
+    from iglue_plugins.mini import tasks, world
+
+    nothing = np.zeros((1, world.FEATURE_SIZE), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
+    monkeypatch.setattr(tasks, "cached_region_features", lambda scenes: [nothing] * len(scenes))
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder: a freshly initialised xUNITER of two narrow layers, with the mini benchmark's tokenizer."""

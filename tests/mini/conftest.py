@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 
 from iglue_plugins.mini import world
-
-
-@pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out region features, which take most of the time."""
-    nothing = np.zeros((1, world.FEATURE_SIZE), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
-    monkeypatch.setattr(world, "region_features", lambda scene: nothing)
 
 
 @pytest.fixture

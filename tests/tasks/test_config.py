@@ -6,11 +6,10 @@ import json
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from iglue_plugins import registry
-from iglue_plugins.mini import ASSETS, LANGUAGES, world
+from iglue_plugins.mini import ASSETS, LANGUAGES
 from iglue_plugins.tasks import config as reading
 from iglue_plugins.tasks.config import GeneratedTaskConfig, load_task_config, with_task_config
 from iglue_plugins.utils.errors import UserError
@@ -73,13 +72,6 @@ def test_an_invalid_file(folder: Path, change: str, found: str) -> None:
 
 
 # The files that ship
-
-
-@pytest.fixture
-def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replaces the region features of mini tasks, which take long for full splits."""
-    nothing = np.zeros((1, 64), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
-    monkeypatch.setattr(world, "region_features", lambda scene: nothing)
 
 
 def check_languages(config: GeneratedTaskConfig, cls: type) -> None:
