@@ -93,6 +93,22 @@ def test_what_computes_nothing_imports_no_torch(command: list[str], write_recipe
     assert imported_by(arguments, {"torch", "transformers", "datasets", "accelerate"}) == set()
 
 
+def test_a_comparison_of_finished_runs_imports_no_torch(tmp_path: Path) -> None:
+    scores = {language: {"accuracy": 100.0, "examples": 1} for language in ("en", "sw")}
+    record = {
+        "format": 1, "name": "finetune", "seed": 0, "task": "mini/xvnli", "trainer": "finetune", "scores": {"test": scores},
+        "source_language": "en", "training_languages": [], "labels_per_step": 32, "steps": 5, "main_metric": "accuracy",
+    }  # fmt: skip
+    predictions = tmp_path / "run" / "predictions" / "test"
+    predictions.mkdir(parents=True)
+    (tmp_path / "run" / "record.json").write_text(json.dumps(record))
+    for language in scores:
+        (predictions / f"{language}.jsonl").write_text('{"id": "a", "image_ids": ["i"], "score": 1.0}\n')
+    command = ["compare", str(tmp_path / "run"), "--output", str(tmp_path / "out")]
+    assert imported_by(command, {"torch", "transformers", "datasets", "accelerate"}) == set()
+    assert (tmp_path / "out" / "comparison.csv").is_file()
+
+
 def test_help_imports_no_settings() -> None:
     assert imported_by(["--help"], {"pydantic", "numpy"}) == set()
 

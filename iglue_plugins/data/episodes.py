@@ -227,11 +227,7 @@ def episode_steps(
         )
         for language, batcher in batchers.items()
     }
-    doubtful = {language for language, choice in choices.items() if not choice.always_suffices}
-    for step in range(count if doubtful else 0):
-        for language, number in sample(step=step):
-            if language in doubtful:
-                examples[language].episode_examples(number, choices[language])
+    _check_episodes(examples, choices, sample, count)
 
     def make_step(step: int) -> dict[str, Any]:
         episodes = [
@@ -244,6 +240,24 @@ def episode_steps(
         }
 
     return Steps(make_step, count)
+
+
+def _check_episodes(
+    examples: Mapping[str, ShuffledExamples],
+    choices: Mapping[str, EpisodeExamples],
+    sample: Callable[..., list[tuple[str, int]]],
+    count: int,
+) -> None:
+    """Choose the examples of all episodes of languages whose number of images leaves open if they suffice.
+
+    Raises:
+        UserError: An episode has too few examples.
+    """
+    doubtful = {language for language, choice in choices.items() if not choice.always_suffices}
+    for step in range(count if doubtful else 0):
+        for language, number in sample(step=step):
+            if language in doubtful:
+                examples[language].episode_examples(number, choices[language])
 
 
 def _sample_languages(

@@ -77,6 +77,9 @@ def require_all(recipes: Iterable[Recipe]) -> None:
     Raises:
         UserError: Something is missing, damaged or does not fit; all of it is named.
     """
+    recipes = list(recipes)
+    if not recipes:  # a comparison of finished runs imports no PyTorch
+        return
     from iglue_plugins.runs import preflight, runner
 
     preflight.require([stage for recipe in recipes for stage in runner.unfinished_stages(recipe)])

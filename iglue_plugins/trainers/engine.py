@@ -112,6 +112,16 @@ class Training:
     learned: dict[str, float]
 
 
+def _best_weights(
+    objective: nn.Module, steps: Steps, settings: TrainerSettings, folder: Path, validate: Callable[[], float] | None
+) -> BestWeights | None:
+    """Make the callback that validates and keeps the best weights; None without validation."""
+    if validate is None or settings.validate_every is None:
+        return None
+    every = validation_interval(settings.validate_every, steps, settings.accumulation)
+    return BestWeights(objective, validate, every, folder / CHECKPOINTS / "best")
+
+
 def train(
     objective: nn.Module,
     steps: Steps,
@@ -145,10 +155,7 @@ def train(
     state = PartialState()
     shard = AccumulationShard(steps, settings.accumulation, state.process_index, state.num_processes)
     schedule = -(-steps.schedule // settings.accumulation)
-    best_weights = None
-    if validate and settings.validate_every is not None:
-        every = validation_interval(settings.validate_every, steps, settings.accumulation)
-        best_weights = BestWeights(objective, validate, every, folder / CHECKPOINTS / "best")
+    best_weights = _best_weights(objective, steps, settings, folder, validate)
     # In several processes the launcher ends all when one has failed, and they would wait for it in a step without end.
     termination = DeferredTermination() if state.num_processes == 1 else None
     checkpoints = Checkpoints(settings.save_minutes if settings.save_every is None else None, termination)

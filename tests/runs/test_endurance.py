@@ -93,7 +93,8 @@ def test_a_run_killed_twenty_times_ends_with_the_very_same_weights_and_scores(
     """The run and the one that it starts from have dropout, validation and second order.
 
     A process is killed at its n-th event, n drawn from a seed, or, to have been in each phase, at the first event of a
-    phase after that: a step, a batch of predictions, a file opened, renamed, removed, forced to the disk or half-written.
+    phase after that. An event is a step, a batch of predictions, or a file that is opened, renamed, removed, forced to
+    the disk or half-written.
     """
     loop = {"save_every": 2, "validate_every": 3, "learning_rate": 1e-2}
     recipe({"trainer": {"name": "finetune", "steps": 10, "batch_size": 8, **loop}}, file="english")

@@ -212,7 +212,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, read: Callable[...,
         content_digest(tmp_path)
 
 
-def test_a_cache_that_cannot_be_written_is_named(
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("taken", "/taken/iglue_plugins: .* cannot be written .*; set HF_DATASETS_CACHE"),
+        (os.fsdecode(b"caf\xe9"), "name is not UTF-8; set HF_DATASETS_CACHE"),
+    ],
+    ids=["taken", "not UTF-8"],
+)
+def test_a_cache_that_cannot_be_used_is_named(
+    name: str,
+    sentence: str,
     annotation: Make,
     json_lines: Write,
     read: Callable[..., Annotations],
@@ -220,20 +230,8 @@ def test_a_cache_that_cannot_be_written_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "taken").touch()
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "taken")
-    with pytest.raises(UserError, match="/taken/iglue_plugins: .* cannot be written .*; set HF_DATASETS_CACHE"):
-        read(json_lines(annotation("xvnli")))
-
-
-def test_a_cache_whose_name_is_not_utf8_is_named(
-    annotation: Make,
-    json_lines: Write,
-    read: Callable[..., Annotations],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / os.fsdecode(b"caf\xe9"))
-    with pytest.raises(UserError, match="name is not UTF-8; set HF_DATASETS_CACHE"):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / name)
+    with pytest.raises(UserError, match=sentence):
         read(json_lines(annotation("xvnli")))
 
 
