@@ -96,7 +96,7 @@ def test_what_computes_nothing_imports_no_torch(command: list[str], write_recipe
 def test_a_comparison_of_finished_runs_imports_no_torch(tmp_path: Path) -> None:
     scores = {language: {"accuracy": 100.0, "examples": 1} for language in ("en", "sw")}
     record = {
-        "format": 1, "name": "finetune", "seed": 0, "task": "mini/xvnli", "trainer": "finetune", "scores": {"test": scores},
+        "format": 1, "name": "row", "seed": 0, "task": "mini/xvnli", "trainer": "finetune", "scores": {"test": scores},
         "source_language": "en", "training_languages": [], "labels_per_step": 32, "steps": 5, "main_metric": "accuracy",
     }  # fmt: skip
     predictions = tmp_path / "run" / "predictions" / "test"
