@@ -1,0 +1,1 @@
+"""Processors: how texts and images become the inputs of a model."""
