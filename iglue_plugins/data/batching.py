@@ -1,9 +1,9 @@
-"""Batches of tensors from the examples of a task."""
+"""Batches of a task's examples."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
 
@@ -11,33 +11,14 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
 
-from iglue_plugins.data.regions import RegionLayout, RegionStore
+from iglue_plugins.data.inputs import Inputs
+from iglue_plugins.data.processors.base import ImageFacts, Processor
 from iglue_plugins.utils.errors import UserError
 
-Batch = dict[str, Tensor]
 
-IDENTITY_KEYS = frozenset({"image_identity", "text_identity", "caption_identity"})
-
-
-class BatchedTask(Protocol):
-    """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task.
-
-    Attributes:
-        name: The task's name, for errors.
-        max_text_length: The number of tokens at which a text is cut, special tokens included.
-    """
-
-    max_text_length: int
-
-    @property
-    def name(self) -> str:
-        """The task's name in recipes."""
-
-    @property
-    def regions(self) -> RegionStore:
-        """Returns the region features of the task's images."""
+class BatchedTask(ImageFacts, Protocol):
+    """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task."""
 
     @property
     def num_labels(self) -> int:
@@ -54,8 +35,7 @@ class BatchedTask(Protocol):
             rng: The generator of what is drawn anew for each batch, such as wrong captions.
 
         Returns:
-            (N,) int64, the example whose text each row has, and (N,) int64, the position of each row's image in the
-            region store.
+            (N,) int64, the example whose text each row has, and (N,) int64, the position of each row's image.
         """
 
     def targets(self, labels: Sequence[str]) -> Tensor:
@@ -69,98 +49,118 @@ class BatchedTask(Protocol):
         """
 
 
-class TokenizedTexts:
-    """Tokenizes texts once, and pads those of each batch to the longest text in it.
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B examples of k (text, image) rows each, N = B * k; the rows of an example are neighbors, its own pair first.
 
-    Args:
-        texts: The texts.
-        tokenizer: The model's tokenizer.
-        max_length: Tokens at which a text is cut, special tokens included.
+    Identities are for the losses: they tell which images and texts of a batch are the same.
 
     Attributes:
-        lengths: (texts,) int64, the number of tokens of each text.
+        inputs: What the model takes for N rows.
+        text: The text side of the rows.
+        image: The image side of the rows.
+        labels: (B,) int64, class indices.
+        image_identity: (B, images of an example) int64, equal for the same image.
+        text_identity: (B,) int64, equal for texts that are the same to the model.
+        caption: The text side of the examples' captions, B rows; None where the task has none.
+        caption_identity: (B,) int64, that of the captions.
     """
 
-    def __init__(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        ids = tokenizer(list(texts), truncation=True, max_length=max_length).input_ids
-        self.lengths = np.asarray([len(row) for row in ids], dtype=np.int64)
-        self._starts = np.concatenate([[0], self.lengths.cumsum()])
-        self._flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
-        self._padding = tokenizer.pad_token_id
+    inputs: Inputs
+    text: Inputs
+    image: Inputs
+    labels: Tensor
+    image_identity: Tensor
+    text_identity: Tensor
+    caption: Inputs | None = None
+    caption_identity: Tensor | None = None
 
-    @cached_property
-    def identity(self) -> np.ndarray:
-        """The position of the first text with the same token ids, for each text: (texts,) int64."""
-        identity = np.zeros(len(self.lengths), dtype=np.int64)
-        for length in np.unique(self.lengths):
-            rows = np.flatnonzero(self.lengths == length)
-            ids = self._flat[self._starts[rows][:, None] + np.arange(length)]
-            _, first, inverse = np.unique(
-                ids.view(np.dtype((np.void, ids.itemsize * length))), return_index=True, return_inverse=True
-            )
-            identity[rows] = rows[first[inverse.ravel()]]
-        return identity
-
-    def pad(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Pad some of the texts to the longest of them.
+    def map_inputs(self, function: Callable[[Tensor], Tensor], keys: Iterable[str] | None = None) -> Batch:
+        """Apply a function to the tensors of the inputs, once to each, although a side shares those of its rows.
 
         Args:
-            rows: (N,) int64, positions of texts.
-
-        Returns:
-            Token ids and attention mask, both (N, T) int64.
+            function: The function, which keeps the rows of a tensor.
+            keys: The keys of the inputs whose tensors it is applied to; None: all.
         """
-        lengths = self.lengths[rows]
-        offsets = np.arange(lengths.max())
-        mask = offsets < lengths[:, None]
-        ids = np.full(mask.shape, self._padding, dtype=np.int64)
-        ids[mask] = self._flat[(self._starts[rows][:, None] + offsets)[mask]]
-        return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+        apply, chosen = _once(function), None if keys is None else set(keys)
+        return replace(
+            self,
+            inputs=self.inputs.map(apply, chosen),
+            text=self.text.map(apply, chosen),
+            image=self.image.map(apply, chosen),
+            caption=self.caption and self.caption.map(apply, chosen),
+        )
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """Return the batch on a device.
+
+        Args:
+            device: The device.
+            non_blocking: Whether copies from pinned memory are not waited for.
+        """
+        return self._map_all(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """Return the batch in memory from which a GPU can copy by itself."""
+        return self._map_all(Tensor.pin_memory)
+
+    def _map_all(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        return replace(
+            self.map_inputs(function),
+            labels=function(self.labels),
+            image_identity=function(self.image_identity),
+            text_identity=function(self.text_identity),
+            caption_identity=None if self.caption_identity is None else function(self.caption_identity),
+        )
+
+
+def _once(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Make a function that is applied to each tensor once, and returns the same result for the same tensor."""
+    results: dict[int, tuple[Tensor, Tensor]] = {}  # the tensor is kept too, so that no other one gets its id
+
+    def apply(tensor: Tensor) -> Tensor:
+        if id(tensor) not in results:
+            results[id(tensor)] = tensor, function(tensor)
+        return results[id(tensor)][1]
+
+    return apply
 
 
 class Batcher:
-    """Makes batches of a task's examples; docs/architecture.md describes the layout of a batch.
+    """Makes batches of a task's examples.
 
     Args:
         dataset: Rows with id, image_ids, text, language and label, and perhaps caption.
         task: The task that the examples belong to.
-        tokenizer: The model's tokenizer.
-        layout: How the model reads regions.
+        processor: The model's processor.
 
     Attributes:
-        images: (examples, images of an example) int64, positions in the task's region store.
+        texts: The texts, tokenized.
+        captions: The captions, tokenized; None where the task has none.
+        image_source: The task's images, as the model reads them.
+        images: (examples, images of an example) int64, positions in `image_source`.
         targets: (examples,) int64, class indices.
 
     Raises:
-        UserError: There are no examples, an image has no region features, or a label is not the task's.
+        UserError: There are no examples, an image is missing, or a label is not the task's.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        task: BatchedTask,
-        tokenizer: PreTrainedTokenizerBase,
-        layout: RegionLayout = RegionLayout(),
-    ) -> None:
+    def __init__(self, dataset: Dataset, task: BatchedTask, processor: Processor) -> None:
         if not len(dataset):
             raise UserError(f"task {task.name}: there are no examples to make batches of; choose a split with examples")
         self.task = task
         self.dataset = dataset
-        self.layout = layout
-        self.texts = TokenizedTexts(dataset["text"][:], tokenizer, task.max_text_length)
+        self.processor = processor
+        self.texts = processor.prepare_texts(dataset["text"][:], task.max_text_length)
         has_captions = "caption" in dataset.column_names
-        self.captions = TokenizedTexts(dataset["caption"][:], tokenizer, task.max_text_length) if has_captions else None
+        self.captions = processor.prepare_texts(dataset["caption"][:], task.max_text_length) if has_captions else None
+        self.image_source = processor.prepare_images(task)
         image_ids = chain.from_iterable(dataset["image_ids"][:])
-        self.images = task.regions.index(image_ids).reshape(len(dataset), -1)
+        self.images = self.image_source.index(image_ids).reshape(len(dataset), -1)
         self.targets = task.targets(dataset["label"][:])
 
     def __len__(self) -> int:
         return len(self.images)
-
-    @cached_property
-    def region_counts(self) -> np.ndarray:
-        """Returns the number of regions of each example's first image, (examples,) int64."""
-        return self.task.regions.box_counts(self.images[:, 0])
 
     def batch(self, examples: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """Make a batch of some examples.
@@ -168,64 +168,35 @@ class Batcher:
         Args:
             examples: (B,) positions of examples.
             rng: The generator of what the task draws anew for each batch, such as wrong captions.
-
-        Returns:
-            The batch, with `labels`, the identities of images and texts and, where the task has captions, their token
-            ids.
         """
         examples = np.asarray(examples)
-        text_rows, image_rows = self.task.rows(examples, self, rng)
-        batch = self.rows(text_rows, image_rows)
-        batch["labels"] = self.targets[torch.from_numpy(examples)]
-        if self.captions is not None:
-            batch["caption_input_ids"], batch["caption_attention_mask"] = self.captions.pad(examples)
-        return batch | self.identities(examples)
+        return self.rows(examples, *self.task.rows(examples, self, rng))
 
-    def identities(self, examples: np.ndarray) -> Batch:
-        """Say which images and texts examples have, so that a loss can tell which of them are the same.
+    def pairs(self, examples: np.ndarray) -> Batch:
+        """Make a batch of one row for each example: its text and its first image.
 
         Args:
             examples: (B,) int64, positions of examples.
-
-        Returns:
-            `image_identity` (B, images of an example) int64, positions in the region store; `text_identity` (B,) int64
-            and, where the task has captions, `caption_identity` (B,) int64, positions of the first text or caption of
-            the batcher with the same token ids.
         """
-        found = {"image_identity": self.images[examples], "text_identity": self.texts.identity[examples]}
-        if self.captions is not None:
-            found["caption_identity"] = self.captions.identity[examples]
-        return {key: torch.from_numpy(value) for key, value in found.items()}
+        return self.rows(examples, examples, self.images[examples, 0])
 
-    def rows(self, text_rows: np.ndarray, image_positions: np.ndarray) -> Batch:
-        """Make the tensors of (text, image) rows.
+    def rows(self, examples: np.ndarray, text_rows: np.ndarray, image_positions: np.ndarray) -> Batch:
+        """Make a batch of (text, image) rows.
 
         Args:
+            examples: (B,) int64, positions of examples.
             text_rows: (N,) int64, the example whose text each row has.
-            image_positions: (N,) int64, the position of each row's image in the region store.
-
-        Returns:
-            A batch without labels.
+            image_positions: (N,) int64, the position of each row's image.
         """
-        input_ids, attention_mask = self.texts.pad(text_rows)
-        regions = self.task.regions.gather(image_positions, self.layout)
-        return {"input_ids": input_ids, "attention_mask": attention_mask, **regions}
-
-
-def model_inputs(batch: Batch) -> Batch:
-    """Return a batch without the identities of its images and texts, which are for the losses and not for the model.
-
-    Args:
-        batch: The batch, which is left as it is.
-    """
-    return {key: value for key, value in batch.items() if key not in IDENTITY_KEYS}
-
-
-def move_to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return a batch with its tensors on a device.
-
-    Args:
-        batch: The batch, which is left as it is.
-        device: The device.
-    """
-    return {key: value.to(device) for key, value in batch.items()}
+        text, image = self.texts.inputs(text_rows), self.image_source.inputs(image_positions)
+        captions = self.captions
+        return Batch(
+            self.processor.collate(text, image),
+            text,
+            image,
+            self.targets[torch.from_numpy(examples)],
+            torch.from_numpy(self.images[examples]),
+            torch.from_numpy(self.texts.identity[examples]),
+            None if captions is None else captions.inputs(examples),
+            None if captions is None else torch.from_numpy(captions.identity[examples]),
+        )

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from iglue_plugins.data.regions import RegionLayout, RegionStore
+from iglue_plugins.data.processors.base import PreparedImages
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.text import is_utf8
 
-GLOBAL_REGION_ONLY = RegionLayout(global_region=True, max_regions=1)
-READ_BLOCK_SIZE = 128  # images; they take 100 MiB with 100 regions of 2048 features
 COMPARISON_BLOCK_SIZE = 512  # images; their distances to 29,000 others take 60 MiB
 
 
@@ -50,49 +48,32 @@ class HardNegatives:
         return self._examples[self._starts[similar_images] + rng.integers(self._counts[similar_images])]
 
 
-def nearest_images(regions: RegionStore, images: np.ndarray, k: int) -> np.ndarray:
-    """Finds the k nearest images of each image, by the Euclidean distance of their regions' mean features.
+def nearest_images(source: PreparedImages, images: np.ndarray, k: int) -> np.ndarray:
+    """Finds the k nearest images of each image, by the Euclidean distance of their descriptors.
 
-    Memory is that of the means and does not grow with U squared: 29,000 images with 2,048 features take 0.5 GiB.
+    Memory is that of the descriptors and does not grow with U squared: 29,000 images with 2,048 features take 0.5 GiB.
 
     Args:
-        regions: The region features of the images.
-        images: (U,) int64, different positions in the store.
+        source: The images as a model reads them.
+        images: (U,) int64, different positions in `source`.
         k: The number of nearest images.
 
     Returns:
         (U, min(k, U - 1)) int64, the nearest image first; images are numbered by their place in `images`.
 
     Source:
-        The rule behind hard_negative.pkl in VOLTA.
+        The rule behind hard_negative.pkl in VOLTA, which compares the mean features of an image's regions.
     """
-    means = mean_features(regions, images)
-    means -= means.mean(0)  # centering keeps the distances, and lets float32 resolve smaller ones
-    half_norms = means.square().sum(1) / 2
-    nearest = torch.empty(len(means), min(k, len(means) - 1), dtype=torch.int64)
-    for start in progress_bar(iterable=range(0, len(means), COMPARISON_BLOCK_SIZE), desc="hard negatives"):
+    vectors = source.descriptors(images)
+    vectors = vectors - vectors.mean(0)  # centering keeps the distances, and lets float32 resolve smaller ones
+    half_norms = vectors.square().sum(1) / 2
+    nearest = torch.empty(len(vectors), min(k, len(vectors) - 1), dtype=torch.int64)
+    for start in progress_bar(iterable=range(0, len(vectors), COMPARISON_BLOCK_SIZE), desc="hard negatives"):
         block = slice(start, start + COMPARISON_BLOCK_SIZE)
-        closeness = torch.addmm(-half_norms, means[block], means.T)  # larger where the distance is smaller
+        closeness = torch.addmm(-half_norms, vectors[block], vectors.T)  # larger where the distance is smaller
         closeness.diagonal(start).fill_(-torch.inf)
         nearest[block] = closeness.topk(nearest.shape[1]).indices
     return nearest.numpy()
-
-
-def mean_features(regions: RegionStore, images: np.ndarray) -> torch.Tensor:
-    """Computes the mean of each image's region features; reads the images block by block.
-
-    Args:
-        regions: The region features of the images.
-        images: (U,) int64, positions in the store.
-
-    Returns:
-        (U, feature_size) float32.
-    """
-    means = torch.empty(len(images), regions.feature_size)
-    for start in progress_bar(iterable=range(0, len(images), READ_BLOCK_SIZE), desc="mean features"):
-        block = slice(start, start + READ_BLOCK_SIZE)
-        means[block] = regions.gather(images[block], GLOBAL_REGION_ONLY)["region_features"][:, 0]
-    return means
 
 
 def read_hard_negative_pools(path: Path | str, image_ids: Sequence[str]) -> np.ndarray | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.loading import Workers, worker_count
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.evaluation.retrieval import candidate_accuracy, evaluate_retrieval
 from iglue_plugins.tasks.base import Task
@@ -18,20 +20,22 @@ Evaluation = tuple[list[dict[str, Any]], dict[str, float]]
 def evaluate(
     task: Task,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: Processor,
     split: str,
     language: str,
     batch_size: int = 256,
+    workers: Workers = "auto",
 ) -> Evaluation:
     """Predict the examples of a split in a language, and score the predictions.
 
     Args:
         task: The task, whose `evaluation` says by which protocol: classification or retrieval.
         model: The model, on its device and in its precision.
-        tokenizer: The model's tokenizer.
+        processor: The model's processor.
         split: The split's name.
         language: The language's code.
         batch_size: Examples in a batch; in retrieval, (caption, image) pairs.
+        workers: The number of processes that make batches ahead.
 
     Returns:
         The predictions in the split's order, {"id", "image_ids", "prediction", "label", "score"} with a score in
@@ -40,16 +44,18 @@ def evaluate(
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
-    return _evaluate(_batcher(task, model, tokenizer, split, language), model, task, batch_size)
+    batcher = Batcher(task.load(split, language), task, processor)
+    return _evaluate(batcher, model, task, batch_size, worker_count(workers, processor.reads))
 
 
 def make_validator(
     task: Task,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: Processor,
     split: str,
     language: str,
     batch_size: int = 256,
+    workers: Workers = "auto",
 ) -> Callable[[], float]:
     """Make the score by which training chooses its best weights.
 
@@ -60,10 +66,11 @@ def make_validator(
     Args:
         task: The task.
         model: The model that is trained.
-        tokenizer: The model's tokenizer.
+        processor: The model's processor.
         split: The split's name.
         language: The language's code.
         batch_size: Examples in a batch; in retrieval, (caption, image) pairs.
+        workers: The number of processes that make batches ahead.
 
     Returns:
         A function that scores the model's weights as they are, in percent.
@@ -71,26 +78,20 @@ def make_validator(
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
-    batcher = _batcher(task, model, tokenizer, split, language)
+    batcher, count = Batcher(task.load(split, language), task, processor), worker_count(workers, processor.reads)
 
     def validate() -> float:
         if task.evaluation == "retrieval":
-            return candidate_accuracy(batcher, model, task.rows_per_example, batch_size)
-        return _evaluate(batcher, model, task, batch_size)[1][task.main_metric]
+            return candidate_accuracy(batcher, model, task.rows_per_example, batch_size, count)
+        return _evaluate(batcher, model, task, batch_size, count)[1][task.main_metric]
 
     return validate
 
 
-def _batcher(
-    task: Task, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, split: str, language: str
-) -> Batcher:
-    return Batcher(task.load(split, language), task, tokenizer, task.region_layout(model.config))
-
-
-def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: int) -> Evaluation:
+def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: int, workers: int) -> Evaluation:
     if task.evaluation == "retrieval":
-        return evaluate_retrieval(batcher, model, batch_size)
-    predictions = task.predict(classify(model, batcher, batch_size))
+        return evaluate_retrieval(batcher, model, batch_size, workers)
+    predictions = task.predict(classify(model, batcher, batch_size, workers=workers))
     ids, image_ids, labels = (batcher.dataset[name][:] for name in ("id", "image_ids", "label"))
     scores, metrics = task.score(predictions, labels)
     rows = [

@@ -17,7 +17,7 @@ CANDIDATE_BATCH = 64  # examples whose wrong candidates are drawn together, what
 
 
 def evaluate_retrieval(
-    batcher: Batcher, model: PreTrainedModel, batch_size: int
+    batcher: Batcher, model: PreTrainedModel, batch_size: int, workers: int = 0
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Score every caption of a split with every image.
 
@@ -29,14 +29,15 @@ def evaluate_retrieval(
     Args:
         batcher: The split's examples, a caption with its image each.
         model: A model that scores (caption, image) pairs.
-        batch_size: Pairs in a batch.
+        batch_size: Pairs in a batch; captions or images in a batch of a dual encoder.
+        workers: The number of processes that read images ahead.
 
     Returns:
         A prediction for each caption, its best images in order, and the metrics in percent.
     """
     dataset = batcher.dataset
     images, image_of_caption = np.unique(batcher.images[:, 0], return_inverse=True)
-    similarity = match_all(model, batcher, images, batch_size)
+    similarity = match_all(model, batcher, images, batch_size, workers)
     image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
     hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
     image_ids = dataset["image_ids"][:]
@@ -55,7 +56,9 @@ def evaluate_retrieval(
     return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
 
 
-def candidate_accuracy(batcher: Batcher, model: PreTrainedModel, candidates: int, batch_size: int) -> float:
+def candidate_accuracy(
+    batcher: Batcher, model: PreTrainedModel, candidates: int, batch_size: int, workers: int = 0
+) -> float:
     """Compute how often the true pair of an example has the best score of its candidates.
 
     Args:
@@ -63,11 +66,12 @@ def candidate_accuracy(batcher: Batcher, model: PreTrainedModel, candidates: int
         model: A model that scores (caption, image) pairs.
         candidates: The number of candidates of an example.
         batch_size: (caption, image) pairs in a forward.
+        workers: The number of processes that make batches ahead.
 
     Returns:
         The percentage of examples.
 
     Source: VOLTA's choice of the best epoch in retrieval (eval_task.py).
     """
-    best = classify(model, batcher, CANDIDATE_BATCH, candidates, forward_rows=batch_size).argmax(1)
+    best = classify(model, batcher, CANDIDATE_BATCH, candidates, batch_size, workers).argmax(1)
     return accuracy(best, batcher.targets)

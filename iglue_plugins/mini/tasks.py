@@ -6,8 +6,7 @@ import hashlib
 import json
 import random
 from abc import abstractmethod
-from collections.abc import Callable
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, NamedTuple, cast
 
 from datasets import Dataset
@@ -54,6 +53,28 @@ class SceneExample(NamedTuple):
     label: str
 
 
+class ScenePictures:
+    """Draws the scenes of a mini task.
+
+    Args:
+        task: The task.
+    """
+
+    def __init__(self, task: MiniTask) -> None:
+        self._task = task
+
+    def has(self, image_id: str) -> bool:
+        """Tell whether there is a scene with an id."""
+        return self._task.scene(image_id) is not None
+
+    def picture(self, image_id: str) -> Image.Image:
+        """Draw a scene as an RGB picture of 128 x 128 pixels; see `PictureSource.picture`."""
+        scene = self._task.scene(image_id)
+        if scene is None:
+            raise UserError(f"task {self._task.name} has no scene '{image_id}'; name one of its examples' image_ids")
+        return world.render(scene)
+
+
 class MiniTask(Task):
     """A task whose examples are made of seeded scenes, the same scenes in every language.
 
@@ -62,6 +83,12 @@ class MiniTask(Task):
     """
 
     sizes: ClassVar[dict[str, int]]
+
+    def __init__(self, settings: TaskSettings | None = None) -> None:
+        super().__init__(settings)
+        self._examples_by_split: dict[str, list[SceneExample]] = {}
+        self._featured_splits: set[str] = set()  # those whose scenes have features in `_regions`
+        self._regions = InMemoryRegions(world.FEATURE_SIZE, max_boxes=4)
 
     @abstractmethod
     def make_example(self, rng: random.Random) -> ConceptExample:
@@ -91,27 +118,50 @@ class MiniTask(Task):
         """The number of examples that have the same scenes."""
         return cast("MiniSettings", self.settings).shared_scenes
 
-    @cached_property
+    @property
     def regions(self) -> InMemoryRegions:
         """The region features of the scenes of all splits that have been loaded."""
-        return InMemoryRegions(world.FEATURE_SIZE, max_boxes=4)
+        for split in [split for split in self._examples_by_split if split not in self._featured_splits]:
+            scenes = self._scenes(split)
+            features = zip((scene.id for scene in scenes), cached_region_features(scenes), strict=True)
+            self._regions.add(dict(features), world.CANVAS, world.CANVAS)
+            self._featured_splits.add(split)
+        return self._regions
 
-    def picture(self, image_id: str) -> Image.Image:
-        """Draw a scene.
+    @cached_property
+    def pictures(self) -> ScenePictures:
+        """The drawn scenes."""
+        return ScenePictures(self)
+
+    def examples(self, split: str) -> list[SceneExample]:
+        """Make the examples of a split, once.
+
+        Args:
+            split: One of `splits`.
+        """
+        if split not in self._examples_by_split:
+            self._examples_by_split[split] = self._make_examples(split)
+        return self._examples_by_split[split]
+
+    def scene(self, image_id: str) -> world.Scene | None:
+        """Find a scene.
 
         Args:
             image_id: The scene's id, `<task>/<split>/<group>/<scene>`; a group is the examples with the same scenes.
 
         Returns:
-            An RGB picture of 128 x 128 pixels.
+            The scene; None if there is no such one.
         """
-        split, group, scene = image_id.removeprefix(f"{self.name}/").split("/")
-        return world.render(self.examples(split)[int(group) * self.shared_scenes].scenes[int(scene)])
+        parts = image_id.removeprefix(f"{self.name}/").split("/")
+        if len(parts) != 3 or parts[0] not in self.splits or not (parts[1].isdecimal() and parts[2].isdecimal()):
+            return None
+        examples, first, number = self.examples(parts[0]), int(parts[1]) * self.shared_scenes, int(parts[2])
+        return (
+            examples[first].scenes[number] if first < len(examples) and number < len(examples[first].scenes) else None
+        )
 
-    @cached_property
-    def examples(self) -> Callable[[str], list[SceneExample]]:
-        """A function that makes the examples of a split once, and adds their features to `regions`."""
-        return cache(self._make_examples)
+    def _scenes(self, split: str) -> list[world.Scene]:
+        return [scene for example in self.examples(split)[:: self.shared_scenes] for scene in example.scenes]
 
     def _make_examples(self, split: str) -> list[SceneExample]:
         rng = random.Random(f"{self.name}/{split}")
@@ -126,9 +176,6 @@ class MiniTask(Task):
             others = (self.make_text(text_rng, concepts_by_scene) for _ in range(self.shared_scenes - 1))
             examples += [SceneExample(scenes, *labelled) for labelled in ((text, label), *others)]
         del examples[self.sizes[split] :]
-        scenes = [scene for example in examples[:: self.shared_scenes] for scene in example.scenes]
-        features = zip((scene.id for scene in scenes), cached_region_features(scenes), strict=True)
-        self.regions.add(dict(features), world.CANVAS, world.CANVAS)
         return examples
 
     def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:

@@ -22,14 +22,10 @@ class ContrastiveProjections(nn.Module):
         self.text = nn.Linear(config.pooler_size, config.contrastive_size)
         self.image = nn.Linear(config.region_pooled_size, config.contrastive_size)
 
-    def forward(self, text_pooled: Tensor, region_pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Project pooled vectors and normalize them, so that their dot products are cosines.
+    def embed_text(self, pooled: Tensor) -> Tensor:
+        """Project the pooled vectors of texts, (N, pooler_size) float, to (N, contrastive_size) of L2 norm 1."""
+        return F.normalize(self.text(pooled), dim=-1)
 
-        Args:
-            text_pooled: (N, pooler_size) float.
-            region_pooled: (N, region_pooled_size) float.
-
-        Returns:
-            Text and image embeddings, each (N, contrastive_size) with rows of L2 norm 1.
-        """
-        return F.normalize(self.text(text_pooled), dim=-1), F.normalize(self.image(region_pooled), dim=-1)
+    def embed_image(self, pooled: Tensor) -> Tensor:
+        """Project the pooled vectors of images, (N, region_pooled_size), to (N, contrastive_size) of L2 norm 1."""
+        return F.normalize(self.image(pooled), dim=-1)

@@ -50,7 +50,7 @@ class UniterPreTrainedModel(PreTrainedModel):
     config_class: type[UniterConfig] = UniterConfig
     base_model_prefix = "encoder"
     # Masks and positions come from the attention mask, so that EmbeddingSubset may replace the token ids.
-    supports_token_id_remapping = True
+    token_id_keys = ("input_ids",)
     supports_gradient_checkpointing = True
     _no_split_modules = ["TransformerLayer"]
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, cast
 
 from transformers import PreTrainedTokenizerBase
 
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.builtin import MUniterSpec, UC2Spec, XUniterSpec
 from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.configuration import UniterConfig
@@ -44,11 +45,11 @@ class Uniter:
     def __init__(self, settings: UniterSettings) -> None:
         self.settings = settings
 
-    def load(self) -> tuple[UniterForVisionAndLanguage, PreTrainedTokenizerBase]:
-        """Load the model and its tokenizer.
+    def load(self) -> tuple[UniterForVisionAndLanguage, RegionProcessor]:
+        """Load the model and its processor.
 
         Returns:
-            The model, in evaluation mode, and the tokenizer.
+            The model, in evaluation mode, and its processor.
 
         Raises:
             UserError: The checkpoint, text model or tokenizer is missing or damaged, a configuration key does not exist
@@ -62,7 +63,12 @@ class Uniter:
         check_vocabulary(tokenizer, model.config, self.settings.tokenizer or self.settings.checkpoint)
         if self.settings.gradient_checkpointing:
             model.activation_checkpointing_enable()
-        return model.eval(), tokenizer
+        processor = RegionProcessor(
+            tokenizer,
+            global_region=model.config.global_region,
+            location_size=model.config.region_location_size,
+        )
+        return model.eval(), processor
 
     def check(self) -> None:
         """Check what `load` needs, without loading weights.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+ImageKind = Literal["regions", "pixels"]
 
 
 class UniterSettings(BaseModel):
@@ -51,8 +53,10 @@ class UniterSpec:
 
     Attributes:
         Settings: The model's settings in a recipe.
+        reads: What the model sees of an image.
         implementation: Where the model's plugin is, as "module:Class".
     """
 
     Settings: ClassVar[type[UniterSettings]] = UniterSettings
+    reads: ClassVar[ImageKind] = "regions"
     implementation: ClassVar[str]

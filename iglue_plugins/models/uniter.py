@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.models.configuration import (
     MUniterConfig,
     UC2Config,
@@ -16,12 +19,27 @@ from iglue_plugins.models.contrastive import ContrastiveProjections
 from iglue_plugins.models.encoder import UniterEncoder, UniterPreTrainedModel
 from iglue_plugins.models.heads import build_head, head_logits
 
+REGION_KEYS = ("region_features", "region_locations", "region_mask")
+
+
+def join_images(regions: Sequence[Tensor], images: int) -> list[Tensor]:
+    """Join the regions of neighboring images into one sequence.
+
+    Args:
+        regions: Tensors (N * images, R, ...).
+        images: The number of images of a sequence.
+
+    Returns:
+        Tensors (N, images * R, ...).
+    """
+    return [part.reshape(-1, images * part.shape[1], *part.shape[2:]) for part in regions]
+
 
 class UniterForVisionAndLanguage(UniterPreTrainedModel):
     """The encoder, the head that the configuration names, and the contrastive projections.
 
-    A batch is a dict of tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
-    (N, R, D), region_locations (N, R, 5 or 7), region_mask (N, R). Other keys, such as labels, are ignored.
+    Its inputs are tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
+    (N, R, D), region_locations (N, R, 5 or 7), region_mask (N, R).
 
     Args:
         config: The model's configuration.
@@ -44,11 +62,10 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         region_mask: Tensor | None = None,
         text_embedded: Tensor | None = None,
         regions_embedded: Tensor | None = None,
-        **ignored: object,
     ) -> Tensor:
-        """Compute the logits of a batch.
+        """Compute the logits of some rows.
 
-        The batch comes from the data, or from `precompute_embeddings`, which replaces ids or features by embeddings.
+        The inputs come from the data, or from `precompute_embeddings`, which replaces ids or features by embeddings.
 
         Args:
             input_ids: (N, T) int64 token ids.
@@ -58,7 +75,6 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
             region_mask: (N, R) int64; 1 = region, 0 = padding.
             text_embedded: (N, T, H) float, in the place of `input_ids`.
             regions_embedded: (N, R, H) float, in the place of `region_features` and `region_locations`.
-            **ignored: Other keys of the batch, such as labels.
 
         Returns:
             Logits, float32 also for a model in bfloat16: (N, num_labels) for the heads classifier and vqa,
@@ -66,7 +82,7 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
 
         Raises:
             ValueError: The model has no head.
-            UserError: The batch does not fit the model (`UniterEncoder.forward`).
+            UserError: The inputs do not fit the model (`UniterEncoder.forward`).
         """
         if self.head is None:
             raise ValueError("the model has no head; choose one by set_head(kind, num_labels)")
@@ -79,56 +95,75 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
             fused = encoded.text_pooled * encoded.region_pooled
         return head_logits(self.head, self.dropout(fused))
 
-    def precompute_embeddings(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def precompute_embeddings(self, inputs: Inputs) -> Inputs:
         """Embed texts, images or both once, for forward passes that pair each of them with many others.
 
         Args:
-            batch: Texts (input_ids, attention_mask), regions (region_features, region_locations, region_mask) or both.
+            inputs: Texts (input_ids, attention_mask), regions (region_features, region_locations, region_mask) or both.
 
         Returns:
-            The batch with text_embedded (N, T, H) in the place of the ids, and regions_embedded (N, R, H) in the place
-            of the features and locations. The masks and all other keys are unchanged.
+            Inputs with text_embedded (N, T, H) in the place of the ids, and regions_embedded (N, R, H) in the place of
+            the features and locations. The masks are unchanged.
         """
-        rest = dict(batch)
-        if "input_ids" in rest:
-            rest["text_embedded"] = self.encoder.text_embeddings(rest.pop("input_ids"), rest["attention_mask"])
-        if "region_features" in rest:
-            regions = rest.pop("region_features"), rest.pop("region_locations")
-            rest["regions_embedded"] = self.encoder.embed_regions(*regions)
-        return rest
+        if "input_ids" in inputs:
+            embedded = self.encoder.text_embeddings(inputs["input_ids"], inputs["attention_mask"])
+            inputs = inputs.replace(("input_ids",), {"text_embedded": embedded})
+        if "region_features" in inputs:
+            embedded = self.encoder.embed_regions(inputs["region_features"], inputs["region_locations"])
+            inputs = inputs.replace(("region_features", "region_locations"), {"regions_embedded": embedded})
+        return inputs
 
-    def embed_pairs(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        region_features: Tensor,
-        region_locations: Tensor,
-        region_mask: Tensor,
-        joint: bool = False,
-        **ignored: object,
-    ) -> tuple[Tensor, Tensor]:
-        """Embed the texts and images of a batch in the space of the contrastive loss.
+    def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Embed texts in the space of the contrastive loss, by a text-only pass.
 
         Args:
             input_ids: (N, T) int64 token ids.
             attention_mask: (N, T) int64; 1 = token, 0 = padding.
-            region_features: (N, R, D) float.
-            region_locations: (N, R, 5 or 7) float, shares of the image.
-            region_mask: (N, R) int64; 1 = region, 0 = padding.
-            joint: Whether both come from one pass over [text; regions], in which a text sees its image through
-                attention and an image its text. By default they come from a text-only and an image-only pass.
-            **ignored: Other keys of the batch, such as labels.
 
         Returns:
-            Text and image embeddings, each (N, contrastive_size) with rows of L2 norm 1.
+            (N, contrastive_size) float, rows of L2 norm 1.
         """
-        regions = (region_features, region_locations, region_mask)
-        if joint:
-            encoded = self.encoder(input_ids, attention_mask, *regions, last_layer="pooled")
-            return self.contrastive(encoded.text_pooled, encoded.region_pooled)
-        text = self.encoder(input_ids, attention_mask, last_layer="pooled")
-        image = self.encoder(None, None, *regions, last_layer="pooled")
-        return self.contrastive(text.text_pooled, image.region_pooled)
+        return self.contrastive.embed_text(self.encoder(input_ids, attention_mask, last_layer="pooled").text_pooled)
+
+    def embed_image(
+        self,
+        region_features: Tensor,
+        region_locations: Tensor,
+        region_mask: Tensor,
+        images_per_text: int = 1,
+    ) -> Tensor:
+        """Embed images in the space of the contrastive loss, by an image-only pass.
+
+        Args:
+            region_features: (N * images_per_text, R, D) float.
+            region_locations: (N * images_per_text, R, 5 or 7) float, shares of the image.
+            region_mask: (N * images_per_text, R) int64; 1 = region, 0 = padding.
+            images_per_text: How many neighboring images are read as one sequence of regions.
+
+        Returns:
+            (N, contrastive_size) float, rows of L2 norm 1.
+        """
+        regions = join_images((region_features, region_locations, region_mask), images_per_text)
+        return self.contrastive.embed_image(self.encoder(None, None, *regions, last_layer="pooled").region_pooled)
+
+    def embed_joint(
+        self, text: Mapping[str, Tensor], image: Mapping[str, Tensor], images_per_text: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Embed texts and images in the space of the contrastive loss, from one pass over [text; regions].
+
+        In it a text sees its image through attention and an image its text.
+
+        Args:
+            text: input_ids and attention_mask of N texts.
+            image: region_features, region_locations and region_mask of N * images_per_text images.
+            images_per_text: How many neighboring images are read as one sequence of regions.
+
+        Returns:
+            Text and image embeddings, each (N, contrastive_size) float with rows of L2 norm 1.
+        """
+        regions = join_images([image[key] for key in REGION_KEYS], images_per_text)
+        encoded = self.encoder(text["input_ids"], text["attention_mask"], *regions, last_layer="pooled")
+        return self.contrastive.embed_text(encoded.text_pooled), self.contrastive.embed_image(encoded.region_pooled)
 
     def set_head(self, kind: str, num_labels: int) -> None:
         """Give the model a freshly initialized head, unless it has one of this kind and size already.

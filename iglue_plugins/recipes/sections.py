@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,9 @@ class Evaluation(BaseModel):
     batch_size: int = Field(256, ge=1, description="The number of rows in an evaluation batch.")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="The floating-point type of the model during evaluation."
+    )
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        "auto", description="The number of processes that make batches ahead; auto: none for regions, some for pixels."
     )
     compile: bool = Field(
         False, description="Whether to compile the model for evaluation: slower to start, then faster on a GPU."

@@ -55,7 +55,7 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
             )
         torch.manual_seed(recipe.seed)
         if language == recipe.source_language:
-            model, tokenizer = load()
+            model, processor = load()
             model.set_head(  # type: ignore[operator]  # to nn.Module any unknown attribute is a tensor
                 state.task.head, state.task.num_labels
             )
@@ -69,11 +69,11 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
                 folder=folder,
                 evaluation_batch_size=recipe.evaluation.batch_size,
             )
-            model, tokenizer = adapted.model, adapted.tokenizer
+            model, processor = adapted.model, adapted.processor
             record.setdefault("adaptation", {"summary": adapter.summary, "languages": {}})
             record["adaptation"]["languages"][language] = adapted.notes
             record["steps"] = max(record["steps"], adapted.notes["steps"])
         add_time(record, "training_seconds", start_time)
-        evaluate_model(state, model, tokenizer, [pair for pair in missing if pair[1] == language])
+        evaluate_model(state, model, processor, [pair for pair in missing if pair[1] == language])
         if distributed.is_main_process():
             shutil.rmtree(folder, ignore_errors=True)

@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.runs.record import add_time, peak_memory_gib
 from iglue_plugins.runs.state import RunState, SplitLanguage
@@ -16,14 +17,14 @@ from iglue_plugins.utils.threads import threads_for
 
 
 def evaluate_model(
-    state: RunState, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, pairs: Sequence[SplitLanguage]
+    state: RunState, model: PreTrainedModel, processor: Processor, pairs: Sequence[SplitLanguage]
 ) -> None:
     """Evaluate a model and add its scores to the record; each language's files are written when it is done.
 
     Args:
         state: The run, whose record gets the scores.
         model: The model, which is moved to the device and to the precision of the recipe.
-        tokenizer: The model's tokenizer.
+        processor: The model's processor.
         pairs: The (split, language) pairs to evaluate.
     """
     record, evaluation = state.record, state.recipe.evaluation
@@ -36,7 +37,9 @@ def evaluate_model(
     with threads_for(model):
         for split, language in pairs:
             start = time.monotonic()
-            rows, scores = evaluate(state.task, model, tokenizer, split, language, evaluation.batch_size)
+            rows, scores = evaluate(
+                state.task, model, processor, split, language, evaluation.batch_size, evaluation.workers
+            )
             scored = evaluation.scored_split(split)
             record["scores"].setdefault(scored, {})[language] = {**scores, "examples": len(rows)}
             data = state.data_fingerprint(split, language)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from iglue_plugins import registry
+from iglue_plugins.data.processors.base import ImageKind, Processor
 from iglue_plugins.models.volta.reading import volta_files
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.folder import TRAINING_RECORD, Run
@@ -55,25 +56,41 @@ def make_trainer(recipe: Recipe) -> Trainer | LanguageAdapter:
     return registry.trainers.load(recipe.trainer.name)(settings)
 
 
-def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:
     """Load the recipe's model.
 
     Args:
         recipe: The resolved recipe.
-        checkpoint: The folder or VOLTA file whose weights and tokenizer to take; None for the model's own.
+        checkpoint: The folder or VOLTA file whose weights and processor to take; None for the model's own.
 
     Returns:
-        The model and its tokenizer.
+        The model and its processor.
 
     Raises:
         UserError: The checkpoint is missing, damaged or of another model.
     """
     try:
-        return _model_plugin(recipe, checkpoint).load()
+        model, processor = _model_plugin(recipe, checkpoint).load()
     except UserError as error:
         if checkpoint is None or not (checkpoint / TRAINING_RECORD).is_file():
             raise
         raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
+    if not isinstance(processor, Processor):
+        raise UserError(
+            f"model {recipe.model.name}: its plugin's load() returns a {type(processor).__name__} beside the model; it "
+            "has to be a Processor, such as RegionProcessor(tokenizer)"
+        )
+    return model, processor
+
+
+def image_kind(recipe: Recipe) -> ImageKind:
+    """Return what the recipe's model reads of an image, as its specification or plugin says; by default regions.
+
+    Args:
+        recipe: The resolved recipe.
+    """
+    reads: ImageKind = getattr(registry.models.load(recipe.model.name), "reads", "regions")
+    return reads
 
 
 def check_model(recipe: Recipe) -> None:

@@ -7,16 +7,17 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from iglue_plugins.data.checking import check_images
+from iglue_plugins.data.checking import check_images, check_pictures
+from iglue_plugins.data.processors.base import ImageKind
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adaptation import target_languages
-from iglue_plugins.runs.plugins import check_model, make_task, make_trainer
+from iglue_plugins.runs.planning import PlanningProcessor
+from iglue_plugins.runs.plugins import check_model, image_kind, make_task, make_trainer
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
@@ -99,7 +100,8 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
             yield from _problem(trainer.check, task, language)
     evaluation, read = recipe.evaluation, list(needed)
     needed += [ExampleSet(split, language) for split in evaluation.splits for language in evaluation.languages]
-    found = {examples: list(_lacking_examples(task, examples)) for examples in dict.fromkeys(needed)}
+    reads = image_kind(recipe)
+    found = {examples: list(_lacking_examples(task, examples, reads)) for examples in dict.fromkeys(needed)}
     yield from itertools.chain.from_iterable(found.values())
     if isinstance(trainer, Trainer) and not any(found[examples] for examples in read):
         yield from _problem(_make_steps, recipe, task, trainer)
@@ -108,24 +110,10 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
 def _make_steps(recipe: Recipe, task: Task, trainer: Trainer) -> None:
     """Make the steps of a training, which finds out if there are enough examples; texts are not tokenized for it."""
     languages = tuple(recipe.auxiliary_languages)
-    tokenizer: Any = _WholeTexts()
+    processor = PlanningProcessor(image_kind(recipe))
     trainer.steps(
-        TrainingData(task, tokenizer, recipe.source_language, languages, recipe.seed, trainer.settings.examples)
+        TrainingData(task, processor, recipe.source_language, languages, recipe.seed, trainer.settings.examples)
     )
-
-
-class _WholeTexts:
-    """Takes each different text for a token, in the place of a tokenizer."""
-
-    pad_token_id = 0
-    mask_token_id = 0
-    all_special_ids: tuple[int, ...] = ()
-
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-
-    def __call__(self, texts: Sequence[str], **_: Any) -> Any:
-        return SimpleNamespace(input_ids=[[self._ids.setdefault(text, len(self._ids) + 1)] for text in texts])
 
 
 def _problem(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
@@ -135,18 +123,25 @@ def _problem(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _lacking_examples(task: Task, examples: ExampleSet) -> Iterator[str]:
+def _lacking_examples(task: Task, examples: ExampleSet, reads: ImageKind) -> Iterator[str]:
     try:
         ids = image_ids(task.load(*examples))
     except UserError as error:
         yield str(error)
-        yield from _problem(_require_stores, task, examples)
+        if reads == "regions":
+            yield from _problem(_require_stores, task, examples)
         return
-    for found in check_images(ids, task.regions):
+    try:
+        checks = check_images(ids, task.regions) if reads == "regions" else check_pictures(ids, task.pictures)
+    except UserError as error:
+        yield str(error)
+        return
+    for found in checks:
+        where = task.where_to_get(found.store) if reads == "regions" else ""
         if found.missing_store is not None:
-            yield f"{found.missing_store}{task.where_to_get(found.store)}"
+            yield f"{found.missing_store}{where}"
         elif found.missing:
-            yield f"task {task.name}, {examples}: {found}{task.where_to_get(found.store)}"
+            yield f"task {task.name}, {examples}: {found}{where}"
 
 
 def _require_stores(task: Task, examples: ExampleSet) -> None:

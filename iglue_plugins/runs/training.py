@@ -8,8 +8,9 @@ import time
 
 import torch
 import yaml
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD
 from iglue_plugins.runs.plugins import load_model
 from iglue_plugins.runs.record import Start, add_time
@@ -19,7 +20,7 @@ from iglue_plugins.utils import distributed
 from iglue_plugins.utils.files import sync_folder, write_atomic, write_json_atomic
 
 
-def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreTrainedModel, Processor]:
     """Return the run's model: loaded if its training is finished, otherwise trained and saved.
 
     Args:
@@ -28,21 +29,21 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
         start: The weights that training starts from.
 
     Returns:
-        The model and its tokenizer.
+        The model and its processor.
     """
     recipe, run, record = state.recipe, state.run, state.record
     if run.model_dir.is_dir():
         return load_model(recipe, run.model_dir)
     start_time = time.monotonic()
     torch.manual_seed(recipe.seed)  # for weights that the checkpoint lacks, or for all weights of a new model
-    model, tokenizer = load_model(recipe, start.checkpoint)
+    model, processor = load_model(recipe, start.checkpoint)
     if distributed.is_main_process():
         text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
         write_atomic(run.recipe_path, text.encode())
         print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
     training = trainer.fit(
         model,
-        tokenizer,
+        processor,
         state.task,
         source_language=recipe.source_language,
         auxiliary_languages=tuple(recipe.auxiliary_languages),
@@ -57,23 +58,23 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
     if training.learned:
         record["learned"] = training.learned
     if distributed.is_main_process():
-        save_model(state, model, tokenizer)
-    return model, tokenizer
+        save_model(state, model, processor)
+    return model, processor
 
 
-def save_model(state: RunState, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+def save_model(state: RunState, model: PreTrainedModel, processor: Processor) -> None:
     """Save a trained model so that its folder is whole, and has what is known of the training, once it has its name.
 
     Args:
         state: The run.
         model: The trained model.
-        tokenizer: The model's tokenizer.
+        processor: The model's processor.
     """
     run = state.run
     temporary = run.folder / "model.unfinished"
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+    processor.save_pretrained(temporary)
     write_json_atomic(temporary / TRAINING_RECORD, {**state.record, "format": RECORD_FORMAT})
     sync_folder(temporary)
     temporary.rename(run.model_dir)

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from datasets import Dataset
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.regions import RegionLayout, RegionStore
+from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.pictures.source import PictureSource
+from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.tasks.pairs import ContrastivePairs
 from iglue_plugins.tasks.settings import TaskSettings
 from iglue_plugins.tasks.spec import TaskSpec
@@ -25,11 +25,12 @@ from iglue_plugins.utils.plugin_settings import plugin_settings
 class Task(ContrastivePairs, TaskSpec, ABC):
     """A task on one or two images and a text, in several languages.
 
-    Subclasses define where examples and region features come from (`load`, `regions`) and what kind of task it is.
+    Subclasses define where examples come from (`load`), where their images come from, as region features, as pictures,
+    or as both (`regions`, `pictures`), and what kind of task it is.
     An example is a row with `id` (str), `image_ids` (list of str), `text`, `language`, `label` (one of the task's
     labels, as a word) and, where there is one, `caption`: a text that describes the image in the example's language.
 
-    Shapes below use B examples of k = `rows_per_example` rows each, R regions of an image, and C classes.
+    Shapes below use B examples of k = `rows_per_example` rows each, and C classes.
 
     Args:
         settings: The settings from the recipe; default: those of a recipe without any.
@@ -80,21 +81,20 @@ class Task(ContrastivePairs, TaskSpec, ABC):
         """
 
     @property
-    @abstractmethod
     def regions(self) -> RegionStore:
-        """The region features of all images of the examples that have been loaded."""
-
-    def picture(self, image_id: str) -> Image.Image:
-        """Return an image itself, rather than its region features.
-
-        Args:
-            image_id: The image, as in `image_ids` of an example.
-
-        Returns:
-            The decoded image.
+        """The region features of all images of the examples that have been loaded.
 
         Raises:
-            UserError: The task has no images, or not this one.
+            UserError: The task has no region features.
+        """
+        raise UserError(f"task {self.name} has no region features, only pictures")
+
+    @property
+    def pictures(self) -> PictureSource:
+        """The pictures of the task's images.
+
+        Raises:
+            UserError: The task has no pictures.
         """
         raise UserError(f"task {self.name} has no pictures, only region features")
 
@@ -151,21 +151,6 @@ class Task(ContrastivePairs, TaskSpec, ABC):
             if name not in choices:
                 raise UserError(f"task {self.name} has no {kind} '{name}'{did_you_mean(name, choices)}")
 
-    def region_layout(self, config: object) -> RegionLayout:
-        """Return how a model reads the task's regions.
-
-        Args:
-            config: The model's configuration. Where it lacks `global_region` or `region_location_size`, the values of
-                xUNITER count.
-
-        Returns:
-            The layout of region tensors in a batch.
-        """
-        global_region = getattr(config, "global_region", True)
-        extra = global_region and not self.global_region_takes_a_box
-        max_regions = None if self.max_boxes is None else self.max_boxes + extra
-        return RegionLayout(global_region, getattr(config, "region_location_size", 5), max_regions)
-
     # Examples to rows
 
     def rows(
@@ -180,7 +165,8 @@ class Task(ContrastivePairs, TaskSpec, ABC):
 
         Returns:
             Two (B * k,) int64 arrays, in which the rows of an example are adjacent: the position of the example whose
-            text the row has, and the position of its image in the region store.
+            text the row has, and the position of its image. The rows of an example begin with its own pairs, one for
+            each of its images.
         """
         image_positions = batcher.images[examples]
         return np.repeat(examples, image_positions.shape[1]), image_positions.ravel()
@@ -210,7 +196,7 @@ class Task(ContrastivePairs, TaskSpec, ABC):
         """The number of classes C."""
         return len(self.labels)
 
-    def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Compute the binary cross-entropy over one-hot targets, averaged over examples and classes.
 
         Args:
@@ -223,7 +209,7 @@ class Task(ContrastivePairs, TaskSpec, ABC):
         Source:
             VOLTA's loss for the classification tasks of IGLUE.
         """
-        targets = functional.one_hot(batch["labels"], self.num_labels).to(logits.dtype)
+        targets = functional.one_hot(batch.labels, self.num_labels).to(logits.dtype)
         return functional.binary_cross_entropy_with_logits(logits, targets)
 
     def predict(self, logits: Tensor) -> list[str]:

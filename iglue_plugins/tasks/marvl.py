@@ -21,7 +21,3 @@ class MaRVL(Task):
     def is_aligned(self, labels: Tensor) -> Tensor:
         """Return which examples have a true statement: (B,) bool from (B,) int64."""
         return labels == self.labels.index("True")
-
-    def contrastive_image_inputs(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Join the regions of both images into one sequence: (2B, R, ...) to (B, 2R, ...)."""
-        return {key: value.reshape(-1, 2 * value.shape[1], *value.shape[2:]) for key, value in regions.items()}

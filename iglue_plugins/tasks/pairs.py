@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from iglue_plugins.data.batching import Batch
+from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.tasks.settings import PairChoice
 from iglue_plugins.utils.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class ImageTextPairs:
+    """P texts, and the image or images that each of them belongs to.
+
+    Attributes:
+        text: The text side, P rows.
+        image: The image side, P * `images_per_text` rows; those of a pair are neighbors.
+        images_per_text: The number of images of a pair.
+        image_identity: (P, images_per_text) int64, equal for the same image.
+        text_identity: (P,) int64, equal for texts that are the same to the model.
+    """
+
+    text: Inputs
+    image: Inputs
+    images_per_text: int
+    image_identity: Tensor
+    text_identity: Tensor
+
+    def __len__(self) -> int:
+        return self.text.rows
+
+    def select(self, kept: Tensor) -> ImageTextPairs:
+        """Select pairs.
+
+        Args:
+            kept: (P,) bool, which pairs are kept.
+        """
+        return ImageTextPairs(
+            self.text.select(kept),
+            self.image.select(kept.repeat_interleave(self.images_per_text)),
+            self.images_per_text,
+            self.image_identity[kept],
+            self.text_identity[kept],
+        )
 
 
 class ContrastivePairs:
     """The part of a task that selects image-text pairs.
 
-    Shapes below use B examples of k = `rows_per_example` rows each, and R regions of an image.
+    Shapes below use B examples of k = `rows_per_example` rows each.
 
     Attributes:
         name: The task's name.
@@ -52,7 +91,7 @@ class ContrastivePairs:
         pairs = pairs or cls.default_pairs
         return pairs == "aligned" or (pairs == "caption" and cls.captions_reveal_labels)
 
-    def aligned_pairs(self, batch: dict[str, Tensor], pairs: PairChoice | None = None) -> dict[str, Tensor]:
+    def aligned_pairs(self, batch: Batch, pairs: PairChoice | None = None) -> ImageTextPairs:
         """Select the image-text pairs of a batch for a contrastive loss.
 
         Args:
@@ -61,41 +100,23 @@ class ContrastivePairs:
                 image, and 'all' keeps every example; default: the task's choice.
 
         Returns:
-            A batch of P <= B rows, without labels and captions. It has `image_identity` (P, images of an example) and
-            `text_identity` (P,), that of a pair's text, where `batch` has identities.
+            P <= B pairs.
 
         Raises:
             UserError: The choice is 'caption', but the examples have no captions.
         """
         pairs = pairs or self.default_pairs
+        first_rows = slice(None, None, self.rows_per_example)
         if pairs == "caption":
-            if "caption_input_ids" not in batch:
+            if batch.caption is None or batch.caption_identity is None:
                 raise UserError(
                     f"task {self.name} has no captions for trainer.pairs 'caption'; choose 'aligned' or 'all'"
                 )
-            texts = {key: batch[f"caption_{key}"] for key in ("input_ids", "attention_mask")}
-            text_identity = "caption_identity"
+            text, text_identity = batch.caption, batch.caption_identity
         else:
-            text_identity = "text_identity"
-            texts = {key: batch[key][:: self.rows_per_example] for key in ("input_ids", "attention_mask")}
-        regions = self.contrastive_image_inputs(
-            {key: batch[key] for key in ("region_features", "region_locations", "region_mask")}
-        )
-        rows = {**texts, **regions}
-        if "image_identity" in batch:
-            rows |= {"image_identity": batch["image_identity"], "text_identity": batch[text_identity]}
-        if pairs == "aligned":
-            keep = self.is_aligned(batch["labels"])
-            rows = {key: value[keep] for key, value in rows.items()}
-        return rows
-
-    def contrastive_image_inputs(self, regions: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the regions that represent each example's image in a contrastive loss.
-
-        Args:
-            regions: `region_features`, `region_locations` and `region_mask` of a batch, each (B * k, R, ...).
-
-        Returns:
-            The same keys, each (B, R, ...); by default those of an example's first row.
-        """
-        return {key: value[:: self.rows_per_example] for key, value in regions.items()}
+            text, text_identity = batch.text.select(first_rows), batch.text_identity
+        images_per_text = batch.image_identity.shape[1]
+        # The rows of an example begin with its own images: all rows, or the first of each.
+        image = batch.image if images_per_text == self.rows_per_example else batch.image.select(first_rows)
+        selected = ImageTextPairs(text, image, images_per_text, batch.image_identity, text_identity)
+        return selected.select(self.is_aligned(batch.labels)) if pairs == "aligned" else selected

@@ -64,7 +64,7 @@ def _draw_example(cell: SubFigure, number: int, example: dict[str, Any], task: T
     cell.suptitle(title, fontsize=9, family=_font_families())
     image_ids = example["image_ids"]
     for axes, image_id in zip(cell.subplots(1, len(image_ids), squeeze=False).flat, image_ids, strict=True):
-        axes.imshow(task.picture(image_id))
+        axes.imshow(task.pictures.picture(image_id))
         axes.set_axis_off()
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, read_hard_negative_pools
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.settings import RetrievalSettings
@@ -53,7 +53,7 @@ class XFlickrCO(Task):
 
         Returns:
             A sampler whose images come from the settings' `hard_negatives_file` where it applies, and otherwise from
-            the similarity of region features.
+            the similarity of images, as the model's processor describes them.
 
         Raises:
             UserError: All examples have the same image.
@@ -71,7 +71,7 @@ class XFlickrCO(Task):
                     file, [row[0] for row in batcher.dataset.select(first)["image_ids"][:]]
                 )
             if pools is None:
-                pools = nearest_images(self.regions, images, self.settings.hard_negatives)
+                pools = nearest_images(batcher.image_source, images, self.settings.hard_negatives)
             self._hard_negatives[batcher] = HardNegatives(image_of_example, pools)
         return self._hard_negatives[batcher]
 
@@ -87,7 +87,7 @@ class XFlickrCO(Task):
 
         Returns:
             Two (B * 4,) int64 arrays, the true pair of each example first: the position of the example whose caption
-            the row has, and the position of its image in the region store.
+            the row has, and the position of its image.
         """
         rng = rng or np.random.default_rng(0)
         hard_negatives, images = self.hard_negatives(batcher), batcher.images[:, 0]
@@ -103,7 +103,7 @@ class XFlickrCO(Task):
         """Return the index of the true pair among each example's candidates: (examples,) int64 zeros."""
         return torch.zeros(len(labels), dtype=torch.int64)
 
-    def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Compute the cross-entropy or the triplet loss over each example's four candidates.
 
         Args:
@@ -116,7 +116,7 @@ class XFlickrCO(Task):
         candidates = logits.view(-1, self.rows_per_example)
         if self.settings.loss == "triplet":
             return triplet_loss(candidates)
-        return functional.cross_entropy(candidates, batch["labels"])
+        return functional.cross_entropy(candidates, batch.labels)
 
 
 def triplet_loss(candidates: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from iglue_plugins.data.batching import Batch
 from iglue_plugins.tasks.base import Task
 
 
@@ -13,7 +14,7 @@ class XGQA(Task):
     head = "vqa"
     max_text_length = 40
 
-    def loss(self, logits: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Compute the binary cross-entropy of `Task.loss`, multiplied by the number of answers.
 
         Args:

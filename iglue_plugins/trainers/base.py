@@ -11,9 +11,11 @@ from typing import Any, ClassVar, cast
 import torch
 from pydantic import BaseModel
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.data.loading import worker_count
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.evaluator import make_validator
 from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.models.tied_weights import check_tied_weights
@@ -108,7 +110,7 @@ class Trainer(TrainerSpec, ABC):
     def fit(
         self,
         model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        processor: Processor,
         task: Task,
         *,
         source_language: str = "en",
@@ -122,7 +124,7 @@ class Trainer(TrainerSpec, ABC):
 
         Args:
             model: The model.
-            tokenizer: Its tokenizer.
+            processor: Its processor.
             task: The task; the model gets its head.
             source_language: The language that fine-tuning trains on.
             auxiliary_languages: The languages that meta-training trains on.
@@ -144,20 +146,27 @@ class Trainer(TrainerSpec, ABC):
         check_tied_weights(model)
         data = TrainingData(
             task,
-            tokenizer,
+            processor,
             source_language,
             tuple(auxiliary_languages),
             seed,
             self.settings.examples,
-            task.region_layout(model.config),
             tuple(self.reads(task, source_language, tuple(auxiliary_languages))),
         )
         split, language = validation or (task.validation_split, source_language)
         validate = None
         if self.settings.validate_every:
-            validate = make_validator(task, model, tokenizer, split, language, evaluation_batch_size)
+            validate = make_validator(
+                task, model, processor, split, language, evaluation_batch_size, self.settings.workers
+            )
         return train(
-            self.objective(model, task), self.steps(data), self.settings, seed=seed, folder=folder, validate=validate
+            self.objective(model, task),
+            self.steps(data),
+            self.settings,
+            seed=seed,
+            folder=folder,
+            validate=validate,
+            workers=worker_count(self.settings.workers, processor.reads),
         )
 
 
@@ -167,12 +176,12 @@ class Adapted:
 
     Attributes:
         model: The model.
-        tokenizer: Its tokenizer.
+        processor: Its processor.
         notes: What the run's record says of the adaptation.
     """
 
     model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
+    processor: Processor
     notes: dict[str, Any]
 
 
@@ -240,7 +249,7 @@ class LanguageAdapter(TrainerSpec, ABC):
     @abstractmethod
     def adapt(
         self,
-        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
+        load: Callable[[], tuple[PreTrainedModel, Processor]],
         task: Task,
         language: str,
         *,
@@ -252,7 +261,7 @@ class LanguageAdapter(TrainerSpec, ABC):
         """Adapt a model to a language.
 
         Args:
-            load: Loads the model that adaptation starts from, and its tokenizer, anew at each call.
+            load: Loads the model that adaptation starts from, and its processor, anew at each call.
             task: The task.
             language: The target language.
             source_language: The language of the model's fine-tuning.

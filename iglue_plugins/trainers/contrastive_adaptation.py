@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from typing_extensions import override
 
-from iglue_plugins.data.batching import Batcher, move_to_device
+from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import ShuffledExamples
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter
@@ -60,7 +61,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     @override
     def adapt(
         self,
-        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
+        load: Callable[[], tuple[PreTrainedModel, Processor]],
         task: Task,
         language: str,
         *,
@@ -69,14 +70,15 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         folder: Path,
         evaluation_batch_size: int = 256,
     ) -> Adapted:
-        settings, (model, tokenizer) = self.settings, load()
+        settings, (model, processor) = self.settings, load()
         model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to
-        batcher = Batcher(task.load(settings.split, language), task, tokenizer, task.region_layout(model.config))
+        batcher = Batcher(task.load(settings.split, language), task, processor)
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
         loss_of = BatchLoss(
             model,
             task,
             ContrastiveSettings(
+                contrastive=settings.contrastive,
                 temperature=settings.temperature,
                 pairs=settings.pairs,
                 same_image_pairs=settings.same_image_pairs,
@@ -85,12 +87,12 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         )
         losses = []
         for step in range(settings.inner_steps):
-            batch = move_to_device(examples.split_batches(step)[0], model.device)
+            batch = examples.split_batches(step)[0].to(model.device)
             loss = loss_of(batch, "contrastive")["loss"]
             self._descend(model, loss)
             losses.append(loss.item())
         return Adapted(
-            model, tokenizer, {"steps": settings.inner_steps, "first_loss": losses[0], "last_loss": losses[-1]}
+            model, processor, {"steps": settings.inner_steps, "first_loss": losses[0], "last_loss": losses[-1]}
         )
 
     def _descend(self, model: PreTrainedModel, loss: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""The contrastive loss, and which pairs of a batch are no negatives of each other."""
+"""The contrastive losses, and which pairs of a batch are no negatives of each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from iglue_plugins.trainers.settings.base import SameImagePairs
+from iglue_plugins.trainers.settings.base import ContrastiveLoss, SameImagePairs
+from iglue_plugins.trainers.similarity import Similarity
 
 
 class PairTargets(NamedTuple):
@@ -76,6 +77,60 @@ def pair_targets(image_identity: Tensor, text_identity: Tensor, choice: SameImag
 def _compose(texts: Tensor, images: Tensor) -> Tensor:
     """Tell for which a and b there is an m with texts[a, m] and images[m, b]; all (P, P) bool."""
     return (texts.float() @ images.float()) > 0.5
+
+
+def pair_loss(
+    contrastive: ContrastiveLoss, text: Tensor, image: Tensor, similarity: Similarity, targets: PairTargets
+) -> Tensor:
+    """Compute the contrastive loss that settings choose.
+
+    Args:
+        contrastive: 'infonce' or 'sigmoid'.
+        text: L2-normalized text vectors, float (P, size).
+        image: L2-normalized image vectors, float (P, size).
+        similarity: The temperature, and the bias of the sigmoid loss.
+        targets: What is positive and what is excluded.
+
+    Returns:
+        A scalar.
+    """
+    if contrastive == "infonce":
+        return contrastive_loss(text, image, similarity.temperature, targets)
+    assert similarity.bias is not None  # `check_contrastive`
+    return sigmoid_loss(text, image, similarity.temperature, similarity.bias, targets)
+
+
+def sigmoid_loss(
+    text: Tensor,
+    image: Tensor,
+    temperature: float | Tensor,
+    bias: Tensor,
+    targets: PairTargets = PairTargets(),
+) -> Tensor:
+    """Compute SigLIP's loss over a batch of image-text pairs: is this text this image's, yes or no?
+
+    Every text with every image is a question of its own; `targets` says which answers are right and which questions are
+    left out.
+
+    Args:
+        text: L2-normalized text vectors, float (P, size).
+        image: L2-normalized image vectors, float (P, size); row i belongs to row i of `text`.
+        temperature: What divides the cosine similarities.
+        bias: What is added to them then, a scalar.
+        targets: What is positive and what is excluded; by default the diagonal and nothing.
+
+    Returns:
+        A scalar, the binary cross-entropies summed over all questions and divided by P.
+
+    Source: SigLIP (Zhai et al. 2023, algorithm 1).
+    """
+    logits = text @ image.T / temperature + bias
+    count = len(text)
+    positive = torch.eye(count, dtype=torch.bool, device=text.device) if targets.positive is None else targets.positive
+    losses = -functional.logsigmoid(torch.where(positive, logits, -logits))
+    if targets.excluded is not None:
+        losses = losses.masked_fill(targets.excluded, 0)
+    return losses.sum() / count
 
 
 def contrastive_loss(

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-Batch = dict[str, Tensor]
-
-ID_KEYS = ("input_ids", "caption_input_ids")
+from iglue_plugins.data.batching import Batch
 
 
 @dataclass(frozen=True)
@@ -26,11 +24,13 @@ class EmbeddingSubset:
         name: The name of the matrix among the parameters of the module that is called.
         embeddings: The embedding layer.
         rows: The token ids that occur, int64 (R,), ascending.
+        keys: The keys of the model's inputs that hold token ids.
     """
 
     name: str
     embeddings: nn.Embedding
     rows: Tensor
+    keys: tuple[str, ...]
 
     @classmethod
     def from_batches(
@@ -40,15 +40,16 @@ class EmbeddingSubset:
 
         Args:
             module: The module that is called; it holds the model.
-            model: The model. It sets `supports_token_id_remapping = True` where a token id does nothing but choose a
-                row of `get_input_embeddings().weight`, and masks and positions come from the attention mask.
+            model: The model. Its `token_id_keys` name the inputs whose token ids do nothing but choose a row of
+                `get_input_embeddings().weight`, while masks and positions come from elsewhere.
             batches: The support and query batches of all episodes.
 
         Returns:
             The rows, or None where the whole matrix has to stay: it is not trained, it has a second name (that of an
             output layer, say), or the model does not support other token ids.
         """
-        if not getattr(model, "supports_token_id_remapping", False):
+        keys = tuple(getattr(model, "token_id_keys", ()))
+        if not keys:
             return None
         embeddings = model.get_input_embeddings()
         names = [
@@ -58,8 +59,10 @@ class EmbeddingSubset:
         ]
         if len(names) != 1 or not embeddings.weight.requires_grad or embeddings.max_norm is not None:
             return None
-        ids = [batch[key].flatten() for batch in batches for key in ID_KEYS if key in batch]
-        return cls(names[0], embeddings, torch.cat(ids).unique())
+        ids: list[Tensor] = []
+        for batch in batches:
+            batch.map_inputs(lambda found: ids.append(found.flatten()) or found, keys)
+        return cls(names[0], embeddings, torch.cat(ids).unique(), keys)
 
     def gather(self) -> Tensor:
         """Gather the rows as a function of the whole matrix, whose gradient is zero in the other rows.
@@ -78,7 +81,7 @@ class EmbeddingSubset:
         Returns:
             The batch with other token ids; its other tensors are shared.
         """
-        return batch | {key: torch.searchsorted(self.rows, batch[key]) for key in ID_KEYS if key in batch}
+        return batch.map_inputs(lambda ids: torch.searchsorted(self.rows, ids), self.keys)
 
     @contextmanager
     def padding(self) -> Iterator[None]:

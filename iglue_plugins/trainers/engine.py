@@ -130,6 +130,7 @@ def train(
     seed: int,
     folder: Path,
     validate: Callable[[], float] | None = None,
+    workers: int = 0,
 ) -> Training:
     """Minimize an objective.
 
@@ -142,6 +143,7 @@ def train(
             on standard error.
         validate: Scores the weights as they are, higher is better; it is called as `settings.validate_every` says, and
             the objective is left with the weights that score best (the first of equals).
+        workers: The number of processes that make items ahead.
 
     Returns:
         What the run's record says of the training.
@@ -162,6 +164,7 @@ def train(
     trainer = ObjectiveTrainer(
         settings,
         schedule,
+        workers,
         model=objective,
         args=training_arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
         train_dataset=shard,

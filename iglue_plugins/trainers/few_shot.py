@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 from typing_extensions import override
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter
@@ -55,7 +56,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
     @override
     def adapt(
         self,
-        load: Callable[[], tuple[PreTrainedModel, PreTrainedTokenizerBase]],
+        load: Callable[[], tuple[PreTrainedModel, Processor]],
         task: Task,
         language: str,
         *,
@@ -67,11 +68,11 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         validation = task.few_shot_validation(language, source_language)
         best: tuple[Adapted, Validation] | None = None
         for rate in self.settings.learning_rates:
-            model, tokenizer = load()
+            model, processor = load()
             trainer = type(self)(self.settings.model_copy(update={"learning_rate": rate}))
             training = trainer.fit(
                 model,
-                tokenizer,
+                processor,
                 task,
                 source_language=source_language,
                 auxiliary_languages=(language,),
@@ -84,6 +85,6 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
             assert validated is not None  # FewShotSettings asks for validation
             if best is None or validated["score"] > best[1]["score"]:
                 notes = {"learning_rate": rate, "steps": training.steps, "validation": validated}
-                best = Adapted(model, tokenizer, notes), validated
+                best = Adapted(model, processor, notes), validated
         assert best is not None  # FewShotSettings has at least one learning rate
         return best[0]

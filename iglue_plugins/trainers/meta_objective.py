@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from transformers import PreTrainedModel
 
+from iglue_plugins.data.batching import Batch
 from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
 from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared, with_gradient
@@ -157,13 +158,13 @@ class MetaObjective(nn.Module):
         return {**parts, **scalars}, gradient
 
     @autocast_cache_cleared()
-    def _outer(self, adapted: Parameters, query: dict[str, Tensor]) -> tuple[dict[str, Tensor], Gradients]:
+    def _outer(self, adapted: Parameters, query: Batch) -> tuple[dict[str, Tensor], Gradients]:
         leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
         parts = self._losses(leaves, query, self._settings.outer_loss)
         gradients = torch.autograd.grad(parts["loss"], list(leaves.values()), allow_unused=True)
         return {name: part.detach() for name, part in parts.items()}, dict(zip(leaves, gradients, strict=True))
 
-    def _losses(self, parameters: Parameters, batch: dict[str, Tensor], choice: LossChoice) -> dict[str, Tensor]:
+    def _losses(self, parameters: Parameters, batch: Batch, choice: LossChoice) -> dict[str, Tensor]:
         return functional_call(self.batch_loss, parameters, (batch, choice))
 
     def _check_adaptation(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from transformers.utils import SAFE_WEIGHTS_NAME
 from typing_extensions import override
 
+from iglue_plugins.data.loading import loader
 from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.trainers.checkpoints import load_weights, stored_weights
 from iglue_plugins.trainers.settings.base import TrainerSettings
@@ -28,13 +29,15 @@ class ObjectiveTrainer(transformers.Trainer):
     Args:
         settings: The settings of the trainer.
         schedule_steps: The number of optimizer steps that the schedule of the learning rate spans.
+        workers: The number of processes that make items ahead.
         kwargs: Arguments of transformers' Trainer.
     """
 
-    def __init__(self, settings: TrainerSettings, schedule_steps: int, **kwargs: Any) -> None:
+    def __init__(self, settings: TrainerSettings, schedule_steps: int, workers: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._settings = settings
         self._schedule_steps = schedule_steps
+        self._workers = workers
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
         self._scalars: dict[str, list[torch.Tensor]] = defaultdict(list)
 
@@ -109,9 +112,7 @@ class ObjectiveTrainer(transformers.Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Make a loader of the items as they are: `AccumulationShard` has shared them between processes already."""
         assert isinstance(self.train_dataset, AccumulationShard)
-        return DataLoader(
-            self.train_dataset, collate_fn=lambda items: items[0], pin_memory=self.args.dataloader_pin_memory
-        )
+        return loader(self.train_dataset, self._workers, self.args.dataloader_pin_memory)
 
     @override
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.regions import RegionLayout
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.utils.errors import UserError
@@ -20,23 +19,21 @@ class TrainingData:
 
     Attributes:
         task: The task.
-        tokenizer: The model's tokenizer.
+        processor: The model's processor.
         source_language: The language that fine-tuning trains on.
         auxiliary_languages: The languages that meta-training trains on; for `LanguageAdapter`, the one target language.
         seed: The run's seed.
         examples: How many training examples of each language are used; None: all.
-        layout: How the model reads regions.
         declared: The examples that the trainer says it reads, so that a run is known by all that it was trained on;
             None allows any.
     """
 
     task: Task
-    tokenizer: PreTrainedTokenizerBase
+    processor: Processor
     source_language: str
     auxiliary_languages: tuple[str, ...]
     seed: int
     examples: int | None = None
-    layout: RegionLayout = RegionLayout()
     declared: tuple[ExampleSet, ...] | None = None
 
     def batchers(self, trains_on: str, shots: int | str | None = None) -> dict[str, Batcher]:
@@ -62,9 +59,7 @@ class TrainingData:
             )
         split = self.task.training_splits[trains_on]
         examples = {language: self._training_examples(split, language, shots) for language in languages}
-        return {
-            language: Batcher(dataset, self.task, self.tokenizer, self.layout) for language, dataset in examples.items()
-        }
+        return {language: Batcher(dataset, self.task, self.processor) for language, dataset in examples.items()}
 
     def _training_examples(self, split: str, language: str, shots: int | str | None) -> Dataset:
         if self.declared is not None and (split, language, shots) not in self.declared:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +128,19 @@ class HubCopy:
         if name not in (places := self._picture_places(language)):
             raise UserError(f"{self}: split '{language}' has no image '{name}'; name one of its {len(places)} images")
         number, column = places[name]
-        return Image().decode_example(self._split(language)[number][column])
+        return Image().decode_example(self._split(language)[number][column]).convert("RGB")
+
+    def has_picture(self, language: str, name: str) -> bool:
+        """Tells whether the test set in a language has an image.
+
+        Args:
+            language: The language.
+            name: The image's name without the store's prefix.
+
+        Raises:
+            UserError: The test set cannot be read (see `read`).
+        """
+        return name in self._picture_places(language)
 
     def fingerprint(self) -> dict[str, str]:
         """Returns what determines the content: the repository's revision, or the digests of a local folder's files.
@@ -175,3 +187,34 @@ class HubCopy:
                 f"{', '.join(split.column_names)}; use the copy that the task names"
             )
         return split
+
+
+class HubPictures:
+    """The pictures of a task's test sets, by ids such as `store/name`.
+
+    Args:
+        hub: The copy of the test sets.
+        languages: By store, the languages whose test set has images of it.
+    """
+
+    def __init__(self, hub: HubCopy, languages: Mapping[str, Sequence[str]]) -> None:
+        self._hub = hub
+        self._languages = languages
+
+    def has(self, image_id: str) -> bool:
+        """Tells whether a test set has an image; see `PictureSource.has`."""
+        return self._language_of(image_id) is not None
+
+    def picture(self, image_id: str) -> PillowImage.Image:
+        """Decodes an image; see `PictureSource.picture`."""
+        language = self._language_of(image_id)
+        if language is None:
+            raise UserError(
+                f"image '{image_id}' is not in the test set, and {self._hub} has pictures of the test set only"
+            )
+        return self._hub.picture(language, image_id.rpartition("/")[2])
+
+    def _language_of(self, image_id: str) -> str | None:
+        store, _, name = image_id.rpartition("/")
+        languages = self._languages.get(store, ())
+        return next((language for language in languages if self._hub.has_picture(language, name)), None)

@@ -56,7 +56,7 @@ def pictures(document: Document, options: Mapping[str, Any]) -> list[Image.Image
         return [_read_picture(Path(folder), image_id) for image_id in document["image_ids"]]
     task = make_task(document["task"], options.get("settings", {}))
     try:
-        return [task.picture(image_id).convert("RGB") for image_id in document["image_ids"]]
+        return [task.pictures.picture(image_id) for image_id in document["image_ids"]]
     except UserError as error:
         raise UserError(
             f"document '{document['id']}' of {document['task']} in '{document['language']}': {error}; "

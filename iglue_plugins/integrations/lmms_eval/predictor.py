@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
 from iglue_plugins.integrations.lmms_eval.task_files import COLUMNS, SPLIT
@@ -46,7 +47,7 @@ class Predictor:
     Attributes:
         recipe: The recipe of the run; None for a checkpoint alone.
         model: The model, on the device.
-        tokenizer: The model's tokenizer.
+        processor: The model's processor.
 
     Raises:
         UserError: There is no such run, checkpoint, data_root or device.
@@ -66,7 +67,7 @@ class Predictor:
         parent = Run(self.path.parent)
         run = parent if parent.model_dir == self.path else Run(self.path)
         self.recipe = run_recipe(run) if run.is_finished else None
-        model, self.tokenizer = _load(self.path, run, self.recipe)
+        model, self.processor = _load(self.path, run, self.recipe)
         try:
             self.model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature
         except (RuntimeError, AssertionError) as error:
@@ -93,7 +94,7 @@ class Predictor:
             task.load(SPLIT, language)  # a mini task generates the region features with its examples
         rows = Dataset.from_dict({column: [document[column] for document in documents] for column in COLUMNS})
         try:
-            return Batcher(rows, task, self.tokenizer, task.region_layout(self.model.config))
+            return Batcher(rows, task, self.processor)
         except UserError:
             _check_features(task, documents)
             raise
@@ -138,7 +139,7 @@ class Predictor:
         return task
 
 
-def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel, Processor]:
     if recipe is not None:
         if not run.model_dir.is_dir():
             raise UserError(

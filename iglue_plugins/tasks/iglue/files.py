@@ -12,7 +12,8 @@ from datasets import Dataset
 from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import Annotations, read_annotations
-from iglue_plugins.data.annotations.hub import HubCopy
+from iglue_plugins.data.annotations.hub import HubCopy, HubPictures
+from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.config import SplitSource
@@ -55,6 +56,22 @@ class IGLUEFiles(IGLUESpec, Task):
     def regions(self) -> RegionStores:
         """The region stores of the task's images."""
         return RegionStores(self.settings.regions or self.data_root / "regions")
+
+    @cached_property
+    def pictures(self) -> PictureSource:
+        """The pictures of the test set from the copy on the model hub.
+
+        Raises:
+            UserError: The settings ask for no copy.
+        """
+        if self.hub is None:
+            raise UserError(f"task {self.name} has no pictures, only region features; set task.hub for pictures")
+        languages: dict[str, list[str]] = {}
+        for source in self.config.splits["test"]:
+            for language in source.languages:
+                if language in self.config.hub.languages:
+                    languages.setdefault(source.store.format(language=language), []).append(language)
+        return HubPictures(self.hub, languages)
 
     @cached_property
     def hub(self) -> HubCopy | None:

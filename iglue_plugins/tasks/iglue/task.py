@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from datasets import Dataset
-from PIL import Image
 from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import VERSION, content_digest
@@ -37,27 +36,6 @@ class IGLUETask(IGLUEFiles):
             volta_task = read_volta_task(self.settings.volta_tasks, self.config.volta_task)
             self.max_text_length, self.max_boxes = volta_task.max_text_length, volta_task.max_boxes
         self.max_boxes = self.settings.max_boxes or self.max_boxes
-
-    def picture(self, image_id: str) -> Image.Image:
-        """Return an image of the test set from the copy on the model hub.
-
-        Args:
-            image_id: The image, as `store/name`.
-
-        Returns:
-            The decoded image.
-
-        Raises:
-            UserError: The settings do not ask for the copy, or it does not have the image.
-        """
-        if self.hub is None:
-            raise UserError(f"task {self.name} has no pictures, only region features; set task.hub for pictures")
-        store, _, name = image_id.rpartition("/")
-        for source in self.config.splits["test"]:
-            for language in source.languages:
-                if language in self.config.hub.languages and source.store.format(language=language) == store:
-                    return self.hub.picture(language, name)
-        raise UserError(f"image '{image_id}' is not in the test set, and {self.hub} has pictures of the test set only")
 
     def load(self, split: str, language: str, shots: Shots | None = None) -> Dataset:
         """Load the examples of a split in a language.

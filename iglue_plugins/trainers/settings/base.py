@@ -14,6 +14,12 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 Scalar = bool | int | float | str
 LossChoice = Literal["task", "contrastive", "both"]
 SameImagePairs = Literal["masked", "positives", "negatives"]
+ContrastiveLoss = Literal["infonce", "sigmoid"]
+
+DEFAULT_TEMPERATURE = 0.07  # of a model that brings no scale of its own
+
+TEMPERATURE = "divides the cosine similarities in L_CL; null: the model's own scale, or 0.07 where it has none"
+CONTRASTIVE = "L_CL: symmetric InfoNCE, or the sigmoid loss of SigLIP with the model's bias"
 
 SAME_IMAGE_PAIRS = (
     "what L_CL takes the other texts of a pair's image, and the other images of its text, for: 'masked' leaves them "
@@ -26,7 +32,7 @@ class TrainerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     fingerprint_exclude: ClassVar[frozenset[str]] = frozenset(  # no effect on the weights
-        {"save_every", "save_minutes", "log_every", "report_to"}
+        {"save_every", "save_minutes", "log_every", "report_to", "workers"}
     )
 
     steps: int = Field(1000, ge=1, description="number of optimizer steps")
@@ -57,6 +63,9 @@ class TrainerSettings(BaseModel):
         5, gt=0, description="least minutes between checkpoints by time, which take at most 5 % of the training's time"
     )
     log_every: int = Field(10, ge=1, description="steps between logged losses")
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
+        "auto", description="processes that make batches ahead; auto: none for regions, some for pixels"
+    )
     report_to: tuple[Tracker, ...] = Field(
         ("tensorboard",), description="trackers that losses are logged to, as transformers names them"
     )
@@ -78,7 +87,8 @@ class ContrastiveSettings(TrainerSettings):
     """
 
     contrastive_weight: float = Field(0.1, ge=0, description="weight of L_CL where it is added to the task's loss")
-    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
+    contrastive: ContrastiveLoss = Field("infonce", description=CONTRASTIVE)
+    temperature: float | None = Field(None, gt=0, description=TEMPERATURE)
     learned_temperature: bool = Field(False, description="train the temperature too, starting from this value")
     pairs: PairChoice | None = Field(None, description="image-text pairs of L_CL; null: as the task chooses")
     same_image_pairs: SameImagePairs = Field("masked", description=SAME_IMAGE_PAIRS)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from iglue_plugins.tasks.settings import PairChoice
-from iglue_plugins.trainers.settings.base import SAME_IMAGE_PAIRS, SameImagePairs
+from iglue_plugins.trainers.settings.base import (
+    CONTRASTIVE,
+    SAME_IMAGE_PAIRS,
+    TEMPERATURE,
+    ContrastiveLoss,
+    SameImagePairs,
+)
 
 
 class ContrastiveAdaptationSettings(BaseModel):
@@ -17,7 +23,8 @@ class ContrastiveAdaptationSettings(BaseModel):
     inner_steps: int = Field(1, ge=1, description="number of gradient steps")
     support_size: int = Field(32, ge=2, description="image-text pairs of a step")
     split: str = Field("test", description="split whose images and texts are used, without their labels")
-    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities in L_CL")
+    contrastive: ContrastiveLoss = Field("infonce", description=CONTRASTIVE)
+    temperature: float | None = Field(None, gt=0, description=TEMPERATURE)
     pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' needs labels and is refused")
     same_image_pairs: SameImagePairs = Field("masked", description=SAME_IMAGE_PAIRS)
     joint_pass: bool = Field(False, description="take L_CL's text and image vectors from one pass over text and image")

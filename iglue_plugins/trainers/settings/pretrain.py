@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from iglue_plugins.trainers.settings.base import SAME_IMAGE_PAIRS, SameImagePairs, TrainerSettings
+from iglue_plugins.trainers.settings.base import (
+    CONTRASTIVE,
+    SAME_IMAGE_PAIRS,
+    TEMPERATURE,
+    ContrastiveLoss,
+    SameImagePairs,
+    TrainerSettings,
+)
+
+PretrainLoss = Literal["contrastive", "masked_words", "matching"]
 
 
 class PretrainSettings(TrainerSettings):
@@ -13,7 +24,11 @@ class PretrainSettings(TrainerSettings):
     batch_size: int = Field(64, ge=2, description="captioned images of a batch")
     language_shares: dict[str, float] = Field(description="how often each language is drawn, relative to the others")
     masked_share: float = Field(0.2, gt=0, lt=1, description="share of a caption's tokens that are masked")
-    temperature: float = Field(0.07, gt=0, description="divides the cosine similarities of the contrastive loss")
+    losses: tuple[PretrainLoss, ...] | None = Field(
+        None, min_length=1, description="losses that are added up; null: all that the model can have"
+    )
+    contrastive: ContrastiveLoss = Field("infonce", description=CONTRASTIVE)
+    temperature: float | None = Field(None, gt=0, description=TEMPERATURE)
     same_image_pairs: SameImagePairs = Field(
         "masked",
         description=f"{SAME_IMAGE_PAIRS}; unless 'negatives', they are no hard negatives of the matching loss either",

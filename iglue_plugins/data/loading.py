@@ -1,0 +1,90 @@
+"""Reading ahead: the batches of a training or an evaluation, made by worker processes while the model computes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Literal, TypeVar
+
+from torch.utils.data import DataLoader, Dataset
+
+from iglue_plugins.data.processors.base import ImageKind
+
+T = TypeVar("T")
+
+Workers = int | Literal["auto"]
+
+MAX_WORKERS = 8  # of 'auto': about as many as keep one GPU busy with pictures of 224 pixels
+PREFETCHED_BATCHES = 2  # that each worker has ready
+
+
+def worker_count(workers: Workers, reads: ImageKind) -> int:
+    """Choose the number of worker processes.
+
+    Args:
+        workers: The number, or 'auto': none for region features, whose reading takes less than sending them from
+            process to process, and for pixels one for each core that this process may use but one, at most 8.
+        reads: What the model reads.
+    """
+    if workers != "auto":
+        return workers
+    return 0 if reads == "regions" else max(1, min(MAX_WORKERS, len(os.sched_getaffinity(0)) - 1))
+
+
+def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoader[T]:
+    """Make a loader of items in their order.
+
+    An item depends on its position alone, so neither the number of workers nor a restart changes it. Workers are
+    forked: they share what has been read already, and nothing has to be pickled.
+
+    Args:
+        items: A map-style dataset whose items are batches.
+        workers: The number of worker processes; 0 makes the items in this process.
+        pin_memory: Whether items are put into pinned memory.
+    """
+    return DataLoader(
+        items,
+        collate_fn=first,
+        num_workers=workers,
+        prefetch_factor=PREFETCHED_BATCHES if workers else None,
+        multiprocessing_context="fork" if workers else None,
+        pin_memory=pin_memory,
+    )
+
+
+def first(items: list[T]) -> T:
+    """Return the single item of a list."""
+    return items[0]
+
+
+class MadeItems(Dataset[T]):
+    """A map-style dataset of items that a function makes.
+
+    Args:
+        make: Makes item i.
+        count: The number of items.
+    """
+
+    def __init__(self, make: Callable[[int], T], count: int) -> None:
+        self._make = make
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, position: int) -> T:
+        return self._make(position)
+
+
+def read_ahead(make: Callable[[int], T], count: int, workers: int) -> Iterator[T]:
+    """Make items 0, 1, ..., ahead of their use where there are workers.
+
+    Args:
+        make: Makes item i.
+        count: The number of items.
+        workers: The number of worker processes; 0 makes each item when it is asked for.
+    """
+    if workers and count > 1:
+        yield from loader(MadeItems(make, count), min(workers, count))
+    else:
+        yield from map(make, range(count))

@@ -1,0 +1,72 @@
+"""Texts that are tokenized once and padded batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from iglue_plugins.data.inputs import Inputs
+
+
+class TokenizedTexts:
+    """Tokenizes texts once, and pads those of each batch to the longest text in it.
+
+    Args:
+        texts: The texts.
+        tokenizer: The model's tokenizer.
+        max_length: Tokens at which a text is cut, special tokens included.
+
+    Attributes:
+        lengths: (texts,) int64, the number of tokens of each text.
+    """
+
+    def __init__(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        ids = tokenizer(list(texts), truncation=True, max_length=max_length).input_ids
+        self.lengths = np.asarray([len(row) for row in ids], dtype=np.int64)
+        self._starts = np.concatenate([[0], self.lengths.cumsum()])
+        self._flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
+        self._padding = tokenizer.pad_token_id
+
+    @cached_property
+    def identity(self) -> np.ndarray:
+        """The position of the first text with the same token ids, for each text: (texts,) int64."""
+        identity = np.zeros(len(self.lengths), dtype=np.int64)
+        for length in np.unique(self.lengths):
+            rows = np.flatnonzero(self.lengths == length)
+            ids = self._flat[self._starts[rows][:, None] + np.arange(length)]
+            _, first, inverse = np.unique(
+                ids.view(np.dtype((np.void, ids.itemsize * length))), return_index=True, return_inverse=True
+            )
+            identity[rows] = rows[first[inverse.ravel()]]
+        return identity
+
+    def pad(self, rows: np.ndarray, length: int | None = None) -> tuple[Tensor, Tensor]:
+        """Pad some of the texts.
+
+        Args:
+            rows: (N,) int64, positions of texts.
+            length: T, at least the number of tokens of each text; None: that of the longest of them.
+
+        Returns:
+            Token ids and attention mask, both (N, T) int64.
+        """
+        lengths = self.lengths[rows]
+        offsets = np.arange(length or lengths.max())
+        mask = offsets < lengths[:, None]
+        ids = np.full(mask.shape, self._padding, dtype=np.int64)
+        ids[mask] = self._flat[(self._starts[rows][:, None] + offsets)[mask]]
+        return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
+
+    def inputs(self, rows: np.ndarray) -> Inputs:
+        """Make `input_ids` and `attention_mask` of some rows, both (N, T) int64.
+
+        Args:
+            rows: (N,) int64, positions of texts.
+        """
+        input_ids, attention_mask = self.pad(rows)
+        return Inputs({"input_ids": input_ids, "attention_mask": attention_mask}, len(rows))
