@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -127,7 +127,7 @@ class PixelImages:
 
         Returns:
             (U, 192) float32: the colors of 8 x 8 pixels, of mean 0 and norm 1 in each picture, so that brightness and
-            contrast do not count; 0 for a picture of one color.
+            contrast do not count; 0 for a picture of one gray.
 
         Raises:
             UserError: A picture cannot be read.
@@ -203,7 +203,7 @@ class PixelProcessor(Processor):
         self.image_processor.save_pretrained(str(folder))
 
 
-def process_pictures(image_processor: Any, pictures: list[Image.Image], names: Sequence[str]) -> Mapping[str, Tensor]:
+def process_pictures(image_processor: Any, pictures: list[Image.Image], names: Sequence[str]) -> dict[str, Tensor]:
     """Make pixel values of pictures.
 
     Args:
