@@ -50,6 +50,7 @@ class DualEncoder(PreTrainedModel):
     def __init__(self, config: DualEncoderConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         self.encoder: Any = AutoModel.from_config(config.encoder) if encoder is None else encoder
+        self.config.encoder_config = self.encoder.config  # one object, so that a change of one is one of the other
         self.head = build_head(config)
         self.post_init()
 
@@ -60,11 +61,11 @@ class DualEncoder(PreTrainedModel):
 
     @override
     def get_input_embeddings(self) -> nn.Module:
-        return self.encoder.get_input_embeddings()
+        return self.encoder.text_model.get_input_embeddings()
 
     @override
     def set_input_embeddings(self, value: nn.Module) -> None:
-        self.encoder.set_input_embeddings(value)
+        self.encoder.text_model.set_input_embeddings(value)
 
     @torch.no_grad()
     @override
