@@ -50,7 +50,7 @@ class ConversionSettings(BaseModel):
             return text
         return (
             f"{text} by {made.model} at {made.revision[:12]}, grid {made.grid}, {made.precision}, "
-            f"image processor {shown(made.image_processor)}"
+            f"image processor by {made.image_backend} {shown(made.image_processor)}"
         )
 
 

@@ -64,6 +64,8 @@ class ExtractionSettings(BaseModel):
         grid: The number of rows, and of columns, of cells; a cell is a region.
         precision: What the model computed in.
         image_processor: The settings of the model's image processor.
+        image_backend: What the image processor computed with, such as 'pil' or 'torchvision', whose numbers differ
+            a little.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -73,6 +75,7 @@ class ExtractionSettings(BaseModel):
     grid: PositiveInt
     precision: Literal["float32", "bfloat16"]
     image_processor: dict[str, Any]
+    image_backend: str
 
 
 class StoreMetadata(BaseModel):

@@ -97,6 +97,7 @@ def extract(
             grid=options.grid,
             precision=precision,
             image_processor=json.loads(processor.to_json_string()),
+            image_backend=getattr(processor, "backend", "another"),
         ),
     )
     if (metadata := finished_store(destination, settings)) is not None:

@@ -103,6 +103,7 @@ def test_the_metadata_say_how_the_store_was_made(photos: Path, tower_folder: Cal
     made = metadata["extraction"]
     assert metadata["sources"] == [{"name": "photos", "size": 7}]
     assert (made["model"], made["grid"], made["precision"], len(made["revision"])) == ("tower-clip", 2, "float32", 64)
+    assert made["image_backend"] in ("pil", "torchvision")
     assert made["image_processor"]["crop_size"] == {"height": 64, "width": 64}
     assert str(tmp_path) not in json.dumps(metadata)
 
