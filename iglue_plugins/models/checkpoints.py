@@ -12,7 +12,7 @@ from iglue_plugins.utils.errors import UserError
 # transformers and tokenizers raise these for files that are missing or hold something else than they should.
 LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError)
 
-MAX_NAMED_WEIGHTS = 10  # in an error
+MAX_NAMED_WEIGHTS = 5  # in an error
 
 
 def first_line(error: Exception) -> str:
