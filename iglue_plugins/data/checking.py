@@ -1,4 +1,4 @@
-"""Checks of the region features that a task needs: which images lack them, and what is damaged."""
+"""Checks of the images that a task needs: which lack region features or pictures, and what is damaged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.data.stores.format import image_digest
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
@@ -25,22 +26,24 @@ class ImageCheck:
     Attributes:
         store: The name of the store, or '' if the task has a single store.
         images: The number of images.
-        missing: The ids of the images without features.
+        missing: The ids of the images that are missing.
         missing_store: Why the store cannot be opened, or None if it can.
+        lacks: What the missing images do not have.
     """
 
     store: str
     images: int
     missing: tuple[str, ...]
     missing_store: str | None = None
+    lacks: str = "features"
 
     def __str__(self) -> str:
         count = f"{self.store or 'images'}: {self.images} images"
         if self.missing_store:
-            return f"{count}, none has features: {self.missing_store}"
+            return f"{count}, none has {self.lacks}: {self.missing_store}"
         if self.missing:
-            return f"{count}, {describe_images(self.missing)} without features"
-        return f"{count}, all have features"
+            return f"{count}, {describe_images(self.missing)} without {self.lacks}"
+        return f"{count}, all have {self.lacks}"
 
 
 def check_images(image_ids: Collection[str], regions: RegionStore) -> list[ImageCheck]:
@@ -58,6 +61,30 @@ def check_images(image_ids: Collection[str], regions: RegionStore) -> list[Image
         name = image_id.partition("/")[0] if isinstance(regions, RegionStores) else ""
         by_store.setdefault(name, []).append(image_id)
     return [_check_store_images(name, ids, regions) for name, ids in by_store.items()]
+
+
+def check_pictures(image_ids: Collection[str], pictures: PictureSource) -> list[ImageCheck]:
+    """Finds out which images have pictures; none is read.
+
+    Args:
+        image_ids: The ids of the images; an id that occurs several times counts once.
+        pictures: Where the pictures should be.
+
+    Returns:
+        A check for each store.
+    """
+    by_store: dict[str, list[str]] = {}
+    for image_id in dict.fromkeys(image_ids):
+        by_store.setdefault(image_id.rpartition("/")[0], []).append(image_id)
+    return [_check_store_pictures(name, ids, pictures) for name, ids in by_store.items()]
+
+
+def _check_store_pictures(name: str, image_ids: list[str], pictures: PictureSource) -> ImageCheck:
+    try:
+        missing = tuple(image_id for image_id in image_ids if not pictures.has(image_id))
+    except UserError as error:
+        return ImageCheck(name, len(image_ids), tuple(image_ids), str(error), "pictures")
+    return ImageCheck(name, len(image_ids), missing, lacks="pictures")
 
 
 def _check_store_images(name: str, image_ids: list[str], regions: RegionStore) -> ImageCheck:
