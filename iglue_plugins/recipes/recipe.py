@@ -141,6 +141,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), everywhere: Seq
     return recipe
 
 
+def task_name(path: Path) -> str | None:
+    """Return the name of a recipe's task, which is all of it that is read; None if it names none."""
+    merged: dict[str, Any] = functools.reduce(merge, (layer.data for layer in read_file(path, Problems())), {})
+    return stages.plugin_names(merged).get("task")
+
+
 def is_recipe(start_from: str) -> bool:
     """Tell whether `start_from` names a recipe file."""
     return Path(start_from).suffix in (".yaml", ".yml")

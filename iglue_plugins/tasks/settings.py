@@ -29,6 +29,18 @@ class TaskSettings(BaseModel):
     split_settings: ClassVar[Mapping[str, frozenset[str]]] = {}
 
 
+def data_setting(settings: type[BaseModel]) -> str | None:
+    """Return the setting that says where a task's data are, which `--data-root` gives on the command line.
+
+    Args:
+        settings: The task's settings.
+
+    Returns:
+        The name of the setting; None for a task that brings its own data.
+    """
+    return next((name for name in ("data_root", "data") if name in settings.model_fields), None)
+
+
 class RetrievalSettings(TaskSettings):
     """The settings of image-text retrieval."""
 

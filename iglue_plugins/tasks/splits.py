@@ -16,6 +16,9 @@ def available_splits(task: Task) -> Iterator[tuple[str, str, tuple[int | str | N
     Yields:
         A split, one of its languages, and its numbers of shots there; (None,) for a split without shots.
     """
+    if hasattr(task, "available_splits"):  # of a user's own data, which have what is in their files
+        yield from task.available_splits()
+        return
     config = getattr(task, "config", None)  # of a task whose examples are read from files
     for split in task.splits:
         if config is None:
