@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 DataRoot = Annotated[
     Path | None,
-    typer.Option(
-        help="the folder with the data; default: IGLUE_HOME; of custom/ tasks a folder or YAML file, required"
-    ),
+    typer.Option(help="the folder with the data; default: IGLUE_HOME; custom/ tasks: or a YAML file"),
 ]
 
 app = typer.Typer(help="Look at, convert and check a task's data.", no_args_is_help=True)
@@ -90,10 +88,11 @@ def check(
         return
 
     from iglue_plugins.data.checking import check_store
+    from iglue_plugins.tasks.custom.task import CustomTask
     from iglue_plugins.tasks.splits import available_splits
 
     checked = load_task(task, data_root)
-    if hasattr(checked, "count_table"):  # of a user's own data
+    if isinstance(checked, CustomTask):
         print(*checked.count_table(), sep="\n")
     faults = 0
     missing_stores: dict[str, str | None] = {}  # why a store cannot be read; None for one that can
@@ -122,23 +121,24 @@ def check(
 
 
 def _check_images(task: Task, image_ids: list[str]) -> list[ImageCheck]:
-    """Find out which images lack region features or pictures, of which a task on a user's own data has either or both."""
+    """Find out which images lack region features; of a user's own data, also which lack pictures."""
     from iglue_plugins.data.checking import check_images, check_pictures
+    from iglue_plugins.tasks.custom.task import CustomTask
 
-    kinds = getattr(task, "image_kinds", ("regions",))
-    checks = check_images(image_ids, task.regions) if "regions" in kinds else []
-    return [*checks, *(check_pictures(image_ids, task.pictures) if "pixels" in kinds else [])]
+    if not isinstance(task, CustomTask):
+        return check_images(image_ids, task.regions)
+    checks = check_images(image_ids, task.regions) if "regions" in task.image_kinds else []
+    return [*checks, *(check_pictures(image_ids, task.pictures) if "pixels" in task.image_kinds else [])]
 
 
 def _store_folders(task: Task, stores: list[str]) -> list[tuple[str, Path]]:
     """Return the folders of region stores, with the names under which they are checked."""
-    from iglue_plugins.data.stores.mapped_regions import MappedRegions
     from iglue_plugins.data.stores.region_stores import RegionStores
+    from iglue_plugins.tasks.custom.task import CustomTask
 
-    if "regions" not in getattr(task, "image_kinds", ("regions",)):
-        return []
-    if isinstance(task.regions, MappedRegions):
-        return [(str(task.regions.folder), task.regions.folder)]
+    if isinstance(task, CustomTask):
+        folder = task.regions.folder if "regions" in task.image_kinds else None
+        return [(str(folder), folder)] if folder is not None else []
     return [(store, task.regions.folder / store) for store in stores] if isinstance(task.regions, RegionStores) else []
 
 

@@ -20,13 +20,13 @@ MIN_LABELS = 2
 
 
 def as_list(value: Any) -> Any:
-    """Return a text as a list of one, and other values as they are."""
-    return [value] if isinstance(value, str) else value
+    """Return a text as a tuple of one, a list as a tuple, and other values as they are."""
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 def as_words(value: Any) -> Any:
     """Return a list with words in the place of numbers and booleans, as rows may write their labels."""
-    return [str(item) if isinstance(item, int) else item for item in value] if isinstance(value, list) else value
+    return tuple(str(item) if isinstance(item, int) else item for item in value) if isinstance(value, list) else value
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(as_list)]

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from iglue_plugins.data.annotations.entries import FILE_SUFFIX, Entry, read_json_lines
@@ -15,7 +16,8 @@ from iglue_plugins.tasks.custom.kinds import Kind
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.text import is_utf8, shown
 
-MAX_PROBLEMS = 20  # that are said of a file
+MAX_PROBLEMS = 20  # different sentences about a file
+MAX_LINES = 5  # that are named with a sentence
 
 
 class Row(NamedTuple):
@@ -46,6 +48,47 @@ class Row(NamedTuple):
         content = [self.id, self.images, self.text, self.language, self.label, self.caption]
         canonical = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         return hashlib.blake2b(canonical.encode(), digest_size=16).digest()
+
+
+class LineProblems:
+    """Collects what is wrong with the lines of a file, so that a sentence which is true of many is said once.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: dict[str, list[str]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._lines)
+
+    def add(self, error: UserError) -> None:
+        """Add the error of a line, as `Entry.error` makes it."""
+        number, _, sentence = str(error).removeprefix(f"{self._path}: line ").partition(": ")
+        self._lines.setdefault(sentence, []).append(number)
+
+    def raise_if_any(self) -> None:
+        """Raise what was added.
+
+        Raises:
+            UserError: Something was; the message has a line for each different sentence, up to 20.
+        """
+        if not self._lines:
+            return
+        said = [f"{self._path}: {_name(lines)}: {text}" for text, lines in [*self._lines.items()][:MAX_PROBLEMS]]
+        if (more := len(self._lines) - MAX_PROBLEMS) > 0:
+            said.append(f"{self._path}: {more} more things are wrong with its lines; correct these first")
+        raise UserError("\n".join(said))
+
+
+def _name(lines: list[str]) -> str:
+    """Name lines by their numbers, of which all but the first few are counted."""
+    if len(lines) == 1:
+        return f"line {lines[0]}"
+    named = ", ".join(lines[:MAX_LINES])
+    return f"lines {named}" if len(lines) <= MAX_LINES else f"lines {named}, ... ({len(lines)} in all)"
 
 
 @dataclass(frozen=True)
@@ -80,18 +123,12 @@ class RowReader:
             The rows, in the order of the file.
 
         Raises:
-            UserError: Rows are damaged or have wrong values; the message has a line for each, up to 20.
+            UserError: Rows are damaged or have wrong values; the message has a line for each different sentence, with
+                the numbers of the first lines that it is true of.
         """
-        problems: list[str] = []
-
-        def report(error: UserError) -> None:
-            problems.append(str(error))
-            if len(problems) == MAX_PROBLEMS:
-                problems.append(f"{file.path}: more lines may be wrong; correct these {MAX_PROBLEMS} first")
-                raise UserError("\n".join(problems))
-
+        problems = LineProblems(file.path)
         places: dict[tuple[str, str, str], str] = {}
-        for entry in read_json_lines(file.path, report):
+        for entry in read_json_lines(file.path, problems.add):
             try:
                 row = self._row(entry, file)
                 first = places.setdefault((row.split, row.language, row.id), entry.place)
@@ -100,12 +137,11 @@ class RowReader:
                         f"the id '{row.id}' is that of {first} too; give each row of a split and language its own"
                     )
             except UserError as error:
-                report(error)
+                problems.add(error)
             else:
                 if not problems:
                     yield row
-        if problems:
-            raise UserError("\n".join(problems))
+        problems.raise_if_any()
         if not places:
             raise UserError(f"{file.path}: has no rows; write a JSON object on each line")
 
