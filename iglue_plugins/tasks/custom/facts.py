@@ -97,7 +97,6 @@ class CustomFacts(FactsSection):
     splits: SplitNames = Field(SplitNames(), description="The names of the splits in the rows.")
     labels: Words | None = Field(
         None,
-        min_length=MIN_LABELS,
         description="The labels, in the order of the model's outputs. Default: for nli and image_pair those of XVNLI "
         "and MaRVL; for vqa the answers of the training split, the most frequent first.",
     )
@@ -196,9 +195,12 @@ def _contradictions(facts: CustomFacts, kind: Kind, owner: str) -> Iterator[tupl
         )
     yield from _check_labels(facts, kind, owner)
     splits = facts.splits
-    named = [splits.train, splits.dev, splits.test, splits.few_shot]
-    for name in dict.fromkeys(name for name in named if named.count(name) > 1):
-        yield ("splits",), f"two splits are named '{name}'; give each another name"
+    named: dict[str, str] = {}
+    for purpose in ("train", "dev", "test", "few_shot"):
+        name = getattr(splits, purpose)
+        if name in named:
+            yield ("splits", purpose), f"'{name}' is the name of {named[name]} too; give each split another name"
+        named.setdefault(name, purpose)
     for index, other in enumerate(splits.others):
         if other in (*PURPOSES, *named, splits.auxiliary, *splits.others[:index]):
             yield ("splits", "others", str(index)), f"'{other}' names another split; name each split once"
@@ -237,6 +239,8 @@ def _check_labels(facts: CustomFacts, kind: Kind, owner: str) -> Iterator[tuple[
         return
     if labels is not None and facts.labels_file is not None:
         yield ("labels_file",), "labels are listed too; keep one of the two keys"
+    if labels is not None and len(labels) < MIN_LABELS:
+        yield ("labels",), f"found {describe_value(list(labels))}, expected at least {MIN_LABELS} labels"
     for index, label in enumerate(labels or ()):
         if label in (labels or ())[:index]:
             yield ("labels", str(index)), f"'{label}' stands twice; name each label once"
