@@ -205,13 +205,13 @@ class CustomTask(CustomSpec, Task):
         Raises:
             UserError: The data have none.
         """
-        from iglue_plugins.data.pictures.folder import PictureFolder
-
         if self.data.facts.pictures is None:
             raise UserError(
                 f"task {self.name} has no pictures, only region features; name their folder in {self.data.path} as "
                 "`pictures`, or choose a model that reads region features"
             )
+        from iglue_plugins.data.pictures.folder import PictureFolder
+
         return PictureFolder(self.data.root / self.data.facts.pictures)
 
     @override

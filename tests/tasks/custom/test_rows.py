@@ -69,8 +69,8 @@ def test_language_and_split_from_the_files_name(row: Make, put: Write) -> None:
         "line 1: has no split in the field 'split'; add it, or put {split} into `files` where the files' names say it",
     ]
     assert problems(put(row(language=None))) == [
-        "line 1: has no language in the field 'language'; add it, or put {language} into `files` where the files' names "
-        "say it"
+        "line 1: has no language in the field 'language'; add it, or put {language} into `files` where the files' "
+        "names say it"
     ]
     assert read(put(row(language=None)), languages=["en"])[0].language == "en"
 

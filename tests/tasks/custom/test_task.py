@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from PIL import Image
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
@@ -55,7 +56,8 @@ def test_splits_and_languages(rows: list[Any], put: Write, describe: Write, make
         "id": "row 1", "image_ids": ["1"], "text": "text 1", "language": "en", "label": "neutral"
     }  # fmt: skip
     assert [(split, language) for split, language, _ in available_splits(task)] == [
-        ("train", "en"), ("train", "fr"), ("dev", "en"), ("few_shot", "de"), ("test", "en"), ("test", "de"), ("test", "fr")
+        ("train", "en"), ("train", "fr"), ("dev", "en"), ("few_shot", "de"),
+        ("test", "en"), ("test", "de"), ("test", "fr"),
     ]  # fmt: skip
     assert task.count_table() == [
         "    train  dev  few_shot  test",
@@ -102,12 +104,13 @@ def test_what_is_not_there(rows: list[Any], put: Write, describe: Write, make: M
     task = make()
     with pytest.raises(UserError, match="task custom/nli has no split 'tset'; did you mean 'test'?"):
         task.load("tset", "en")
-    with pytest.raises(UserError, match="task custom/nli has no language 'tr'; choose from de, en, fr"):
-        task.load("test", "tr")
+    with pytest.raises(UserError, match="task custom/nli has no language 'xx'; choose from de, en, fr"):
+        task.load("test", "xx")
     with pytest.raises(UserError) as raised:
         task.load("dev", "de")
     assert str(raised.value) == (
-        f"{path}: split 'dev' in 'de' has no rows: none of the split 'dev'; the rows in 'de' are 3 of 'few_shot', 1 of 'test'"
+        f"{path}: split 'dev' in 'de' has no rows: none of the split 'dev'; the rows in 'de' are 3 of 'few_shot', 1 of "
+        "'test'"
     )
 
 
@@ -243,6 +246,19 @@ def test_regions_and_pictures_that_there_are_not(row: Make, put: Write, describe
         _ = make().pictures
     with pytest.raises(UserError, match="store"):
         _ = make().regions
+
+
+def test_pictures(row: Make, put: Write, describe: Write, make: MakeTask, data: Path) -> None:
+    pytest.importorskip("iglue_plugins.data.pictures.folder", reason="the reader of folders of pictures is not there")
+    put(row(0), row(1, image="deep/1.png"), row(2, image="2"))
+    describe()
+    (data / "images" / "deep").mkdir(parents=True)
+    Image.new("RGB", (4, 3), "red").save(data / "images" / "0.jpg")
+    Image.new("RGB", (2, 2), "blue").save(data / "images" / "deep" / "1.png")
+    task = make()
+    ids = [image for (image,) in task.load("train", "en")["image_ids"]]
+    assert [task.pictures.has(image) for image in ids] == [True, True, False]
+    assert [task.pictures.picture(image).size for image in ids[:2]] == [(4, 3), (2, 2)]
 
 
 def test_a_task_survives_a_pickle_of_its_store(
