@@ -93,7 +93,8 @@ def test_all_that_is_wrong_with_rows_and_facts(iglue: Callable[..., Any], folder
     assert ended.err.splitlines() == [
         f"iglue: {file}: lines 1, 3, 4: found label 'neutrl', expected one of contradiction, entailment, neutral; did "
         "you mean 'neutral'?",
-        f"{file}: line 2: found split 'tset', expected one of train, dev, test, few_shot; did you mean 'test'?",
+        f"{file}: line 2: found split 'tset', expected one of train, dev, test, few_shot, auxiliary; did you mean "
+        "'test'?",
     ]
     facts = describe(folder, languages=["de"], region="regions")
     ended = check(iglue, folder)

@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         rows = [row for split, source in SPLITS.items() for row in _rows(mini.load(source, language), split)]
         (data / f"{language}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
     facts = {"files": "{language}.jsonl", "regions": "regions", "auxiliary_languages": ["tr"]}
-    facts |= {"columns": {"text": "hypothesis"}, "splits": {"auxiliary": "auxiliary"}}
+    facts |= {"columns": {"text": "hypothesis"}}
     (data / "task.yaml").write_text(yaml.safe_dump(facts))
     return data
 

@@ -70,8 +70,8 @@ class SplitNames(FactsSection):
     few_shot: str = Field("few_shot", description="Training examples with numbers of shots.")
     auxiliary: str | None = Field(
         None,
-        description="The training examples of languages other than the source language. Default: a language's `train` "
-        "examples, or where it has none its `few_shot` examples.",
+        description="The training examples of languages other than the source language. Default: a language's "
+        "`auxiliary` examples, or where it has none its `train` examples, or else its `few_shot` examples.",
     )
     others: tuple[str, ...] = Field((), description="More splits to score, under their names in the rows.")
 

@@ -110,8 +110,8 @@ class RowReader:
     @property
     def split_names(self) -> tuple[str, ...]:
         """The names of splits that rows may have."""
-        names = (getattr(self.facts.splits, purpose) for purpose in PURPOSES)
-        return tuple(dict.fromkeys(name for name in (*names, *self.facts.splits.others) if name is not None))
+        names = (getattr(self.facts.splits, purpose) or purpose for purpose in PURPOSES)
+        return tuple(dict.fromkeys((*names, *self.facts.splits.others)))
 
     def read(self, file: DataFile) -> Iterator[Row]:
         """Read the rows of a file.

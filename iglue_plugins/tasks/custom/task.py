@@ -131,7 +131,7 @@ class CustomTask(CustomSpec, Task):
         """Return the names that a split has in the rows; of several, the first with rows is taken."""
         splits = self.data.facts.splits
         if split == AUXILIARY and splits.auxiliary is None:
-            return splits.train, splits.few_shot
+            return AUXILIARY, splits.train, splits.few_shot
         return (getattr(splits, split),) if split in PURPOSES else (split,)
 
     def _check_shots(self, name: str, language: str, shots: int | str, rows: Dataset) -> None:
@@ -152,9 +152,7 @@ class CustomTask(CustomSpec, Task):
             UserError: Rows are damaged or have wrong values; the message has a line for each.
         """
         for split in self.splits:
-            if split == AUXILIARY and self.data.facts.splits.auxiliary is None:  # the rows of another split
-                continue
-            (name,) = self._names_in_rows(split)
+            name = self._names_in_rows(split)[0]
             yield from ((split, lang, (None,)) for lang in self.languages if (name, lang) in self.rows_of_files.counts)
 
     def count_table(self) -> list[str]:
@@ -165,7 +163,7 @@ class CustomTask(CustomSpec, Task):
         """
         counts: dict[str, dict[str, int]] = {}
         for split, language, _ in self.available_splits():
-            (name,) = self._names_in_rows(split)
+            name = self._names_in_rows(split)[0]
             counts.setdefault(split, {})[language] = self.rows_of_files.counts[name, language]
         rows = [["", *counts]]
         for language in self.languages:

@@ -110,7 +110,10 @@ def test_retrieval_needs_no_label_and_vqa_takes_any(row: Make, put: Write) -> No
         ({"image": ["a", "b"]}, "found image ['a', 'b'], expected an image's name"),
         ({"id": [1]}, "found id [1], expected text or a whole number"),
         ({"id": None}, "has no key 'id' (its keys are image, label, language, split, text)"),
-        ({"split": "tran"}, "found split 'tran', expected one of train, dev, test, few_shot; did you mean 'train'?"),
+        (
+            {"split": "tran"},
+            "found split 'tran', expected one of train, dev, test, few_shot, auxiliary; did you mean 'train'?",
+        ),
         ({"split": 1}, "found split 1, expected text"),
         ({"language": "fr"}, "found language 'fr', expected one of en, de"),
         ({"split": "few_shot"}, "has no key 'shots' (its keys are id, image, label, language, split, text)"),

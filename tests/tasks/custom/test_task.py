@@ -90,6 +90,10 @@ def test_auxiliary_data(rows: list[Any], row: Make, put: Write, describe: Write,
     task = make()
     assert texts(task.load("auxiliary", "fr")) == ["text 4"]
     assert texts(task.load("auxiliary", "de")) == ["text shot 5", "text shot 1", "text shot 5b"]
+    put(*rows, row(8, split="auxiliary", language="fr"))
+    task = make()
+    assert texts(task.load("auxiliary", "fr")) == ["text 8"]
+    assert [language for split, language, _ in available_splits(task) if split == "auxiliary"] == ["fr"]
     put(*rows, row(9, split="translated", language="de"))
     describe(splits={"auxiliary": "translated"})
     task = make()
