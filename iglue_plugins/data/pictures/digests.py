@@ -19,8 +19,7 @@ def pictures_digest(folder: Path, image_ids: Iterable[str]) -> str:
     """Hash the pictures of images by name and content, wherever their folder lies.
 
     A file is read once for each size and time of change; later calls look at these alone. So a run is known by the
-    pictures that it was trained on, a copy of the folder is the same data, and 8,000 pictures that were hashed before
-    take a tenth of a second.
+    pictures that it was trained on, and a copy of the folder, whose files have other times, is the same data.
 
     Args:
         folder: The folder of pictures, in which `<image id>.<any ending>` is a picture of an image.
