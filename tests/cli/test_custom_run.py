@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,19 @@ from iglue_plugins import registry
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.mini import world
 from iglue_plugins.mini.feature_cache import cached_region_features
+from iglue_plugins.runs.plugins import _make_task
 
 LANGUAGES = ("en", "tr", "de")
 SPLITS = {"train": "train", "dev": "dev", "test": "test", "auxiliary": "auxiliary", "few_shot": "auxiliary"}
 SIZES = {"train": 48, "auxiliary": 24, "dev": 24, "test": 40}
+
+
+@pytest.fixture
+def no_task_made_before() -> Iterator[None]:
+    """Runs of one process share their tasks; those of other tests have other sizes."""
+    _make_task.cache_clear()
+    yield
+    _make_task.cache_clear()
 
 
 @pytest.fixture
@@ -71,6 +80,7 @@ TRAINERS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.usefixtures("no_task_made_before")
 def test_the_scores_are_those_of_mini_on_the_same_examples(iglue: Callable[..., Any], folder: Path) -> None:
     tasks = {"mini": {"name": "mini/xvnli"}, "custom": {"name": "custom/nli", "data": str(folder)}}
     for trainer, settings in TRAINERS.items():
