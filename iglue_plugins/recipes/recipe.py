@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from iglue_plugins import registry
 from iglue_plugins.recipes import stages
+from iglue_plugins.recipes.adapter import AdapterSettings
 from iglue_plugins.recipes.checks import Report, check_auxiliary, check_start, check_task_values
 from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value, validation_problems
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
-from iglue_plugins.recipes.sections import Evaluation, PluginChoice
+from iglue_plugins.recipes.sections import Evaluation, ModelChoice, PluginChoice
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Section = Literal["task", "model", "trainer"]
@@ -36,7 +37,7 @@ class Recipe(BaseModel):
         ),
     ]
     task: PluginChoice
-    model: PluginChoice
+    model: ModelChoice
     trainer: PluginChoice
     start_from: str = Field(
         description="The weights that training starts from: 'model' (the model's own), 'finetune' (those of this "
@@ -77,8 +78,8 @@ class Recipe(BaseModel):
         Returns:
             JSON values by key; a section is a mapping with `name` and every setting.
         """
-        data = self.model_dump(mode="json")
-        return data | {section: {"name": data[section]["name"], **data[section]["settings"]} for section in SECTIONS}
+        sections: dict[str, PluginChoice] = {section: getattr(self, section) for section in SECTIONS}
+        return self.model_dump(mode="json") | {section: choice.to_dict() for section, choice in sections.items()}
 
     def previous(self) -> Recipe | None:
         """Return the recipe of the stage before, whose weights this one starts from.
@@ -249,8 +250,20 @@ def _choice(section: str, plugin: RegisteredPlugin | None, data: dict[str, Any],
         return {"name": "", "settings": {}}
     given = {key: value for key, value in data[section].items() if key != "name"}
     name = data[section]["name"]
+    adapter = given.pop("adapter", None) if section == "model" else None
     settings = _validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
-    return {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
+    choice = {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
+    return choice if adapter is None else choice | {"adapter": _adapter(adapter, report)}
+
+
+def _adapter(data: Any, report: Report) -> dict[str, Any] | None:
+    """Check the adapter of a model; None, with the problems reported, if it has any."""
+    path = ("model", "adapter")
+    if not isinstance(data, dict):
+        report(path, f"found {describe_value(data)}, expected a mapping such as {{type: lora, r: 8}}")
+        return None
+    adapter = _validate(AdapterSettings, data, "an adapter", lambda key, text: report((*path, *key), text))
+    return adapter.model_dump(mode="json") if adapter else None
 
 
 def _validate(model: type[M], data: dict[str, Any], owner: str, report: Report) -> M | None:
