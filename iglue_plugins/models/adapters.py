@@ -110,7 +110,7 @@ def add_adapter(model: PreTrainedModel, settings: AdapterSettings) -> None:
         )
     for module in settings.modules_to_save:
         if not any(_below(names, [module])):
-            modules = [name for name, part in model.named_modules() if name and any(part.parameters())]
+            modules = {parent for name in names for parent in _parents(name)}
             raise UserError(
                 f"model.adapter.modules_to_save: a {type(model).__name__} has no module or parameter '{module}'"
                 f"{_nearest(module, modules)}"
@@ -186,6 +186,12 @@ def _kind(name: str) -> str:
 def _below(names: Iterable[str], modules: Sequence[str]) -> Iterator[str]:
     """Yield the parameters that have one of the names, or belong to a module of one of the names."""
     yield from (name for name in names if any(name == module or name.startswith(f"{module}.") for module in modules))
+
+
+def _parents(name: str) -> list[str]:
+    """List the modules that a parameter is in, outermost first."""
+    parts = name.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _nearest(module: str, modules: Iterable[str]) -> str:
