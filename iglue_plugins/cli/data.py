@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from iglue_plugins.cli.options import load_task
+from iglue_plugins.cli.pictures import pictures
+from iglue_plugins.cli.stores import convert, extract
 from iglue_plugins.utils.errors import UserError
 
-app = typer.Typer(help="Look at, convert and check a task's data.", no_args_is_help=True)
+app = typer.Typer(help="Look at, make, convert and check a task's data.", no_args_is_help=True)
+app.command()(convert)
+app.command()(extract)
+app.command()(pictures)
 
 
 @app.command("show")
@@ -30,35 +34,6 @@ def show(
     for line in draw_examples(load_task(task, None), split, language, examples, path):
         print(line)
     print(path)
-
-
-@app.command("convert")
-def convert(
-    sources: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="SOURCE...", help="region features of the IGLUE release: H5 files, LMDBs, folders of .npy, TSVs"
-        ),
-    ],
-    destination: Annotated[
-        Path, typer.Argument(metavar="DESTINATION", help="the folder of the store, such as data/regions/flickr30k")
-    ],
-    format: Annotated[str, typer.Option(help="auto, h5, lmdb, npy or tsv")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float16 or float32, which takes twice the room")] = "float16",
-) -> None:
-    """Make a store of region features from one or several SOURCEs; goes on where an interrupted conversion stopped."""
-    from iglue_plugins.data.checking import describe_images
-    from iglue_plugins.data.conversion.converter import convert as make_store
-
-    store, is_new = make_store(sources, destination, format, dtype)
-    print(
-        f"{destination}: {'' if is_new else 'already converted, '}{store.images} images, {store.boxes} boxes of "
-        f"{store.feature_size} features, {store.dtype}"
-    )
-    for reason, images in store.left_out.items():
-        print(f"iglue: left out {describe_images(images)}: {reason}", file=sys.stderr)
-    for reason, count in store.noted.items():
-        print(f"iglue: {count} image{'s' * (count > 1)} {reason}", file=sys.stderr)
 
 
 @app.command("check")

@@ -45,22 +45,47 @@ def convert(
         UserError: A source cannot be read or is damaged, the destination holds something else or cannot be written, or
             two images of one id differ.
     """
-    chosen_dtype = next((name for name in DTYPES if name == dtype), None)
-    if chosen_dtype is None:
-        raise UserError(f"--dtype: found '{dtype}'{did_you_mean(dtype, DTYPES)}")
+    chosen_dtype = parse_dtype(dtype)
     opened = [open_source(path, format) for path in sources]
     identities = tuple(
         SourceIdentity(name=printable(source.path.resolve().name), size=source.size) for source in opened
     )
     settings = ConversionSettings(dtype=chosen_dtype, sources=identities)
-    if (destination / METADATA_FILE).exists():
-        metadata = read_metadata(destination)
-        check_settings(destination, ConversionSettings(dtype=metadata.dtype, sources=metadata.sources), settings)
-        shutil.rmtree(destination / UNFINISHED_FOLDER, ignore_errors=True)
+    if (metadata := finished_store(destination, settings)) is not None:
         return metadata, False
     with single_thread(), locked_destination(destination, settings), StoreWriter(destination, settings) as writer:
         _convert_images(opened, writer)
         return writer.finish(), True
+
+
+def parse_dtype(dtype: str) -> DTypeName:
+    """Return the type of stored features that a user names.
+
+    Raises:
+        UserError: There is no such type.
+    """
+    for name in DTYPES:
+        if name == dtype:
+            return name
+    raise UserError(f"--dtype: found '{dtype}'{did_you_mean(dtype, DTYPES)}")
+
+
+def finished_store(folder: Path, settings: ConversionSettings) -> StoreMetadata | None:
+    """Return the metadata of a store that is finished, or None if it is not.
+
+    Args:
+        folder: The folder of the store.
+        settings: What the store is to be made from.
+
+    Raises:
+        UserError: There is a finished store of something else.
+    """
+    if not (folder / METADATA_FILE).exists():
+        return None
+    metadata = read_metadata(folder)
+    check_settings(folder, ConversionSettings.of_store(metadata), settings)
+    shutil.rmtree(folder / UNFINISHED_FOLDER, ignore_errors=True)
+    return metadata
 
 
 def _convert_images(sources: Sequence[RegionSource], writer: StoreWriter) -> None:

@@ -11,10 +11,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from iglue_plugins.data.stores.format import UNFINISHED_FOLDER, DTypeName, SourceIdentity
+from iglue_plugins.data.stores.format import (
+    UNFINISHED_FOLDER,
+    DTypeName,
+    ExtractionSettings,
+    SourceIdentity,
+    StoreMetadata,
+)
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path
 from iglue_plugins.utils.locks import LockFile
+from iglue_plugins.utils.text import shown
 
 
 class ConversionSettings(BaseModel):
@@ -23,15 +30,28 @@ class ConversionSettings(BaseModel):
     Attributes:
         dtype: The type of the stored features.
         sources: The sources, in their order.
+        extraction: How features are made of the sources, if they are pictures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dtype: DTypeName
     sources: tuple[SourceIdentity, ...]
+    extraction: ExtractionSettings | None = None
+
+    @classmethod
+    def of_store(cls, store: StoreMetadata) -> ConversionSettings:
+        """Return the settings that a finished store was made with."""
+        return cls(dtype=store.dtype, sources=store.sources, extraction=store.extraction)
 
     def __str__(self) -> str:
-        return f"{self.dtype} from {' and '.join(f'{source.name} (size {source.size})' for source in self.sources)}"
+        text = f"{self.dtype} from {' and '.join(f'{source.name} (size {source.size})' for source in self.sources)}"
+        if (made := self.extraction) is None:
+            return text
+        return (
+            f"{text} by {made.model} at {made.revision[:12]}, grid {made.grid}, {made.precision}, "
+            f"image processor by {made.image_backend} {shown(made.image_processor)}"
+        )
 
 
 @contextlib.contextmanager

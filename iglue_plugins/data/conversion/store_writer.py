@@ -216,7 +216,8 @@ class StoreWriter:
         images = self._saved_images(PROGRESS_SCHEMA.names)
         index = images.filter(pc.greater(images["num_boxes"], 0)).select(INDEX_SCHEMA.names)
         metadata = self._metadata(images, index)
-        text = metadata.model_dump_json(indent=2) + "\n"
+        unset = {"extraction"} if metadata.extraction is None else None
+        text = metadata.model_dump_json(indent=2, exclude=unset) + "\n"
         with explain_failed_write(self.folder):
             write_table(self.folder / INDEX_FILE, index)
             write_text(self.folder / METADATA_FILE, text)
@@ -241,6 +242,7 @@ class StoreWriter:
             images=len(index),
             boxes=self._num_rows - len(index),
             sources=self.settings.sources,
+            extraction=self.settings.extraction,
             left_out=left_out,
             noted=Counter(images["noted"].drop_null().to_pylist()),
             fingerprint=self._fingerprint(),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -55,6 +55,29 @@ class SourceIdentity(BaseModel):
     size: int
 
 
+class ExtractionSettings(BaseModel):
+    """Says how a vision model's features were made from pictures.
+
+    Attributes:
+        model: The hub id of the model, or the name of its folder.
+        revision: The hub's commit, or the hash of the folder's content.
+        grid: The number of rows, and of columns, of cells; a cell is a region.
+        precision: What the model computed in.
+        image_processor: The settings of the model's image processor.
+        image_backend: What the image processor computed with, such as 'pil' or 'torchvision', whose numbers differ
+            a little.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    revision: str
+    grid: PositiveInt
+    precision: Literal["float32", "bfloat16"]
+    image_processor: dict[str, Any]
+    image_backend: str
+
+
 class StoreMetadata(BaseModel):
     """Describes a store; it is the content of store.json.
 
@@ -65,6 +88,7 @@ class StoreMetadata(BaseModel):
         images: The number of images in the store.
         boxes: The number of boxes of all images.
         sources: The sources that the store was converted from.
+        extraction: How the features were made, if the sources are pictures.
         left_out: The ids of the images that are not stored, by reason.
         noted: The number of images with a peculiarity that a user may want to know of, by peculiarity.
         fingerprint: A hash of all that is stored, whatever the order of the images.
@@ -78,6 +102,7 @@ class StoreMetadata(BaseModel):
     images: PositiveInt
     boxes: PositiveInt
     sources: tuple[SourceIdentity, ...]
+    extraction: ExtractionSettings | None = None
     left_out: dict[str, tuple[str, ...]]
     noted: dict[str, int]
     fingerprint: str
@@ -156,8 +181,8 @@ def read_metadata(folder: Path) -> StoreMetadata:
     except FileNotFoundError:
         if (folder / UNFINISHED_FOLDER).is_dir():
             raise UserError(
-                f"{folder}: the store is unfinished; run its `iglue data convert` command again, which continues "
-                "where it stopped"
+                f"{folder}: the store is unfinished; run the command that makes it (`iglue data convert` or `iglue "
+                "data extract`) again, which continues where it stopped"
             ) from None
         raise UserError(
             f"{folder}: holds no store of region features; make one with `iglue data convert SOURCE {folder}`"
