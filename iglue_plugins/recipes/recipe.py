@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iglue_plugins import registry
 from iglue_plugins.recipes import stages
+from iglue_plugins.recipes.adapter import check_adapter
 from iglue_plugins.recipes.checks import check_auxiliary, check_start, check_task_values
 from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer, task_facts
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, Report, describe_value, validate
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
-from iglue_plugins.recipes.sections import Evaluation, PluginChoice
+from iglue_plugins.recipes.sections import Evaluation, ModelChoice, PluginChoice
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Section = Literal["task", "model", "trainer"]
@@ -35,7 +36,7 @@ class Recipe(BaseModel):
         ),
     ]
     task: PluginChoice
-    model: PluginChoice
+    model: ModelChoice
     trainer: PluginChoice
     start_from: str = Field(
         description="The weights that training starts from: 'model' (the model's own), 'finetune' (those of this "
@@ -76,8 +77,8 @@ class Recipe(BaseModel):
         Returns:
             JSON values by key; a section is a mapping with `name` and every setting.
         """
-        data = self.model_dump(mode="json")
-        return data | {section: {"name": data[section]["name"], **data[section]["settings"]} for section in SECTIONS}
+        sections: dict[str, PluginChoice] = {section: getattr(self, section) for section in SECTIONS}
+        return self.model_dump(mode="json") | {section: choice.to_dict() for section, choice in sections.items()}
 
     def previous(self) -> Recipe | None:
         """Return the recipe of the stage before, whose weights this one starts from.
@@ -273,9 +274,10 @@ def _choice(
         return {"name": "", "settings": {}}, None
     given = {key: value for key, value in data[section].items() if key != "name"}
     name = data[section]["name"]
+    adapter = given.pop("adapter", None) if section == "model" else None
     settings = validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
     choice = {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
-    return choice, settings
+    return choice if adapter is None else choice | {"adapter": check_adapter(adapter, report)}, settings
 
 
 def _with_defaults(
