@@ -63,9 +63,7 @@ def test_each_row_alone_gives_what_it_gives_in_a_batch(
             torch.testing.assert_close(row_embedding, in_batch[row : row + 1], **TOLERANCE)
 
 
-def test_attention_kernels_agree(
-    member: UniterForVisionAndLanguage, make_batch: MakeBatch, labels: Tensor
-) -> None:
+def test_attention_kernels_agree(member: UniterForVisionAndLanguage, make_batch: MakeBatch, labels: Tensor) -> None:
     batch, outputs = make_batch(member), {}
     for backend in (SDPBackend.MATH, SDPBackend.FLASH_ATTENTION):
         member.zero_grad()

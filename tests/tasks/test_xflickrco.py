@@ -57,7 +57,9 @@ def test_triplet_loss_is_the_mean_violation_of_the_margin_between_probabilities(
     # 0.2 + 0.5 - 0.6, nothing for 0.3, 0.2 + 0.65 - 0.6; nothing for the second example
     expected = (0.1 + 0.25) / 6
     for shaped in (logits, logits[:, None]):
-        assert with_triplet_loss.loss(shaped, labelled(torch.zeros(2, dtype=torch.int64))).item() == pytest.approx(expected, rel=1e-12)
+        assert with_triplet_loss.loss(shaped, labelled(torch.zeros(2, dtype=torch.int64))).item() == pytest.approx(
+            expected, rel=1e-12
+        )
 
 
 def test_triplet_loss_pulls_only_violating_candidates(with_triplet_loss: Task) -> None:
@@ -112,9 +114,7 @@ def brute_force(task: Task, model: torch.nn.Module, processor: RegionProcessor) 
     return rows, scores
 
 
-def test_retrieval_equals_a_loop_over_all_pairs(
-    task: Task, processor: RegionProcessor, row_model: type
-) -> None:
+def test_retrieval_equals_a_loop_over_all_pairs(task: Task, processor: RegionProcessor, row_model: type) -> None:
     model = row_model(1, 1)
     rows, scores = evaluate(task, model, processor, "test", "ja", batch_size=37)
     assert (rows, scores) == brute_force(task, model, processor)
@@ -131,9 +131,7 @@ def test_retrieval_with_several_captions_of_an_image_equals_the_loop(
     assert 0 < scores["text_recall@10"] < 100
 
 
-def test_retrieval_does_not_depend_on_the_batch_size(
-    task: Task, processor: RegionProcessor, row_model: type
-) -> None:
+def test_retrieval_does_not_depend_on_the_batch_size(task: Task, processor: RegionProcessor, row_model: type) -> None:
     model = row_model(1, 1)
     by_seven = evaluate(task, model, processor, "test", "ja", batch_size=7)
     assert 5 < max(len(batch) for batch in model.lengths) <= 7
