@@ -16,6 +16,7 @@ import torch
 from accelerate import PartialState
 from torch import multiprocessing
 from transformers import AutoTokenizer
+from two_towers import TwoTowers
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.processors.regions import RegionProcessor
@@ -47,6 +48,11 @@ def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str)
         f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size)) for size in (3, 10, 100)
     }
     found["evaluate"] = evaluator.evaluate(pairs.task, model, pairs.processor, "test", "ta", 5)
+    towers = TwoTowers.random(checkpoint).eval()
+    for size in (3, 100):
+        scores = match_all(towers, pairs, pairs.images[:, 0], size)
+        found |= {f"towers {size}": torch.from_numpy(scores), f"embedded {size}": (towers.texts[:], towers.images[:])}
+        towers.texts.clear(), towers.images.clear()
     torch.save(found | {"rows": rows, "processes": state.num_processes}, Path(folder) / f"{processes}-{rank}.pt")
     state.destroy_process_group()
 
