@@ -14,7 +14,7 @@ from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights, firs
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.settings import UniterSettings
-from iglue_plugins.models.text_weights import load_text_weights, text_model_sizes
+from iglue_plugins.models.text_weights import load_text_weights, text_model_settings
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import (
     MODELS,
@@ -55,12 +55,10 @@ class Uniter:
             UserError: The checkpoint, text model or tokenizer is missing or damaged, a configuration key does not exist
                 or does not fit, or the tokenizer has another vocabulary than the model.
         """
-        self._check_settings()
-        # The configuration is loaded before the tokenizer, because its error says most clearly what is missing.
-        config = None if self._is_volta else self._load_config()
-        tokenizer = self._load_tokenizer()
+        config, tokenizer = self._load_config_and_tokenizer()
         model = self._load_volta() if config is None else self._load_model(config)
-        check_vocabulary(tokenizer, model.config, self.settings.tokenizer or self.settings.checkpoint)
+        settings = self.settings
+        check_vocabulary(tokenizer, model.config, settings.tokenizer or settings.checkpoint or settings.text_weights)
         if self.settings.gradient_checkpointing:
             model.activation_checkpointing_enable()
         processor = RegionProcessor(
@@ -76,10 +74,7 @@ class Uniter:
         Raises:
             UserError: As `load`, except for what only the weights tell.
         """
-        self._check_settings()
-        if not self._is_volta:
-            self._load_config()
-        self._load_tokenizer()
+        self._load_config_and_tokenizer()
 
     @property
     def _config_class(self) -> type[UniterConfig]:
@@ -110,6 +105,26 @@ class Uniter:
             if key not in CONFIGURABLE:
                 raise UserError(f"model.config: unknown key {key!r}{did_you_mean(key, CONFIGURABLE)}")
 
+    def _load_config_and_tokenizer(self) -> tuple[UniterConfig | None, PreTrainedTokenizerBase]:
+        """Load the configuration, which is None for a model of VOLTA, and the tokenizer.
+
+        The configuration comes first, because its error says most clearly what is missing. On text weights the
+        tokenizer then says which ids there are, since text models may have rows that none of its ids chooses.
+        """
+        self._check_settings()
+        if self._is_volta:
+            return None, self._load_tokenizer()
+        stored = self._stored_settings()
+        config, tokenizer = self._make_config(stored | self.settings.config), self._load_tokenizer()
+        if self.settings.text_weights and not self.settings.checkpoint:
+            from_tokenizer: dict[str, Any] = {}
+            if stored["position_ids"] == "bert":
+                from_tokenizer["pad_token_id"] = tokenizer.pad_token_id
+            if not self.settings.tokenizer:
+                from_tokenizer["vocab_size"] = min(len(tokenizer), stored["vocab_size"])
+            config = self._make_config(stored | from_tokenizer | self.settings.config)
+        return config, tokenizer
+
     def _load_tokenizer(self) -> PreTrainedTokenizerBase:
         source, revision = self.settings.tokenizer, None
         if source is None and self._is_volta:
@@ -117,7 +132,8 @@ class Uniter:
             source = str(folder) if folder.is_dir() else None
         elif source is None:
             source, revision = self.settings.checkpoint or self.settings.text_weights, self.settings.revision
-        return load_tokenizer(source, revision, model_type=self._config_class.model_type)
+        model_type = None if self.settings.text_weights else self._config_class.model_type
+        return load_tokenizer(source, revision, model_type=model_type)
 
     def _load_model(self, config: UniterConfig) -> UniterForVisionAndLanguage:
         if self.settings.checkpoint is None:
@@ -161,12 +177,12 @@ class Uniter:
         self._check_type(model.config.model_type)
         return model
 
-    def _load_config(self) -> UniterConfig:
+    def _stored_settings(self) -> dict[str, Any]:
+        """Read the configuration of the checkpoint, or what text weights say of it."""
         config_class = self._config_class
         if self.settings.checkpoint is None:
             text_weights, revision = self.settings.text_weights, self.settings.revision
-            sizes = text_model_sizes(text_weights, revision) if text_weights else {}
-            return self._make_config(sizes | self.settings.config)
+            return text_model_settings(text_weights, revision, config_class) if text_weights else {}
         try:
             stored, _ = config_class.get_config_dict(self.settings.checkpoint, revision=self.settings.revision)
         except LOADING_ERRORS as error:
@@ -175,7 +191,7 @@ class Uniter:
                 "give a folder that holds config.json and model.safetensors, or a hub id"
             ) from error
         self._check_type(stored.get("model_type") if isinstance(stored, dict) else None)
-        return self._make_config(stored | self.settings.config)
+        return stored
 
     def _make_config(self, settings: dict[str, Any]) -> UniterConfig:
         try:

@@ -11,7 +11,12 @@ from iglue_plugins.data.inputs import Inputs
 
 
 class HasTaskHeads(Protocol):
-    """A model whose task head can be replaced."""
+    """A model whose task head can be replaced.
+
+    Its class may name its heads, modules or single parameters such as a temperature, by `head_modules`. They are what
+    is trained beside an adapter, and what `trainer.adapt: heads` adapts. Otherwise the heads are what is outside of
+    the part that `base_model_prefix` names.
+    """
 
     def set_head(self, kind: str, num_labels: int) -> None:
         """Give the model a freshly initialized head, unless it has one of this kind and size already.

@@ -32,8 +32,9 @@ class UniterSettings(BaseModel):
     )
     text_weights: str | None = Field(
         None,
-        description="local folder or hub id of an XLM-R (mUNITER: a multilingual BERT); a model without checkpoint "
-        "takes its text embeddings and layers from it, and the sizes that config does not set",
+        description="local folder or hub id of an encoder of BERT's or RoBERTa's architecture, such as XLM-R, "
+        "multilingual BERT, LaBSE or multilingual E5; a model without checkpoint takes its text embeddings and layers "
+        "from it, its tokenizer, and the sizes that config does not set",
     )
     gradient_checkpointing: bool = Field(
         False, description="recompute each layer in the backward pass, which saves memory and costs time"

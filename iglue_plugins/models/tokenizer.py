@@ -15,13 +15,16 @@ TEXT_MODELS = {  # the text-only model whose vocabulary each type of model uses
 }
 
 
-def load_tokenizer(source: str | None, revision: str | None = None, *, model_type: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(
+    source: str | None, revision: str | None = None, *, model_type: str | None
+) -> PreTrainedTokenizerBase:
     """Load a tokenizer.
 
     Args:
         source: A local folder or hub id.
         revision: The hub revision.
-        model_type: The type of model that needs the tokenizer, for the error.
+        model_type: The type of model that needs the tokenizer, for the error; None for a model on text weights, which
+            needs theirs.
 
     Returns:
         The tokenizer.
@@ -29,11 +32,14 @@ def load_tokenizer(source: str | None, revision: str | None = None, *, model_typ
     Raises:
         UserError: `source` is None or holds no tokenizer. The error says what to download.
     """
-    text_model = TEXT_MODELS[model_type]
-    remedy = (
-        f"{model_type} reads the vocabulary of {text_model} (get it by: hf download {text_model} config.json "
-        "tokenizer.json tokenizer_config.json --local-dir FOLDER)"
-    )
+    if model_type is None:
+        remedy = "a model on text_weights reads their vocabulary"
+    else:
+        text_model = TEXT_MODELS[model_type]
+        remedy = (
+            f"{model_type} reads the vocabulary of {text_model} (get it by: hf download {text_model} config.json "
+            "tokenizer.json tokenizer_config.json --local-dir FOLDER)"
+        )
     if source is None:
         raise UserError(f"model.tokenizer: is not set; give a folder or hub id; {remedy}")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
@@ -44,6 +45,8 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
     Args:
         config: The model's configuration.
     """
+
+    head_modules: ClassVar[tuple[str, ...]] = ("head", "contrastive")
 
     def __init__(self, config: UniterConfig) -> None:
         super().__init__(config)

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from iglue_plugins import registry
+from iglue_plugins.recipes.adapter import AdapterSettings
 from iglue_plugins.recipes.reading import SECTIONS
 from iglue_plugins.recipes.recipe import Recipe
 
@@ -42,6 +43,10 @@ def _section(plugins: registry.Registry, definitions: dict[str, Any]) -> dict[st
         settings = plugins.get(name).Settings.model_json_schema(ref_template=f"#/$defs/{prefix}{{model}}")
         definitions.update({f"{prefix}{key}": value for key, value in settings.pop("$defs", {}).items()})
         settings["properties"] = {"name": {"const": name}, **settings.get("properties", {})}
+        if plugins is registry.models:
+            definitions["Adapter"] = AdapterSettings.model_json_schema()
+            nothing_or_adapter = [{"type": "null"}, {"$ref": "#/$defs/Adapter"}]
+            settings["properties"]["adapter"] = {"anyOf": nothing_or_adapter, "default": None}
         mappings.append(_optional(settings))
     return {"anyOf": [{"type": "string", "enum": plugins.names()}, *mappings]}
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from iglue_plugins.recipes.adapter import AdapterSettings
+
 
 class PluginChoice(BaseModel):
     """A task, model or trainer, with all of its settings.
@@ -19,6 +21,25 @@ class PluginChoice(BaseModel):
 
     name: str
     settings: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the section as a recipe file has it."""
+        return {"name": self.name, **self.settings}
+
+
+class ModelChoice(PluginChoice):
+    """A model with all of its settings, and the adapter that is trained in the place of its weights.
+
+    Attributes:
+        adapter: The settings of the adapter, which the model's plugin does not see; None trains all weights.
+    """
+
+    adapter: AdapterSettings | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the section as a recipe file has it; it has an `adapter` only where there is one."""
+        adapter = {"adapter": self.adapter.model_dump(mode="json")} if self.adapter else {}
+        return {"name": self.name, **self.settings, **adapter}
 
 
 class Evaluation(BaseModel):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from iglue_plugins import registry
+from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe, Section
-from iglue_plugins.runs.plugins import checkpoint_hash, make_task, make_trainer
+from iglue_plugins.runs.plugins import make_task, make_trainer
 from iglue_plugins.runs.source_code import plugin_code
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import LanguageAdapter
@@ -94,7 +95,10 @@ def _plugin(recipe: Recipe, section: Section, left_out: frozenset[str]) -> dict[
         settings = {key: _content(value) for key, value in settings.items()}
     if section == "trainer" and "precision" in settings:
         settings["precision"] = resolved_precision(settings["precision"])
-    return {"name": choice.name, "settings": settings, "code": plugin_code(_implementation(recipe, section))}
+    described = {"name": choice.name, "settings": settings, "code": plugin_code(_implementation(recipe, section))}
+    if section == "model" and recipe.model.adapter:
+        described["adapter"] = recipe.model.adapter.model_dump(mode="json")
+    return described
 
 
 def _content(value: Any) -> Any:

@@ -14,13 +14,14 @@ from transformers.utils import logging as transformers_logging
 
 from iglue_plugins import registry
 from iglue_plugins.data.processors.base import ImageKind, Processor
-from iglue_plugins.models.volta.reading import volta_files
+from iglue_plugins.models.adapter_files import Origin, holds_adapter
+from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
 from iglue_plugins.runs.folder import TRAINING_RECORD, Run
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.utils.errors import UserError
-from iglue_plugins.utils.files import content_hash
 
 
 def make_task(recipe: Recipe) -> Task:
@@ -61,16 +62,17 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
 
     Args:
         recipe: The resolved recipe.
-        checkpoint: The folder or VOLTA file whose weights and processor to take; None for the model's own.
+        checkpoint: The folder or VOLTA file whose weights and processor to take; None for the model's own. A folder
+            that holds an adapter names those itself.
 
     Returns:
-        The model and its processor.
+        The model and its processor. With an adapter in the recipe the model has that of the checkpoint, or a new one.
 
     Raises:
-        UserError: The checkpoint is missing, damaged or of another model.
+        UserError: The checkpoint is missing, damaged or of another model, or its adapter is not the recipe's.
     """
     try:
-        model, processor = _model_plugin(recipe, checkpoint).load()
+        model, processor = _load(recipe, checkpoint)
     except UserError as error:
         if checkpoint is None or not (checkpoint / TRAINING_RECORD).is_file():
             raise
@@ -104,7 +106,9 @@ def check_model(recipe: Recipe) -> None:
     Raises:
         UserError: The checkpoint is missing, damaged or of another model.
     """
-    plugin = _model_plugin(recipe, start_checkpoint(recipe))
+    checkpoint = start_checkpoint(recipe)
+    cls, settings, _ = _model_parts(recipe, checkpoint)
+    plugin = cls(settings)
     if check := getattr(plugin, "check", None):
         check()
 
@@ -132,7 +136,8 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
                 "of another trainer"
             )
         return run.model_dir
-    if not (path / "config.json").is_file() and not (path.suffix == ".bin" and path.is_file()):
+    is_folder = (path / "config.json").is_file() or holds_adapter(path)
+    if not is_folder and not (path.suffix == ".bin" and path.is_file()):
         raise UserError(
             f"start_from: '{path}' is not a recipe, run or checkpoint; name a recipe (.yaml), the folder of a "
             "finished run, a checkpoint folder with config.json, or a .bin of VOLTA"
@@ -140,11 +145,23 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
     return path
 
 
-def _model_plugin(recipe: Recipe, checkpoint: Path | None) -> Any:
+def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Any]:
+    cls, settings, origin = _model_parts(recipe, checkpoint)
+    if recipe.model.adapter is None:
+        model, processor = cls(settings).load()
+        return model, processor
+    return load_adapted(cls, settings, recipe.model.adapter, recipe.seed, checkpoint, origin)
+
+
+def _model_parts(recipe: Recipe, checkpoint: Path | None) -> tuple[Any, BaseModel, Origin | None]:
+    """Return the model's plugin, its settings, and where the adapter of the checkpoint comes from, if it has one."""
     cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
-    if checkpoint is not None:
+    origin = stored_origin(checkpoint, recipe.model.adapter)
+    if origin is not None:
+        settings = base_settings(settings, origin)
+    elif checkpoint is not None:
         settings = _settings_for(checkpoint, recipe.model.name, settings)
-    return cls(settings)
+    return cls, settings, origin
 
 
 def _settings_for(checkpoint: Path, name: str, settings: BaseModel) -> BaseModel:
@@ -172,20 +189,6 @@ def model_fingerprint(recipe: Recipe) -> str | None:
     sources = [source for key in keys if (source := getattr(completed, key, None))]
     hashes = [checkpoint_hash(Path(source)) for source in sources if Path(source).exists()]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else None
-
-
-def checkpoint_hash(path: Path) -> str:
-    """Hash the content of a checkpoint folder, or of the files that make up a model of VOLTA.
-
-    Args:
-        path: The folder, or VOLTA's .bin file.
-
-    Returns:
-        SHA-256 as 64 hexadecimal digits.
-    """
-    if path.suffix != ".bin":
-        return content_hash(path)
-    return hashlib.sha256("".join(map(content_hash, volta_files(path))).encode()).hexdigest()
 
 
 def quiet_libraries() -> None:

@@ -181,7 +181,9 @@ def _lacking_room(stages: Sequence[Recipe]) -> Iterator[str]:
 
 
 def _weights_size(recipe: Recipe) -> int:
-    """Return the size in bytes of the weights that a recipe's model starts from; 0 if it is not known."""
+    """Return the size in bytes of the weights that a recipe's run stores; 0 if it is not known, or an adapter's."""
+    if recipe.model.adapter:
+        return 0
     settings = recipe.model.settings
     source = Path(settings.get("checkpoint") or settings.get("text_weights") or "")
     files = [source] if source.is_file() else [*source.glob("*.safetensors"), *source.glob("*.bin")]

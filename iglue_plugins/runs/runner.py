@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.recipes.sections import Evaluation
 from iglue_plugins.runs import preflight
@@ -16,7 +17,6 @@ from iglue_plugins.runs.evaluation import evaluate_model
 from iglue_plugins.runs.fingerprint import fingerprint
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.plugins import (
-    checkpoint_hash,
     load_model,
     make_task,
     make_trainer,

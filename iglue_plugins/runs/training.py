@@ -11,6 +11,8 @@ import yaml
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.processors.base import Processor
+from iglue_plugins.models.adapter_files import Head, save_adapter
+from iglue_plugins.models.adapters import is_adapted
 from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD
 from iglue_plugins.runs.plugins import load_model
 from iglue_plugins.runs.record import Start, add_time
@@ -73,8 +75,11 @@ def save_model(state: RunState, model: PreTrainedModel, processor: Processor) ->
     run = state.run
     temporary = run.folder / "model.unfinished"
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    processor.save_pretrained(temporary)
+    if is_adapted(model):  # its base has the weights and the processor
+        save_adapter(model, temporary, Head(state.task.head, state.task.num_labels))
+    else:
+        model.save_pretrained(temporary)
+        processor.save_pretrained(temporary)
     write_json_atomic(temporary / TRAINING_RECORD, {**state.record, "format": RECORD_FORMAT})
     sync_folder(temporary)
     temporary.rename(run.model_dir)

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from accelerate.utils import broadcast_object_list
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from typing_extensions import override
 
-from iglue_plugins.models.tied_weights import tied_names
+from iglue_plugins.models.adapters import stored_weights
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
@@ -89,21 +89,8 @@ class Checkpoints(TrainerCallback):
         return bool(distributed.all_reduce_sum(flag))
 
 
-def stored_weights(module: nn.Module) -> dict[str, Tensor]:
-    """Return what a file of a module's weights holds: its state, with tied weights under their first name only.
-
-    Args:
-        module: The module.
-
-    Returns:
-        Contiguous tensors by name, none of which shares memory with another, as safetensors asks for.
-    """
-    tied = tied_names(module)
-    return {name: value.contiguous() for name, value in module.state_dict().items() if name not in tied}
-
-
 def load_weights(module: nn.Module, file: Path) -> None:
-    """Load what `stored_weights` returned into a module; tied weights stay tied.
+    """Load what `stored_weights` returned into a module; tied weights stay tied, and frozen ones as they are.
 
     Args:
         module: The module.

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch
+from iglue_plugins.models.adapters import frozen_names, head_parameters
 from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
 from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared, with_gradient
@@ -204,29 +205,30 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
             where a pattern matches any of its names.
 
     Returns:
-        The names of the model's parameters, as `named_parameters` has them.
+        The names of the model's parameters, as `named_parameters` has them, without those that an adapter has frozen.
 
     Raises:
         UserError: The choice names no parameter.
     """
-    names = [name for name, _ in model.named_parameters()]
+    frozen = frozen_names(model)
+    names = [name for name, _ in model.named_parameters() if name not in frozen]
     if choice == "all":
         return names
     if isinstance(choice, str):
-        encoder = [name for name in names if name.startswith(f"{model.base_model_prefix}.")]
-        chosen = encoder if choice == "encoder" else [name for name in names if name not in set(encoder)]
-        if not encoder or not chosen:
+        heads = set(head_parameters(model))
+        chosen = [name for name in names if (name in heads) == (choice == "heads")]
+        if not heads or not chosen:
             raise UserError(
                 f"trainer.adapt '{choice}': the parameter names of a {type(model).__name__} do not tell encoder and "
-                "heads apart (base_model_prefix); use 'all' or name patterns"
+                "heads apart (head_modules or base_model_prefix); use 'all' or name patterns"
             )
         return chosen
-    tied = tied_names(model)
+    tied = {name: first for name, first in tied_names(model).items() if name not in frozen}
     for pattern in choice:
         if not matching([*names, *tied], pattern):
             raise UserError(
-                f"trainer.adapt: '{pattern}' matches no parameter of the model; use a pattern of names such as "
-                f"'{names[0]}', in which * stands for any part"
+                f"trainer.adapt: '{pattern}' matches no parameter of the model that is trained; use a pattern of names "
+                f"such as '{names[0]}', in which * stands for any part"
             )
     matched = {tied.get(name, name) for pattern in choice for name in matching([*names, *tied], pattern)}
     return [name for name in names if name in matched]

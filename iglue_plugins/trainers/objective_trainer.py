@@ -14,8 +14,9 @@ from transformers.utils import SAFE_WEIGHTS_NAME
 from typing_extensions import override
 
 from iglue_plugins.data.loading import loader
+from iglue_plugins.models.adapters import stored_weights
 from iglue_plugins.models.checkpoints import first_line
-from iglue_plugins.trainers.checkpoints import load_weights, stored_weights
+from iglue_plugins.trainers.checkpoints import load_weights
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
 from iglue_plugins.utils.errors import UserError, did_you_mean
@@ -116,7 +117,11 @@ class ObjectiveTrainer(transformers.Trainer):
 
     @override
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
-        """Save tied weights once, where transformers would hand all names to safetensors, which refuses them."""
+        """Save what training changes.
+
+        Tied weights are saved once, where transformers would hand all names to safetensors, which refuses them, and
+        what an adapter has frozen is left out.
+        """
         assert self.model is not None
         super()._save(output_dir, stored_weights(self.model) if state_dict is None else state_dict)
 
@@ -133,7 +138,7 @@ class ObjectiveTrainer(transformers.Trainer):
             UserError: A weight is not finite.
         """
         assert self.model is not None
-        if not all(parameter.isfinite().all() for parameter in self.model.parameters()):
+        if not all(value.isfinite().all() for value in self.model.parameters() if value.requires_grad):
             raise self._diverged("weights that are not finite")
 
     def _diverged(self, what: str) -> UserError:

@@ -15,7 +15,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
-from iglue_plugins.trainers.checkpoints import load_weights, stored_weights
+from iglue_plugins.models.adapters import stored_weights
+from iglue_plugins.trainers.checkpoints import load_weights
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import write_atomic, write_json_atomic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from iglue_plugins.models.volta.weights import (
     read_contrastive,
     read_weights,
 )
-from iglue_plugins.utils.files import new_folder
+from iglue_plugins.utils.files import content_hash, new_folder
 
 TOKENIZER_FOLDER = "tokenizer"
 
@@ -37,6 +38,20 @@ def volta_files(weights_path: Path) -> list[Path]:
     """
     beside = [weights_path.parent / name for name in ("config.json", CONTRASTIVE_FILE, TOKENIZER_FOLDER)]
     return [weights_path, *(path for path in beside if path.exists())]
+
+
+def checkpoint_hash(path: Path) -> str:
+    """Hash the content of a checkpoint folder, or of the files that make up a model of VOLTA.
+
+    Args:
+        path: The folder, or VOLTA's .bin file.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits.
+    """
+    if path.suffix != ".bin":
+        return content_hash(path)
+    return hashlib.sha256("".join(map(content_hash, volta_files(path))).encode()).hexdigest()
 
 
 def from_volta(

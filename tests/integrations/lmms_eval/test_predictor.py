@@ -14,8 +14,12 @@ import pytest
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.integrations.lmms_eval.documents import make_task
 from iglue_plugins.integrations.lmms_eval.predictor import Predictor
+from iglue_plugins.recipes.recipe import load_recipe
+from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
+
+ROOT = Path(__file__).parents[3]
 
 
 def documents(task: str, language: str, **settings: Any) -> list[dict[str, Any]]:
@@ -41,6 +45,18 @@ def test_a_runs_model_folder_stands_for_the_run_and_a_checkpoint_for_itself(
     assert [predictor.recipe is None for predictor in found] == [False, False, True]
     answers = [predictor.answers(predictor.batcher("mini/marvl", "sw", some)) for predictor in found]
     assert answers[0] == answers[1] == answers[2]
+
+
+def test_a_run_with_an_adapter(tmp_path: Path) -> None:
+    recipe = load_recipe(
+        ROOT / "recipes" / "mini" / "xvnli" / "finetune.yaml",
+        ["model.adapter={type: lora}", "trainer.steps=2", "evaluation.languages=[sw]", f"runs={tmp_path}"],
+    )
+    run = runner.run(recipe)
+    for path in (run.folder, run.model_dir):
+        predictor = Predictor(path)
+        answers = predictor.answers(predictor.batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")))
+        assert answers == [row["prediction"] for row in run.read_predictions("test", "sw")]
 
 
 def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> None:
