@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,7 @@ class DualEncoder(PreTrainedModel):
     config: DualEncoderConfig
     config_class = DualEncoderConfig
     base_model_prefix = "encoder"
+    head_modules: ClassVar[tuple[str, ...]] = ("head", "encoder.logit_scale", "encoder.logit_bias")
     main_input_name = "input_ids"
     input_modalities = ["image", "text"]
     is_dual_encoder = True
