@@ -57,7 +57,8 @@ class RetrievalSettings(TaskSettings):
     hard_negatives_file: str | None = Field(
         None,
         description="VOLTA's hard_negative.pkl, which lists the similar images for training in the source language. "
-        "Without it, and in other languages, they are found by their region features.",
+        "Without it, and in other languages, they are found by their region features, or by tiny copies of the "
+        "pictures where the model reads pixels.",
     )
 
 

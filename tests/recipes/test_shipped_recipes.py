@@ -258,6 +258,15 @@ def test_each_full_scale_task_and_model_has_the_same_recipes(task: str, model: s
         )
 
 
+@pytest.mark.parametrize("task", MINI)
+def test_each_full_scale_task_has_its_recipes_from_pixels(task: str) -> None:
+    folder = ROOT / "recipes/iglue" / task / "siglip2"
+    finetune, xvl_maml = (load_recipe(folder / f"{name}.yaml") for name in ("finetune", "xvl_maml"))
+    assert (finetune.task.name, finetune.model.name, plugins.image_kind(finetune)) == (task, "dual_encoder", "pixels")
+    assert xvl_maml.previous() == finetune
+    assert Path(finetune.task.settings["pictures"]).name == "pictures"
+
+
 @pytest.mark.parametrize("model", ["xuniter", "uc2"])
 @pytest.mark.parametrize(
     ("task", "learning_rate", "batch_size", "epochs", "few_shot_batch"),

@@ -136,14 +136,19 @@ def combine(
         The dual encoder in float32.
 
     Raises:
-        UserError: Weights are missing or damaged, or do not fit their configuration.
+        UserError: Weights are missing or damaged, or do not fit their configuration, or the text encoder has no pooler.
     """
     parts: Any = config
-    return VisionTextDualEncoderModel(
-        config,
-        text_model=_load_weights("text", *text, parts.text_config),
-        vision_model=_load_weights("vision", *vision, parts.vision_config),
-    )
+    text_model = _load_weights("text", *text, parts.text_config)
+    vision_model = _load_weights("vision", *vision, parts.vision_config)
+    with torch.no_grad():
+        output = text_model.eval()(input_ids=torch.zeros(1, 1, dtype=torch.int64))
+    if getattr(output, "pooler_output", None) is None:
+        raise UserError(
+            f"model.text: the {type(text_model).__name__} in {text[0]!r} makes vectors of tokens, but none of a text; "
+            "give a model with a pooler, such as FacebookAI/xlm-roberta-base"
+        )
+    return VisionTextDualEncoderModel(config, text_model=text_model, vision_model=vision_model)
 
 
 def _load_weights(key: str, source: str, revision: str | None, config: PretrainedConfig) -> PreTrainedModel:

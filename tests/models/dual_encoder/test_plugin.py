@@ -12,7 +12,15 @@ import torch
 from loaded_dual_encoders import Loaded, Tiny, load
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
-from transformers import BertConfig, BertModel, Dinov2Model, ResNetConfig, XLMRobertaForMaskedLM
+from transformers import (
+    BertConfig,
+    BertModel,
+    Dinov2Model,
+    DistilBertConfig,
+    DistilBertModel,
+    ResNetConfig,
+    XLMRobertaForMaskedLM,
+)
 
 from iglue_plugins.models.dual_encoder.plugin import DualEncoderPlugin
 from iglue_plugins.registry import models
@@ -197,6 +205,13 @@ def test_a_model_without_towers_is_refused(tmp_path: Path, towers: dict[str, str
     ResNetConfig(hidden_sizes=[8], depths=[1]).save_pretrained(towers["vision"])
     with pytest.raises(UserError, match=r"model.vision: a model of type 'resnet' cannot be a tower"):
         DualEncoderPlugin(Settings(**towers)).check()
+
+
+def test_a_text_model_without_a_pooler_is_refused(towers: dict[str, str]) -> None:
+    config = DistilBertConfig(vocab_size=260, dim=16, hidden_dim=24, n_layers=1, n_heads=2, pad_token_id=1)
+    DistilBertModel(config).save_pretrained(towers["text"])
+    with pytest.raises(UserError, match=r"the DistilBertModel in '.*' makes vectors of tokens, but none of a text"):
+        DualEncoderPlugin(Settings(**towers)).load()
 
 
 def test_code_of_a_checkpoint_is_not_executed(copy: Callable[[str], Path], tmp_path: Path) -> None:
