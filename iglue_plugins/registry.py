@@ -174,5 +174,9 @@ def _distribution(point: importlib.metadata.EntryPoint) -> str:
 
 
 trainers = Registry("trainer", "iglue_plugins.trainers", ["iglue_plugins.trainers.builtin"])
-tasks = Registry("task", "iglue_plugins.tasks", ["iglue_plugins.tasks.builtin", "iglue_plugins.mini.builtin"])
+tasks = Registry(
+    "task",
+    "iglue_plugins.tasks",
+    ["iglue_plugins.tasks.builtin", "iglue_plugins.tasks.custom.builtin", "iglue_plugins.mini.builtin"],
+)
 models = Registry("model", "iglue_plugins.models", ["iglue_plugins.models.builtin", "iglue_plugins.mini.builtin"])

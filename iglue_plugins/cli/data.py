@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,15 @@ from iglue_plugins.cli.options import load_task
 from iglue_plugins.cli.pictures import pictures
 from iglue_plugins.cli.stores import convert, extract
 from iglue_plugins.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from iglue_plugins.data.checking import ImageCheck
+    from iglue_plugins.tasks.base import Task
+
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(help="the folder with the data; default: IGLUE_HOME; custom/ tasks: or a YAML file"),
+]
 
 app = typer.Typer(help="Look at, make, convert and check a task's data.", no_args_is_help=True)
 app.command()(convert)
@@ -26,12 +35,13 @@ def show(
     split: Annotated[str, typer.Option(help="a split")] = "test",
     examples: Annotated[int, typer.Option(min=1, help="how many examples to draw")] = 6,
     output: Annotated[Path | None, typer.Option(help="the PNG file; default: <task>-<language>.png")] = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Draw a few examples of TASK, pictures included, to a PNG."""
     from iglue_plugins.tasks.preview import draw_examples
 
     path = output or Path(f"{task.replace('/', '-')}-{language}.png")
-    for line in draw_examples(load_task(task, None), split, language, examples, path):
+    for line in draw_examples(load_task(task, data_root), split, language, examples, path):
         print(line)
     print(path)
 
@@ -41,7 +51,7 @@ def check(
     task: Annotated[
         str, typer.Argument(metavar="TASK_OR_RECIPE", help="a task's name, such as xvnli, or a recipe (.yaml)")
     ],
-    data_root: Annotated[Path | None, typer.Option(help="the folder with the data; default: IGLUE_HOME")] = None,
+    data_root: DataRoot = None,
 ) -> None:
     """Say what a recipe lacks, or which images of a task lack regions and what is damaged; exit code 1 if anything.
 
@@ -52,11 +62,13 @@ def check(
         check_recipe(Path(task), data_root)
         return
 
-    from iglue_plugins.data.checking import check_images, check_store
-    from iglue_plugins.data.stores.region_stores import RegionStores
+    from iglue_plugins.data.checking import check_store
+    from iglue_plugins.tasks.custom.task import CustomTask
     from iglue_plugins.tasks.splits import available_splits
 
     checked = load_task(task, data_root)
+    if isinstance(checked, CustomTask):
+        print(*checked.count_table(), sep="\n")
     faults = 0
     missing_stores: dict[str, str | None] = {}  # why a store cannot be read; None for one that can
     lines: dict[tuple[str, str], list[str]] = {}  # the languages of each split and what there is to say of it
@@ -69,20 +81,40 @@ def check(
                 lines.setdefault((split, f"not there: {error}"), []).append(language)
             else:
                 image_ids += [image_id for ids in examples["image_ids"] for image_id in ids]
-        for found in check_images(image_ids, checked.regions):
+        for found in _check_images(checked, image_ids):
             lines.setdefault((split, str(found)), []).append(language)
             faults += len(found.missing)
             missing_stores[found.store] = found.missing_store
     for (split, line), languages in lines.items():
         print(f"{split} {' '.join(languages)}: {line}")
-    if isinstance(checked.regions, RegionStores):
-        for store, missing in missing_stores.items():
-            if not missing:
-                findings = check_store(checked.regions.folder / store)
-                print(*findings or [f"{store}: nothing is damaged"], sep="\n")
-                faults += len(findings)
+    for store, folder in _store_folders(checked, [store for store, missing in missing_stores.items() if not missing]):
+        findings = check_store(folder)
+        print(*findings or [f"{store}: nothing is damaged"], sep="\n")
+        faults += len(findings)
     if faults or not missing_stores:
         raise typer.Exit(1)
+
+
+def _check_images(task: Task, image_ids: list[str]) -> list[ImageCheck]:
+    """Find out which images lack region features; of a user's own data, also which lack pictures."""
+    from iglue_plugins.data.checking import check_images, check_pictures
+    from iglue_plugins.tasks.custom.task import CustomTask
+
+    if not isinstance(task, CustomTask):
+        return check_images(image_ids, task.regions)
+    checks = check_images(image_ids, task.regions) if "regions" in task.image_kinds else []
+    return [*checks, *(check_pictures(image_ids, task.pictures) if "pixels" in task.image_kinds else [])]
+
+
+def _store_folders(task: Task, stores: list[str]) -> list[tuple[str, Path]]:
+    """Return the folders of region stores, with the names under which they are checked."""
+    from iglue_plugins.data.stores.region_stores import RegionStores
+    from iglue_plugins.tasks.custom.task import CustomTask
+
+    if isinstance(task, CustomTask):
+        folder = task.regions.folder if "regions" in task.image_kinds else None
+        return [(str(folder), folder)] if folder is not None else []
+    return [(store, task.regions.folder / store) for store in stores] if isinstance(task.regions, RegionStores) else []
 
 
 def check_recipe(path: Path, data_root: Path | None) -> None:
@@ -98,7 +130,9 @@ def check_recipe(path: Path, data_root: Path | None) -> None:
     """
     from iglue_plugins.recipes.recipe import load_recipe
 
-    recipe = load_recipe(path, [] if data_root is None else [f"task.data_root={json.dumps(str(data_root))}"])
+    recipe = load_recipe(
+        path, [] if data_root is None else [f"task.{_data_setting(path)}={json.dumps(str(data_root))}"]
+    )
 
     from iglue_plugins.runs import preflight, runner
     from iglue_plugins.runs.plugins import quiet_libraries
@@ -113,3 +147,13 @@ def check_recipe(path: Path, data_root: Path | None) -> None:
     print(*(sentences or ["nothing is lacking"]), sep="\n")
     if sentences:
         raise typer.Exit(1)
+
+
+def _data_setting(path: Path) -> str:
+    """Return the setting of a recipe's task that says where its data are."""
+    from iglue_plugins import registry
+    from iglue_plugins.recipes.recipe import task_name
+    from iglue_plugins.tasks.settings import data_setting
+
+    name = task_name(path)
+    return (data_setting(registry.tasks.get(name).Settings) if name in registry.tasks.names() else None) or "data_root"

@@ -42,10 +42,12 @@ def load_task(name: str, data_root: Path | None) -> Task:
         UserError: There is no such task, or it brings its own data.
     """
     from iglue_plugins import registry
+    from iglue_plugins.tasks.settings import data_setting
 
     cls = registry.tasks.load(name)
     if data_root is None:
         return cls()
-    if "data_root" not in cls.Settings.model_fields:
+    setting = data_setting(cls.Settings)
+    if setting is None:
         raise UserError(f"--data-root: the task {name} brings its own data; leave the option out")
-    return cls(cls.Settings(data_root=str(data_root)))
+    return cls(cls.Settings(**{setting: str(data_root)}))

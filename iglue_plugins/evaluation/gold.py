@@ -11,7 +11,7 @@ from iglue_plugins.evaluation.answers import GoldAnswers
 from iglue_plugins.models.configuration import current_head
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
-from iglue_plugins.tasks.settings import IGLUE_HOME
+from iglue_plugins.tasks.settings import IGLUE_HOME, data_setting
 from iglue_plugins.utils.errors import UserError
 
 SPLIT = "test"
@@ -37,7 +37,7 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAns
     task = _make_task(name, language, data_root)
     head = current_head(task.head)
     retrieval, any_word = head == "image_text_matching", head == "vqa"
-    read_in = task.source_language if any_word else language
+    read_in = task.source_language if any_word and isinstance(task, IGLUETask) else language
     data = task.load(SPLIT, read_in).select_columns(["id", "image_ids", "label"])[:]
     images = [image_ids[0] for image_ids in data["image_ids"]]
     answers = dict(zip(data["id"], images if retrieval else data["label"], strict=True))
@@ -52,9 +52,10 @@ def read_gold(name: str, language: str, data_root: str | None = None) -> GoldAns
 
 def _make_task(name: str, language: str, data_root: str | None) -> Task:
     cls = registry.tasks.load(name)
-    if data_root is not None and "data_root" not in cls.Settings.model_fields:
+    setting = data_setting(cls.Settings)
+    if data_root is not None and setting is None:
         raise UserError(f"--data-root {data_root}: task {name} brings its own data; leave the option out")
-    task = cls(cls.Settings(**({} if data_root is None else {"data_root": data_root})))
+    task = cls(cls.Settings(**({setting: data_root} if data_root is not None and setting is not None else {})))
     task.check_split_language(SPLIT, language)
     if isinstance(task, IGLUETask) and data_root is None and not os.environ.get(IGLUE_HOME):
         raise UserError(f"--data-root is not given; name the folder with IGLUE's annotations by it, or in {IGLUE_HOME}")

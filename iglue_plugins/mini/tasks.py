@@ -67,7 +67,7 @@ class ScenePictures:
         """Tell whether there is a scene with an id."""
         return self._task.scene(image_id) is not None
 
-    def picture(self, image_id: str) -> Image.Image:
+    def picture(self, image_id: str, least_side: int | None = None) -> Image.Image:
         """Draw a scene as an RGB picture of 128 x 128 pixels; see `PictureSource.picture`."""
         scene = self._task.scene(image_id)
         if scene is None:

@@ -33,8 +33,8 @@ class Base:
     """Where the weights come from that an adapter belongs to.
 
     Attributes:
-        source: The model's settings `checkpoint`, `revision` and `tokenizer`, as far as it has them; the others are the
-            recipe's.
+        source: The model's settings that say where its weights come from, such as `checkpoint` and `revision`; the
+            others are the recipe's.
         seed: The seed of weights that no file has.
         hashes: "files", the hash of a local checkpoint's content, or else "weights", that of the weights.
         checkpoint: The name of the checkpoint for readers of the folder; None where there is none.

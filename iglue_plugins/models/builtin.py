@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from iglue_plugins.models.settings import UniterSpec
+from typing import ClassVar
+
+from iglue_plugins.models.dual_encoder.settings import DualEncoderSettings
+from iglue_plugins.models.settings import ImageKind, UniterSpec
 from iglue_plugins.registry import models
 
 
@@ -25,3 +28,18 @@ class MUniterSpec(UniterSpec):
     """UNITER on multilingual BERT (Liu et al. 2021)."""
 
     implementation = "iglue_plugins.models.plugin:MUniter"
+
+
+@models.register("dual_encoder")
+class DualEncoderSpec:
+    """Dual encoders from pixels: SigLIP (Zhai et al. 2023), CLIP (Radford et al. 2021) and their relatives.
+
+    Attributes:
+        Settings: The model's settings in a recipe.
+        reads: What the model sees of an image.
+        implementation: Where the model's plugin is, as "module:Class".
+    """
+
+    Settings: ClassVar[type[DualEncoderSettings]] = DualEncoderSettings
+    reads: ClassVar[ImageKind] = "pixels"
+    implementation: ClassVar[str] = "iglue_plugins.models.dual_encoder.plugin:DualEncoderPlugin"

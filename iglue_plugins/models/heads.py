@@ -5,12 +5,30 @@ Source: VOLTA (github.com/e-bug/iglue, volta/volta/encoders.py).
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from iglue_plugins.models.configuration import UniterConfig
+
+
+class HeadSizes(Protocol):
+    """Declares the part of a configuration that a two-layer head reads."""
+
+    @property
+    def classifier_hidden_size(self) -> int:
+        """Returns the width between the two layers."""
+
+    @property
+    def layer_norm_eps(self) -> float:
+        """Returns the epsilon of the layer normalization."""
+
+    @property
+    def head_outputs(self) -> int:
+        """Returns the number of the head's outputs."""
 
 
 class TwoLayerHead(nn.Sequential):
@@ -21,7 +39,7 @@ class TwoLayerHead(nn.Sequential):
         config: The model's configuration.
     """
 
-    def __init__(self, input_size: int, config: UniterConfig) -> None:
+    def __init__(self, input_size: int, config: HeadSizes) -> None:
         hidden_size = config.classifier_hidden_size
         super().__init__(
             nn.Linear(input_size, hidden_size),

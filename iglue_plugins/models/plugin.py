@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.builtin import MUniterSpec, UC2Spec, XUniterSpec
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights, first_line
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.settings import UniterSettings
@@ -157,27 +157,9 @@ class Uniter:
             ) from error
         # transformers does not say in its types that this option returns a pair.
         model, loading_info = cast("tuple[UniterForVisionAndLanguage, dict[str, Any]]", loaded)
-        self._check_weights(loading_info)
+        # Contrastive projections may be missing, as in VOLTA's models; a run draws them by its seed.
+        check_weights(self.settings.checkpoint, loading_info, (CONTRASTIVE_PREFIX,))
         return model
-
-    def _check_weights(self, loading_info: dict[str, Any]) -> None:
-        """Check that the checkpoint has all weights and no others.
-
-        Contrastive projections may be missing, as in VOLTA's models; a run draws them by its seed.
-        """
-        missing, mismatched = loading_info["missing_keys"], loading_info["mismatched_keys"]
-        problems = [f"lacks {name}" for name in sorted(missing) if not name.startswith(CONTRASTIVE_PREFIX)]
-        problems += [
-            f"has {name} of shape {tuple(shape)} where {tuple(expected)} is expected"
-            for name, shape, expected in sorted(mismatched)
-        ]
-        problems += [
-            f"has {name}, which no part of the model takes" for name in sorted(loading_info["unexpected_keys"])
-        ]
-        if problems:
-            raise UserError(
-                f"{self.settings.checkpoint}: its weights do not fit its configuration: it {'; '.join(problems)}"
-            )
 
     def _load_volta(self) -> UniterForVisionAndLanguage:
         weights = self._volta_weights

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from iglue_plugins.recipes.problems import Report, describe_value, validate
 
 
 class AdapterSettings(BaseModel):
@@ -36,3 +38,21 @@ class AdapterSettings(BaseModel):
         description="Modules that are trained as a whole and stored with the adapter, beside the heads; by their full "
         "names, such as encoder.region_embeddings.",
     )
+
+
+def resolve_adapter(data: Any, report: Report) -> dict[str, Any] | None:
+    """Check the adapter of a model, and fill in its defaults.
+
+    Args:
+        data: The value of `model.adapter`.
+        report: The function that takes each problem.
+
+    Returns:
+        Every setting, as JSON values; None if there is a problem.
+    """
+    path = ("model", "adapter")
+    if not isinstance(data, dict):
+        report(path, f"found {describe_value(data)}, expected a mapping such as {{type: lora, r: 8}}")
+        return None
+    adapter = validate(AdapterSettings, data, "an adapter", lambda key, text: report((*path, *key), text))
+    return adapter.model_dump(mode="json") if adapter else None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from iglue_plugins.recipes.plugins import RegisteredTask, RegisteredTrainer
-from iglue_plugins.recipes.problems import KeyPath
+from iglue_plugins.recipes.problems import KeyPath, Report
 from iglue_plugins.recipes.reading import START_KEYWORDS
 from iglue_plugins.utils.errors import did_you_mean
-
-Report = Callable[[KeyPath, str], None]  # called with the key path of a problem and the sentence that describes it
 
 
 def check_task_values(data: dict[str, Any], task: RegisteredTask, report: Report) -> None:

@@ -50,3 +50,23 @@ class RegisteredTrainer(RegisteredPlugin, Protocol):
     @property
     def trains_on(self) -> str:
         """The languages that the training examples are in: 'source', 'auxiliary' or 'target'."""
+
+
+def task_facts(registered: Any, settings: BaseModel | None) -> RegisteredTask | None:
+    """Return the facts of a task, which may depend on its settings.
+
+    Args:
+        registered: The class that the task's name leads to.
+        settings: An instance of its `Settings`; None if those of the recipe have a problem.
+
+    Returns:
+        What its `for_settings` returns, or the class itself where it has none; None for facts that depend on settings
+        which have a problem.
+
+    Raises:
+        UserError: The settings name data that are missing or damaged.
+    """
+    facts: Any = registered
+    if settings is not None and hasattr(registered, "for_settings"):
+        facts = registered.for_settings(settings)
+    return facts if hasattr(facts, "languages") else None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,8 @@ from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.yaml import load_yaml
 
 KeyPath = tuple[str, ...]
+Report = Callable[[KeyPath, str], None]  # called with the key path of a problem and the sentence that describes it
+M = TypeVar("M", bound=BaseModel)
 
 
 class RecipeError(UserError):
@@ -87,6 +90,31 @@ def describe_value(value: object) -> str:
         return "true" if value else "false"
     text = repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def validate(model: type[M], data: dict[str, Any], owner: str, report: Report) -> M | None:
+    """Validate data, and report its problems.
+
+    Validation goes by way of JSON, since only there pydantic's strict mode accepts a list for a tuple and text for a
+    path.
+
+    Args:
+        model: The pydantic model.
+        data: The data, as plain JSON values.
+        owner: Whose keys the model describes, such as "a recipe" or "trainer finetune".
+        report: The function that takes each problem.
+
+    Returns:
+        The model; None if there is a problem.
+    """
+    try:
+        return model.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        for path, text in validation_problems(error, model, data, owner):
+            report(path, text)
+    except UserError as error:
+        report((), str(error))
+    return None
 
 
 def validation_problems(

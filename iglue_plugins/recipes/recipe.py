@@ -6,22 +6,21 @@ import functools
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from iglue_plugins import registry
 from iglue_plugins.recipes import stages
-from iglue_plugins.recipes.adapter import AdapterSettings
-from iglue_plugins.recipes.checks import Report, check_auxiliary, check_start, check_task_values
-from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
-from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value, validation_problems
+from iglue_plugins.recipes.adapter import resolve_adapter
+from iglue_plugins.recipes.checks import check_auxiliary, check_start, check_task_values
+from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer, task_facts
+from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, Report, describe_value, validate
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
 from iglue_plugins.recipes.sections import Evaluation, ModelChoice, PluginChoice
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Section = Literal["task", "model", "trainer"]
-M = TypeVar("M", bound=BaseModel)
 
 
 class Recipe(BaseModel):
@@ -143,6 +142,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), everywhere: Seq
     return recipe
 
 
+def task_name(path: Path) -> str | None:
+    """Return the name of a recipe's task, which is all of it that is read; None if it names none."""
+    merged: dict[str, Any] = functools.reduce(merge, (layer.data for layer in read_file(path, Problems())), {})
+    return stages.plugin_names(merged).get("task")
+
+
 def is_recipe(start_from: str) -> bool:
     """Tell whether `start_from` names a recipe file."""
     return Path(start_from).suffix in (".yaml", ".yml")
@@ -203,23 +208,27 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
 
     default_name: dict[str, Any] = {"name": Path(source).stem}
     data = functools.reduce(merge, (layer.data for layer in layers), default_name)
-    task: RegisteredTask | None = _registered("task", data.get("task"), report)
+    chosen: RegisteredPlugin | None = _registered("task", data.get("task"), report)
+    task_choice, task = _task_choice(chosen, data, report)
     model: RegisteredPlugin | None = _registered("model", data.get("model"), report)
     trainer: RegisteredTrainer | None = _registered("trainer", data.get("trainer"), report)
     if task and trainer:
         settings = task.trainer_defaults.get(data["trainer"]["name"], {})
         layers = [Layer(f"trainer_defaults of task {data['task']['name']}", {"trainer": settings}), *layers]
         data = merge(layers[0].data, data)
-    sections = (("task", task), ("model", model), ("trainer", trainer))
-    choices = {section: _choice(section, plugin, data, report) for section, plugin in sections}
+    choices = {
+        "task": task_choice,
+        "model": _choice("model", model, data, report)[0],
+        "trainer": _choice("trainer", trainer, data, report)[0],
+    }
     auxiliary_given = data.get("auxiliary_languages") is not None
     data = _with_defaults(data | choices, task, trainer)
     if task:
         check_task_values(data, task, report)
-    if trainer:
+    if trainer and (task or not chosen):
         check_auxiliary(data, trainer, auxiliary_given, report)
     check_start(data["start_from"], report)
-    recipe = _validate(Recipe, data, "a recipe", report)
+    recipe = validate(Recipe, data, "a recipe", report)
     problems.raise_if_any()
     assert recipe is not None  # a recipe that is not valid has at least one problem, which was raised
     return recipe
@@ -244,42 +253,33 @@ def _registered(section: str, chosen: object, report: Report) -> Any:
         return None
 
 
-def _choice(section: str, plugin: RegisteredPlugin | None, data: dict[str, Any], report: Report) -> dict[str, Any]:
-    """Make a section of the resolved recipe; it has no settings if they have a problem."""
+def _task_choice(
+    plugin: RegisteredPlugin | None, data: dict[str, Any], report: Report
+) -> tuple[dict[str, Any], RegisteredTask | None]:
+    """Make the section of the task, and find the task's facts; None if its settings or data have a problem."""
+    choice, settings = _choice("task", plugin, data, report)
+    try:
+        return choice, task_facts(plugin, settings) if plugin else None
+    except UserError as error:
+        for line in str(error).split("\n"):
+            report((), line)
+        return choice, None
+
+
+def _choice(
+    section: str, plugin: RegisteredPlugin | None, data: dict[str, Any], report: Report
+) -> tuple[dict[str, Any], BaseModel | None]:
+    """Make a section of the resolved recipe, with its settings also as an object; None if they have a problem."""
     if plugin is None:
-        return {"name": "", "settings": {}}
+        return {"name": "", "settings": {}}, None
     given = {key: value for key, value in data[section].items() if key != "name"}
     name = data[section]["name"]
     adapter = given.pop("adapter", None) if section == "model" else None
-    settings = _validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
+    settings = validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
     choice = {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
-    return choice if adapter is None else choice | {"adapter": _adapter(adapter, report)}
-
-
-def _adapter(data: Any, report: Report) -> dict[str, Any] | None:
-    """Check the adapter of a model; None, with the problems reported, if it has any."""
-    path = ("model", "adapter")
-    if not isinstance(data, dict):
-        report(path, f"found {describe_value(data)}, expected a mapping such as {{type: lora, r: 8}}")
-        return None
-    adapter = _validate(AdapterSettings, data, "an adapter", lambda key, text: report((*path, *key), text))
-    return adapter.model_dump(mode="json") if adapter else None
-
-
-def _validate(model: type[M], data: dict[str, Any], owner: str, report: Report) -> M | None:
-    """Validate data, and report its problems.
-
-    Validation goes by way of JSON, since only there pydantic's strict mode accepts a list for a tuple and text for a
-    path.
-    """
-    try:
-        return model.model_validate_json(json.dumps(data), strict=True)
-    except ValidationError as error:
-        for path, text in validation_problems(error, model, data, owner):
-            report(path, text)
-    except UserError as error:
-        report((), str(error))
-    return None
+    if adapter is not None:
+        choice["adapter"] = resolve_adapter(adapter, report)
+    return choice, settings
 
 
 def _with_defaults(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
@@ -179,12 +180,15 @@ def model_fingerprint(recipe: Recipe) -> str | None:
         recipe: The resolved recipe.
 
     Returns:
-        The content hash of a local checkpoint; None for a hub id, whose revision is among the settings.
+        The content hash of a local checkpoint, or of several that the model is made of; None for hub ids, whose
+        revisions are among the settings.
     """
     cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
     completed = cls(settings).settings  # with the defaults of the model's class
-    source = getattr(completed, "checkpoint", None) or getattr(completed, "text_weights", None)
-    return checkpoint_hash(Path(source)) if source and Path(source).exists() else None
+    keys = getattr(type(completed), "weight_sources", ("checkpoint", "text_weights"))
+    sources = [source for key in keys if (source := getattr(completed, key, None))]
+    hashes = [checkpoint_hash(Path(source)) for source in sources if Path(source).exists()]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else None
 
 
 def quiet_libraries() -> None:

@@ -29,6 +29,18 @@ class TaskSettings(BaseModel):
     split_settings: ClassVar[Mapping[str, frozenset[str]]] = {}
 
 
+def data_setting(settings: type[BaseModel]) -> str | None:
+    """Return the setting that says where a task's data are, which `--data-root` gives on the command line.
+
+    Args:
+        settings: The task's settings.
+
+    Returns:
+        The name of the setting; None for a task that brings its own data.
+    """
+    return next((name for name in ("data_root", "data") if name in settings.model_fields), None)
+
+
 class RetrievalSettings(TaskSettings):
     """The settings of image-text retrieval."""
 
@@ -69,7 +81,7 @@ class IGLUESettings(TaskSettings):
 
     # A run's fingerprint does not depend on where the data are, but on their content, by the task's fingerprint.
     fingerprint_exclude: ClassVar[frozenset[str]] = frozenset(
-        {"data_root", "regions", "hub", "volta_tasks", "hard_negatives_file"}
+        {"data_root", "regions", "pictures", "hub", "volta_tasks", "hard_negatives_file"}
     )
     split_settings: ClassVar[Mapping[str, frozenset[str]]] = {"auxiliary": frozenset({"auxiliary", "auxiliary_shots"})}
 
@@ -79,6 +91,11 @@ class IGLUESettings(TaskSettings):
         "environment variable IGLUE_HOME.",
     )
     regions: Path | None = Field(None, description="The folder of region stores; default: regions/ below data_root.")
+    pictures: Path | None = Field(
+        None,
+        description="The folder of the images' pictures, <store>/<image>.jpg, .png or .webp, for models that read "
+        "pixels.",
+    )
     hub: bool | str = Field(
         False,
         description="Whether to take the test set and its images from the copy on the model hub: at the pinned "

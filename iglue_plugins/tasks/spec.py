@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from iglue_plugins.tasks.config import IGLUEConfig
 from iglue_plugins.tasks.settings import TaskSettings
@@ -28,6 +28,8 @@ class ExampleSet(NamedTuple):
 class TaskSpec:
     """The facts about a task that a recipe needs.
 
+    A task whose facts depend on its settings, such as the folder with its data, says so in `for_settings`.
+
     Attributes:
         name: The task's name in recipes.
         languages: The codes of all languages, the source language first.
@@ -40,13 +42,28 @@ class TaskSpec:
     """
 
     name: ClassVar[str]
-    languages: ClassVar[tuple[str, ...]]
-    source_language: ClassVar[str] = "en"
-    default_auxiliary_languages: ClassVar[tuple[str, ...]]
-    splits: ClassVar[tuple[str, ...]]
+    languages: tuple[str, ...]
+    source_language: str = "en"
+    default_auxiliary_languages: tuple[str, ...]
+    splits: tuple[str, ...]
     trainer_defaults: ClassVar[dict[str, dict[str, Any]]] = {}
     Settings: ClassVar[type[TaskSettings]] = TaskSettings
     implementation: ClassVar[str]
+
+    @classmethod
+    def for_settings(cls, settings: TaskSettings) -> type[Self]:
+        """Return the specification with the facts that the task has with some settings.
+
+        Args:
+            settings: An instance of `Settings`.
+
+        Returns:
+            A class with the facts as attributes; the class itself, unless a subclass defines it otherwise.
+
+        Raises:
+            UserError: The settings name data that are missing or damaged.
+        """
+        return cls
 
 
 class IGLUESpec(TaskSpec):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.custom.task import CustomTask
 
 
 def available_splits(task: Task) -> Iterator[tuple[str, str, tuple[int | str | None, ...]]]:
@@ -16,6 +17,9 @@ def available_splits(task: Task) -> Iterator[tuple[str, str, tuple[int | str | N
     Yields:
         A split, one of its languages, and its numbers of shots there; (None,) for a split without shots.
     """
+    if isinstance(task, CustomTask):
+        yield from task.available_splits()
+        return
     config = getattr(task, "config", None)  # of a task whose examples are read from files
     for split in task.splits:
         if config is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
 from iglue_plugins.data.batching import Batch
@@ -28,3 +31,17 @@ class XGQA(Task):
             VOLTA, which scales the loss of GQA by the number of answers.
         """
         return super().loss(logits, batch) * self.num_labels
+
+
+def vocabulary_targets(labels: Sequence[str], vocabulary: Sequence[str]) -> Tensor:
+    """Convert answers to class indices.
+
+    Args:
+        labels: The answer of each example.
+        vocabulary: The answers that a model can give.
+
+    Returns:
+        (examples,) int64; -1 for an answer that is not in the vocabulary, which no model predicts.
+    """
+    index = {label: i for i, label in enumerate(vocabulary)}
+    return torch.tensor([index.get(label, -1) for label in labels])

@@ -12,10 +12,10 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
@@ -93,23 +93,54 @@ def read_annotations(
         UserError: The file cannot be read, is damaged (the error names the place), or has no examples; or the cache
             cannot be written.
     """
-    identity = [VERSION, kind, language, store, list(labels), keep_unknown, *_file_version(path)]
-    key = _digest(json.dumps(identity).encode())
-    table = cache_folder() / f"{key}.arrow"
-    counts = _cached_counts(table)
-    if counts is None:
+    identity = [VERSION, kind, language, store, list(labels), keep_unknown]
+
+    def make_tables(notes: dict[str, Any]) -> Iterator[pa.Table]:
         counts = Counts()
         selected = select_labelled(READERS[kind](path, labels), counts, None if keep_unknown else frozenset(labels))
+        rows = 0
+        for table in to_tables(selected, language, store):
+            rows += len(table)
+            yield table
+        if not rows:
+            raise UserError(
+                f"{path}: found no examples{' with a label' if counts.unlabelled else ''}, expected at least one; "
+                "download the file again"
+            )
+        notes.update(asdict(counts))
+
+    examples, notes = cached_dataset(path, identity, FEATURES, make_tables)
+    return Annotations(examples, Counts(**notes))
+
+
+def cached_dataset(
+    path: Path, identity: Sequence[Any], features: Features, make_tables: Callable[[dict[str, Any]], Iterable[pa.Table]]
+) -> tuple[Dataset, dict[str, Any]]:
+    """Finds the rows of a file in the cache, or makes them.
+
+    Args:
+        path: The file. Its path, size and time of change belong to the key of the cache.
+        identity: All else that the rows depend on, as JSON values.
+        features: The columns.
+        make_tables: Makes the rows, as tables with the columns. It is called once, and again if the cache is damaged,
+            with a dict for what should be kept beside the rows, as JSON values.
+
+    Returns:
+        The rows, memory-mapped, and what `make_tables` kept.
+
+    Raises:
+        UserError: The file cannot be read, `make_tables` raised it, or the cache cannot be written.
+    """
+    key = _digest(json.dumps([*identity, *_file_version(path)]).encode())
+    table = cache_folder() / f"{key}.arrow"
+    notes = _cached_notes(table)
+    if notes is None:
+        notes = {}
         with _cache_file(table) as temporary:
-            if not _write_tables(to_tables(selected, language, store), temporary):
-                raise UserError(
-                    f"{path}: found no examples{' with a label' if counts.unlabelled else ''}, expected at least one; "
-                    "download the file again"
-                )
+            _write_tables(make_tables(notes), features, temporary)
         with _cache_file(table.with_suffix(".json")) as temporary:
-            notes = {"counts": asdict(counts), "seal": _table_seal(table, counts)}
-            temporary.write_text(json.dumps(notes), encoding="utf-8")
-    return Annotations(Dataset.from_file(str(table)), counts)
+            temporary.write_text(json.dumps({"counts": notes, "seal": _table_seal(table, notes)}), encoding="utf-8")
+    return Dataset.from_file(str(table)), notes
 
 
 def content_digest(path: Path) -> str:
@@ -202,19 +233,19 @@ def select_labelled(examples: Iterable[Example], counts: Counts, labels: frozens
         yield example
 
 
-def _cached_counts(table: Path) -> Counts | None:
-    """Returns the counts of a table in the cache, or None if the table or its counts are missing or damaged."""
+def _cached_notes(table: Path) -> dict[str, Any] | None:
+    """Returns what is kept beside a table in the cache, or None if the table or its notes are missing or damaged."""
     try:
-        notes = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
-        counts = Counts(**notes["counts"])
-        return counts if notes["seal"] == _table_seal(table, counts) else None
+        content = json.loads(table.with_suffix(".json").read_text(encoding="utf-8"))
+        notes: dict[str, Any] = content["counts"]
+        return notes if content["seal"] == _table_seal(table, notes) else None
     except (UserError, OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
 
-def _table_seal(table: Path, counts: Counts) -> str:
-    """Returns the hash of a table's file and of what was counted while it was written."""
-    return _digest(json.dumps([_table_digest(_file_version(table)), asdict(counts)]).encode())
+def _table_seal(table: Path, notes: dict[str, Any]) -> str:
+    """Returns the hash of a table's file and of what is kept beside it."""
+    return _digest(json.dumps([_table_digest(_file_version(table)), notes]).encode())
 
 
 @functools.lru_cache(maxsize=4096)
@@ -223,14 +254,11 @@ def _table_digest(version: _FileVersion) -> str:
     return content_hash(version.path)
 
 
-def _write_tables(tables: Iterable[pa.Table], path: Path) -> int:
-    """Writes tables to an Arrow file and returns the number of rows."""
-    rows = 0
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, FEATURES.arrow_schema) as writer:
+def _write_tables(tables: Iterable[pa.Table], features: Features, path: Path) -> None:
+    """Writes tables to an Arrow file."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, features.arrow_schema) as writer:
         for table in tables:
             writer.write_table(table)
-            rows += len(table)
-    return rows
 
 
 @contextlib.contextmanager

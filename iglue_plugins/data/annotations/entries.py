@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,23 +104,33 @@ class Entry:
         return value
 
 
-def read_json_lines(path: Path) -> Iterator[Entry]:
+def read_json_lines(path: Path, report: Callable[[UserError], None] | None = None) -> Iterator[Entry]:
     """Reads a file with a JSON object on each line; empty lines are skipped.
 
     Args:
         path: The file.
+        report: The function that takes the error of a line, which is skipped then; None raises the error.
 
     Yields:
         An entry for each object.
 
     Raises:
-        UserError: The file cannot be read, is not UTF-8, or has a line that is not a JSON object.
+        UserError: The file cannot be read; or, without `report`, it is not UTF-8 or has a line that is not a JSON
+            object.
     """
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield Entry(path, f"line {number}", _parse_json(line, path, f"line {number}"))
+                if not line.strip():
+                    continue
+                try:
+                    entry = Entry(path, f"line {number}", _parse_json(line, path, f"line {number}"))
+                except UserError as error:
+                    if report is None:
+                        raise
+                    report(error)
+                else:
+                    yield entry
     except OSError as error:
         raise unreadable_file_error(path, error) from error
 

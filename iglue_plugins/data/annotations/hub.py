@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from iglue_plugins.data.annotations.caching import Annotations, Counts, content_digest, select_labelled, to_tables
 from iglue_plugins.data.annotations.entries import Entry, image_name
 from iglue_plugins.data.annotations.readers import UNLABELLED, Example, boolean_label
+from iglue_plugins.data.pictures.reading import decode_picture
 from iglue_plugins.utils.errors import UserError
 
 COCO_IDS_END = 1_000_000  # image ids of COCO are below 600,000, those of Flickr30k's test set above 1,900,000
@@ -128,7 +129,11 @@ class HubCopy:
         if name not in (places := self._picture_places(language)):
             raise UserError(f"{self}: split '{language}' has no image '{name}'; name one of its {len(places)} images")
         number, column = places[name]
-        return Image().decode_example(self._split(language)[number][column]).convert("RGB")
+        stored = self._split(language)[number][column]
+        content = stored.get("bytes") if isinstance(stored, dict) else None
+        if not isinstance(content, bytes):
+            raise UserError(f"{self}: split '{language}': image '{name}' is not in the copy; use a whole copy")
+        return decode_picture(content, f"{self}: split '{language}': image '{name}'")
 
     def has_picture(self, language: str, name: str) -> bool:
         """Tells whether the test set in a language has an image.
@@ -186,6 +191,8 @@ class HubCopy:
                 f"{self}: split '{language}': the columns {', '.join(missing)} are missing beside "
                 f"{', '.join(split.column_names)}; use the copy that the task names"
             )
+        for column in self._layout.image_columns:
+            split = split.cast_column(column, Image(decode=False))  # pictures are decoded when they are asked for
         return split
 
 
@@ -205,7 +212,7 @@ class HubPictures:
         """Tells whether a test set has an image; see `PictureSource.has`."""
         return self._language_of(image_id) is not None
 
-    def picture(self, image_id: str) -> PillowImage.Image:
+    def picture(self, image_id: str, least_side: int | None = None) -> PillowImage.Image:
         """Decodes an image; see `PictureSource.picture`."""
         language = self._language_of(image_id)
         if language is None:

@@ -20,11 +20,13 @@ class PictureSource(Protocol):
             UserError: The folder or copy that should hold it is not there.
         """
 
-    def picture(self, image_id: str) -> Image.Image:
+    def picture(self, image_id: str, least_side: int | None = None) -> Image.Image:
         """Read a picture.
 
         Args:
             image_id: The image, as in `image_ids` of an example.
+            least_side: The number of pixels that the shorter side is needed with; a larger picture may come smaller
+                than it is stored, if that makes reading faster. None: as it is stored.
 
         Returns:
             The picture in mode RGB, upright.

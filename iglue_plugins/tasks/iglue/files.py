@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import Annotations, read_annotations
 from iglue_plugins.data.annotations.hub import HubCopy, HubPictures
+from iglue_plugins.data.pictures.folder import PictureFolder
 from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.tasks.base import Task
@@ -59,13 +60,18 @@ class IGLUEFiles(IGLUESpec, Task):
 
     @cached_property
     def pictures(self) -> PictureSource:
-        """The pictures of the test set from the copy on the model hub.
+        """The pictures in the folder that the settings name, or those of the test set from the copy on the model hub.
 
         Raises:
-            UserError: The settings ask for no copy.
+            UserError: The settings name neither.
         """
+        if self.settings.pictures is not None:
+            return PictureFolder(self.settings.pictures)
         if self.hub is None:
-            raise UserError(f"task {self.name} has no pictures, only region features; set task.hub for pictures")
+            raise UserError(
+                f"task {self.name} has no pictures, only region features; set task.pictures to the folder that has "
+                "them, or task.hub for those of the test set"
+            )
         languages: dict[str, list[str]] = {}
         for source in self.config.splits["test"]:
             for language in source.languages:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from datasets import Dataset
 from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import VERSION, content_digest
+from iglue_plugins.data.pictures.digests import pictures_digest
 from iglue_plugins.data.stores.format import METADATA_FILE, read_metadata
 from iglue_plugins.tasks.config import Shots
 from iglue_plugins.tasks.iglue.files import IGLUEFiles
@@ -96,7 +98,7 @@ class IGLUETask(IGLUEFiles):
         return source, None if count is None else str(count)
 
     def fingerprint(self, split: str, language: str, shots: Shots | None = None) -> str:
-        """Hash the files behind examples, how they are read, and the region stores of their images.
+        """Hash the files behind examples, how they are read, and the region stores and pictures of their images.
 
         Files count by their content, so the folder that they lie in does not matter.
 
@@ -109,7 +111,7 @@ class IGLUETask(IGLUEFiles):
             SHA-256 as 64 hexadecimal digits.
 
         Raises:
-            UserError: The task has no such split, language or number of shots.
+            UserError: The task has no such split, language or number of shots, or a picture cannot be read.
         """
         source_split, count = self._source_of(split, language, shots)
         found = self.find_source(source_split, language, count)
@@ -130,6 +132,9 @@ class IGLUETask(IGLUEFiles):
             },
             "hub": hub and hub.fingerprint(),
         }
+        if self.settings.pictures is not None and found:
+            ids = itertools.chain.from_iterable(self.load(split, language, shots)["image_ids"])
+            content["pictures"] = pictures_digest(self.settings.pictures, ids)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @override

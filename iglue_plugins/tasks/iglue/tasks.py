@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -18,7 +17,7 @@ from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.settings import IGLUERetrievalSettings, IGLUESettings, PairChoice
 from iglue_plugins.tasks.xflickrco import XFlickrCO
-from iglue_plugins.tasks.xgqa import XGQA
+from iglue_plugins.tasks.xgqa import XGQA, vocabulary_targets
 from iglue_plugins.tasks.xvnli import XVNLI
 from iglue_plugins.utils.errors import UserError
 
@@ -67,17 +66,9 @@ class IGLUEXGQA(IGLUEXGQASpec, IGLUETask, XGQA):
         assert self.config.answers is not None  # task_configs/xgqa.yaml has it
         return self.config.answers
 
+    @override
     def targets(self, labels: Sequence[str]) -> Tensor:
-        """Convert answers to class indices.
-
-        Args:
-            labels: The answer of each example.
-
-        Returns:
-            (examples,) int64; -1 for an answer that is not in the vocabulary, which no model predicts.
-        """
-        index = {label: i for i, label in enumerate(self.labels)}
-        return torch.tensor([index.get(label, -1) for label in labels])
+        return vocabulary_targets(labels, self.labels)
 
     def keeps_unknown_labels(self, split: str) -> bool:
         """Return True for test sets, in which questions with an answer outside the vocabulary count as misses."""

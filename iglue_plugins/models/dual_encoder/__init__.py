@@ -1,0 +1,1 @@
+"""Dual encoders from pixels: SigLIP, CLIP and their relatives, with the task heads of this package."""
