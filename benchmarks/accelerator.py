@@ -37,8 +37,9 @@ from torch import nn
 from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
-from iglue_plugins.data.batching import Batcher, move_to_device
+from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.evaluation.inference import match_all
 from iglue_plugins.models.configuration import XUniterConfig
@@ -93,7 +94,7 @@ class ClockedXVNLI(RandomXVNLI):
         super().__init__(*arguments)
         self.losses: list[float] = []
 
-    def loss(self, logits: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         self.losses.append(time.perf_counter())
         return super().loss(logits, batch)
 
@@ -162,8 +163,8 @@ def make_step(
 ) -> tuple[nn.Module, Callable[[], None]]:
     """The objective of fine-tuning, and a step of it on one batch."""
     objective = Finetune(Finetune.Settings()).objective(model.train(), task)
-    batcher = Batcher(task.load("train", "en"), task, WordNumbers(), task.region_layout(model.config))
-    batch = move_to_device(batcher.batch(range(options.batch)), model.device)
+    batcher = Batcher(task.load("train", "en"), task, RegionProcessor(WordNumbers()))
+    batch = batcher.batch(range(options.batch)).to(model.device)
     parameters = list(objective.parameters())
     optimiser = torch.optim.AdamW(parameters, lr=1e-5, fused=True)
     lower = options.dtype != torch.float32
@@ -187,7 +188,7 @@ def by_the_trainer(task: ClockedXVNLI, options: argparse.Namespace, folder: Path
         precision=str(options.dtype).removeprefix("torch."),
         save_every=10 * options.steps,
     )
-    Finetune(settings).fit(make_model(options, "classifier", 3), WordNumbers(), task, folder=folder)
+    Finetune(settings).fit(make_model(options, "classifier", 3), RegionProcessor(WordNumbers()), task, folder=folder)
     first = options.steps // 4
     return options.batch * (options.steps - 1 - first) / (task.losses[-1] - task.losses[first])
 
@@ -208,7 +209,7 @@ def training(bench: Bench, store: MappedRegions, options: argparse.Namespace, pe
 def retrieval(bench: Bench, store: MappedRegions, options: argparse.Namespace, peak: float) -> None:
     task = RandomXFlickrCO(store, options.captions, options.words)
     model = make_model(options, "image_text_matching", 1).eval().requires_grad_(False).to(options.dtype)
-    batcher = Batcher(task.load("test", "en"), task, WordNumbers(), task.region_layout(model.config))
+    batcher = Batcher(task.load("test", "en"), task, RegionProcessor(WordNumbers()))
     images = np.arange(options.images) % STORED
     pairs = options.captions * options.images
 

@@ -17,8 +17,9 @@ import torch
 from retrieval import WordNumbers
 from torch import Tensor, nn
 
-from iglue_plugins.data.batching import Batcher, move_to_device
+from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import TrainingData
@@ -32,8 +33,8 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "mini" / "xvnli" / "finetune.ya
 
 
 def make_episodes(model: XUniterForVisionAndLanguage, task: Task, size: int) -> list[dict[str, Any]]:
-    batcher = Batcher(task.load("train", "en"), task, WordNumbers(), task.region_layout(model.config))
-    support, query = (move_to_device(batcher.batch(range(first, first + size)), model.device) for first in (0, size))
+    batcher = Batcher(task.load("train", "en"), task, RegionProcessor(WordNumbers()))
+    support, query = (batcher.batch(range(first, first + size)).to(model.device) for first in (0, size))
     return [{"language": "en", "support": support, "query": query}]
 
 
@@ -141,7 +142,7 @@ def resuming(make_model: MakeModel, task: Task, size: int, precision: str, folde
 
     def fit(trainer: Finetune, name: str) -> dict[str, Tensor]:
         model = make_model()
-        trainer.fit(model, WordNumbers(), task, seed=1, folder=folder / name)
+        trainer.fit(model, RegionProcessor(WordNumbers()), task, seed=1, folder=folder / name)
         return {key: value.cpu() for key, value in model.state_dict().items()}
 
     whole, again = fit(Finetune(settings), "whole"), fit(Finetune(settings), "whole again")

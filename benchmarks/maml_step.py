@@ -29,7 +29,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-TOKENS, REGIONS, EXAMPLES, INNER_LR = 20, 37, 8, 1e-3
+INNER_LR = 1e-3
 CONTENDERS = {  # name: needs this package
     "fine-tuning": None,
     "functional_call": None,
@@ -39,44 +39,10 @@ CONTENDERS = {  # name: needs this package
 }
 
 
-def random_task():
-    """A task without examples: a head of three labels."""
-    from datasets import Dataset
-
-    from iglue_plugins.tasks.xvnli import XVNLI
-
-    class RandomXVNLI(XVNLI):
-        name = "random"
-        regions = None
-
-        def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-            return Dataset.from_list([])
-
-        def fingerprint(self) -> str:
-            return ""
-
-    return RandomXVNLI()
-
-
-def random_batch(seed: int, words: int = 250_002) -> dict:
-    import torch
-
-    draw = torch.Generator().manual_seed(seed)
-    return {
-        "input_ids": torch.randint(5, words, (EXAMPLES, TOKENS), generator=draw),
-        "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
-        "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
-        "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
-        "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
-        "labels": torch.randint(3, (EXAMPLES,), generator=draw),
-        "image_identity": torch.arange(EXAMPLES).unsqueeze(1),
-        "text_identity": torch.arange(EXAMPLES),
-    }
-
-
 def build(layers: int) -> tuple:
     """A BatchLoss over a model, and two batches."""
     import torch
+    from random_batches import random_batch, random_task
 
     from iglue_plugins.models.configuration import XUniterConfig
     from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
@@ -89,7 +55,7 @@ def build(layers: int) -> tuple:
     return BatchLoss(model, random_task(), ContrastiveSettings(pairs="all")), random_batch(1), random_batch(2)
 
 
-def with_higher(losses, support: dict, query: dict, options: argparse.Namespace) -> None:
+def with_higher(losses, support, query, options: argparse.Namespace) -> None:
     """The meta-step by higher."""
     import higher
     import torch
@@ -114,7 +80,7 @@ def with_higher(losses, support: dict, query: dict, options: argparse.Namespace)
             value.grad = slope
 
 
-def with_torchopt(losses, support: dict, query: dict, options: argparse.Namespace) -> None:
+def with_torchopt(losses, support, query, options: argparse.Namespace) -> None:
     """The meta-step by TorchOpt, whose MetaSGD is always of second order."""
     import torchopt
 
@@ -126,15 +92,17 @@ def with_torchopt(losses, support: dict, query: dict, options: argparse.Namespac
     torchopt.recover_state_dict(losses, start)
 
 
-def make_step(contender: str, losses, support: dict, query: dict, options: argparse.Namespace) -> Callable[[], None]:
+def make_step(contender: str, losses, support, query, options: argparse.Namespace) -> Callable[[], None]:
     """A function that leaves each parameter's gradient in its `grad`."""
     import torch
+    from random_batches import make_batch
     from torch.func import functional_call
     from torch.nn.attention import SDPBackend, sdpa_kernel
 
     def fine_tuning() -> None:
-        both = {key: torch.cat([support[key], query[key]]) for key in support}
-        losses(both, "task")["loss"].backward()
+        sides = ((support.text, query.text), (support.image, query.image))
+        text, image = ({key: torch.cat([one[key], other[key]]) for key in one} for one, other in sides)
+        losses(make_batch(text, image, torch.cat([support.labels, query.labels])), "task")["loss"].backward()
 
     def plain() -> None:
         theta = dict(losses.named_parameters())

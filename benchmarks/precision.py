@@ -17,8 +17,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.runs import plugins
 from iglue_plugins.runs.folder import Run
@@ -28,12 +29,12 @@ from iglue_plugins.utils import distributed
 
 
 def logits_and_predictions(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task, split: str, language: str
+    model: PreTrainedModel, processor: Processor, task: Task, split: str, language: str
 ) -> tuple[Tensor, list[str], float]:
     """Every logit in the order of scoring, float32; each example's (best) prediction; the main metric in percent."""
     logits: list[Tensor] = []
     hook = model.register_forward_hook(lambda _, args, output: logits.append(output.float().flatten().cpu()))
-    rows, scores = evaluate(task, model, tokenizer, split, language)
+    rows, scores = evaluate(task, model, processor, split, language)
     hook.remove()
     return torch.cat(logits), [best(row["prediction"]) for row in rows], scores[task.main_metric]
 
@@ -52,13 +53,13 @@ def main() -> None:
     device, run = distributed.init_distributed().device, Run(options.run)
     recipe = run_recipe(run)
     task = plugins.make_task(recipe)
-    model, tokenizer = plugins.load_model(recipe, run.model_dir)
+    model, processor = plugins.load_model(recipe, run.model_dir)
     models = [copy.deepcopy(model).to(device, dtype) for dtype in (torch.float32, torch.bfloat16)]
     print(f"{recipe.task.name}, {options.split} split, {device.type}")
     print("language examples  logits' deviation  difference largest  mean    equal    float32 bfloat16  points")
     for language in options.languages.split(","):
         (exact, expected, score), (rounded, found, low) = (
-            logits_and_predictions(own, tokenizer, task, options.split, language) for own in models
+            logits_and_predictions(own, processor, task, options.split, language) for own in models
         )
         difference = (exact - rounded).abs()
         equal = sum(one == other for one, other in zip(expected, found, strict=True)) / len(expected)

@@ -30,7 +30,7 @@ LAYERS, WIDTH, WORDS, EPISODES = 4, 256, 20_002, 4
 def build(order: int) -> tuple:
     """A meta-objective and a function that gives the i-th episode."""
     import torch
-    from maml_step import random_batch, random_task
+    from random_batches import random_batch, random_task
 
     from iglue_plugins.models.configuration import XUniterConfig
     from iglue_plugins.models.uniter import XUniterForVisionAndLanguage

@@ -21,7 +21,8 @@ import torch
 from datasets import Dataset
 from torch import nn
 
-from iglue_plugins.data.batching import Batcher, move_to_device
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.evaluation.inference import match_all
 from iglue_plugins.models.configuration import XUniterConfig
@@ -59,7 +60,7 @@ def make_batcher(captions: int, images: int) -> Batcher:
         {str(i): (rng.random((BOXES, FEATURES), dtype=np.float32), boxes) for i in range(images)}, 100, 100
     )
     rows = {"text": texts, "image_ids": [[str(i % images)] for i in range(captions)], "label": ["match"] * captions}
-    return Batcher(Dataset.from_dict(rows), RandomPairs(), WordNumbers())
+    return Batcher(Dataset.from_dict(rows), RandomPairs(), RegionProcessor(WordNumbers()))
 
 
 def make_model(hidden: int, layers: int) -> XUniterForVisionAndLanguage:
@@ -82,11 +83,11 @@ def by_a_loop(model: XUniterForVisionAndLanguage, batcher: Batcher, images: np.n
     for caption in range(len(batcher)):
         for start in range(0, len(images), batch_size):
             block = images[start : start + batch_size]
-            batch = batcher.rows(np.full(len(block), caption), block)
-            padding = (0, PADDED_TO - batch["input_ids"].shape[1])
-            batch["input_ids"] = nn.functional.pad(batch["input_ids"], padding, value=WordNumbers.pad_token_id)
-            batch["attention_mask"] = nn.functional.pad(batch["attention_mask"], padding)
-            encoded = model.encoder(**move_to_device(batch, model.device))
+            inputs = batcher.rows(np.asarray([caption]), np.full(len(block), caption), block).inputs
+            padding = (0, PADDED_TO - inputs["input_ids"].shape[1])
+            ids = nn.functional.pad(inputs["input_ids"], padding, value=WordNumbers.pad_token_id)
+            text = {"input_ids": ids, "attention_mask": nn.functional.pad(inputs["attention_mask"], padding)}
+            encoded = model.encoder(**inputs.replace(text, text).to(model.device))
             logits = model.head(encoded.text_pooled * encoded.region_pooled)
             scores[caption, start : start + len(block)] = logits.squeeze(-1).cpu()
     return scores

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 
 import iglue_plugins
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.recipes.recipe import load_recipe
@@ -53,12 +54,12 @@ class Host:
         """The trained model and its scores by language."""
         task, trainer = self.tasks[recipe["task"]](), self.trainers[recipe["trainer"]]
         model = XUniterForVisionAndLanguage.from_pretrained(recipe["checkpoint"])
-        tokenizer = AutoTokenizer.from_pretrained(recipe["checkpoint"])
+        processor = RegionProcessor(AutoTokenizer.from_pretrained(recipe["checkpoint"]))
         settings = {**task.trainer_defaults.get(recipe["trainer"], {}), **recipe["settings"]}
         trainer(trainer.Settings(**settings)).fit(
-            model, tokenizer, task, source_language="en", auxiliary_languages=("tr",), seed=5, folder=folder
+            model, processor, task, source_language="en", auxiliary_languages=("tr",), seed=5, folder=folder
         )
-        return model, {language: evaluate(task, model, tokenizer, "dev", language)[1] for language in LANGUAGES}
+        return model, {language: evaluate(task, model, processor, "dev", language)[1] for language in LANGUAGES}
 
 
 class PlainFinetune:
@@ -72,14 +73,14 @@ class PlainFinetune:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def fit(self, model, tokenizer, task, *, source_language, auxiliary_languages, seed, folder) -> None:
+    def fit(self, model, processor, task, *, source_language, auxiliary_languages, seed, folder) -> None:
         torch.manual_seed(seed)
         model.set_head(task.head, task.num_labels)
-        batchers = [Batcher(task.load("auxiliary", language), task, tokenizer) for language in auxiliary_languages]
+        batchers = [Batcher(task.load("auxiliary", language), task, processor) for language in auxiliary_languages]
         optimiser = torch.optim.SGD(model.train().parameters(), lr=self.settings.learning_rate)
         for step in range(self.settings.steps):
             batch = batchers[step % len(batchers)].batch(range(8 * step, 8 * step + 8))
-            loss = task.loss(model(**batch), batch)
+            loss = task.loss(model(**batch.inputs), batch)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

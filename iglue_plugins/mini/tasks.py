@@ -7,10 +7,9 @@ import json
 import random
 from abc import abstractmethod
 from functools import cached_property, partial
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 from datasets import Dataset
-from PIL import Image
 
 from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.mini import ASSETS, world
@@ -22,6 +21,7 @@ from iglue_plugins.mini.builtin import (
     MiniXVNLISpec,
 )
 from iglue_plugins.mini.feature_cache import cached_region_features
+from iglue_plugins.mini.scenes import SceneExample, ScenePictures
 from iglue_plugins.mini.settings import MiniSettings
 from iglue_plugins.mini.texts import TextByLanguage, ask_what_else, draw_concepts, list_names, shuffled
 from iglue_plugins.tasks.base import Task
@@ -37,42 +37,6 @@ WORLD_VERSION = "1"  # to be raised when the same assets give other examples or 
 LabelledText = tuple[TextByLanguage, str]
 ConceptExample = tuple[list[list[int]], TextByLanguage, str]  # the concepts of each scene, the text and the label
 EVALUATION_SPLITS = ("dev", "test")
-
-
-class SceneExample(NamedTuple):
-    """An example of a mini task.
-
-    Attributes:
-        scenes: Its scenes, one for each image.
-        text: Its text in each language.
-        label: Its label.
-    """
-
-    scenes: list[world.Scene]
-    text: TextByLanguage
-    label: str
-
-
-class ScenePictures:
-    """Draws the scenes of a mini task.
-
-    Args:
-        task: The task.
-    """
-
-    def __init__(self, task: MiniTask) -> None:
-        self._task = task
-
-    def has(self, image_id: str) -> bool:
-        """Tell whether there is a scene with an id."""
-        return self._task.scene(image_id) is not None
-
-    def picture(self, image_id: str, least_side: int | None = None) -> Image.Image:
-        """Draw a scene as an RGB picture of 128 x 128 pixels; see `PictureSource.picture`."""
-        scene = self._task.scene(image_id)
-        if scene is None:
-            raise UserError(f"task {self._task.name} has no scene '{image_id}'; name one of its examples' image_ids")
-        return world.render(scene)
 
 
 class MiniTask(Task):
@@ -131,7 +95,7 @@ class MiniTask(Task):
     @cached_property
     def pictures(self) -> ScenePictures:
         """The drawn scenes."""
-        return ScenePictures(self)
+        return ScenePictures(self.name, self.scene)
 
     def examples(self, split: str) -> list[SceneExample]:
         """Make the examples of a split, once.

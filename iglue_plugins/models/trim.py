@@ -130,7 +130,8 @@ def load_model(source: str) -> tuple[UniterForVisionAndLanguage, PreTrainedToken
     if config.model_type not in MODELS:
         raise UserError(f"{source}: holds a model of type {config.model_type!r}, not one of {', '.join(MODELS)}")
     plugin = registry.models.load(config.model_type)
-    return plugin(plugin.Settings(checkpoint=source)).load()
+    model, processor = plugin(plugin.Settings(checkpoint=source)).load()
+    return model, processor.tokenizer
 
 
 @dataclass(frozen=True)

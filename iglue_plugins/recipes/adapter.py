@@ -40,15 +40,15 @@ class AdapterSettings(BaseModel):
     )
 
 
-def resolve_adapter(data: Any, report: Report) -> dict[str, Any] | None:
-    """Check the adapter of a model, and fill in its defaults.
+def check_adapter(data: Any, report: Report) -> dict[str, Any] | None:
+    """Check the adapter of a recipe's model.
 
     Args:
         data: The value of `model.adapter`.
-        report: The function that takes each problem.
+        report: Is told of each problem.
 
     Returns:
-        Every setting, as JSON values; None if there is a problem.
+        The adapter with all its settings; None if it has a problem.
     """
     path = ("model", "adapter")
     if not isinstance(data, dict):

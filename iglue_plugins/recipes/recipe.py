@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iglue_plugins import registry
 from iglue_plugins.recipes import stages
-from iglue_plugins.recipes.adapter import resolve_adapter
+from iglue_plugins.recipes.adapter import check_adapter
 from iglue_plugins.recipes.checks import check_auxiliary, check_start, check_task_values
 from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer, task_facts
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, Report, describe_value, validate
@@ -277,9 +277,7 @@ def _choice(
     adapter = given.pop("adapter", None) if section == "model" else None
     settings = validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
     choice = {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
-    if adapter is not None:
-        choice["adapter"] = resolve_adapter(adapter, report)
-    return choice, settings
+    return choice if adapter is None else choice | {"adapter": check_adapter(adapter, report)}, settings
 
 
 def _with_defaults(

@@ -11,6 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from iglue_plugins import registry
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.evaluation import evaluator
 from iglue_plugins.evaluation.gold import read_gold
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
@@ -27,7 +28,8 @@ def evaluated(
         cls = registry.tasks.load(name)
         monkeypatch.setattr(cls, "sizes", dict.fromkeys(cls.sizes, 24))
         model = XUniterForVisionAndLanguage.from_pretrained(tiny_checkpoint, head=cls.head, num_labels=cls().num_labels)
-        rows, scores = evaluator.evaluate(cls(), model, AutoTokenizer.from_pretrained(tiny_checkpoint), "test", "tr")
+        processor = RegionProcessor(AutoTokenizer.from_pretrained(tiny_checkpoint))
+        rows, scores = evaluator.evaluate(cls(), model, processor, "test", "tr")
         path = tmp_path / "tr.jsonl"
         write_jsonl_atomic(path, rows)
         return path, scores

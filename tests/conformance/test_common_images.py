@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import datasets
 import numpy as np
 import pytest
-import torch
 
 from iglue_plugins import registry
+from iglue_plugins.data.batching import Batch
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
@@ -61,11 +62,11 @@ def make_task(name: str, language: str, shots: int | str) -> IGLUETask:
     return task
 
 
-def common(task: Task, batch: dict[str, torch.Tensor]) -> tuple[bool, bool, bool]:
+def common(task: Task, batch: Batch) -> tuple[bool, bool, bool]:
     """Tell whether two pairs of a batch share an image, whether two have one text, and whether the loss masks any."""
     pairs = task.aligned_pairs(batch)
-    images, texts = pairs["image_identity"].tolist(), pairs["text_identity"].tolist()
-    masked = pair_targets(pairs["image_identity"], pairs["text_identity"], "masked").excluded
+    images, texts = pairs.image_identity.tolist(), pairs.text_identity.tolist()
+    masked = pair_targets(pairs.image_identity, pairs.text_identity, "masked").excluded
     share_an_image = sum(len(set(row)) for row in images) > len({image for row in images for image in row})
     return share_an_image, len(set(texts)) < len(texts), bool(masked.any())
 
@@ -84,13 +85,13 @@ def test_support_batches_with_false_negatives(
 ) -> None:
     """Of 1,000 support batches of 16, as the sampler draws them; the figures stand in docs/method.md."""
     task = make_task(name, language, shots)
-    data = TrainingData(task, Words(), "en", (language,), seed=0)
+    data = TrainingData(task, RegionProcessor(Words()), "en", (language,), seed=0)
     found = {}
     for distinct in (False, True):
         steps = XVLMAML(XVLMAMLSettings(steps=EPISODES, distinct_images=distinct)).steps(data)
         episodes = [item["episodes"][0] for item in steps]
         found[distinct] = np.sum([common(task, episode["support"]) for episode in episodes], axis=0).tolist()
-        assert {len(episode[part]["labels"]) for episode in episodes for part in ("support", "query")} == {16}
+        assert {len(episode[part].labels) for episode in episodes for part in ("support", "query")} == {16}
         if distinct:
             assert not any(any(common(task, episode["query"])) for episode in episodes)
     assert found == {False: [images, texts, either], True: [0, 0, 0]}

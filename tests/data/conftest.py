@@ -10,7 +10,8 @@ import pytest
 from datasets import Dataset
 
 from iglue_plugins.data.batching import Batcher
-from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
+from iglue_plugins.data.processors.regions import RegionProcessor
+from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.tasks.base import Task
 
 Images = dict[str, list[list[float]]]
@@ -65,6 +66,6 @@ def make_batcher(make_store: Callable[[Images], InMemoryRegions]) -> Callable[..
 
         names = ("text", "image_ids", "label", "caption")
         columns = {name: [row[i] for row in rows] for i, name in enumerate(names[: len(rows[0]) if rows else 3])}
-        return Batcher(Dataset.from_dict(columns), Toy(), NumberTokenizer(), RegionLayout(global_region=False))
+        return Batcher(Dataset.from_dict(columns), Toy(), RegionProcessor(NumberTokenizer(), global_region=False))
 
     return make

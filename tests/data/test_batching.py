@@ -7,10 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer
 
-from iglue_plugins.data.batching import Batcher, TokenizedTexts, model_inputs
-from iglue_plugins.mini import ASSETS
+from iglue_plugins.data.batching import Batcher
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI
@@ -23,9 +21,6 @@ DTYPES = {
     "region_features": torch.float32,
     "region_locations": torch.float32,
     "region_mask": torch.int64,
-    "labels": torch.int64,
-    "image_identity": torch.int64,
-    "text_identity": torch.int64,
 }
 
 
@@ -51,31 +46,16 @@ def two_captions(make_batcher: Callable[..., Batcher]) -> Batcher:
 
 def test_texts_are_padded_to_the_longest_of_the_batch(nli: Batcher) -> None:
     batch = nli.batch([1, 0])
-    assert batch["input_ids"].tolist() == [[0, 6, 7, 8, 2], [0, 5, 2, 1, 1]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
-    assert nli.batch([0])["input_ids"].tolist() == [[0, 5, 2]]
-
-
-def test_texts_are_padded_in_any_order_and_repeatedly(nli: Batcher) -> None:
-    ids, mask = nli.texts.pad(np.asarray([2, 0, 2]))
-    assert ids.tolist() == [[0, 9, 9, 2], [0, 5, 2, 1], [0, 9, 9, 2]]
-    assert mask.sum(1).tolist() == nli.texts.lengths[[2, 0, 2]].tolist() == [4, 3, 4]
-
-
-def test_long_texts_are_cut_but_keep_their_end_token() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
-    ids, mask = TokenizedTexts(["dog " * 50, "dog"], tokenizer, max_length=10).pad(np.asarray([0, 1]))
-    assert ids.shape == mask.shape == (2, 10)
-    assert mask.sum(1)[0] == 10
-    assert ids[0, -1] == tokenizer.eos_token_id
-    assert set(ids[1][mask[1] == 0].tolist()) == {tokenizer.pad_token_id}
+    assert batch.inputs["input_ids"].tolist() == [[0, 6, 7, 8, 2], [0, 5, 2, 1, 1]]
+    assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert nli.batch([0]).inputs["input_ids"].tolist() == [[0, 5, 2]]
 
 
 def test_regions_and_labels_of_a_classification_batch(nli: Batcher) -> None:
     batch = nli.batch([0, 1])
-    assert batch["region_features"].tolist() == [[[0, 0], [0, 0]], [[1, 1], [1, 1]]]
-    assert batch["region_mask"].tolist() == [[1, 0], [1, 1]]
-    assert batch["labels"].tolist() == [XVNLI.labels.index("neutral"), XVNLI.labels.index("entailment")]
+    assert batch.inputs["region_features"].tolist() == [[[0, 0], [0, 0]], [[1, 1], [1, 1]]]
+    assert batch.inputs["region_mask"].tolist() == [[1, 0], [1, 1]]
+    assert batch.labels.tolist() == [XVNLI.labels.index("neutral"), XVNLI.labels.index("entailment")]
 
 
 @pytest.mark.parametrize(
@@ -91,17 +71,21 @@ def test_a_batchs_tensors_have_the_documented_shapes_and_dtypes(
 ) -> None:
     batch = make_batcher(kind, rows, IMAGES).batch([0, 1, 2])
     count = 3 * rows_per_example
-    assert {key: value.dtype for key, value in batch.items()} == DTYPES
-    assert {key: tuple(value.shape) for key, value in batch.items()} == {
+    assert {key: value.dtype for key, value in batch.inputs.items()} == DTYPES
+    assert {key: tuple(value.shape) for key, value in batch.inputs.items()} == {
         "input_ids": (count, 4),
         "attention_mask": (count, 4),
         "region_features": (count, 3, 2),
         "region_locations": (count, 3, 5),
         "region_mask": (count, 3),
-        "labels": (3,),
-        "image_identity": (3, images),
-        "text_identity": (3,),
     }
+    assert (batch.inputs.rows, batch.text.rows, batch.image.rows) == (count, count, count)
+    sides = {**batch.text, **batch.image}
+    assert sides.keys() == DTYPES.keys() and all(sides[key] is batch.inputs[key] for key in DTYPES)
+    assert {tuple(found.shape) for found in (batch.labels, batch.text_identity)} == {(3,)}
+    assert batch.image_identity.shape == (3, images)
+    assert {found.dtype for found in (batch.labels, batch.text_identity, batch.image_identity)} == {torch.int64}
+    assert batch.caption is None and batch.caption_identity is None
 
 
 def test_identities_are_equal_for_the_same_image_and_for_the_same_tokens(
@@ -114,48 +98,40 @@ def test_identities_are_equal_for_the_same_image_and_for_the_same_tokens(
         ("6 5", ["c"], "neutral", "8 8"),
     ]
     batch = make_batcher(XVNLI, rows, IMAGES).batch([3, 1, 2, 0, 1])
-    assert batch["image_identity"].tolist() == [[2], [1], [1], [0], [1]]
-    assert batch["text_identity"].tolist() == [3, 1, 0, 0, 1]
-    assert batch["caption_identity"].tolist() == [1, 1, 2, 0, 1]
-
-
-def test_texts_that_differ_only_where_they_are_cut_are_the_same() -> None:
-    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
-    texts = TokenizedTexts(["dog " * 50, "cat", "dog " * 60, "dog"], tokenizer, max_length=10)
-    assert texts.identity.tolist() == [0, 1, 0, 3]
-
-
-def test_a_model_gets_no_identities(two_captions: Batcher) -> None:
-    batch = two_captions.batch([0, 1])
-    assert batch.keys() - model_inputs(batch).keys() == {"image_identity", "text_identity"}
+    assert batch.image_identity.tolist() == [[2], [1], [1], [0], [1]]
+    assert batch.text_identity.tolist() == [3, 1, 0, 0, 1]
+    assert batch.caption_identity.tolist() == [1, 1, 2, 0, 1]
 
 
 def test_two_images_are_two_rows_with_the_same_text(make_batcher: Callable[..., Batcher]) -> None:
     batch = make_batcher(MaRVL, [("5", ["a", "c"], "True"), ("6", ["c", "b"], "False")], IMAGES).batch([1, 0])
-    assert batch["input_ids"][:, 1].tolist() == [6, 6, 5, 5]
-    assert batch["region_features"][:, 0, 0].tolist() == [8, 1, 0, 8]
-    assert batch["labels"].tolist() == [MaRVL.labels.index("False"), MaRVL.labels.index("True")]
+    assert batch.inputs["input_ids"][:, 1].tolist() == [6, 6, 5, 5]
+    assert batch.inputs["region_features"][:, 0, 0].tolist() == [8, 1, 0, 8]
+    assert batch.labels.tolist() == [MaRVL.labels.index("False"), MaRVL.labels.index("True")]
 
 
 def test_retrieval_rows_are_the_pair_a_wrong_caption_a_wrong_image_and_a_hard_wrong_caption(retrieval: Batcher) -> None:
     for seed in range(20):
         batch = retrieval.batch([0, 2], np.random.default_rng(seed))
-        texts, images = batch["input_ids"][:, 1].view(2, 4).tolist(), batch["region_features"][:, 0, 0].view(2, 4)
+        texts, images = (
+            batch.inputs["input_ids"][:, 1].view(2, 4).tolist(),
+            batch.inputs["region_features"][:, 0, 0].view(2, 4),
+        )
         assert [row[0] for row in texts] == [row[2] for row in texts] == [10, 12]
         assert texts[0][1] != 10 and texts[1][1] != 12
         assert [row[3] for row in texts] == [11, 13], "the caption of the nearest image"
         assert images[:, [0, 1, 3]].tolist() == [[0, 0, 0], [8, 8, 8]]
         assert images[0, 2] != 0 and images[1, 2] != 8
-    assert batch["labels"].tolist() == [0, 0]
+    assert batch.labels.tolist() == [0, 0]
 
 
 def test_wrong_candidates_are_drawn_anew_by_the_generator_and_fixed_without(retrieval: Batcher) -> None:
     drawn = {
-        tuple(retrieval.batch([0, 1, 2, 3], np.random.default_rng(seed))["input_ids"][:, 1].tolist())
+        tuple(retrieval.batch([0, 1, 2, 3], np.random.default_rng(seed)).inputs["input_ids"][:, 1].tolist())
         for seed in range(10)
     }
     assert len(drawn) > 1
-    fixed = [retrieval.batch([0, 1, 2, 3])["input_ids"] for _ in range(2)]
+    fixed = [retrieval.batch([0, 1, 2, 3]).inputs["input_ids"] for _ in range(2)]
     assert torch.equal(*fixed)
 
 
@@ -165,8 +141,8 @@ def test_an_images_other_caption_is_never_a_wrong_candidate(two_captions: Batche
     seen = set()
     for seed in range(40):
         batch = two_captions.batch(range(6), np.random.default_rng(seed))
-        texts = [image_of_text[token] for token in batch["input_ids"][:, 1].tolist()]
-        images = [image_of_feature[feature] for feature in batch["region_features"][:, 0, 0].tolist()]
+        texts = [image_of_text[token] for token in batch.inputs["input_ids"][:, 1].tolist()]
+        images = [image_of_feature[feature] for feature in batch.inputs["region_features"][:, 0, 0].tolist()]
         for row, (text, image) in enumerate(zip(texts, images, strict=True)):
             assert (text == image) == (row % 4 == 0)
             seen.add((row % 4, text, image))
@@ -183,21 +159,28 @@ def test_examples_of_a_single_image_are_refused(make_batcher: Callable[..., Batc
 
 def test_captions_are_padded_separately_from_texts(nli: Batcher, retrieval: Batcher) -> None:
     batch = nli.batch([0, 1])
-    assert batch["caption_input_ids"].tolist() == [[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]]
-    assert batch["caption_attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
-    assert not any(key.startswith("caption") for key in retrieval.batch([0, 1]))
+    assert batch.caption["input_ids"].tolist() == [[0, 5, 6, 7, 2], [0, 8, 2, 1, 1]]
+    assert batch.caption["attention_mask"].tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+    assert batch.caption.rows == 2 and retrieval.batch([0, 1]).caption is None
 
 
 def test_rows_pair_any_text_with_any_image(nli: Batcher) -> None:
-    batch = nli.rows(np.asarray([0, 0, 2]), np.asarray([2, 1, 0]))
-    assert batch["input_ids"][:, 1].tolist() == [5, 5, 9]
-    assert batch["region_features"][:, 0, 0].tolist() == [8, 1, 0]
-    assert "labels" not in batch
+    batch = nli.rows(np.asarray([1, 0, 2]), np.asarray([0, 0, 2]), np.asarray([2, 1, 0]))
+    assert batch.inputs["input_ids"][:, 1].tolist() == [5, 5, 9]
+    assert batch.inputs["region_features"][:, 0, 0].tolist() == [8, 1, 0]
+    assert batch.labels.tolist() == nli.targets[[1, 0, 2]].tolist(), "labels and identities are the examples' own"
+    assert (batch.image_identity.tolist(), batch.text_identity.tolist()) == ([[1], [0], [2]], [1, 0, 2])
 
 
-def test_region_counts_read_no_features(retrieval: Batcher, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(type(retrieval.task.regions), "gather")
-    assert retrieval.region_counts.tolist() == [1, 2, 1, 3]
+def test_pairs_are_each_example_once_with_its_first_image(
+    retrieval: Batcher, make_batcher: Callable[..., Batcher]
+) -> None:
+    batch = retrieval.pairs(np.asarray([2, 0]))
+    assert batch.inputs["input_ids"][:, 1].tolist() == [12, 10]
+    assert batch.inputs["region_features"][:, 0, 0].tolist() == [8, 0]
+    two = make_batcher(MaRVL, [("5", ["a", "c"], "True"), ("6", ["c", "b"], "False")], IMAGES).pairs(np.asarray([1, 0]))
+    assert two.inputs["region_features"][:, 0, 0].tolist() == [8, 0]
+    assert two.image_identity.tolist() == [[2, 1], [0, 2]]
 
 
 def test_an_image_without_features_is_named(make_batcher: Callable[..., Batcher]) -> None:

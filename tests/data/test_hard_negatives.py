@@ -17,6 +17,8 @@ from transformers import AutoTokenizer
 from iglue_plugins.data import hard_negatives
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.hard_negatives import HardNegatives, nearest_images, read_hard_negative_pools
+from iglue_plugins.data.processors import regions
+from iglue_plugins.data.processors.regions import RegionImages, RegionProcessor
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniXFlickrCO
@@ -53,6 +55,14 @@ def store() -> RecordingStore:
     return store
 
 
+def images_of(store: InMemoryRegions) -> RegionImages:
+    return RegionImages(store, RegionLayout())
+
+
+def mini_processor() -> RegionProcessor:
+    return RegionProcessor(AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+
+
 def nearest_by_a_loop(store: InMemoryRegions, images: Sequence[int], k: int) -> list[list[int]]:
     means = []
     for image in images:
@@ -75,19 +85,19 @@ def test_nearest_images_equal_a_loop_over_all_pairs_of_images(
     images = np.random.default_rng(1).permutation(45)[:38]
     expected = nearest_by_a_loop(store, images, k)
     monkeypatch.setattr(hard_negatives, "COMPARISON_BLOCK_SIZE", block)
-    nearest = nearest_images(store, images, k)
+    nearest = nearest_images(images_of(store), images, k)
     assert nearest.tolist() == expected
     assert nearest.dtype == np.int64
 
 
 def test_regions_are_read_block_by_block(store: RecordingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hard_negatives, "READ_BLOCK_SIZE", 10)
-    nearest_images(store, np.arange(45), 3)
+    monkeypatch.setattr(regions, "READ_BLOCK_SIZE", 10)
+    nearest_images(images_of(store), np.arange(45), 3)
     assert store.reads == [10, 10, 10, 10, 5]
 
 
 def test_all_other_images_are_nearest_if_k_is_too_large(store: RecordingStore) -> None:
-    assert [sorted(row) for row in nearest_images(store, np.arange(4), 99).tolist()] == [
+    assert [sorted(row) for row in nearest_images(images_of(store), np.arange(4), 99).tolist()] == [
         [1, 2, 3],
         [0, 2, 3],
         [0, 1, 3],
@@ -127,7 +137,7 @@ def test_a_pool_without_a_choice_takes_nothing_from_the_generator() -> None:
 def test_mini_examples_keep_the_wrong_candidates_of_the_published_results(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MiniXFlickrCO, "sizes", {"auxiliary": 60})
     task = MiniXFlickrCO()
-    batcher = Batcher(task.load("auxiliary", "tr"), task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+    batcher = Batcher(task.load("auxiliary", "tr"), task, mini_processor())
     rng, same = np.random.default_rng(5), np.random.default_rng(5)
     texts, _ = task.rows(np.arange(3), batcher, rng)
     assert texts.tolist() == [0, 40, 0, 8, 1, 49, 1, 45, 2, 4, 2, 46]
@@ -226,8 +236,7 @@ def flickr(make_store: MakeStore) -> Callable[..., Batcher]:
             "language": [language] * len(image_ids),
             "label": ["match"] * len(image_ids),
         }
-        tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
-        return Batcher(Dataset.from_dict(rows), Flickr(Flickr.Settings(**settings)), tokenizer)
+        return Batcher(Dataset.from_dict(rows), Flickr(Flickr.Settings(**settings)), mini_processor())
 
     return make
 

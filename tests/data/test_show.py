@@ -31,8 +31,8 @@ def test_each_example_is_drawn_with_its_pictures(
     cls: type[Task], images: int, rows: int, columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, drawn = cls(), []
-    picture = task.picture
-    monkeypatch.setattr(task, "picture", lambda image_id: drawn.append(image_id) or picture(image_id))
+    picture = task.pictures.picture
+    monkeypatch.setattr(task.pictures, "picture", lambda image_id: drawn.append(image_id) or picture(image_id))
     lines = draw_examples(task, "test", "en", 4, tmp_path / "examples.png")
     examples = task.load("test", "en")
     assert lines == [f"{i}. {example['text']} -> {example['label']}" for i, example in enumerate(examples, 1)]
@@ -88,6 +88,6 @@ def test_an_unknown_split_or_language_is_named(split: str, language: str, messag
 
 
 def test_a_task_without_pictures_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(MiniXVNLI, "picture", Task.picture)
+    monkeypatch.setattr(MiniXVNLI, "pictures", Task.pictures)
     with pytest.raises(UserError, match="task mini/xvnli has no pictures, only region features"):
         draw_examples(MiniXVNLI(), "test", "en", 1, tmp_path / "x.png")

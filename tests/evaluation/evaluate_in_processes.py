@@ -16,8 +16,10 @@ import torch
 from accelerate import PartialState
 from torch import multiprocessing
 from transformers import AutoTokenizer
+from two_towers import TwoTowers
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.evaluation import evaluator
 from iglue_plugins.evaluation.inference import classify, match_all
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO
@@ -45,9 +47,12 @@ def evaluate(rank: int, processes: int, port: int, checkpoint: str, folder: str)
     found |= {
         f"match {size}": torch.from_numpy(match_all(model, pairs, pairs.images[:, 0], size)) for size in (3, 10, 100)
     }
-    found["evaluate"] = evaluator.evaluate(
-        pairs.task, model, AutoTokenizer.from_pretrained(checkpoint), "test", "ta", 5
-    )
+    found["evaluate"] = evaluator.evaluate(pairs.task, model, pairs.processor, "test", "ta", 5)
+    towers = TwoTowers.random(checkpoint).eval()
+    for size in (3, 100):
+        scores = match_all(towers, pairs, pairs.images[:, 0], size)
+        found |= {f"towers {size}": torch.from_numpy(scores), f"embedded {size}": (towers.texts[:], towers.images[:])}
+        towers.texts.clear(), towers.images.clear()
     torch.save(found | {"rows": rows, "processes": state.num_processes}, Path(folder) / f"{processes}-{rank}.pt")
     state.destroy_process_group()
 
@@ -62,7 +67,8 @@ def batcher_and_model(
     torch.manual_seed(1)
     model = XUniterForVisionAndLanguage(config)
     model.register_forward_pre_hook(lambda _, args, kwargs: rows.append(len(kwargs["region_mask"])), with_kwargs=True)
-    return Batcher(task.load("test", "ta"), task, AutoTokenizer.from_pretrained(checkpoint)), model
+    processor = RegionProcessor(AutoTokenizer.from_pretrained(checkpoint))
+    return Batcher(task.load("test", "ta"), task, processor), model
 
 
 def free_port() -> int:

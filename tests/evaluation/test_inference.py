@@ -10,10 +10,11 @@ import torch
 from datasets import Dataset
 from transformers import AutoTokenizer
 
-from iglue_plugins.data.batching import Batcher, move_to_device
+from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.inputs import Inputs
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.evaluation.inference import _blocks, classify, match_all, pair_grid
-from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXVNLI
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage, XUniterForVisionAndLanguage
@@ -30,7 +31,7 @@ def cls(request: pytest.FixtureRequest) -> type[MiniTask]:
 def batcher(cls: type[MiniTask], monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path) -> Batcher:
     monkeypatch.setattr(cls, "sizes", {"test": 11})
     task = cls()
-    return Batcher(task.load("test", "ta"), task, AutoTokenizer.from_pretrained(tiny_checkpoint))
+    return Batcher(task.load("test", "ta"), task, RegionProcessor(AutoTokenizer.from_pretrained(tiny_checkpoint)))
 
 
 @pytest.fixture
@@ -47,11 +48,6 @@ def test_blocks_are_slices_that_cover_a_sequence() -> None:
     assert _blocks(0, 2) == []
 
 
-def test_a_batch_keeps_its_keys_on_another_device() -> None:
-    moved = move_to_device({"labels": torch.zeros(2)}, torch.device("meta"))
-    assert moved.keys() == {"labels"} and moved["labels"].device.type == "meta"
-
-
 def test_logits_are_those_of_each_example_alone_in_the_order_of_the_examples(
     batcher: Batcher, model: XUniterForVisionAndLanguage
 ) -> None:
@@ -59,7 +55,7 @@ def test_logits_are_those_of_each_example_alone_in_the_order_of_the_examples(
     assert not model.training, "dropout is off"
     assert len(set(batcher.texts.lengths)) > 1
     with torch.no_grad():
-        alone = torch.cat([model(**batcher.batch([i])) for i in range(11)])
+        alone = torch.cat([model(**batcher.batch([i]).inputs) for i in range(11)])
     assert together.shape == (11, batcher.task.num_labels)
     assert (together.dtype, together.requires_grad) == (torch.float32, False)
     torch.testing.assert_close(together.clone(), alone, atol=1e-5, rtol=1e-5)
@@ -79,8 +75,9 @@ def test_matching_scores_equal_a_loop_over_captions_and_images(
     assert (scores.shape, scores.dtype) == ((11, 5), np.float32)
     for caption in range(11):
         for column, image in enumerate(images):
+            pair = batcher.rows(np.asarray([caption]), np.asarray([caption]), np.asarray([image]))
             with torch.no_grad():
-                alone = model(**batcher.rows(np.asarray([caption]), np.asarray([image])))
+                alone = model(**pair.inputs)
             assert scores[caption, column] == pytest.approx(alone.item(), abs=1e-5)
     assert scores.std(0).min() > 0.01 and scores.std(1).min() > 0.01, "captions and images differ"
 
@@ -112,7 +109,7 @@ def test_regions_are_read_once_and_no_batch_is_larger_than_asked_for(
 def test_captions_with_the_same_text_tie(batcher: Batcher, model: XUniterForVisionAndLanguage, batch_size: int) -> None:
     rows = batcher.dataset.to_dict()
     rows["text"][8] = rows["text"][3] = rows["text"][6]
-    twins = Batcher(Dataset.from_dict(rows), batcher.task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+    twins = Batcher(Dataset.from_dict(rows), batcher.task, batcher.processor)
     images = batcher.images[:4, 0]
     scores = match_all(model, twins, images, batch_size)
     assert (scores[8] == scores[6]).all() and (scores[3] == scores[6]).all()
@@ -138,14 +135,16 @@ def test_a_model_without_precomputed_embeddings_gives_the_same_scores(
 
 
 def test_one_text_is_paired_with_images_without_a_copy_of_their_regions() -> None:
-    regions = {"region_features": torch.rand(4, 3, 2), "region_mask": torch.ones(4, 3)}
+    regions = Inputs({"region_features": torch.rand(4, 3, 2), "region_mask": torch.ones(4, 3)}, 4)
     ids = torch.arange(6).view(2, 3)
-    texts = {"input_ids": ids, "attention_mask": torch.ones(2, 3)}
-    one = pair_grid({key: value[:1] for key, value in texts.items()}, regions)
-    assert one["region_features"].data_ptr() == regions["region_features"].data_ptr()
-    both = pair_grid(texts, regions)
-    assert both["input_ids"].tolist() == 4 * [[0, 1, 2]] + 4 * [[3, 4, 5]]
-    assert torch.equal(both["region_features"], torch.cat([regions["region_features"]] * 2))
+    texts = Inputs({"input_ids": ids, "attention_mask": torch.ones(2, 3)}, 2)
+    text, image = pair_grid(texts.select(slice(1)), regions)
+    assert image["region_features"].data_ptr() == regions["region_features"].data_ptr()
+    assert (text.rows, image.rows, text["input_ids"].tolist()) == (4, 4, 4 * [[0, 1, 2]])
+    text, image = pair_grid(texts, regions)
+    assert (text.rows, image.rows) == (8, 8)
+    assert text["input_ids"].tolist() == 4 * [[0, 1, 2]] + 4 * [[3, 4, 5]]
+    assert torch.equal(image["region_features"], torch.cat([regions["region_features"]] * 2))
 
 
 def test_one_process_starts_no_process_group(batcher: Batcher, model: XUniterForVisionAndLanguage) -> None:

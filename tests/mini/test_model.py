@@ -24,7 +24,8 @@ def test_the_checkpoint_is_the_one_that_ships_unless_another_is_named(tiny_check
 def test_the_shipped_encoder_fits_the_shipped_tokenizer() -> None:
     if not (ASSETS / "xuniter").is_dir():
         pytest.skip("the encoder has not been made yet (recipes/mini/pretrain.yaml)")
-    model, tokenizer = MiniXUniter(MiniXUniter.Settings()).load()
+    model, processor = MiniXUniter(MiniXUniter.Settings()).load()
+    tokenizer = processor.tokenizer
     expected = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
     assert tokenizer.get_vocab() == expected.get_vocab()
     assert model.config.vocab_size == len(expected)

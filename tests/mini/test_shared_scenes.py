@@ -13,6 +13,7 @@ import torch
 from transformers import AutoTokenizer
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.mini.settings import MiniSettings
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXGQA, MiniXVNLI
@@ -93,16 +94,18 @@ def test_regions_and_pictures_are_those_of_the_shared_scene(monkeypatch: pytest.
             features, _ = world.region_features(scene)
             found = task.regions.gather(task.regions.index([image]))["region_features"]
             assert np.array_equal(found[0, 1:].numpy(), features)
-            assert np.array_equal(np.asarray(task.picture(image)), np.asarray(world.render(scene)))
+            assert np.array_equal(np.asarray(task.pictures.picture(image)), np.asarray(world.render(scene)))
 
 
 def test_batches_know_the_shared_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(MiniXFlickrCO, "sizes", dict.fromkeys(MiniXFlickrCO.sizes, 12))
     task = make(MiniXFlickrCO, 3)
-    batcher = Batcher(task.load("auxiliary", "tr"), task, AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+    batcher = Batcher(
+        task.load("auxiliary", "tr"), task, RegionProcessor(AutoTokenizer.from_pretrained(ASSETS / "tokenizer"))
+    )
     batch = batcher.batch(range(12))
     scenes = torch.arange(12) // 3
-    assert torch.equal(batch["image_identity"] == batch["image_identity"].T, scenes[:, None] == scenes)
+    assert torch.equal(batch.image_identity == batch.image_identity.T, scenes[:, None] == scenes)
 
 
 @pytest.mark.parametrize("cls", CLASSES)

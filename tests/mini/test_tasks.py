@@ -190,7 +190,7 @@ def test_regions_are_the_scenes_with_the_global_one_first(cls: type[MiniTask], f
         assert np.allclose(regions["region_features"][0, 0].numpy(), features.mean(0))
         assert regions["region_locations"][0, 0].tolist() == [0, 0, 1, 1, 1]
         assert np.allclose(regions["region_locations"][0, 1:, :4].numpy() * world.CANVAS, boxes)
-        assert np.array_equal(np.asarray(task.picture(image_id)), np.asarray(world.render(scene)))
+        assert np.array_equal(np.asarray(task.pictures.picture(image_id)), np.asarray(world.render(scene)))
 
 
 @pytest.fixture
@@ -218,7 +218,7 @@ def test_a_changed_world_needs_a_new_version(few: None) -> None:
         for row in task.load("dev" if "dev" in cls.splits else "train", "ja"):
             digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode())
             for image_id in row["image_ids"]:
-                digest.update(task.picture(image_id).tobytes())
+                digest.update(task.pictures.picture(image_id).tobytes())
     first = task.regions.gather([0])
     assert (tasks.WORLD_VERSION, digest.hexdigest()[:16]) == ("1", "6a30b66d565ee7b6")
     assert first["region_features"][0, :2, 0].tolist() == pytest.approx([-1.18668, -0.89305], abs=1e-4)

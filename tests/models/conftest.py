@@ -60,7 +60,7 @@ def member(request: pytest.FixtureRequest, make_model: MakeModel) -> UniterForVi
 
 @pytest.fixture
 def make_batch() -> Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]:
-    """Returns a function that makes a batch for a model: 6 rows of at most 7 tokens and 5 regions, with labels."""
+    """Returns a function that makes the inputs of a model: 6 rows of at most 7 tokens and 5 regions."""
 
     def make(model: UniterForVisionAndLanguage) -> dict[str, Tensor]:
         draw = torch.Generator().manual_seed(1)
@@ -73,7 +73,6 @@ def make_batch() -> Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]:
             "region_features": torch.randn(6, 5, 10, generator=draw),
             "region_locations": torch.rand(6, 5, model.config.region_location_size, generator=draw),
             "region_mask": region_mask,
-            "labels": torch.tensor([0, 1, 2, 1, 0, 2]),
         }
 
     return make
@@ -82,6 +81,12 @@ def make_batch() -> Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]:
 @pytest.fixture
 def batch(model: UniterForVisionAndLanguage, make_batch: Callable) -> dict[str, Tensor]:
     return make_batch(model)
+
+
+@pytest.fixture
+def labels() -> Tensor:
+    """A label for each row of a batch."""
+    return torch.tensor([0, 1, 2, 1, 0, 2])
 
 
 @pytest.fixture

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from pair_embeddings import embed_pairs
 from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.utils.errors import UserError
 
@@ -16,13 +18,9 @@ TOLERANCE = {"atol": 1e-5, "rtol": 1e-5}
 MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]
 
 
-def inputs(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: batch[name] for name in INPUTS}
-
-
 def test_shapes_of_the_three_passes(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch = make_batch(member)
-    joint = member.encoder(**inputs(batch))
+    joint = member.encoder(**batch)
     assert joint.text_hidden.shape == (6, 7, 16) and joint.region_hidden.shape == (6, 5, 16)
     assert joint.text_pooled.shape == (6, 18)
     assert joint.region_pooled.shape == (6, member.config.region_pooled_size)
@@ -41,14 +39,14 @@ def test_more_padding_changes_nothing(member: UniterForVisionAndLanguage, make_b
         "region_locations": F.pad(batch["region_locations"], (0, 0, 0, 3), value=0.5),
         "region_mask": F.pad(batch["region_mask"], (0, 3)),
     }
-    before, after = member.encoder(**inputs(batch)), member.encoder(**padded)
+    before, after = member.encoder(**batch), member.encoder(**padded)
     tokens, regions = batch["attention_mask"].bool(), batch["region_mask"].bool()
     torch.testing.assert_close(after.text_hidden[:, :7][tokens], before.text_hidden[tokens], **TOLERANCE)
     torch.testing.assert_close(after.region_hidden[:, :5][regions], before.region_hidden[regions], **TOLERANCE)
     torch.testing.assert_close(member(**padded), member(**batch), **TOLERANCE)
     for joint in (False, True):
         torch.testing.assert_close(
-            member.embed_pairs(**padded, joint=joint), member.embed_pairs(**batch, joint=joint), **TOLERANCE
+            embed_pairs(member, padded, joint=joint), embed_pairs(member, batch, joint=joint), **TOLERANCE
         )
 
 
@@ -56,22 +54,22 @@ def test_each_row_alone_gives_what_it_gives_in_a_batch(
     member: UniterForVisionAndLanguage, make_batch: MakeBatch
 ) -> None:
     batch = make_batch(member)
-    logits, embeddings = member(**batch), member.embed_pairs(**batch)
+    logits, embeddings = member(**batch), embed_pairs(member, batch)
     for row in range(6):
         tokens, regions = batch["attention_mask"][row].sum(), batch["region_mask"][row].sum()
         alone = {name: batch[name][row : row + 1, : regions if "region" in name else tokens] for name in INPUTS}
         torch.testing.assert_close(member(**alone), logits[row : row + 1], **TOLERANCE)
-        for row_embedding, in_batch in zip(member.embed_pairs(**alone), embeddings, strict=True):
+        for row_embedding, in_batch in zip(embed_pairs(member, alone), embeddings, strict=True):
             torch.testing.assert_close(row_embedding, in_batch[row : row + 1], **TOLERANCE)
 
 
-def test_attention_kernels_agree(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
+def test_attention_kernels_agree(member: UniterForVisionAndLanguage, make_batch: MakeBatch, labels: Tensor) -> None:
     batch, outputs = make_batch(member), {}
     for backend in (SDPBackend.MATH, SDPBackend.FLASH_ATTENTION):
         member.zero_grad()
         with sdpa_kernel(backend):
             logits = member(**batch)
-        F.cross_entropy(logits, batch["labels"]).backward()
+        F.cross_entropy(logits, labels).backward()
         gradients = [value.grad.clone() for value in member.encoder.parameters() if value.grad is not None]
         outputs[backend] = [logits, *gradients]
     torch.testing.assert_close(*outputs.values(), **TOLERANCE)
@@ -80,7 +78,7 @@ def test_attention_kernels_agree(member: UniterForVisionAndLanguage, make_batch:
 def test_regions_are_told_from_tokens(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     """Regions have another type embedding than tokens: row 1 of the shared table, or row 0 of a separate one."""
     batch = make_batch(member)
-    before = member.encoder(**inputs(batch))
+    before = member.encoder(**batch)
     if member.config.shared_type_embeddings:
         assert not hasattr(member.encoder.region_embeddings, "region_type_embeddings")
         table, row = member.encoder.text_embeddings.token_type_embeddings.weight, 1
@@ -89,7 +87,7 @@ def test_regions_are_told_from_tokens(member: UniterForVisionAndLanguage, make_b
     with torch.no_grad():
         table[row] += torch.arange(16.0)
     text_alone = member.encoder(batch["input_ids"], batch["attention_mask"])
-    assert (member.encoder(**inputs(batch)).region_hidden - before.region_hidden).abs().max() > 1e-2
+    assert (member.encoder(**batch).region_hidden - before.region_hidden).abs().max() > 1e-2
     with torch.no_grad():
         table[row] -= 5.0
     again = member.encoder(batch["input_ids"], batch["attention_mask"])
@@ -108,19 +106,19 @@ def test_single_passes_do_not_see_the_other_modality(member: UniterForVisionAndL
     batch = make_batch(member)
     other_picture = {**batch, "region_features": batch["region_features"] + 1}
     other_text = {**batch, "input_ids": batch["input_ids"].flip(1)}
-    text, image = member.embed_pairs(**batch)
-    torch.testing.assert_close(member.embed_pairs(**other_picture)[0], text, rtol=0, atol=0)
-    torch.testing.assert_close(member.embed_pairs(**other_text)[1], image, rtol=0, atol=0)
-    joint_text, joint_image = member.embed_pairs(**batch, joint=True)
-    assert (member.embed_pairs(**other_picture, joint=True)[0] - joint_text).abs().max() > 1e-4
-    assert (member.embed_pairs(**other_text, joint=True)[1] - joint_image).abs().max() > 1e-4
+    text, image = embed_pairs(member, batch)
+    torch.testing.assert_close(embed_pairs(member, other_picture)[0], text, rtol=0, atol=0)
+    torch.testing.assert_close(embed_pairs(member, other_text)[1], image, rtol=0, atol=0)
+    joint_text, joint_image = embed_pairs(member, batch, joint=True)
+    assert (embed_pairs(member, other_picture, joint=True)[0] - joint_text).abs().max() > 1e-4
+    assert (embed_pairs(member, other_text, joint=True)[1] - joint_image).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("absent", ["none", "text", "regions"])
 def test_the_pooled_vectors_alone_are_the_same(
     member: UniterForVisionAndLanguage, make_batch: MakeBatch, absent: str
 ) -> None:
-    given = inputs(make_batch(member))
+    given = make_batch(member)
     if absent == "text":
         given |= {"input_ids": None, "attention_mask": None}
     if absent == "regions":
@@ -140,7 +138,7 @@ def test_without_a_region_pooler_an_image_is_the_mean_of_its_regions(
 ) -> None:
     model = make_model("uc2")
     batch = make_batch(model)
-    output = model.encoder(**inputs(batch))
+    output = model.encoder(**batch)
     counts = batch["region_mask"].sum(1)
     mean = torch.stack([row[:count].mean(0) for row, count in zip(output.region_hidden, counts, strict=True)])
     torch.testing.assert_close(output.region_pooled, mean)
@@ -148,7 +146,7 @@ def test_without_a_region_pooler_an_image_is_the_mean_of_its_regions(
 
 
 def test_one_token_and_one_region(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
-    single = {name: value[:, :1] for name, value in inputs(make_batch(member)).items()}
+    single = {name: value[:, :1] for name, value in make_batch(member).items()}
     full, pooled = member.encoder(**single), member.encoder(**single, last_layer="pooled")
     torch.testing.assert_close(pooled.text_pooled, full.text_pooled, **TOLERANCE)
     torch.testing.assert_close(pooled.region_pooled, full.region_pooled, **TOLERANCE)
@@ -184,10 +182,11 @@ def test_remapped_token_ids_give_the_same_output_and_gradient(
 def test_precomputed_embeddings_give_the_same_logits(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch = make_batch(member)
     expected = member(**batch)
-    precomputed = member.precompute_embeddings(batch)
-    assert set(precomputed) == {"text_embedded", "attention_mask", "regions_embedded", "region_mask", "labels"}
+    precomputed = member.precompute_embeddings(Inputs(batch, 6))
+    assert precomputed.rows == 6
+    assert set(precomputed) == {"text_embedded", "attention_mask", "regions_embedded", "region_mask"}
     torch.testing.assert_close(member(**precomputed), expected, rtol=0, atol=0)
-    text = member.precompute_embeddings({name: batch[name] for name in INPUTS[:2]})
+    text = member.precompute_embeddings(Inputs({name: batch[name] for name in INPUTS[:2]}, 6))
     assert set(text) == {"text_embedded", "attention_mask"}
     regions = {name: batch[name] for name in INPUTS[2:]}
     torch.testing.assert_close(member(**text, **regions), expected, rtol=0, atol=0)

@@ -9,8 +9,8 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.plugin import UC2, MUniter, XUniter
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.models.volta.writing import export_checkpoint
@@ -28,9 +28,7 @@ def checkpoint(model: UniterForVisionAndLanguage, tmp_path: Path, save_tokenizer
     return tmp_path / "checkpoint"
 
 
-def load(
-    plugin: type[XUniter] = XUniter, **settings: object
-) -> tuple[UniterForVisionAndLanguage, PreTrainedTokenizerFast]:
+def load(plugin: type[XUniter] = XUniter, **settings: object) -> tuple[UniterForVisionAndLanguage, RegionProcessor]:
     return plugin(plugin.Settings(**settings)).load()
 
 
@@ -44,22 +42,31 @@ def test_each_plugin_loads_its_type_of_model(
     kind = member.config.model_type
     member.save_pretrained(tmp_path)
     save_tokenizer(tmp_path, padding=PADDING[kind])
-    loaded, tokenizer = load(PLUGINS[kind], checkpoint=str(tmp_path), config={"hidden_dropout_prob": 0.25})
+    loaded, processor = load(PLUGINS[kind], checkpoint=str(tmp_path), config={"hidden_dropout_prob": 0.25})
     assert type(loaded) is type(member)
     assert not loaded.training and loaded.config.hidden_dropout_prob == 0.25
     batch = make_batch(member)
     torch.testing.assert_close(loaded(**batch), member(**batch), rtol=0, atol=0)
-    assert (len(tokenizer), tokenizer.pad_token_id) == (61, member.config.pad_token_id)
+    assert (len(processor.tokenizer), processor.tokenizer.pad_token_id) == (61, member.config.pad_token_id)
     other = UC2 if kind != "uc2" else XUniter
     expected = other.model_class.config_class.model_type
     with pytest.raises(UserError, match=f"of type '{kind}', not '{expected}'; name the model '{kind}'"):
         load(other, checkpoint=str(tmp_path), tokenizer=str(tmp_path))
 
 
+def test_a_saved_processor_is_loaded_again(checkpoint: Path, tmp_path: Path) -> None:
+    model, processor = load(checkpoint=str(checkpoint))
+    model.save_pretrained(tmp_path / "again")
+    processor.save_pretrained(tmp_path / "again")
+    again = load(checkpoint=str(tmp_path / "again"))[1].tokenizer
+    assert again.get_vocab() == processor.tokenizer.get_vocab()
+    assert again("word7 word9").input_ids == processor.tokenizer("word7 word9").input_ids
+
+
 def test_from_scratch(checkpoint: Path, sizes: dict[str, int | float]) -> None:
-    loaded, tokenizer = load(tokenizer=str(checkpoint), config=sizes)
+    loaded, processor = load(tokenizer=str(checkpoint), config=sizes)
     assert loaded.config.hidden_size == 16 and loaded.config.head is None
-    assert len(tokenizer) == 61
+    assert len(processor.tokenizer) == 61
 
 
 def test_a_subclass_gives_another_default_checkpoint(checkpoint: Path) -> None:
@@ -92,12 +99,12 @@ def test_a_model_of_volta(
     save_tokenizer(tmp_path / "ours", padding=PADDING[kind])
     export_checkpoint(tmp_path / "ours", tmp_path / "volta")
     weights, batch = str(tmp_path / "volta" / "pytorch_model.bin"), make_batch(model)
-    loaded, tokenizer = load(PLUGINS[kind], checkpoint=weights)
+    loaded, _ = load(PLUGINS[kind], checkpoint=weights)
     torch.testing.assert_close(loaded(**batch), model(**batch), rtol=0, atol=0)
     (tmp_path / "volta" / "tokenizer").rename(tmp_path / "words")
     with pytest.raises(UserError, match=f"model.tokenizer: is not set; .* {kind} reads the vocabulary of .*-base"):
         load(PLUGINS[kind], checkpoint=weights)
-    assert load(PLUGINS[kind], checkpoint=weights, tokenizer=str(tmp_path / "words"))[1].vocab_size == 61
+    assert load(PLUGINS[kind], checkpoint=weights, tokenizer=str(tmp_path / "words"))[1].tokenizer.vocab_size == 61
     with pytest.raises(UserError, match="model.config: hidden_size cannot be set, .*pytorch_model.bin"):
         load(PLUGINS[kind], checkpoint=weights, tokenizer=str(tmp_path / "words"), config={"hidden_size": 8})
     other = UC2 if kind != "uc2" else XUniter

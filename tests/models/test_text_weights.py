@@ -140,7 +140,7 @@ def test_other_weights_are_drawn_by_the_seed(xlm_r: Path) -> None:
 
 
 def test_the_tokenizer_is_that_of_the_text_model(xlm_r: Path) -> None:
-    processor = XUniter(XUniter.Settings(text_weights=str(xlm_r), config=OTHERS)).load()[1]
+    _, processor = XUniter(XUniter.Settings(text_weights=str(xlm_r), config=OTHERS)).load()
     assert len(processor.tokenizer) == 61
 
 

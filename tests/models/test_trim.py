@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniTask
 from iglue_plugins.models.trim import load_model, trim_checkpoint
@@ -77,7 +78,7 @@ def outputs(folder: Path, texts: list[str]) -> list[Tensor]:
         "region_mask": torch.ones(len(texts), 4, dtype=torch.long),
     }
     with torch.no_grad():
-        return [model(**batch, **regions), *model.embed_pairs(**batch, **regions)]
+        return [model(**batch, **regions), model.embed_text(**batch), model.embed_image(**regions)]
 
 
 def assert_identical(ours: list[Tensor], theirs: list[Tensor]) -> None:
@@ -144,11 +145,13 @@ def test_on_the_mini_tasks(name: str, tmp_path: Path, monkeypatch: pytest.Monkey
 def task_outputs(
     model: UniterForVisionAndLanguage, tokenizer: PreTrainedTokenizerBase, task: MiniTask, language: str
 ) -> list[Tensor]:
-    batcher = Batcher(task.load("dev", language), task, tokenizer, task.region_layout(model.config))
+    processor = RegionProcessor(tokenizer, location_size=model.config.region_location_size)
+    batcher = Batcher(task.load("dev", language), task, processor)
     batch = batcher.batch(range(len(batcher)))
     pairs = task.aligned_pairs(batch)
     with torch.no_grad():
-        return [model(**batch), *model.embed_pairs(**pairs)]
+        image = model.embed_image(**pairs.image, images_per_text=pairs.images_per_text)
+        return [model(**batch.inputs), model.embed_text(**pairs.text), image]
 
 
 def test_the_model_of_a_run(tiny_checkpoint: Path, tmp_path: Path) -> None:

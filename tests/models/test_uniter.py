@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pair_embeddings import TEXT_KEYS, embed_pairs
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.func import functional_call
@@ -14,7 +15,13 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModel
 
 from iglue_plugins.models.configuration import FORMER_HEADS
-from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage, XUniterForVisionAndLanguage
+from iglue_plugins.models.uniter import (
+    MODELS,
+    REGION_KEYS,
+    UniterForVisionAndLanguage,
+    XUniterForVisionAndLanguage,
+    join_images,
+)
 from iglue_plugins.trainers.gradients import Parameters
 from iglue_plugins.trainers.maml import InnerLoop
 
@@ -91,9 +98,30 @@ def test_each_weight_is_stored_once(member: UniterForVisionAndLanguage, tmp_path
 
 def test_embeddings_have_norm_one(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
     batch = make_batch(member)
-    for embeddings in (*member.embed_pairs(**batch), *member.embed_pairs(**batch, joint=True)):
+    for embeddings in (*embed_pairs(member, batch), *embed_pairs(member, batch, joint=True)):
         assert embeddings.shape == (6, 8)
         torch.testing.assert_close(embeddings.norm(dim=-1), torch.ones(6))
+
+
+def test_neighboring_images_are_read_as_one_sequence_of_regions(
+    member: UniterForVisionAndLanguage, make_batch: MakeBatch
+) -> None:
+    """Three texts with two images each; padding in the middle of the joined sequence stays masked."""
+    batch = make_batch(member)
+    text, image = {key: batch[key][:3] for key in TEXT_KEYS}, {key: batch[key] for key in REGION_KEYS}
+    joined = {key: torch.stack([torch.cat([*value[i : i + 2]]) for i in (0, 2, 4)]) for key, value in image.items()}
+    for key, value in zip(REGION_KEYS, join_images([*image.values()], 2), strict=True):
+        assert torch.equal(value, joined[key]), key
+    assert joined["region_mask"].tolist()[0] == [1, 1, 1, 1, 1, 1, 1, 0, 0, 0]
+    pairs = member.embed_image(**image, images_per_text=2)
+    assert torch.equal(pairs, member.embed_image(**joined))
+    for i in range(3):
+        real = {key: value[i : i + 1, joined["region_mask"][i] == 1] for key, value in joined.items()}
+        torch.testing.assert_close(member.embed_image(**real), pairs[i : i + 1], atol=1e-5, rtol=1e-5)
+    both = member.embed_joint(text, image, images_per_text=2)
+    for found, expected in zip(both, member.embed_joint(text, joined), strict=True):
+        assert torch.equal(found, expected)
+    assert (both[1] - pairs).abs().max() > 1e-4, "in a joint pass an image sees its text"
 
 
 def test_functional_call_equals_the_module(member: UniterForVisionAndLanguage, make_batch: MakeBatch) -> None:
@@ -107,7 +135,7 @@ def test_functional_call_equals_the_module(member: UniterForVisionAndLanguage, m
 
 
 def test_hessian_vector_product_equals_finite_differences(
-    member: UniterForVisionAndLanguage, make_batch: MakeBatch
+    member: UniterForVisionAndLanguage, make_batch: MakeBatch, labels: Tensor
 ) -> None:
     """Compare in float64 under the math kernel, for the task loss plus the contrastive loss of separate passes."""
     member.double()
@@ -117,8 +145,8 @@ def test_hessian_vector_product_equals_finite_differences(
     direction = [torch.randn(value.shape, dtype=value.dtype, generator=draw) for value in parameters]
 
     def gradient(create_graph: bool = False) -> tuple[Tensor, ...]:
-        text, image = member.embed_pairs(**batch)
-        loss = cross_entropy(member(**batch), batch["labels"]) + cross_entropy(text @ image.T / 0.1, torch.arange(6))
+        text, image = embed_pairs(member, batch)
+        loss = cross_entropy(member(**batch), labels) + cross_entropy(text @ image.T / 0.1, torch.arange(6))
         return torch.autograd.grad(loss, parameters, create_graph=create_graph)
 
     def gradient_at(step: float) -> tuple[Tensor, ...]:
@@ -137,14 +165,16 @@ def test_hessian_vector_product_equals_finite_differences(
     assert sum(value.abs().sum() for value in product) > 1
 
 
-def test_gradient_checkpointing_changes_nothing(model: UniterForVisionAndLanguage, batch: dict[str, Tensor]) -> None:
+def test_gradient_checkpointing_changes_nothing(
+    model: UniterForVisionAndLanguage, batch: dict[str, Tensor], labels: Tensor
+) -> None:
     model.train()
     parameters, calls = list(model.encoder.layers.parameters()), []
     model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
-    expected = torch.autograd.grad(cross_entropy(model(**batch), batch["labels"]), parameters)
+    expected = torch.autograd.grad(cross_entropy(model(**batch), labels), parameters)
     assert len(calls) == 1
     model.activation_checkpointing_enable()
-    found = torch.autograd.grad(cross_entropy(model(**batch), batch["labels"]), parameters)
+    found = torch.autograd.grad(cross_entropy(model(**batch), labels), parameters)
     torch.testing.assert_close(found, expected)
     assert len(calls) == 1 + 2  # once again in the backward pass
     model.eval()(**batch)
@@ -152,13 +182,13 @@ def test_gradient_checkpointing_changes_nothing(model: UniterForVisionAndLanguag
 
 
 def meta_gradient(
-    model: UniterForVisionAndLanguage, batch: dict[str, Tensor], second_order: bool
+    model: UniterForVisionAndLanguage, batch: dict[str, Tensor], labels: Tensor, second_order: bool
 ) -> dict[str, Tensor | None]:
     """Compute the meta-gradient of the task loss after two contrastive inner steps."""
     parameters = {name: value.detach() for name, value in model.named_parameters()}
 
     def embed(model: UniterForVisionAndLanguage) -> Tensor:
-        text, image = model.embed_pairs(**batch)
+        text, image = embed_pairs(model, batch)
         return cross_entropy(text @ image.T / 0.1, torch.arange(6))
 
     def inner_loss(at: Parameters) -> Tensor:
@@ -167,7 +197,7 @@ def meta_gradient(
     torch.manual_seed(0)
     loop = InnerLoop(inner_loss, [dict.fromkeys(parameters, 0.1)] * 2, second_order=second_order)
     adapted = {name: value.detach().requires_grad_() for name, value in loop.adapt(parameters).items()}
-    loss = cross_entropy(functional_call(model, adapted, kwargs=batch), batch["labels"])
+    loss = cross_entropy(functional_call(model, adapted, kwargs=batch), labels)
     gradients = torch.autograd.grad(loss, list(adapted.values()), allow_unused=True)
     return loop.backpropagate(dict(zip(adapted, gradients, strict=True)))[0]
 
@@ -186,16 +216,16 @@ class Loss(torch.nn.Module):
 @pytest.mark.parametrize("second_order", [False, True])
 @pytest.mark.parametrize(("kind", "dropout"), [("xuniter", 0.2), ("xuniter", 0.0), ("uc2", 0.2)])
 def test_gradient_checkpointing_changes_no_meta_gradient(
-    make_model: MakeModel, make_batch: MakeBatch, kind: str, dropout: float, second_order: bool
+    make_model: MakeModel, make_batch: MakeBatch, labels: Tensor, kind: str, dropout: float, second_order: bool
 ) -> None:
     """A layer is recomputed with the adapted parameters, dropout and attention kernel of its forward pass."""
     model = make_model(kind, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout).train()
     batch, calls = make_batch(model), []
     model.encoder.layers[0].intermediate.register_forward_hook(lambda *_: calls.append(1))
-    expected = meta_gradient(model, batch, second_order)
+    expected = meta_gradient(model, batch, labels, second_order)
     without = len(calls)
     model.activation_checkpointing_enable()
-    found = meta_gradient(model, batch, second_order)
+    found = meta_gradient(model, batch, labels, second_order)
     assert len(calls) - without > without, "layers are recomputed"
     assert {name for name, value in found.items() if value is not None} == {
         name for name, value in expected.items() if value is not None
@@ -206,9 +236,9 @@ def test_gradient_checkpointing_changes_no_meta_gradient(
     assert expected["encoder.layers.0.query_key_value.weight"].abs().max() > 1e-3
 
 
-def test_first_and_second_order_differ(make_model: MakeModel, make_batch: MakeBatch) -> None:
+def test_first_and_second_order_differ(make_model: MakeModel, make_batch: MakeBatch, labels: Tensor) -> None:
     model = make_model().train()
-    first, second = (meta_gradient(model, make_batch(model), order) for order in (False, True))
+    first, second = (meta_gradient(model, make_batch(model), labels, order) for order in (False, True))
     name = "encoder.layers.0.query_key_value.weight"
     assert (first[name] - second[name]).abs().max() > 1e-3
 

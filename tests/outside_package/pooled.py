@@ -5,13 +5,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
+from iglue_plugins.data.processors.regions import RegionProcessor
+
 
 class PooledConfig(PreTrainedConfig):
     model_type = "pooled_of_another_package"
     hidden_size: int = 8
     head: str = "classifier"
-    region_location_size: int = 5
-    global_region: bool = True
 
 
 class PooledModel(PreTrainedModel):
@@ -27,18 +27,16 @@ class PooledModel(PreTrainedModel):
     def get_input_embeddings(self):
         return self.tokens
 
-    def _sides(self, input_ids, attention_mask, region_features, region_mask):
+    def embed_text(self, input_ids, attention_mask):
         mask = attention_mask.unsqueeze(-1)
-        text = (self.tokens(input_ids) * mask).sum(1) / mask.sum(1)
+        return (self.tokens(input_ids) * mask).sum(1) / mask.sum(1)
+
+    def embed_image(self, region_features, region_locations, region_mask, images_per_text=1):
         mask = region_mask.unsqueeze(-1)
-        return text, (self.regions(region_features) * mask).sum(1) / mask.sum(1)
+        return (self.regions(region_features) * mask).sum(1) / mask.sum(1)
 
-    def forward(self, input_ids, attention_mask, region_features, region_mask, **_):
-        text, image = self._sides(input_ids, attention_mask, region_features, region_mask)
-        return self.head(text * image)
-
-    def embed_pairs(self, input_ids, attention_mask, region_features, region_mask, joint=False, **_):
-        return self._sides(input_ids, attention_mask, region_features, region_mask)
+    def forward(self, input_ids, attention_mask, **regions):
+        return self.head(self.embed_text(input_ids, attention_mask) * self.embed_image(**regions))
 
     def set_head(self, kind, num_labels):
         if self.config.num_labels != num_labels:
@@ -58,6 +56,7 @@ class Pooled:
         bytes_ = Tokenizer(models.BPE(vocab={chr(i): i for i in range(256)}, merges=[], unk_token="?"))
         bytes_.pre_tokenizer = pre_tokenizers.Whitespace()
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=bytes_, pad_token="!", unk_token="?")
+        processor = RegionProcessor(tokenizer)
         if self.settings.checkpoint:
-            return PooledModel.from_pretrained(self.settings.checkpoint).eval(), tokenizer
-        return PooledModel(PooledConfig()).eval(), tokenizer
+            return PooledModel.from_pretrained(self.settings.checkpoint).eval(), processor
+        return PooledModel(PooledConfig()).eval(), processor

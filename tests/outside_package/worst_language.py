@@ -21,7 +21,9 @@ class WorstLanguageObjective(nn.Module):
 
     def forward(self, batches):
         """batches: a batch for each language. Returns the largest loss, and all of them to log."""
-        losses = {f"loss_{language}": self.task.loss(self.model(**batch), batch) for language, batch in batches.items()}
+        losses = {
+            f"loss_{language}": self.task.loss(self.model(**batch.inputs), batch) for language, batch in batches.items()
+        }
         return {"loss": torch.stack(list(losses.values())).max(), **losses}
 
 

@@ -38,6 +38,7 @@ def test_defaults_come_from_task_and_trainer(write: Write) -> None:
             "batch_size": 256,
             "precision": "float32",
             "compile": False,
+            "workers": "auto",
         },
         "runs": "runs",
     }

@@ -161,20 +161,11 @@ def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
     """Computes the gradient of each step, as the mean over its items."""
     task, trainer = plugins.make_task(recipe), plugins.make_trainer(recipe)
     torch.manual_seed(recipe.seed)
-    model, tokenizer = plugins.load_model(recipe, None)
+    model, processor = plugins.load_model(recipe, None)
     torch.manual_seed(recipe.seed)
     model.set_head(task.head, task.num_labels)
     objective = trainer.objective(model.train(), task)
-    steps = trainer.steps(
-        TrainingData(
-            task,
-            tokenizer,
-            "en",
-            tuple(recipe.auxiliary_languages),
-            recipe.seed,
-            layout=task.region_layout(model.config),
-        )
-    )
+    steps = trainer.steps(TrainingData(task, processor, "en", tuple(recipe.auxiliary_languages), recipe.seed))
     found, accumulation = [], trainer.settings.accumulation
     for first in range(0, len(steps), accumulation):
         items = range(first, min(first + accumulation, len(steps)))

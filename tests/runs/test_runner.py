@@ -152,10 +152,10 @@ def test_a_damaged_record_says_what_to_do(recipe: MakeRecipe, fits: list[str]) -
 
 def test_the_seed_decides_the_weights(recipe: MakeRecipe, tmp_path: Path) -> None:
     """The weights of a model without a checkpoint depend on the seed too, and not on earlier random numbers."""
-    tokenizer = plugins.load_model(recipe(), None)[1]
-    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    processor = plugins.load_model(recipe(), None)[1]
+    processor.save_pretrained(tmp_path / "tokenizer")
     config = {
-        "vocab_size": len(tokenizer),
+        "vocab_size": len(processor.tokenizer),
         "hidden_size": 8,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.tasks.base import Task
@@ -40,6 +41,11 @@ class RowModel(nn.Module):
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
+
+
+@pytest.fixture(scope="session")
+def processor(tokenizer: PreTrainedTokenizerBase) -> RegionProcessor:
+    return RegionProcessor(tokenizer)
 
 
 @pytest.fixture

@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedTokenizerBase
+from batches import labelled
 
-from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.inputs import Inputs
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.tasks.pairs import ImageTextPairs
 from iglue_plugins.utils.errors import UserError
 
+MakeBatch = Callable[[str], tuple[Task, Batch]]
 KINDS = ("xvnli", "xgqa", "marvl", "xflickrco")
 
 
@@ -32,7 +37,7 @@ def test_loss_is_binary_cross_entropy_over_one_hot_targets(small: Callable[[str]
     task = small(name)
     logits = torch.randn(6, task.num_labels, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 3
     labels = [i % task.num_labels for i in range(6)]
-    loss = task.loss(logits, {"labels": torch.tensor(labels)})
+    loss = task.loss(logits, labelled(torch.tensor(labels)))
     assert loss.shape == ()
     assert loss.item() == pytest.approx(one_hot_cross_entropy(logits.tolist(), labels), rel=1e-12)
 
@@ -77,14 +82,14 @@ def test_an_unknown_split_or_language(small: Callable[[str], Task], split: str, 
 
 @pytest.mark.parametrize("name", ["xvnli", "xgqa", "marvl"])
 def test_predictions_and_scores_equal_one_example_at_a_time(
-    small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase, row_model: type, name: str
+    small: Callable[[str], Task], processor: RegionProcessor, row_model: type, name: str
 ) -> None:
     task = small(name)
     model = row_model(task.rows_per_example, task.num_labels)
-    rows, scores = evaluate(task, model, tokenizer, "test", "sw", batch_size=5)
+    rows, scores = evaluate(task, model, processor, "test", "sw", batch_size=5)
     expected = []
     for example in task.load("test", "sw"):
-        ids = torch.tensor([tokenizer(example["text"]).input_ids] * task.rows_per_example)
+        ids = torch.tensor([processor.tokenizer(example["text"]).input_ids] * task.rows_per_example)
         logits = model(ids, torch.ones_like(ids), **task.regions.gather(task.regions.index(example["image_ids"])))[0]
         prediction = task.labels[max(range(task.num_labels), key=lambda i: logits[i])]
         expected.append(
@@ -104,24 +109,24 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
 
 @pytest.mark.parametrize("name", ["xvnli", "marvl"])
 def test_evaluation_buckets_by_length_and_does_not_depend_on_the_batch_size(
-    small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase, row_model: type, name: str
+    small: Callable[[str], Task], processor: RegionProcessor, row_model: type, name: str
 ) -> None:
     task = small(name)
     model = row_model(task.rows_per_example, task.num_labels)
-    by_five = evaluate(task, model, tokenizer, "test", "ta", batch_size=5)
+    by_five = evaluate(task, model, processor, "test", "ta", batch_size=5)
     lengths = sum(model.lengths, [])
     assert [len(batch) for batch in model.lengths] == [5 * task.rows_per_example] * 4 + [4 * task.rows_per_example]
     assert lengths == sorted(lengths) and lengths[0] < lengths[-1]
-    assert evaluate(task, model, tokenizer, "test", "ta", batch_size=1000) == by_five
+    assert evaluate(task, model, processor, "test", "ta", batch_size=1000) == by_five
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_the_main_metric_is_among_the_scores(
-    small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase, row_model: type, name: str
+    small: Callable[[str], Task], processor: RegionProcessor, row_model: type, name: str
 ) -> None:
     task = small(name)
     rows_per_example = 1 if name == "xflickrco" else task.rows_per_example
-    rows, scores = evaluate(task, row_model(rows_per_example, task.num_labels), tokenizer, "dev", "en")
+    rows, scores = evaluate(task, row_model(rows_per_example, task.num_labels), processor, "dev", "en")
     assert scores[task.main_metric] == pytest.approx(100 * sum(row["score"] for row in rows) / 24)
 
 
@@ -129,59 +134,69 @@ def test_the_main_metric_is_among_the_scores(
 
 
 @pytest.fixture
-def make_batch(small: Callable[[str], Task], tokenizer: PreTrainedTokenizerBase) -> Callable[[str], tuple]:
+def make_batch(small: Callable[[str], Task], processor: RegionProcessor) -> Callable[[str], tuple[Task, Batch]]:
     """A task and a batch of all of its test examples, in Turkish."""
 
-    def make(name: str) -> tuple[Task, dict[str, torch.Tensor]]:
+    def make(name: str) -> tuple[Task, Batch]:
         task = small(name)
-        return task, Batcher(task.load("test", "tr"), task, tokenizer).batch(range(24))
+        return task, Batcher(task.load("test", "tr"), task, processor).batch(range(24))
 
     return make
 
 
-def equal(pairs: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> bool:
-    return pairs.keys() == expected.keys() and all(torch.equal(pairs[key], expected[key]) for key in pairs)
+def equal(pairs: ImageTextPairs, expected: ImageTextPairs) -> bool:
+    sides = ((pairs.text, expected.text), (pairs.image, expected.image))
+    return (
+        all(one.rows == other.rows and one.keys() == other.keys() for one, other in sides)
+        and all(torch.equal(one[key], other[key]) for one, other in sides for key in one)
+        and pairs.images_per_text == expected.images_per_text
+        and torch.equal(pairs.image_identity, expected.image_identity)
+        and torch.equal(pairs.text_identity, expected.text_identity)
+    )
 
 
-def texts(batch: dict[str, torch.Tensor], prefix: str = "", every: int = 1) -> dict[str, torch.Tensor]:
-    return {key: batch[f"{prefix}{key}"][::every] for key in ("input_ids", "attention_mask")}
+def pairs_of(batch: Batch, text: Inputs, text_identity: torch.Tensor, every: int = 1) -> ImageTextPairs:
+    """The pairs of a text and the first image of each example, whose regions are those that the model gets."""
+    image = {key: batch.inputs[key][::every] for key in ("region_features", "region_locations", "region_mask")}
+    return ImageTextPairs(text, Inputs(image, 24), 1, batch.image_identity, text_identity)
 
 
-def identities(batch: dict[str, torch.Tensor], prefix: str = "") -> dict[str, torch.Tensor]:
-    return {"image_identity": batch["image_identity"], "text_identity": batch[f"{prefix or 'text_'}identity"]}
-
-
-def regions(batch: dict[str, torch.Tensor], every: int = 1) -> dict[str, torch.Tensor]:
-    return {key: value[::every] for key, value in batch.items() if key.startswith("region")}
+def own_texts(batch: Batch, every: int = 1) -> Inputs:
+    return Inputs({key: batch.inputs[key][::every] for key in ("input_ids", "attention_mask")}, 24)
 
 
 @pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
-def test_all_pairs_are_each_image_with_its_text(make_batch: Callable[[str], tuple], name: str, rows: int) -> None:
+def test_all_pairs_are_each_image_with_its_text(make_batch: MakeBatch, name: str, rows: int) -> None:
     task, batch = make_batch(name)
-    expected = {**texts(batch, every=rows), **regions(batch, every=rows), **identities(batch)}
-    assert equal(task.aligned_pairs(batch, "all"), expected)
+    pairs = task.aligned_pairs(batch, "all")
+    assert equal(pairs, pairs_of(batch, own_texts(batch, rows), batch.text_identity, rows))
+    assert len(pairs) == 24
 
 
 @pytest.mark.parametrize(("name", "rows"), [("xvnli", 1), ("xgqa", 1), ("xflickrco", 4)])
 def test_caption_pairs_are_each_image_with_its_caption(
-    make_batch: Callable[[str], tuple], name: str, rows: int
+    make_batch: MakeBatch, processor: RegionProcessor, name: str, rows: int
 ) -> None:
     task, batch = make_batch(name)
-    assert len(batch["caption_input_ids"]) == 24
-    expected = {**texts(batch, "caption_"), **regions(batch, every=rows), **identities(batch, "caption_")}
+    captions = processor.prepare_texts(task.load("test", "tr")["caption"][:], task.max_text_length)
+    text = captions.inputs(np.arange(24))
+    assert text.rows == 24
+    expected = pairs_of(batch, text, torch.from_numpy(captions.identity), rows)
     assert equal(task.aligned_pairs(batch, "caption"), expected)
 
 
-def test_aligned_pairs_of_xvnli_are_the_entailed_hypotheses(make_batch: Callable[[str], tuple]) -> None:
+def test_aligned_pairs_of_xvnli_are_the_entailed_hypotheses(make_batch: MakeBatch) -> None:
     task, batch = make_batch("xvnli")
     keep = torch.tensor([label == "entailment" for label in task.load("test", "tr")["label"]])
     assert 0 < keep.sum() < 24
-    whole = {**texts(batch), **regions(batch), **identities(batch)}
-    assert equal(task.aligned_pairs(batch, "aligned"), {key: value[keep] for key, value in whole.items()})
+    count, sides = int(keep.sum()), (own_texts(batch), pairs_of(batch, own_texts(batch), batch.text_identity).image)
+    text, image = (Inputs({key: value[keep] for key, value in side.items()}, count) for side in sides)
+    expected = ImageTextPairs(text, image, 1, batch.image_identity[keep], batch.text_identity[keep])
+    assert equal(task.aligned_pairs(batch, "aligned"), expected)
 
 
 @pytest.mark.parametrize("name", ["xgqa", "xflickrco"])
-def test_all_examples_of_the_other_tasks_are_aligned(make_batch: Callable[[str], tuple], name: str) -> None:
+def test_all_examples_of_the_other_tasks_are_aligned(make_batch: MakeBatch, name: str) -> None:
     task, batch = make_batch(name)
     assert equal(task.aligned_pairs(batch, "aligned"), task.aligned_pairs(batch, "all"))
 
@@ -195,12 +210,12 @@ def test_all_examples_of_the_other_tasks_are_aligned(make_batch: Callable[[str],
         ("xflickrco", "all"),
     ],
 )
-def test_the_default_pairs_of_each_task(make_batch: Callable[[str], tuple], name: str, pairs: str) -> None:
+def test_the_default_pairs_of_each_task(make_batch: MakeBatch, name: str, pairs: str) -> None:
     task, batch = make_batch(name)
     assert equal(task.aligned_pairs(batch), task.aligned_pairs(batch, pairs))
 
 
-def test_captions_that_a_task_does_not_have(make_batch: Callable[[str], tuple]) -> None:
+def test_captions_that_a_task_does_not_have(make_batch: MakeBatch) -> None:
     task, batch = make_batch("marvl")
     with pytest.raises(
         UserError, match="task mini/marvl has no captions for trainer.pairs 'caption'; choose 'aligned' or 'all'"

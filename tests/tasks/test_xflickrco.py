@@ -8,11 +8,12 @@ from statistics import median
 
 import pytest
 import torch
+from batches import labelled
 from datasets import Dataset
 from pydantic import ValidationError
-from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.evaluation.evaluator import evaluate, make_validator
 from iglue_plugins.tasks.base import Task
 
@@ -39,8 +40,8 @@ def with_several_captions(task: Task, monkeypatch: pytest.MonkeyPatch) -> Task:
 def test_loss_is_cross_entropy_with_the_true_pair_first(task: Task) -> None:
     logits = torch.tensor([2.0, 0.5, -1.0, 0.0, -0.5, 1.5, 0.25, 3.0], dtype=torch.float64)
     expected = [math.log(sum(math.exp(x) for x in row)) - row[0] for row in logits.view(2, 4).tolist()]
-    batch = {"labels": task.targets(["match", "match"])}
-    assert batch["labels"].tolist() == [0, 0]
+    batch = labelled(task.targets(["match", "match"]))
+    assert batch.labels.tolist() == [0, 0]
     for shaped in (logits, logits[:, None]):
         assert task.loss(shaped, batch).item() == pytest.approx(sum(expected) / 2, rel=1e-12)
 
@@ -56,12 +57,14 @@ def test_triplet_loss_is_the_mean_violation_of_the_margin_between_probabilities(
     # 0.2 + 0.5 - 0.6, nothing for 0.3, 0.2 + 0.65 - 0.6; nothing for the second example
     expected = (0.1 + 0.25) / 6
     for shaped in (logits, logits[:, None]):
-        assert with_triplet_loss.loss(shaped, {}).item() == pytest.approx(expected, rel=1e-12)
+        assert with_triplet_loss.loss(shaped, labelled(torch.zeros(2, dtype=torch.int64))).item() == pytest.approx(
+            expected, rel=1e-12
+        )
 
 
 def test_triplet_loss_pulls_only_violating_candidates(with_triplet_loss: Task) -> None:
     logits = torch.tensor([0.5, 0.4, -4.0, 1.0], requires_grad=True)
-    with_triplet_loss.loss(logits, {}).backward()
+    with_triplet_loss.loss(logits, labelled(torch.zeros(1, dtype=torch.int64))).backward()
     right, near, far, worse = logits.grad.tolist()
     assert right < 0 < near and worse > 0 and far == 0
 
@@ -75,13 +78,13 @@ def test_settings_are_checked(task: Task, settings: dict, key: str) -> None:
         task.Settings(**settings)
 
 
-def brute_force(task: Task, model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[list[dict], dict]:
+def brute_force(task: Task, model: torch.nn.Module, processor: RegionProcessor) -> tuple[list[dict], dict]:
     """Computes predictions and scores from one pair at a time, by loops over candidates."""
     examples = list(task.load("test", "ja"))
     images = sorted({example["image_ids"][0] for example in examples})
     score = {}
     for example in examples:
-        ids = torch.tensor([tokenizer(example["text"]).input_ids])
+        ids = torch.tensor([processor.tokenizer(example["text"]).input_ids])
         for image in images:
             regions = task.regions.gather(task.regions.index([image]))
             score[example["id"], image] = model(ids, torch.ones_like(ids), **regions).float().item()
@@ -111,36 +114,32 @@ def brute_force(task: Task, model: torch.nn.Module, tokenizer: PreTrainedTokeniz
     return rows, scores
 
 
-def test_retrieval_equals_a_loop_over_all_pairs(
-    task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
-) -> None:
+def test_retrieval_equals_a_loop_over_all_pairs(task: Task, processor: RegionProcessor, row_model: type) -> None:
     model = row_model(1, 1)
-    rows, scores = evaluate(task, model, tokenizer, "test", "ja", batch_size=37)
-    assert (rows, scores) == brute_force(task, model, tokenizer)
+    rows, scores = evaluate(task, model, processor, "test", "ja", batch_size=37)
+    assert (rows, scores) == brute_force(task, model, processor)
     assert 0 < scores["image_recall@10"] < 100
 
 
 def test_retrieval_with_several_captions_of_an_image_equals_the_loop(
-    with_several_captions: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
+    with_several_captions: Task, processor: RegionProcessor, row_model: type
 ) -> None:
     model = row_model(1, 1)
-    rows, scores = evaluate(with_several_captions, model, tokenizer, "test", "ja", batch_size=37)
-    assert (rows, scores) == brute_force(with_several_captions, model, tokenizer)
+    rows, scores = evaluate(with_several_captions, model, processor, "test", "ja", batch_size=37)
+    assert (rows, scores) == brute_force(with_several_captions, model, processor)
     assert len({row["label"] for row in rows}) == 17
     assert 0 < scores["text_recall@10"] < 100
 
 
-def test_retrieval_does_not_depend_on_the_batch_size(
-    task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
-) -> None:
+def test_retrieval_does_not_depend_on_the_batch_size(task: Task, processor: RegionProcessor, row_model: type) -> None:
     model = row_model(1, 1)
-    by_seven = evaluate(task, model, tokenizer, "test", "ja", batch_size=7)
+    by_seven = evaluate(task, model, processor, "test", "ja", batch_size=7)
     assert 5 < max(len(batch) for batch in model.lengths) <= 7
-    assert evaluate(task, model, tokenizer, "test", "ja", batch_size=1000) == by_seven
+    assert evaluate(task, model, processor, "test", "ja", batch_size=1000) == by_seven
 
 
 def test_recall_at_1_is_the_mean_of_both_directions_where_images_have_equally_many_captions(
-    task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type, monkeypatch: pytest.MonkeyPatch
+    task: Task, processor: RegionProcessor, row_model: type, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load = task.load
 
@@ -150,31 +149,31 @@ def test_recall_at_1_is_the_mean_of_both_directions_where_images_have_equally_ma
         return Dataset.from_dict(rows)
 
     monkeypatch.setattr(task, "load", two_captions_each)
-    rows, scores = evaluate(task, row_model(1, 1), tokenizer, "test", "ja")
+    rows, scores = evaluate(task, row_model(1, 1), processor, "test", "ja")
     assert scores["image_recall@1"] != scores["text_recall@1"] and scores["recall@1"] > 0
     assert scores["recall@1"] == pytest.approx((scores["image_recall@1"] + scores["text_recall@1"]) / 2)
     assert scores["recall@1"] == pytest.approx(100 * sum(row["score"] for row in rows) / 24)
 
 
 def test_validation_counts_examples_whose_true_pair_is_the_best_of_four(
-    task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type
+    task: Task, processor: RegionProcessor, row_model: type
 ) -> None:
     model = row_model(1, 1)
-    batcher = Batcher(task.load("dev", "en"), task, tokenizer)
+    batcher = Batcher(task.load("dev", "en"), task, processor)
     by_length = sorted(range(24), key=lambda i: batcher.texts.lengths[i])
-    candidates = model(**batcher.batch(by_length)).view(24, 4).tolist()
+    candidates = model(**batcher.batch(by_length).inputs).view(24, 4).tolist()
     right = sum(max(row) == row[0] for row in candidates)
     assert 0 < right < 24
     for batch_size in (256, 7, 1):
-        validate = make_validator(task, model, tokenizer, "dev", "en", batch_size)
+        validate = make_validator(task, model, processor, "dev", "en", batch_size)
         assert validate() == validate() == pytest.approx(100 * right / 24)
 
 
-def test_a_constant_model_has_a_recall_of_zero(task: Task, tokenizer: PreTrainedTokenizerBase, row_model: type) -> None:
+def test_a_constant_model_has_a_recall_of_zero(task: Task, processor: RegionProcessor, row_model: type) -> None:
     class Constant(row_model):
         def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
             return torch.zeros(len(input_ids), 1)
 
-    rows, scores = evaluate(task, Constant(1, 1), tokenizer, "test", "ja")
+    rows, scores = evaluate(task, Constant(1, 1), processor, "test", "ja")
     assert scores["recall@1"] == scores["image_recall@10"] == scores["text_recall@10"] == 0
     assert {row["score"] for row in rows} == {0}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from batches import labelled
 
 from iglue_plugins.tasks.base import Task
 
@@ -19,7 +20,7 @@ def test_loss_is_the_sum_over_answers_of_binary_cross_entropy(small: Callable[[s
     for row, label in zip(logits, labels, strict=True):
         for i, logit in enumerate(row):
             total -= torch.nn.functional.logsigmoid(logit if i == label else -logit).item()
-    assert task.loss(logits, {"labels": labels}).item() == pytest.approx(total / 3, rel=1e-12)
+    assert task.loss(logits, labelled(labels)).item() == pytest.approx(total / 3, rel=1e-12)
 
 
 def test_questions_are_cut_at_40_tokens(small: Callable[[str], Task]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini import ASSETS
 from iglue_plugins.mini.tasks import MiniCaptions, MiniXVNLI
 from iglue_plugins.mini.world import FEATURE_SIZE
@@ -53,8 +54,13 @@ def tokenizer() -> PreTrainedTokenizerBase:
 
 
 @pytest.fixture(scope="session")
-def batchers(task: TinyXVNLI, tokenizer: PreTrainedTokenizerBase) -> dict[str, Batcher]:
-    return {language: Batcher(task.load("auxiliary", language), task, tokenizer) for language in ("tr", "de")}
+def processor(tokenizer: PreTrainedTokenizerBase) -> RegionProcessor:
+    return RegionProcessor(tokenizer)
+
+
+@pytest.fixture(scope="session")
+def batchers(task: TinyXVNLI, processor: RegionProcessor) -> dict[str, Batcher]:
+    return {language: Batcher(task.load("auxiliary", language), task, processor) for language in ("tr", "de")}
 
 
 @pytest.fixture
@@ -91,21 +97,21 @@ def make_model(tokenizer: PreTrainedTokenizerBase) -> MakeModel:
 def doubled() -> Callable[[Batch], Batch]:
     """A batch whose floats are float64."""
 
-    def double(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {key: value.double() if value.is_floating_point() else value for key, value in batch.items()}
+    def double(batch: Batch) -> Batch:
+        return batch.map_inputs(lambda value: value.double() if value.is_floating_point() else value)
 
     return double
 
 
 @pytest.fixture
 def fit(
-    make_model: MakeModel, task: TinyXVNLI, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    make_model: MakeModel, task: TinyXVNLI, processor: RegionProcessor, tmp_path: Path
 ) -> Callable[..., dict[str, Tensor]]:
     """Trains a fresh model with dropout in a folder, and returns its weights."""
 
     def run(trainer: Trainer, folder: str = "run") -> dict[str, Tensor]:
         model = make_model(dropout=0.1, seed=1)
-        trainer.fit(model, tokenizer, task, auxiliary_languages=("tr", "de"), seed=2, folder=tmp_path / folder)
+        trainer.fit(model, processor, task, auxiliary_languages=("tr", "de"), seed=2, folder=tmp_path / folder)
         return model.state_dict()
 
     return run

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from batches import token_ids
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -60,14 +61,8 @@ def test_gradient_checkpointing_does_not_change_the_meta_gradient(
         assert (gradient is None) == (checkpointed[name] is None), name
         if gradient is not None:
             torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-9, atol=1e-11, msg=name)
-    token_ids = {
-        token_id
-        for episode in episodes
-        for part in ("support", "query")
-        for key in ("input_ids", "caption_input_ids")
-        for token_id in episode[part][key].flatten().tolist()
-    }
-    assert set(checkpointed[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= token_ids
+    used_ids = token_ids(*(episode[part] for episode in episodes for part in ("support", "query")))
+    assert set(checkpointed[WORDS].abs().sum(1).nonzero().flatten().tolist()) <= used_ids
     assert min(expected[name].abs().max() for name in (WORDS, ATTENTION)) > 1e-3
 
 

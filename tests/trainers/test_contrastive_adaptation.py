@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import ShuffledExamples
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Adapted
@@ -25,12 +26,12 @@ SETTINGS = {"inner_lr": 0.5, "support_size": 4, "split": "auxiliary"}
 
 @pytest.fixture
 def adapt(
-    make_model: Callable[..., PreTrainedModel], task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    make_model: Callable[..., PreTrainedModel], task: Task, processor: RegionProcessor, tmp_path: Path
 ) -> Callable[..., Adapted]:
     def run(**settings: object) -> Adapted:
         adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS | settings))
         return adapter.adapt(
-            lambda: (make_model(dropout=0.1), tokenizer), task, "tr", source_language="en", seed=3, folder=tmp_path
+            lambda: (make_model(dropout=0.1), processor), task, "tr", source_language="en", seed=3, folder=tmp_path
         )
 
     return run
@@ -44,11 +45,11 @@ def test_a_step_is_plain_gradient_descent_on_the_contrastive_loss(
     adapt: Callable[..., Adapted],
     make_model: Callable[..., PreTrainedModel],
     task: Task,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
 ) -> None:
     model = make_model()
-    batch = ShuffledExamples(Batcher(task.load("auxiliary", "tr"), task, tokenizer), 4, (3,)).split_batches(0)[0]
-    contrastive_loss(*model.embed_pairs(**batch), 0.07).backward()
+    batch = ShuffledExamples(Batcher(task.load("auxiliary", "tr"), task, processor), 4, (3,)).split_batches(0)[0]
+    contrastive_loss(model.embed_text(**batch.text), model.embed_image(**batch.image), 0.07).backward()
     adapted = weights(adapt().model)
     for name, parameter in model.named_parameters():
         moved = 0 if parameter.grad is None else parameter.grad

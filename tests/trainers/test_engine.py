@@ -11,10 +11,11 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.episodes import Steps, batch_steps
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.heads import MaskedWordHead
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
@@ -239,12 +240,12 @@ def test_fit_sets_the_head_of_the_task_and_trains_the_parameters_of_the_loss(
     trainer: Trainer,
     make_model: Callable[..., PreTrainedModel],
     task: Task,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
     tmp_path: Path,
 ) -> None:
     model = make_model()
     before = copy.deepcopy(model.state_dict())
-    trainer.fit(model, tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
+    trainer.fit(model, processor, task, auxiliary_languages=("tr",), folder=tmp_path)
     assert (model.config.head, model.config.num_labels) == ("classifier", 3)
     after = model.state_dict()
     assert not torch.equal(after["encoder.text_pooler.weight"], before["encoder.text_pooler.weight"])

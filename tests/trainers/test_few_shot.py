@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import ValidationError
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
@@ -24,12 +25,12 @@ from iglue_plugins.utils.errors import UserError
 
 @pytest.fixture
 def adapt(
-    make_model: Callable[..., PreTrainedModel], task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    make_model: Callable[..., PreTrainedModel], task: Task, processor: RegionProcessor, tmp_path: Path
 ) -> Callable[..., Adapted]:
     def run(folder: str, **settings: object) -> Adapted:
         trainer = FewShot(FewShotSettings(**{"shots": 5, "epochs": 2, "batch_size": 2, **settings}))
         return trainer.adapt(
-            lambda: (make_model(), tokenizer), task, "tr", source_language="en", seed=0, folder=tmp_path / folder
+            lambda: (make_model(), processor), task, "tr", source_language="en", seed=0, folder=tmp_path / folder
         )
 
     return run
@@ -54,7 +55,7 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
     adapt: Callable[..., Adapted],
     make_model: Callable[..., PreTrainedModel],
     task: Task,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -71,7 +72,7 @@ def test_it_trains_as_finetune_does_on_the_few_examples(
 
     model = make_model()
     OnTurkish(FinetuneSettings(epochs=2, batch_size=2, learning_rate=1e-3)).fit(
-        model, tokenizer, task, auxiliary_languages=("tr",), seed=0, folder=tmp_path / "finetune"
+        model, processor, task, auxiliary_languages=("tr",), seed=0, folder=tmp_path / "finetune"
     )
     expected = torch.cat([value.flatten() for value in model.state_dict().values()])
     assert torch.equal(weights_of(adapt("few", learning_rates=(1e-3,))), expected)
@@ -84,7 +85,7 @@ def test_validation_is_in_the_source_language_unless_the_task_says_otherwise(
     monkeypatch.setattr(
         trainer_base,
         "make_validator",
-        lambda task, model, tokenizer, *where: asked.append(where[:2]) or (lambda: 0.0),
+        lambda task, model, processor, *where: asked.append(where[:2]) or (lambda: 0.0),
     )
     adapt("source", learning_rates=(1e-3,), epochs=1)
     monkeypatch.setattr(MiniXVNLI, "few_shot_validation", lambda self, language, source: ("test", language))

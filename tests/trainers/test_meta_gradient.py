@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from batches import token_ids
 from meta_gradients import Grads, assert_equal_gradients, meta_gradient, unrolled
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -195,15 +196,9 @@ def test_the_embedding_subset_is_exact_and_the_other_rows_gradients_are_zero(
         lambda module, *_: sizes.append(len(module.word_embeddings.weight))
     )
     results = []
-    for model.supports_token_id_remapping in (False, True):
+    for model.token_id_keys in ((), ("input_ids",)):
         results.append(meta_gradient(objective, episodes))
-    used_ids = {
-        row
-        for episode in episodes
-        for part in ("support", "query")
-        for key in ("input_ids", "caption_input_ids")
-        for row in episode[part][key].flatten().tolist()
-    }
+    used_ids = token_ids(*(episode[part] for episode in episodes for part in ("support", "query")))
     assert set(sizes) == {model.config.vocab_size, len(used_ids)}
     assert torch.equal(results[0][0], results[1][0])
     assert_equal_gradients(results[0][1], results[1][1], 1e-12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -200,7 +201,7 @@ def test_a_support_batch_without_pairs_takes_no_inner_step(meta: MakeMeta, task:
     """Of the five examples of the support one is entailed, so that no pair has a negative."""
     labels = torch.full((5,), task.labels.index("neutral"))
     labels[2] = task.labels.index("entailment")
-    episode = episodes[0] | {"support": episodes[0]["support"] | {"labels": labels}}
+    episode = episodes[0] | {"support": replace(episodes[0]["support"], labels=labels)}
     loss, found = meta_gradient(meta(pairs="aligned", outer_loss="task"), [episode])
     plain_loss, plain = meta_gradient(meta(inner_lr=0, outer_loss="task"), [episode])
     assert torch.equal(loss, plain_loss)
@@ -218,8 +219,8 @@ def test_without_common_images_masks_change_no_bit_of_the_meta_gradient(meta: Ma
 def test_the_meta_gradient_with_common_images(meta: MakeMeta, episodes: list[dict], choice: str) -> None:
     """In the support batch two examples of five have one image, in the query batch two pairs of them."""
     for episode in episodes:
-        episode["support"]["image_identity"] = torch.tensor([[0], [1], [0], [3], [4]])
-        episode["query"]["image_identity"] = torch.tensor([[0], [1], [0], [1]])
+        episode["support"] = replace(episode["support"], image_identity=torch.tensor([[0], [1], [0], [3], [4]]))
+        episode["query"] = replace(episode["query"], image_identity=torch.tensor([[0], [1], [0], [1]]))
     objective = meta(inner_steps=2, same_image_pairs=choice)
     loss, found = meta_gradient(objective, episodes)
     assert_equal_gradients(found, unrolled(objective, episodes)[1])
@@ -227,7 +228,7 @@ def test_the_meta_gradient_with_common_images(meta: MakeMeta, episodes: list[dic
 
 
 def test_a_support_batch_of_one_image_takes_no_inner_step(meta: MakeMeta, episodes: list[dict]) -> None:
-    episode = episodes[0] | {"support": episodes[0]["support"] | {"image_identity": torch.zeros(5, 1).long()}}
+    episode = episodes[0] | {"support": replace(episodes[0]["support"], image_identity=torch.zeros(5, 1).long())}
     loss, found = meta_gradient(meta(outer_loss="task"), [episode])
     plain_loss, plain = meta_gradient(meta(inner_lr=0, outer_loss="task"), [episode])
     assert torch.equal(loss, plain_loss)

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from iglue_plugins.data.batching import Batch, Batcher, model_inputs
+from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.tasks.base import Task
+from iglue_plugins.trainers import objectives
 from iglue_plugins.trainers.contrastive_loss import contrastive_loss, pair_targets
 from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
-from iglue_plugins.utils.errors import UserError
+
+
+def roll(rows: Tensor) -> Tensor:
+    return rows.roll(1, 0)
 
 
 @pytest.fixture
@@ -49,21 +56,17 @@ def test_the_parts_are_the_loss_of_the_task_and_the_contrastive_loss_of_its_pair
 ) -> None:
     losses = batch_loss(temperature=0.2, pairs="aligned")
     parts = losses(batch, "both")
-    torch.testing.assert_close(parts["task_loss"], task.loss(losses.model(**batch), batch))
-    entailed = batch["labels"] == task.labels.index("entailment")
+    torch.testing.assert_close(parts["task_loss"], task.loss(losses.model(**batch.inputs), batch))
+    entailed = batch.labels == task.labels.index("entailment")
     assert 2 <= entailed.sum() < len(entailed)
-    rows = {key: value[entailed] for key, value in batch.items() if not key.startswith("caption")}
-    text, image = losses.model.embed_pairs(**rows)
-    torch.testing.assert_close(parts["contrastive_loss"], contrastive_loss(text, image, 0.2))
+    text, image = ({key: value[entailed] for key, value in side.items()} for side in (batch.text, batch.image))
+    expected = contrastive_loss(losses.model.embed_text(**text), losses.model.embed_image(**image), 0.2)
+    torch.testing.assert_close(parts["contrastive_loss"], expected)
 
 
 def test_a_caption_is_the_text_of_a_pair_by_default(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
     losses = batch_loss()
-    other_captions = {
-        **batch,
-        "caption_input_ids": batch["caption_input_ids"].roll(1, 0),
-        "caption_attention_mask": batch["caption_attention_mask"].roll(1, 0),
-    }
+    other_captions = replace(batch, caption=batch.caption.map(roll))
     assert losses(other_captions, "contrastive")["loss"] != losses(batch, "contrastive")["loss"]
     assert losses(other_captions, "task")["loss"] == losses(batch, "task")["loss"]
 
@@ -73,7 +76,7 @@ def test_the_contrastive_loss_of_fewer_than_two_pairs_is_zero(
 ) -> None:
     for labels in ([0] * 8, [task.labels.index("entailment"), *[0] * 7]):
         losses = batch_loss(pairs="aligned")
-        parts = losses({**batch, "labels": torch.tensor(labels)}, "contrastive")
+        parts = losses(replace(batch, labels=torch.tensor(labels)), "contrastive")
         assert (parts["loss"].item(), parts["contrastive_pairs"].item()) == (0, 0)
         parts["loss"].backward()
         assert all(parameter.grad is None for parameter in losses.parameters())
@@ -87,15 +90,12 @@ def test_another_caption_of_an_image_is_no_negative_unless_asked_for(
         "image_identity": torch.tensor([[0], [0], *([i] for i in range(2, 8))]),
         "caption_identity": torch.tensor([0, 1, 2, 2, 4, 5, 6, 7]),
     }
-    batch = batch | common
+    batch = replace(batch, **common)
     losses = {choice: batch_loss(same_image_pairs=choice) for choice in ("masked", "positives", "negatives")}
     found = {choice: losses[choice](batch, "contrastive") for choice in losses}
     assert {parts["contrastive_pairs"].item() for parts in found.values()} == {8}
-    rows = losses["masked"].model.embed_pairs(
-        **{key: value for key, value in batch.items() if key.startswith("region")},
-        input_ids=batch["caption_input_ids"],
-        attention_mask=batch["caption_attention_mask"],
-    )
+    model = losses["masked"].model
+    rows = model.embed_text(**batch.caption), model.embed_image(**batch.image)
     for choice, parts in found.items():
         targets = pair_targets(common["image_identity"], common["caption_identity"], choice)
         assert torch.equal(parts["loss"], contrastive_loss(*rows, 0.07, targets))
@@ -104,44 +104,47 @@ def test_another_caption_of_an_image_is_no_negative_unless_asked_for(
 
 
 def test_a_batch_of_one_image_has_no_pair_with_a_negative(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
-    batch = batch | {"image_identity": torch.zeros(8, 1, dtype=torch.int64)}
+    batch = replace(batch, image_identity=torch.zeros(8, 1, dtype=torch.int64))
     parts = batch_loss(loss="both")(batch, "both")
     assert (parts["contrastive_loss"].item(), parts["contrastive_pairs"].item()) == (0, 0)
     assert parts["loss"] == parts["task_loss"]
 
 
-def test_a_batch_without_identities_is_refused_unless_all_others_are_negatives(
-    batch_loss: Callable[..., BatchLoss], batch: Batch
-) -> None:
-    bare = model_inputs(batch)
-    with pytest.raises(UserError, match="trainer.same_image_pairs is 'masked', but the batches have no image_identity"):
-        batch_loss()(bare, "contrastive")
+def test_where_no_image_occurs_twice_nothing_is_masked(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
     assert torch.equal(
-        batch_loss(same_image_pairs="negatives")(bare, "both")["loss"], batch_loss()(batch, "both")["loss"]
+        batch_loss(same_image_pairs="negatives")(batch, "both")["loss"], batch_loss()(batch, "both")["loss"]
     )
 
 
-def test_the_model_sees_no_identities(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
-    losses, seen = batch_loss(), []
-    forward, embed = losses.model.forward, losses.model.embed_pairs
-    losses.model.forward = lambda **rows: seen.extend(rows) or forward(**rows)
-    losses.model.embed_pairs = lambda **rows: seen.extend(rows) or embed(**rows)
+def test_the_model_sees_neither_labels_nor_identities(batch_loss: Callable[..., BatchLoss], batch: Batch) -> None:
+    losses, seen = batch_loss(), {}
+
+    def note(name: str, method: Callable[..., Tensor], **rows: object) -> Tensor:
+        seen[name] = set(rows)
+        return method(**rows)
+
+    for name in ("forward", "embed_text", "embed_image"):
+        setattr(losses.model, name, partial(note, name, getattr(losses.model, name)))
     losses(batch, "both")
-    assert "joint" in seen and "labels" in seen
-    assert not [key for key in seen if key.endswith("identity")]
+    text, image = set(batch.text), set(batch.image)
+    assert seen == {"forward": text | image, "embed_text": text, "embed_image": image | {"images_per_text"}}
 
 
 @pytest.mark.parametrize("joint", [False, True])
 def test_only_a_joint_pass_lets_a_text_see_its_image(
-    make_model: Callable[..., PreTrainedModel], task: Task, batch: Batch, joint: bool
+    make_model: Callable[..., PreTrainedModel], task: Task, batch: Batch, joint: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = BatchLoss(make_model(), task, FinetuneSettings(joint_pass=joint))
-    seen = []
-    embed = losses.model.embed_pairs
-    losses.model.embed_pairs = lambda *args, **kwargs: seen.append(embed(*args, **kwargs)) or seen[-1]
+    seen, pair_loss = [], objectives.pair_loss
+
+    def note(contrastive: str, text: Tensor, image: Tensor, *rest: object) -> Tensor:
+        seen.append((text, image))
+        return pair_loss(contrastive, text, image, *rest)
+
+    monkeypatch.setattr(objectives, "pair_loss", note)
     losses(batch, "contrastive")
-    losses(batch | {"region_features": batch["region_features"].roll(1, 0)}, "contrastive")
-    losses(batch | {"caption_input_ids": batch["caption_input_ids"].roll(1, 0)}, "contrastive")
+    losses(replace(batch, image=batch.image.map(roll, ["region_features"])), "contrastive")
+    losses(replace(batch, caption=batch.caption.map(roll, ["input_ids"])), "contrastive")
     (text, image), (text_beside_other_image, _), (_, image_beside_other_text) = seen
     assert torch.equal(text, text_beside_other_image) is not joint
     assert torch.equal(image, image_beside_other_text) is not joint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from iglue_plugins.data.batching import model_inputs
+from iglue_plugins.data.processors.regions import RegionProcessor
+from iglue_plugins.models import pretraining
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers import pretrain
 from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.training_data import TrainingData
@@ -22,14 +23,14 @@ MakeItems = Callable[..., list[dict]]
 
 
 @pytest.fixture
-def items(captions: Task, tokenizer: PreTrainedTokenizerBase) -> MakeItems:
+def items(captions: Task, processor: RegionProcessor) -> MakeItems:
     """The steps of a training with these settings."""
 
     def make(**settings: object) -> list[dict]:
         chosen = PretrainSettings(**{"steps": 3, "batch_size": 16, "language_shares": {"en": 1, "tr": 1}} | settings)
         return list(
             map(
-                Pretrain(chosen).steps(TrainingData(captions, tokenizer, "en", (), seed=0)).__getitem__,
+                Pretrain(chosen).steps(TrainingData(captions, processor, "en", (), seed=0)).__getitem__,
                 range(chosen.steps),
             )
         )
@@ -72,7 +73,7 @@ def test_words_are_masked_and_special_tokens_are_not(
     torch.manual_seed(0)
     loss = made(**item)["masked_word_loss"]
     (masked_ids,) = (ids for ids in read if ids is not None)
-    ids = item["batch"]["input_ids"]
+    ids = item["batch"].text["input_ids"]
     words = torch.tensor([[token not in tokenizer.all_special_ids for token in row] for row in ids.tolist()])
     masked = masked_ids != ids
     assert (masked_ids[masked] == tokenizer.mask_token_id).all()
@@ -88,14 +89,14 @@ def test_the_masked_words_themselves_are_the_targets(
 ) -> None:
     made, item = objective(masked_share=0.999999), items()[0]
     targets = []
-    entropy = pretrain.functional.cross_entropy
+    entropy = pretraining.functional.cross_entropy
     monkeypatch.setattr(
-        pretrain.functional,
+        pretraining.functional,
         "cross_entropy",
         lambda logits, wanted, **options: targets.append(wanted) or entropy(logits, wanted, **options),
     )
     made(**item)
-    ids = item["batch"]["input_ids"]
+    ids = item["batch"].text["input_ids"]
     assert torch.equal(targets[-1], ids[~torch.isin(ids, item["special_tokens"])])
 
 
@@ -111,9 +112,10 @@ def test_the_matching_loss_has_true_pairs_and_hard_negatives(
 
     made.model.register_forward_hook(perfect, with_kwargs=True)
     # Each text is most similar to the image of its pair.
-    made.model.embed_pairs = lambda **batch: (torch.eye(16), torch.eye(16))
+    made.model.embed_text = made.model.embed_image = lambda **rows: torch.eye(16)
     assert made(**item)["matching_loss"] < 1e-6
-    for key, value in model_inputs(item["batch"]).items():
+    assert seen.keys() == item["batch"].inputs.keys()
+    for key, value in item["batch"].inputs.items():
         true, hard = seen[key][:16], seen[key][16:]
         assert torch.equal(true, value)
         if key.startswith("region"):  # every hard image is another one of the batch
@@ -128,9 +130,11 @@ def test_images_that_belong_to_a_text_are_no_negatives(
 ) -> None:
     """Captions 0 to 13 are the same text, and caption 14 has the image of 15: each has few negatives left."""
     item = items()[0]
-    batch = item["batch"]
-    batch["text_identity"] = torch.tensor([0] * 14 + [14, 15])
-    batch["image_identity"] = torch.tensor([*range(14), 14, 14]).unsqueeze(1)
+    batch = item["batch"] = replace(
+        item["batch"],
+        text_identity=torch.tensor([0] * 14 + [14, 15]),
+        image_identity=torch.tensor([*range(14), 14, 14]).unsqueeze(1),
+    )
     seen: list[dict[str, Tensor]] = []
     losses = {}
     for choice in ("masked", "negatives"):
@@ -138,7 +142,7 @@ def test_images_that_belong_to_a_text_are_no_negatives(
         made.model.register_forward_hook(lambda module, args, rows, logits: seen.append(rows), with_kwargs=True)
         losses[choice] = made(**item)
     assert losses["masked"]["contrastive_loss"] < losses["negatives"]["contrastive_loss"]
-    features = batch["region_features"]
+    features = batch.image["region_features"]
     hard = [
         [next(i for i in range(16) if torch.equal(features[i], row)) for row in rows["region_features"][16:]]
         for rows in seen
@@ -151,7 +155,7 @@ def test_captions_of_one_image_alone_have_no_hard_pairs(
     objective: Callable[..., PretrainObjective], items: MakeItems
 ) -> None:
     item = items()[0]
-    item["batch"]["image_identity"] = torch.zeros(16, 1, dtype=torch.int64)
+    item["batch"] = replace(item["batch"], image_identity=torch.zeros(16, 1, dtype=torch.int64))
     made = objective()
     made.model.register_forward_hook(lambda *_: torch.tensor([[20.0]] * 16 + [[20.0]] * 16))
     losses = made(**item)
@@ -163,13 +167,13 @@ def test_the_first_steps_see_single_regions_and_languages_are_drawn_by_their_sha
     items: MakeItems, captions: Task, tokenizer: PreTrainedTokenizerBase
 ) -> None:
     steps = items(batch_size=6, single_region_steps=2, steps=4, language_shares={"en": 3, "tr": 1, "de": 0})
-    regions = [item["batch"]["region_mask"].sum(1) for item in steps]
+    regions = [item["batch"].image["region_mask"].sum(1) for item in steps]
     assert all((count == 2).all() for count in regions[:2])  # the global region and the object's
     assert all((count > 2).any() for count in regions[2:])
     seen = {
         text
         for item in items(steps=10, language_shares={"en": 3, "tr": 1, "de": 0})
-        for text in tokenizer.batch_decode(item["batch"]["input_ids"], skip_special_tokens=True)
+        for text in tokenizer.batch_decode(item["batch"].text["input_ids"], skip_special_tokens=True)
     }
     texts = {language: set(captions.load("train", language)["text"]) for language in ("en", "tr", "de")}
     assert len(seen & texts["en"]) > len(seen & texts["tr"]) > 0
@@ -179,7 +183,7 @@ def test_the_first_steps_see_single_regions_and_languages_are_drawn_by_their_sha
 def test_training_lowers_the_contrastive_loss_below_chance(
     make_model: Callable[..., PreTrainedModel],
     captions: Task,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
     items: MakeItems,
     tmp_path: Path,
 ) -> None:
@@ -187,7 +191,7 @@ def test_training_lowers_the_contrastive_loss_below_chance(
         steps=60, batch_size=16, learning_rate=5e-3, temperature=0.5, language_shares={"en": 1, "tr": 1}
     )
     model = make_model()
-    Pretrain(settings).fit(model, tokenizer, captions, folder=tmp_path)
+    Pretrain(settings).fit(model, processor, captions, folder=tmp_path)
     assert (model.config.head, model.config.num_labels) == ("image_text_matching", 1)
     with torch.no_grad():
         losses = PretrainObjective(model.eval(), settings)(**items()[0])

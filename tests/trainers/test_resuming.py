@@ -131,7 +131,7 @@ def test_an_error_names_the_folder_of_damaged_best_weights(tmp_path: Path) -> No
 def test_settings_outside_the_fingerprint_do_not_change_the_weights(fit: Callable[..., Weights]) -> None:
     """Not even by the dropout of losses that are only logged."""
     expected = fit(xvl_maml(log_every=4, save_every=2), "one")
-    excluded = {"log_every", "save_every", "save_minutes", "report_to", "inner_storage"}
+    excluded = {"log_every", "save_every", "save_minutes", "report_to", "workers", "inner_storage"}
     assert excluded == XVLMAMLSettings.fingerprint_exclude
     assert_same_weights(fit(xvl_maml(log_every=1, save_every=5), "other"), expected)
     by_time = xvl_maml(log_every=2, save_every=None, save_minutes=1e-9, report_to=(), inner_storage="start")

@@ -9,6 +9,8 @@ import pytest
 from pydantic import ValidationError
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from iglue_plugins.data.batching import Batch
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniXVNLI
 from iglue_plugins.registry import Registry
 from iglue_plugins.tasks.base import Task
@@ -108,13 +110,13 @@ def test_unsupervised_training_refuses_a_task_whose_default_pairs_need_labels(
 
 def test_too_few_examples_for_a_step(
     make_model: Callable[..., PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
     task: Task,
     captions: Task,
     tmp_path: Path,
 ) -> None:
     def fit(trainer: XVLMAML | Pretrain, task: Task) -> None:
-        trainer.fit(make_model(), tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
+        trainer.fit(make_model(), processor, task, auxiliary_languages=("tr",), folder=tmp_path)
 
     with pytest.raises(UserError, match="tiny/xvnli.* 24 .* 26"):
         fit(XVLMAML(XVLMAMLSettings(support_size=13, query_size=13)), task)
@@ -180,12 +182,12 @@ def test_pretraining_takes_captions_only() -> None:
 
 
 @pytest.fixture
-def data(task: Task, tokenizer: PreTrainedTokenizerBase) -> TrainingData:
-    return TrainingData(task, tokenizer, "en", ("tr", "de"), seed=3)
+def data(task: Task, processor: RegionProcessor) -> TrainingData:
+    return TrainingData(task, processor, "en", ("tr", "de"), seed=3)
 
 
-def texts(batch: dict, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    return tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
+def texts(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    return tokenizer.batch_decode(batch.text["input_ids"], skip_special_tokens=True)
 
 
 def test_fine_tuning_sees_the_source_language_and_the_control_each_auxiliary_one_in_turn(
@@ -208,14 +210,14 @@ def test_a_meta_step_sees_an_episode_of_each_language(data: TrainingData, task: 
     assert len(steps) == 10
     episodes = steps[7]["episodes"]
     assert [episode["language"] for episode in episodes] == ["tr", "de"]
-    assert [(len(e["support"]["labels"]), len(e["query"]["labels"])) for e in episodes] == [(4, 6), (4, 6)]
+    assert [(len(e["support"].labels), len(e["query"].labels)) for e in episodes] == [(4, 6), (4, 6)]
 
 
 def test_the_setting_examples_selects_the_same_examples_in_every_language(
-    task: Task, tokenizer: PreTrainedTokenizerBase
+    task: Task, processor: RegionProcessor
 ) -> None:
     def images(seed: int, examples: int | None) -> list[list[list[int]]]:
-        made = TrainingData(task, tokenizer, "en", ("tr", "de"), seed, examples).batchers("auxiliary")
+        made = TrainingData(task, processor, "en", ("tr", "de"), seed, examples).batchers("auxiliary")
         return [sorted(batcher.images.tolist()) for batcher in made.values()]
 
     turkish, german = images(0, 10)
@@ -230,9 +232,9 @@ def test_the_setting_examples_selects_the_same_examples_in_every_language(
 def test_training_without_an_auxiliary_language_is_refused(
     trainer: type[XVLMAML],
     task: Task,
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
     make_model: Callable[..., PreTrainedModel],
     tmp_path: Path,
 ) -> None:
     with pytest.raises(UserError, match="no auxiliary_languages .* at least one of ar, bn, de, es"):
-        trainer().fit(make_model(), tokenizer, task, folder=tmp_path)
+        trainer().fit(make_model(), processor, task, folder=tmp_path)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.mini.tasks import MiniTask, MiniXFlickrCO
 from iglue_plugins.trainers.base import TrainingData
 from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation
@@ -38,7 +39,7 @@ def make_task(shared_scenes: int) -> MiniTask:
 
 
 @pytest.fixture
-def train(make_model: Callable[..., PreTrainedModel], tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> Train:
+def train(make_model: Callable[..., PreTrainedModel], processor: RegionProcessor, tmp_path: Path) -> Train:
     """Trains a model by a trainer with shared scenes and settings, and returns its weights."""
 
     def maml(**settings: object) -> XVLMAML:
@@ -65,9 +66,9 @@ def train(make_model: Callable[..., PreTrainedModel], tokenizer: PreTrainedToken
         if isinstance(made, ContrastiveAdaptation):
             model.set_head(task.head, task.num_labels)
             made.check(task, "tr")
-            load = partial(tuple, (model, tokenizer))
+            load = partial(tuple, (model, processor))
             return made.adapt(load, task, "tr", source_language="en", seed=2, folder=folder).model.state_dict()
-        made.fit(model, tokenizer, task, auxiliary_languages=("tr",), seed=2, folder=folder)
+        made.fit(model, processor, task, auxiliary_languages=("tr",), seed=2, folder=folder)
         return model.state_dict()
 
     return run
@@ -97,7 +98,7 @@ def test_distinct_images_leave_nothing_to_mask(train: Train, trainer: str) -> No
 
 
 def test_too_few_scenes_for_distinct_images_are_found_before_training(
-    train: Train, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    train: Train, processor: RegionProcessor, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError) as error:
         train("xvl_maml", 6, distinct_images=True)
@@ -109,12 +110,12 @@ def test_too_few_scenes_for_distinct_images_are_found_before_training(
     assert not list(tmp_path.iterdir())
 
 
-def test_without_distinct_images_batches_have_shared_scenes(tokenizer: PreTrainedTokenizerBase) -> None:
+def test_without_distinct_images_batches_have_shared_scenes(processor: RegionProcessor) -> None:
     def images(distinct: bool) -> list[int]:
         settings = XVLMAMLSettings(steps=20, support_size=6, query_size=6, distinct_images=distinct)
-        steps = XVLMAML(settings).steps(TrainingData(make_task(3), tokenizer, "en", ("tr",), seed=0))
+        steps = XVLMAML(settings).steps(TrainingData(make_task(3), processor, "en", ("tr",), seed=0))
         batches = [item["episodes"][0][part] for item in steps for part in ("support", "query")]
-        return [len(batch["image_identity"].unique()) for batch in batches]
+        return [len(batch.image_identity.unique()) for batch in batches]
 
     assert set(images(distinct=True)) == {6}
     assert min(images(distinct=False)) < 6

@@ -13,6 +13,7 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.meta_objective import MetaObjective, adapted_parameters
@@ -31,8 +32,6 @@ class TiedConfig(PreTrainedConfig):
     vocab_size: int = 8
     region_feature_size: int = 8
     tie_word_embeddings: bool = True
-    region_location_size: int = 5
-    global_region: bool = True
 
 
 def text_vectors(words: Tensor, output: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -46,7 +45,7 @@ class TiedModel(PreTrainedModel):
     """A plugin's model whose output layer has the matrix of the word embeddings."""
 
     config_class = TiedConfig
-    supports_token_id_remapping = True
+    token_id_keys = ("input_ids",)
     _tied_weights_keys = {OUTPUT: WORDS}  # as transformers' models have it
 
     def __init__(self, config: TiedConfig) -> None:
@@ -64,19 +63,20 @@ class TiedModel(PreTrainedModel):
     def set_head(self, kind: str, num_labels: int) -> None:
         assert num_labels == 3
 
-    def embed_pairs(self, input_ids, attention_mask, region_features, region_mask, joint=False, **_):
-        text = text_vectors(self.words.weight, self.output.weight, input_ids, attention_mask)
-        return self.dropout(text), self.regions(region_features).mean(1)
+    def embed_text(self, input_ids, attention_mask):
+        return self.dropout(text_vectors(self.words.weight, self.output.weight, input_ids, attention_mask))
 
-    def forward(self, **batch: Tensor) -> Tensor:
-        text, image = self.embed_pairs(**batch)
-        return self.head(text * image)
+    def embed_image(self, region_features, images_per_text=1, **_):
+        return self.regions(region_features).mean(1)
+
+    def forward(self, input_ids, attention_mask, **regions):
+        return self.head(self.embed_text(input_ids, attention_mask) * self.embed_image(**regions))
 
 
 @pytest.fixture
 def tied(tokenizer: PreTrainedTokenizerBase, batchers: dict[str, Batcher]) -> TiedModel:
     torch.manual_seed(0)
-    size = batchers["tr"].batch(range(1))["region_features"].shape[-1]
+    size = batchers["tr"].batch(range(1)).image["region_features"].shape[-1]
     model = TiedModel(TiedConfig(vocab_size=len(tokenizer), region_feature_size=size))
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
@@ -102,11 +102,11 @@ def test_the_meta_gradient_of_tied_weights_is_that_of_one_matrix(
 
     trained = dict(model.named_parameters())
 
-    def task_loss(theta: dict[str, Tensor], part: dict[str, Tensor]) -> Tensor:
-        text = text_vectors(theta[WORDS], theta[WORDS], part["input_ids"], part["attention_mask"])
-        image = (part["region_features"] @ theta["regions.weight"].T + theta["regions.bias"]).mean(1)
+    def task_loss(theta: dict[str, Tensor], part: Batch) -> Tensor:
+        text = text_vectors(theta[WORDS], theta[WORDS], **part.text)
+        image = (part.image["region_features"] @ theta["regions.weight"].T + theta["regions.bias"]).mean(1)
         logits = (text * image) @ theta["head.weight"].T + theta["head.bias"]
-        return nn.functional.binary_cross_entropy_with_logits(logits, torch.eye(3).double()[part["labels"]])
+        return nn.functional.binary_cross_entropy_with_logits(logits, torch.eye(3).double()[part.labels])
 
     theta = dict(trained)
     for _ in range(2):
@@ -129,14 +129,14 @@ def test_a_tied_weight_adapts_under_each_of_its_names(tied: TiedModel) -> None:
 
 
 def test_a_model_with_tied_weights_resumes_to_the_same_weights_and_is_saved_and_loaded(
-    tied: TiedModel, task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tied: TiedModel, task: Task, processor: RegionProcessor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start = {name: value.clone() for name, value in tied.state_dict().items()}
 
     def fit(folder: str, **settings: object) -> TiedModel:
         tied.load_state_dict(start)
         trainer = XVLMAML(XVLMAMLSettings(**SETTINGS | settings))
-        trainer.fit(tied, tokenizer, task, auxiliary_languages=("tr", "de"), seed=2, folder=tmp_path / folder)
+        trainer.fit(tied, processor, task, auxiliary_languages=("tr", "de"), seed=2, folder=tmp_path / folder)
         return tied
 
     expected = {name: value.clone() for name, value in fit("whole", validate_every=2).state_dict().items()}
@@ -214,7 +214,7 @@ def test_a_checkpoint_of_other_weights_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", ["undeclared", "turned off", "same memory"])
 def test_tied_weights_that_would_come_apart_are_refused_before_the_training(
-    case: str, tied: TiedModel, task: Task, tokenizer: PreTrainedTokenizerBase, tmp_path: Path
+    case: str, tied: TiedModel, task: Task, processor: RegionProcessor, tmp_path: Path
 ) -> None:
     if case == "undeclared":
         tied._tied_weights_keys = None
@@ -224,6 +224,6 @@ def test_tied_weights_that_would_come_apart_are_refused_before_the_training(
         tied.output.weight = nn.Parameter(tied.words.weight.data)
     said = "in the same memory" if case == "same memory" else "_tied_weights_keys = {'output.weight': 'words.weight'}"
     with pytest.raises(UserError, match="words.weight and output.weight.*") as raised:
-        XVLMAML(XVLMAMLSettings(**SETTINGS)).fit(tied, tokenizer, task, auxiliary_languages=("tr",), folder=tmp_path)
+        XVLMAML(XVLMAMLSettings(**SETTINGS)).fit(tied, processor, task, auxiliary_languages=("tr",), folder=tmp_path)
     assert said in str(raised.value)
     assert not list(tmp_path.iterdir())

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from iglue_plugins.data.episodes import Steps
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.finetune import Finetune
@@ -106,18 +107,18 @@ def test_validation_once_an_epoch(counting: tuple[TrainerSettings, Steps], tmp_p
 @pytest.mark.parametrize("batch_size", [2, 4])
 def test_validation_has_batches_of_the_evaluations_size(
     make_model: Callable[..., PreTrainedModel],
-    tokenizer: PreTrainedTokenizerBase,
+    processor: RegionProcessor,
     task: Task,
     tmp_path: Path,
     batch_size: int,
 ) -> None:
     model, rows = make_model(), []
 
-    def note(module: nn.Module, args: object, batch: dict[str, Tensor]) -> None:
+    def note(module: nn.Module, args: object, inputs: dict[str, Tensor]) -> None:
         if not module.training:
-            rows.append(len(batch["input_ids"]))
+            rows.append(len(inputs["input_ids"]))
 
     model.register_forward_pre_hook(note, with_kwargs=True)
     trainer = Finetune(FinetuneSettings(steps=2, batch_size=8, validate_every=1))
-    trainer.fit(model, tokenizer, task, folder=tmp_path, evaluation_batch_size=batch_size)
+    trainer.fit(model, processor, task, folder=tmp_path, evaluation_batch_size=batch_size)
     assert (max(rows), sum(rows)) == (batch_size, 2 * 6)

@@ -62,10 +62,10 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
         run, task = Run(runs / name), plugins.make_task(recipe)
         if not run.is_finished:
             torch.manual_seed(0)
-            model, tokenizer = plugins.load_model(recipe, None)
+            model, processor = plugins.load_model(recipe, None)
             model.set_head(task.head, task.num_labels)
             model.save_pretrained(run.model_dir)
-            tokenizer.save_pretrained(run.model_dir)
+            processor.save_pretrained(run.model_dir)
             run.recipe_path.write_text(yaml.safe_dump(recipe.to_dict()))
             run.write_record(
                 {

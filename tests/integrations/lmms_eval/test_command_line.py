@@ -150,7 +150,9 @@ def test_a_generative_model_is_asked_and_read(model: str, evaluated: Callable[[s
         examples = task.load("test", language).select(range(60))
         for sample, example in zip(written.samples[f"mini_{name}_{language}"], examples, strict=True):
             assert example["text"] in sample["input"]
-            colours = [task.picture(image).resize((1, 1)).getpixel((0, 0))[0] for image in example["image_ids"]]
+            colours = [
+                task.pictures.picture(image).resize((1, 1)).getpixel((0, 0))[0] for image in example["image_ids"]
+            ]
             meant = MEANT[task.name][(sum(colours) + len(sample["input"])) % 4]
             assert sample["accuracy"] == (meant == example["label"])
     found = read_results(written.results, "mini/xvnli")

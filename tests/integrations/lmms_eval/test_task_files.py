@@ -75,7 +75,8 @@ def test_a_task_names_functions_that_exist(mini_tasks: Path) -> None:
     assert "no, yes, alarm clock" in documents.prompt(document, options)
     (picture,) = documents.pictures(document, options)
     assert (picture.size, picture.mode) == ((128, 128), "RGB")
-    assert picture.tobytes() == documents.make_task("mini/xgqa", {}).picture(document["image_ids"][0]).tobytes()
+    expected = documents.make_task("mini/xgqa", {}).pictures.picture(document["image_ids"][0])
+    assert picture.tobytes() == expected.tobytes()
 
 
 def test_equal_content_has_one_folder(mini_tasks: Path) -> None:

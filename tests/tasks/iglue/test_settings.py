@@ -11,9 +11,12 @@ from typing import Any
 import pytest
 from datasets import Dataset, Features, Image, Value
 from PIL import Image as Pictures
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
 
+from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.evaluation.evaluator import evaluate
-from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.plugin import XUniter
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.utils.errors import UserError
@@ -124,10 +127,11 @@ def test_settings_that_name_paths_do_not_count_by_themselves(name: str, make: Ma
 
 @pytest.mark.parametrize(("name", "regions"), [("xvnli", 36), ("xgqa", 37), ("marvl", 37), ("xflickrco", 37)])
 def test_regions_of_an_image(name: str, regions: int, make: Make) -> None:
-    with_global, without = XUniterConfig(), XUniterConfig(global_region=False)
-    assert make(name).region_layout(with_global).max_regions == regions
-    assert make(name).region_layout(without).max_regions == 36
-    assert make(name, max_boxes=10).region_layout(without).max_regions == 10
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({})))
+    with_global, without = RegionProcessor(tokenizer), RegionProcessor(tokenizer, global_region=False)
+    assert with_global.layout(make(name)).max_regions == regions
+    assert without.layout(make(name)).max_regions == 36
+    assert without.layout(make(name, max_boxes=10)).max_regions == 10
 
 
 def test_a_task_file_of_volta_sets_text_length_and_number_of_regions(make: Make, tmp_path: Path) -> None:
@@ -186,11 +190,14 @@ def test_the_test_set_comes_from_the_copy_if_asked(
 
 def test_a_picture_of_the_copy(copy: Path, make: Make) -> None:
     task = make("xvnli", hub=str(copy))
-    assert task.picture("flickr30k/0").convert("RGB").getpixel((0, 0)) == (255, 0, 0)
-    with pytest.raises(UserError, match="^image 'gqa/0' is not in the test set"):
-        task.picture("gqa/0")
+    assert task.pictures.picture("flickr30k/0").getpixel((0, 0)) == (255, 0, 0)
+    assert task.pictures.picture("flickr30k/0").mode == "RGB"
+    assert [task.pictures.has(image) for image in ("flickr30k/0", "flickr30k/7", "gqa/0")] == [True, False, False]
+    for image in ("gqa/0", "flickr30k/7"):
+        with pytest.raises(UserError, match=f"^image '{image}' is not in the test set"):
+            task.pictures.picture(image)
     with pytest.raises(UserError, match="^task xvnli has no pictures, only region features; set task.hub"):
-        make("xvnli").picture("flickr30k/0")
+        _ = make("xvnli").pictures
 
 
 def test_the_setting_hub_selects_the_copy(make: Make, copy: Path) -> None:
@@ -228,9 +235,9 @@ def test_a_model_is_evaluated(
     put(file)
     put_regions(store, names)
     task = make(name)
-    model, tokenizer = XUniter(XUniter.Settings(checkpoint=str(tiny_checkpoint))).load()
+    model, processor = XUniter(XUniter.Settings(checkpoint=str(tiny_checkpoint))).load()
     model.set_head(task.head, task.num_labels)
     language = "fr" if name == "xvnli" else "zh"
-    rows, scores = evaluate(task, model, tokenizer, "test", language)
+    rows, scores = evaluate(task, model, processor, "test", language)
     assert [row["id"] for row in rows] == task.load("test", language)["id"][:]
     assert scores[task.main_metric] == pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))
