@@ -79,6 +79,22 @@ def holds_adapter(folder: Path | None) -> bool:
     return folder is not None and (folder / CONFIG).is_file()
 
 
+def refuse_adapter(source: Path) -> None:
+    """Refuse a run or folder that holds an adapter, where a whole model is needed.
+
+    Args:
+        source: A run's or a checkpoint's folder.
+
+    Raises:
+        UserError: It holds an adapter.
+    """
+    if holds_adapter(source) or holds_adapter(source / "model"):
+        raise UserError(
+            f"{source}: holds an adapter without the weights that it belongs to; name the run or checkpoint of a whole "
+            "model, trained without model.adapter"
+        )
+
+
 def set_origin(model: PreTrainedModel, origin: Origin) -> None:
     """Note in a model with an adapter what `save_adapter` writes of it.
 
