@@ -39,6 +39,9 @@ class DualEncoder(PreTrainedModel):
     config: DualEncoderConfig
     config_class = DualEncoderConfig
     base_model_prefix = "encoder"
+    head_modules = (
+        "head", "encoder.text_projection", "encoder.visual_projection", "encoder.logit_scale", "encoder.logit_bias",
+    )  # fmt: skip
     main_input_name = "input_ids"
     input_modalities = ["image", "text"]
     is_dual_encoder = True
