@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any, Literal, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
 
 from iglue_plugins.data.processors.base import ImageKind
 from iglue_plugins.utils.errors import UserError
@@ -18,6 +20,7 @@ Workers = int | Literal["auto"]
 
 MAX_WORKERS = 8  # of 'auto': about as many as keep one GPU busy with pictures of 224 pixels
 PREFETCHED_BATCHES = 2  # that each worker has ready
+SECONDS_TO_END = 0.5  # that a worker has where an error leaves it behind
 
 
 def worker_count(workers: Workers, reads: ImageKind) -> int:
@@ -50,7 +53,7 @@ def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoa
         collate_fn=first,
         num_workers=workers,
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
-        multiprocessing_context="fork" if workers else None,
+        multiprocessing_context=_WorkerContext() if workers else None,
         worker_init_fn=outlive_termination if workers else None,
         pin_memory=pin_memory,
     )
@@ -59,6 +62,25 @@ def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoa
 def first(items: list[T]) -> T:
     """Return the single item of a list."""
     return items[0]
+
+
+class _WorkerProcess(ForkProcess):
+    """A worker, which is killed if it does not end soon: it holds nothing that could be lost.
+
+    torch would wait five seconds for each worker that an error has left behind.
+    """
+
+    @override
+    def join(self, timeout: float | None = None) -> None:
+        super().join(None if timeout is None else min(timeout, SECONDS_TO_END))
+
+    @override
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _WorkerContext(ForkContext):
+    Process = _WorkerProcess
 
 
 def outlive_termination(worker: int) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -120,6 +123,21 @@ def test_a_user_error_has_its_sentence_and_no_more(workers: int) -> None:
 def test_other_errors_stay_what_they_are(workers: int) -> None:
     with pytest.raises(ZeroDivisionError, match="by nothing"):
         list(read_ahead(failing(ZeroDivisionError("by nothing")), 4, workers))
+
+
+def test_workers_that_an_error_leaves_behind_end_soon() -> None:
+    """The error's traceback holds what would end them, until it is collected as garbage."""
+    with pytest.raises(ZeroDivisionError) as raised:
+        list(read_ahead(failing(ZeroDivisionError("by nothing")), 9, 2))
+    workers = multiprocessing.active_children()
+    assert len(workers) == 2
+    start = time.monotonic()
+    del raised
+    gc.collect()
+    assert time.monotonic() - start < 4
+    for worker in workers:
+        worker.join(2)
+        assert not worker.is_alive()
 
 
 def test_a_loader_hands_on_the_error_where_its_item_is_used() -> None:
