@@ -71,11 +71,12 @@ def check_pictures(image_ids: Collection[str], pictures: PictureSource) -> list[
         pictures: Where the pictures should be.
 
     Returns:
-        A check for each store.
+        A check for each store, the part of the ids before the first slash.
     """
     by_store: dict[str, list[str]] = {}
     for image_id in dict.fromkeys(image_ids):
-        by_store.setdefault(image_id.rpartition("/")[0], []).append(image_id)
+        store, slash, _ = image_id.partition("/")
+        by_store.setdefault(store if slash else "", []).append(image_id)
     return [_check_store_pictures(name, ids, pictures) for name, ids in by_store.items()]
 
 

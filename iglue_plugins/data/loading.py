@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeVar
+from multiprocessing.context import ForkContext, ForkProcess
+from typing import Any, Literal, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import override
 
 from iglue_plugins.data.processors.base import ImageKind
+from iglue_plugins.utils.errors import UserError
 
 T = TypeVar("T")
 
@@ -16,6 +20,7 @@ Workers = int | Literal["auto"]
 
 MAX_WORKERS = 8  # of 'auto': about as many as keep one GPU busy with pictures of 224 pixels
 PREFETCHED_BATCHES = 2  # that each worker has ready
+SECONDS_TO_END = 0.5  # that a worker has where an error leaves it behind
 
 
 def worker_count(workers: Workers, reads: ImageKind) -> int:
@@ -35,7 +40,8 @@ def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoa
     """Make a loader of items in their order.
 
     An item depends on its position alone, so neither the number of workers nor a restart changes it. Workers are
-    forked: they share what has been read already, and nothing has to be pickled.
+    forked: they share what has been read already, and nothing has to be pickled. A worker that meets a `UserError`
+    hands it on as an item; `checked` raises it.
 
     Args:
         items: A map-style dataset whose items are batches.
@@ -43,11 +49,12 @@ def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoa
         pin_memory: Whether items are put into pinned memory.
     """
     return DataLoader(
-        items,
+        _CaughtErrors(items) if workers else items,
         collate_fn=first,
         num_workers=workers,
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
-        multiprocessing_context="fork" if workers else None,
+        multiprocessing_context=_WorkerContext() if workers else None,
+        worker_init_fn=outlive_termination if workers else None,
         pin_memory=pin_memory,
     )
 
@@ -55,6 +62,80 @@ def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoa
 def first(items: list[T]) -> T:
     """Return the single item of a list."""
     return items[0]
+
+
+class _WorkerProcess(ForkProcess):
+    """A worker, which is killed if it does not end soon: it holds nothing that could be lost.
+
+    torch would wait five seconds for each worker that an error has left behind.
+    """
+
+    @override
+    def join(self, timeout: float | None = None) -> None:
+        super().join(None if timeout is None else min(timeout, SECONDS_TO_END))
+
+    @override
+    def terminate(self) -> None:
+        self.kill()
+
+
+class _WorkerContext(ForkContext):
+    Process = _WorkerProcess
+
+
+def outlive_termination(worker: int) -> None:
+    """Let a worker pass over the first SIGTERM, which a cluster sends to all processes of a job.
+
+    The process that it works for ends its step and saves a checkpoint then, and a worker ends with that process.
+
+    Args:
+        worker: The worker's number, which is not used.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+
+
+class FailedItem(dict[str, Any]):
+    """Stands for an item that a worker could not make; an error that crosses processes would bring its traceback.
+
+    Args:
+        sentence: What the `UserError` says.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence=sentence)
+
+    def __reduce__(self) -> tuple[type[FailedItem], tuple[str]]:
+        return FailedItem, (self["sentence"],)
+
+
+def checked(item: T) -> T:
+    """Return an item of a `loader`.
+
+    Args:
+        item: The item.
+
+    Raises:
+        UserError: A worker could not make the item.
+    """
+    if isinstance(item, FailedItem):
+        raise UserError(item["sentence"])
+    return item
+
+
+class _CaughtErrors(Dataset[Any]):
+    """Items, with a `FailedItem` where making one raises a `UserError`."""
+
+    def __init__(self, items: Dataset[Any]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)  # type: ignore[arg-type]  # torch's base class does not say that datasets have a length
+
+    def __getitem__(self, position: int) -> Any:
+        try:
+            return self._items[position]
+        except UserError as error:
+            return FailedItem(str(error))
 
 
 class MadeItems(Dataset[T]):
@@ -83,8 +164,11 @@ def read_ahead(make: Callable[[int], T], count: int, workers: int) -> Iterator[T
         make: Makes item i.
         count: The number of items.
         workers: The number of worker processes; 0 makes each item when it is asked for.
+
+    Raises:
+        UserError: An item cannot be made.
     """
     if workers and count > 1:
-        yield from loader(MadeItems(make, count), min(workers, count))
+        yield from map(checked, loader(MadeItems(make, count), min(workers, count)))
     else:
         yield from map(make, range(count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from iglue_plugins.mini.settings import MiniRetrievalSettings, MiniSettings
+from iglue_plugins.models.builtin import DualEncoderSpec
 from iglue_plugins.models.settings import UniterSpec
 from iglue_plugins.registry import models, tasks
 from iglue_plugins.tasks.config import with_task_config
@@ -14,6 +15,13 @@ class MiniXUniterSpec(UniterSpec):
     """A small xUNITER, pre-trained on captions of mini scenes in 15 languages."""
 
     implementation = "iglue_plugins.mini.model:MiniXUniter"
+
+
+@models.register("mini/siglip")
+class MiniSiglipSpec(DualEncoderSpec):
+    """A small SigLIP that reads pixels, pre-trained on captions of mini scenes in 15 languages."""
+
+    implementation = "iglue_plugins.mini.model:MiniSiglip"
 
 
 @tasks.register("mini/xvnli")

@@ -1,9 +1,11 @@
-"""The small xUNITER that ships with the mini benchmark."""
+"""The small models that ship with the mini benchmark: an xUNITER over regions, and a SigLIP over pixels."""
 
 from __future__ import annotations
 
 from iglue_plugins.mini import ASSETS
-from iglue_plugins.mini.builtin import MiniXUniterSpec
+from iglue_plugins.mini.builtin import MiniSiglipSpec, MiniXUniterSpec
+from iglue_plugins.models.dual_encoder.plugin import DualEncoderPlugin
+from iglue_plugins.models.dual_encoder.settings import DualEncoderSettings
 from iglue_plugins.models.plugin import XUniter
 from iglue_plugins.models.settings import UniterSettings
 
@@ -18,4 +20,17 @@ class MiniXUniter(MiniXUniterSpec, XUniter):
     def __init__(self, settings: UniterSettings) -> None:
         super().__init__(
             settings if settings.checkpoint else settings.model_copy(update={"checkpoint": str(ASSETS / "xuniter")})
+        )
+
+
+class MiniSiglip(MiniSiglipSpec, DualEncoderPlugin):
+    """A small SigLIP, pre-trained on captions of mini scenes in 15 languages by recipes/mini/pretrain_siglip.yaml.
+
+    Args:
+        settings: The model's settings in the recipe; the default checkpoint is the one that ships.
+    """
+
+    def __init__(self, settings: DualEncoderSettings) -> None:
+        super().__init__(
+            settings if settings.checkpoint else settings.model_copy(update={"checkpoint": str(ASSETS / "siglip")})
         )

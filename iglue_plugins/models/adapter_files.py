@@ -33,8 +33,8 @@ class Base:
     """Where the weights come from that an adapter belongs to.
 
     Attributes:
-        source: The model's settings `checkpoint`, `revision` and `tokenizer`, as far as it has them; the others are the
-            recipe's.
+        source: The model's settings that say where its weights come from, such as `checkpoint` and `revision`; the
+            others are the recipe's.
         seed: The seed of weights that no file has.
         hashes: "files", the hash of a local checkpoint's content, or else "weights", that of the weights.
         checkpoint: The name of the checkpoint for readers of the folder; None where there is none.
@@ -77,6 +77,22 @@ class Origin:
 def holds_adapter(folder: Path | None) -> bool:
     """Tell whether a folder holds an adapter."""
     return folder is not None and (folder / CONFIG).is_file()
+
+
+def refuse_adapter(source: Path) -> None:
+    """Refuse a run or folder that holds an adapter, where a whole model is needed.
+
+    Args:
+        source: A run's or a checkpoint's folder.
+
+    Raises:
+        UserError: It holds an adapter.
+    """
+    if holds_adapter(source) or holds_adapter(source / "model"):
+        raise UserError(
+            f"{source}: holds an adapter without the weights that it belongs to; name the run or checkpoint of a whole "
+            "model, trained without model.adapter"
+        )
 
 
 def set_origin(model: PreTrainedModel, origin: Origin) -> None:

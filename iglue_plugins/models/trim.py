@@ -13,6 +13,7 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
+from iglue_plugins.models.adapter_files import refuse_adapter
 from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
@@ -116,8 +117,9 @@ def load_model(source: str) -> tuple[UniterForVisionAndLanguage, PreTrainedToken
         The model, in evaluation mode, and its tokenizer.
 
     Raises:
-        UserError: There is no model of this package.
+        UserError: There is no model of this package, or one with an adapter.
     """
+    refuse_adapter(Path(source))
     if (Path(source) / "model" / "config.json").is_file():
         source = str(Path(source) / "model")
     try:

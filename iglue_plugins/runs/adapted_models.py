@@ -23,7 +23,6 @@ from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.adapter import AdapterSettings
 from iglue_plugins.utils.errors import UserError
 
-SOURCES = ("checkpoint", "revision", "tokenizer")  # the settings of a model that say where its weights come from
 FREE = {"dropout"}  # the settings of an adapter that a later stage may change
 
 
@@ -63,8 +62,15 @@ def base_settings(settings: BaseModel, origin: Origin) -> BaseModel:
         settings: The settings of the recipe's model.
         origin: Where the adapter comes from.
     """
-    fields = type(settings).model_fields
-    return settings.model_copy(update={key: value for key, value in origin.base.source.items() if key in fields})
+    keys = _source_keys(settings)
+    return settings.model_copy(update={key: value for key, value in origin.base.source.items() if key in keys})
+
+
+def _source_keys(settings: BaseModel) -> list[str]:
+    """List the settings of a model that say where its weights and its processor come from."""
+    sources: tuple[str, ...] = getattr(type(settings), "weight_sources", ("checkpoint", "text_weights"))
+    keys = (*sources, *(f"{key}_revision" for key in sources), "revision", "tokenizer")
+    return [key for key in keys if key in type(settings).model_fields]
 
 
 def load_adapted(
@@ -105,7 +111,7 @@ def load_adapted(
             load_adapter(model, checkpoint, origin)
     hashes, name = _identity(plugin, model)
     if origin is None:
-        source = {key: getattr(settings, key) for key in SOURCES if key in type(settings).model_fields}
+        source = {key: getattr(settings, key) for key in _source_keys(settings)}
         origin = Origin(adapter, Base(source, seed, hashes, name))
     elif hashes != origin.base.hashes:
         where = f"in {name}" if name else f"that the model's settings give with seed {origin.base.seed}"

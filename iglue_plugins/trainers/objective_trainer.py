@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader
 from transformers.utils import SAFE_WEIGHTS_NAME
 from typing_extensions import override
 
-from iglue_plugins.data.loading import loader
+from iglue_plugins.data.batching import Batch
+from iglue_plugins.data.loading import checked, loader
 from iglue_plugins.models.adapters import stored_weights
 from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.trainers.checkpoints import load_weights
@@ -114,6 +115,17 @@ class ObjectiveTrainer(transformers.Trainer):
         """Make a loader of the items as they are: `AccumulationShard` has shared them between processes already."""
         assert isinstance(self.train_dataset, AccumulationShard)
         return loader(self.train_dataset, self._workers, self.args.dataloader_pin_memory)
+
+    @override
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Move an item to the device, unless a worker could not make it, which raises its `UserError`."""
+        prepared: dict[str, Any] = super()._prepare_inputs(checked(inputs))
+        return prepared
+
+    @override
+    def _prepare_input(self, data: Any) -> Any:
+        """Move a part of an item to the device; transformers moves tensors, and passes over batches."""
+        return data.to(self.args.device) if isinstance(data, Batch) else super()._prepare_input(data)
 
     @override
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

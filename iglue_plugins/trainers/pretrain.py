@@ -67,6 +67,9 @@ class PretrainObjective(nn.Module):
 
         Returns:
             Scalars by name: "loss", the sum, and the losses.
+
+        Raises:
+            UserError: Words are to be masked, and there is no mask token.
         """
         settings, model = self._settings, cast("EmbedsPairs", self.model)
         losses: dict[str, Tensor] = {}
@@ -75,7 +78,12 @@ class PretrainObjective(nn.Module):
         similarity = similarity_of(self.model, settings.temperature)
         if "contrastive" in self._losses:
             losses["contrastive_loss"] = pair_loss(settings.contrastive, text, image, similarity, targets)
-        if "masked_words" in self._losses and mask_token is not None:
+        if "masked_words" in self._losses:
+            if mask_token is None:
+                raise UserError(
+                    "trainer.losses: masked words need a mask token, and the model's tokenizer has none; leave out "
+                    "masked_words"
+                )
             losses["masked_word_loss"] = masked_word_loss(
                 cast("UniterForVisionAndLanguage", self.model),
                 self.masked_words,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,9 @@ from iglue_plugins.models.adapters import (
     weights_hash,
 )
 from iglue_plugins.models.tied_weights import check_tied_weights
+from iglue_plugins.models.trim import trim_checkpoint
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
+from iglue_plugins.models.volta.writing import export_checkpoint
 from iglue_plugins.recipes.adapter import AdapterSettings
 from iglue_plugins.utils.errors import UserError
 
@@ -224,6 +227,14 @@ def test_a_base_that_moved_with_the_adapter_is_found(adapted: UniterForVisionAnd
     base.rmdir()
     with pytest.raises(UserError, match="its adapter belongs to the weights in .*first/model, which are not there any"):
         read_origin(tmp_path / "moved" / "second" / "model")
+
+
+def test_what_takes_whole_models_refuses_an_adapter(adapted: UniterForVisionAndLanguage, tmp_path: Path) -> None:
+    save_adapter(adapted, tmp_path / "run" / "model", Head("classifier", 3))
+    for source in (tmp_path / "run", tmp_path / "run" / "model"):
+        for take in (export_checkpoint, partial(trim_checkpoint, texts={})):
+            with pytest.raises(UserError, match=f"^{source}: holds an adapter without the weights that it belongs to"):
+                take(str(source) if isinstance(take, partial) else source, tmp_path / "out")
 
 
 def test_models_without_adapter(model: UniterForVisionAndLanguage) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_dual_encoders as tiny
 import torch
 from safetensors.torch import load_file
 
@@ -195,6 +196,28 @@ def test_each_new_adapter_begins_with_the_same_matrices(adapted_recipe: MakeReci
     expected = run.read_predictions("test", "tr")
     run.predictions_path("test", "tr").unlink()
     assert runner.run(made).read_predictions("test", "tr") == expected
+
+
+@pytest.mark.parametrize("towers", [False, True], ids=["checkpoint", "text and vision"])
+def test_a_dual_encoder(towers: bool, recipe: MakeRecipe, tmp_path: Path, fits: list[str]) -> None:
+    model: dict[str, Any] = {"name": "dual_encoder", "adapter": {"type": "lora", "r": 2}}
+    if towers:
+        reference = tiny.save_tiny("xlm-roberta+dinov2", tmp_path / "both")
+        for part in ("text", "vision"):
+            shutil.copytree(tmp_path / "both", tmp_path / part)
+            getattr(reference, f"{part}_model").save_pretrained(tmp_path / part)
+        model |= {"text": str(tmp_path / "text"), "vision": str(tmp_path / "vision"), "projection_size": 8}
+    else:
+        tiny.save_tiny("siglip", tmp_path / "siglip")
+        model["checkpoint"] = str(tmp_path / "siglip")
+    run = runner.run(recipe({"model": model, "trainer": {"name": "xvl_maml", "steps": 2}}))
+    assert fits == ["Finetune", "XVLMAML"]
+    stored = weights(run)
+    assert "base_model.model.encoder.logit_scale" in stored and any(".head.classifier." in name for name in stored)
+    assert any(".vision_model." in name for name in matrices(run))
+    expected = run.read_predictions("test", "tr")
+    run.predictions_path("test", "tr").unlink()
+    assert runner.evaluate(run.folder, languages=["tr"])[0].read_predictions("test", "tr") == expected
 
 
 def test_gradient_checkpointing_and_bfloat16(adapted_recipe: MakeRecipe) -> None:

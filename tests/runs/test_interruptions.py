@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -108,6 +110,66 @@ def test_a_terminated_run_saves_the_step_that_is_under_way_and_resumes(
     resumed.join(60)
     assert "resumed at step 5 of 6" in (tmp_path / "again").read_text().splitlines()
     same_run(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "whole"})))
+
+
+WAIT_FOR_SIGNALS = """
+import multiprocessing, time
+forward, calls = MetaObjective.forward, iter(range(1, 1000))
+
+def waiting(*args, **kwargs):
+    if next(calls) == 5:
+        print("processes", os.getpid(), *(worker.pid for worker in multiprocessing.active_children()))
+        while not Path(log).with_suffix(".sent").exists():
+            time.sleep(0.05)
+    return forward(*args, **kwargs)
+
+MetaObjective.forward = waiting
+runner.run(load_recipe(recipe))
+"""
+
+
+def test_a_run_whose_workers_are_terminated_with_it_saves_its_step_too(
+    recipe: Callable[..., Recipe],
+    start: Callable[..., BaseProcess],
+    same_run: Callable[[Run, Run], None],
+    tmp_path: Path,
+) -> None:
+    """A cluster sends SIGTERM to all processes of a job. The workers end when the training has."""
+    trainer = {"name": "xvl_maml", "save_every": None, "workers": 2, "steps": 12}
+    made = recipe({"trainer": trainer, "start_from": "model"})
+    terminated, log = start(WAIT_FOR_SIGNALS), tmp_path / "log"
+    wait_until(lambda: log.exists() and "processes" in log.read_text())
+    _, named = log.read_text().splitlines()
+    processes = [int(number) for number in named.split()[1:]]
+    assert len(processes) == 3
+    for process in processes:
+        os.kill(process, signal.SIGTERM)
+    time.sleep(0.5)
+    (tmp_path / "log.sent").touch()
+    terminated.join(60)
+    assert log.read_text().splitlines()[2:] == ["stopped by SIGTERM after step 5 of 12; the same command resumes"]
+    assert terminated.exitcode == -signal.SIGTERM
+    wait_until(lambda: not any(map(is_running, processes)))
+
+    resumed = start("runner.run(load_recipe(recipe))", "again")
+    resumed.join(60)
+    assert "resumed at step 5 of 12" in (tmp_path / "again").read_text().splitlines()
+    (folder,) = made.runs.glob("recipe-*")
+    same_run(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "whole"})))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_two_processes_on_one_run_train_it_once_and_both_return_it(

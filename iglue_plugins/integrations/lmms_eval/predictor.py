@@ -87,7 +87,7 @@ class Predictor:
             A batcher of the documents.
 
         Raises:
-            UserError: The model is of another task, the task's data are missing, or a document's image has no features.
+            UserError: The model is of another task, the task's data are missing, or a document's image is missing.
         """
         task = self._task(name)
         if not isinstance(task, IGLUETask):
@@ -96,7 +96,7 @@ class Predictor:
         try:
             return Batcher(rows, task, self.processor)
         except UserError:
-            _check_features(task, documents)
+            _check_images(self.processor, task, documents)
             raise
 
     def answers(self, batcher: Batcher) -> list[str]:
@@ -166,10 +166,11 @@ def _checkpoint_type(path: Path) -> str:
     return model_type
 
 
-def _check_features(task: Task, documents: Sequence[Document]) -> None:
-    """Check that every image has features, and name the first document without them."""
+def _check_images(processor: Processor, task: Task, documents: Sequence[Document]) -> None:
+    """Check that the model can read every image, and name the first document with one that it cannot."""
+    images = processor.prepare_images(task)
     for document in documents:
         try:
-            task.regions.index(document["image_ids"])
+            images.index(document["image_ids"])
         except UserError as error:
             raise UserError(f"{task.name} in '{document['language']}': document '{document['id']}': {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,6 +94,52 @@ def load_encoder(source: str, revision: str | None, config: PretrainedConfig) ->
             f"model.checkpoint: the {type(model).__name__} in {source!r} has no logit_scale to compare texts with "
             f"images; give a dual encoder that has one, such as {EXAMPLE}"
         )
+    return model
+
+
+def fresh_config(fields: dict[str, Any]) -> PretrainedConfig:
+    """Make the configuration of a dual encoder from a recipe.
+
+    Args:
+        fields: `model_type` and the fields of its configuration in transformers.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        UserError: There is no such type, it is no dual encoder, or a field has a value that does not fit.
+    """
+    model_type = fields.get("model_type")
+    rest = {name: value for name, value in fields.items() if name != "model_type"}
+    try:
+        config = AutoConfig.for_model(str(model_type), **rest)
+    except LOADING_ERRORS as error:
+        raise UserError(
+            f"model.config: model_type {model_type!r} with these fields is no model of transformers "
+            f"({first_line(error)}); give model_type siglip, clip or another dual encoder's, and its fields"
+        ) from error
+    check_is_dual_encoder(config, "model.config")
+    return config
+
+
+@torch.no_grad()
+def fresh_encoder(config: PretrainedConfig) -> PreTrainedModel:
+    """Make a dual encoder with fresh weights.
+
+    The scale and bias of a SigLIP begin at 10 and -10, so that at first all pairs are told to be no pair, as most are.
+
+    Args:
+        config: Its configuration.
+
+    Returns:
+        The dual encoder in float32.
+
+    Source: SigLIP (Zhai et al. 2023, section 3.2).
+    """
+    model = AutoModel.from_config(config)
+    if hasattr(model, "logit_bias"):
+        model.logit_scale.fill_(math.log(10))
+        model.logit_bias.fill_(-10)
     return model
 
 

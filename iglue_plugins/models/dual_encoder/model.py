@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,9 @@ class DualEncoder(PreTrainedModel):
     config: DualEncoderConfig
     config_class = DualEncoderConfig
     base_model_prefix = "encoder"
-    head_modules: ClassVar[tuple[str, ...]] = ("head", "encoder.logit_scale", "encoder.logit_bias")
+    head_modules = (
+        "head", "encoder.text_projection", "encoder.visual_projection", "encoder.logit_scale", "encoder.logit_bias",
+    )  # fmt: skip
     main_input_name = "input_ids"
     input_modalities = ["image", "text"]
     is_dual_encoder = True

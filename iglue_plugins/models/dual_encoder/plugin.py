@@ -84,7 +84,8 @@ class DualEncoderPlugin(DualEncoderSpec):
         """Load the configuration, and tell whether it is one of this package's saved models."""
         settings = self.settings
         if settings.checkpoint is None:
-            return self._new_config(self._combined_config()), False
+            fresh = settings.config and encoders.fresh_config(settings.config)
+            return self._new_config(fresh or self._combined_config()), False
         stored = encoders.load_config("checkpoint", settings.checkpoint, settings.revision)
         if not isinstance(stored, DualEncoderConfig):
             encoders.check_is_dual_encoder(stored, settings.checkpoint)
@@ -102,7 +103,8 @@ class DualEncoderPlugin(DualEncoderSpec):
         settings = self.settings
         if settings.text is None or settings.vision is None:
             raise UserError(
-                f"model: there is neither a checkpoint nor text and vision; set model.checkpoint, for example to "
+                f"model: there is neither a checkpoint, nor text and vision, nor config; set model.checkpoint, for "
+                f"example to "
                 f"{encoders.EXAMPLE}"
             )
         text = encoders.load_config("text", settings.text, settings.text_revision)
@@ -120,6 +122,8 @@ class DualEncoderPlugin(DualEncoderSpec):
         settings = self.settings
         if settings.checkpoint is not None:
             return encoders.load_encoder(settings.checkpoint, settings.revision, config.encoder)
+        if settings.config is not None:
+            return encoders.fresh_encoder(config.encoder)
         combined = cast("VisionTextDualEncoderConfig", config.encoder)
         return encoders.combine(combined, self._source("text")[1:], self._source("vision")[1:])
 
@@ -142,6 +146,8 @@ class DualEncoderPlugin(DualEncoderSpec):
     def _source(self, key: Literal["text", "vision"]) -> tuple[str, str, str | None]:
         """Return the setting, the folder or hub id and the revision of a tower's processor."""
         settings = self.settings
+        if settings.processor is not None:
+            return "processor", settings.processor, None
         if settings.checkpoint is not None:
             return "checkpoint", settings.checkpoint, settings.revision
         source, revision = getattr(settings, key), getattr(settings, f"{key}_revision")

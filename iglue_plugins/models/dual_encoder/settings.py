@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -28,6 +28,16 @@ class DualEncoderSettings(BaseModel):
         None, description="local folder or hub id of a vision encoder, which with text makes a new dual encoder"
     )
     vision_revision: str | None = Field(None, description="hub revision of vision")
+    config: dict[str, Any] | None = Field(
+        None,
+        description="configuration of a dual encoder with fresh weights, as transformers names its fields: model_type, "
+        "text_config, vision_config; with processor, in the place of a checkpoint",
+    )
+    processor: str | None = Field(
+        None,
+        description="local folder or hub id of tokenizer and image processor; default: those of the checkpoint, or of "
+        "text and vision",
+    )
     projection_size: int = Field(
         512, ge=1, description="width of the common space of a dual encoder that is made of text and vision"
     )
@@ -54,6 +64,11 @@ class DualEncoderSettings(BaseModel):
                 f"{given[0]} is {getattr(self, given[0])!r}, but checkpoint is {self.checkpoint!r} too; give a "
                 "checkpoint, or text and vision"
             )
+        if self.config and (self.checkpoint or given):
+            source = "checkpoint" if self.checkpoint else given[0]
+            raise ValueError(f"config is given, but {source} is {getattr(self, source)!r} too; give one of them")
+        if self.config and not self.processor:
+            raise ValueError("config is given without processor; give the folder of a tokenizer and image processor")
         if len(given) == 1:
             lacking = "vision" if given == ["text"] else "text"
             raise ValueError(f"{given[0]} is {getattr(self, given[0])!r} without {lacking}; give both")

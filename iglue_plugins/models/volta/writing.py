@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig
 
+from iglue_plugins.models.adapter_files import refuse_adapter
 from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
 from iglue_plugins.models.configuration import HeadKind, UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
@@ -91,6 +92,7 @@ def _split(weight: Tensor, parts: list[Names]) -> dict[str, Tensor]:
 
 
 def _load_config(source: Path) -> UniterConfig:
+    refuse_adapter(source)
     if not (source / "config.json").is_file():
         raise UserError(
             f"{source}: holds neither a run nor a checkpoint of iglue; give a folder with config.json and "
