@@ -68,7 +68,7 @@ def test_a_choice_of_parameters_that_cannot_adapt_is_refused(
         parameter.requires_grad_(False)
     with pytest.raises(UserError, match="trainer.adapt: no parameter of"):
         objective(episodes)
-    model.base_model_prefix = "bert"
+    model.base_model_prefix, model.head_modules = "bert", ()
     with pytest.raises(UserError, match="trainer.adapt 'encoder': .* XUniter.* 'all' or name patterns"):
         meta(adapt="encoder")
 

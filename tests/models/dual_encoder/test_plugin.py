@@ -128,7 +128,11 @@ def test_settings_name_one_source(make: Callable[[str], Tiny]) -> None:
         Settings(text="a", vision="c", checkpoint="b")
     with pytest.raises(ValidationError, match="vision is 'a' without text; give both"):
         Settings(vision="a")
-    with pytest.raises(UserError, match="neither a checkpoint nor text and vision"):
+    with pytest.raises(ValidationError, match="config is given, but checkpoint is 'b' too"):
+        Settings(config={"model_type": "siglip"}, checkpoint="b")
+    with pytest.raises(ValidationError, match="config is given without processor"):
+        Settings(config={"model_type": "siglip"})
+    with pytest.raises(UserError, match="neither a checkpoint, nor text and vision, nor config"):
         DualEncoderPlugin(Settings()).check()
 
 

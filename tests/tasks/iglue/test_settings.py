@@ -118,7 +118,7 @@ def test_other_readings_have_other_fingerprints(make: Make, tmp_path: Path, data
 def test_settings_that_name_paths_do_not_count_by_themselves(name: str, make: Make) -> None:
     settings = type(make(name).settings)
     paths = {key for key, field in settings.model_fields.items() if "Path" in str(field.annotation)}
-    assert paths == {"data_root", "regions", "volta_tasks"}
+    assert paths == {"data_root", "pictures", "regions", "volta_tasks"}
     assert paths | {"hub"} <= settings.fingerprint_exclude
 
 
@@ -196,7 +196,7 @@ def test_a_picture_of_the_copy(copy: Path, make: Make) -> None:
     for image in ("gqa/0", "flickr30k/7"):
         with pytest.raises(UserError, match=f"^image '{image}' is not in the test set"):
             task.pictures.picture(image)
-    with pytest.raises(UserError, match="^task xvnli has no pictures, only region features; set task.hub"):
+    with pytest.raises(UserError, match="^task xvnli has no pictures, only region features; set task.pictures"):
         _ = make("xvnli").pictures
 
 
