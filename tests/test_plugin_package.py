@@ -8,9 +8,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from PIL import Image
+from safetensors.torch import load_file
 
 import iglue_plugins
 
@@ -73,6 +76,72 @@ def test_a_recipe_trains_a_model_of_another_package_on_its_task(environment: dic
     scores = record["scores"]["test"]
     assert {language: score["examples"] for language, score in scores.items()} == {"en": 40, "fr": 40, "tr": 40}
     assert scores["fr"]["accuracy"] == 100
+
+
+def run_stages(
+    shared: dict[str, Any], environment: dict[str, str], folder: Path, **meta: Any
+) -> tuple[Path, dict[str, Any]]:
+    """Fine-tune, meta-train by second order and evaluate; the folder of the last run, and its record."""
+    finetune = {"name": "finetune", "steps": 3, "batch_size": 8, "learning_rate": 0.01, "validate_every": 2}
+    meta = {"name": "xvl_maml", "steps": 3, "support_size": 6, "query_size": 6, "learning_rate": 0.01, **meta}
+    (folder / "finetune.yaml").write_text(yaml.safe_dump({**shared, "trainer": finetune}))
+    (folder / "meta.yaml").write_text(yaml.safe_dump({**shared, "trainer": meta, "start_from": "finetune.yaml"}))
+    ended = iglue("run", "meta.yaml", environment=environment, folder=folder)
+    assert ended.returncode == 0, ended.stderr
+    run = folder / ended.stdout.splitlines()[-1]
+    record = json.loads((run / "record.json").read_text())
+    assert not record["recipe"]["trainer"]["first_order"]
+    return run, record
+
+
+def test_a_model_that_reads_pixels_takes_at_most_80_lines() -> None:
+    assert len((SOURCE / "patches.py").read_text().splitlines()) <= 80
+
+
+def test_a_model_that_reads_pixels_trains_on_drawn_scenes_and_is_loaded_again(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    evaluation = {"splits": ["dev"], "languages": ["en", "tr", "id"]}
+    shared = {"task": "mini/xvnli", "model": "patches", "auxiliary_languages": ["tr"], "evaluation": evaluation}
+    run, record = run_stages(shared, environment, tmp_path)
+    assert {language: scores["examples"] for language, scores in record["scores"]["dev"].items()} == {
+        "en": 300,
+        "tr": 300,
+        "id": 300,
+    }
+    learned = [load_file(path) for path in sorted(tmp_path.glob("runs/*/model/model.safetensors"))]
+    assert len(learned) == 2
+    assert not any(value.equal(learned[1][name]) for name, value in learned[0].items())
+    # Another process loads the saved model and its processor, and predicts the same.
+    predictions = run / "predictions" / "dev" / "id.jsonl"
+    shutil.copytree(run, tmp_path / "copy")
+    record["scores"]["dev"].pop("id")
+    (tmp_path / "copy" / "record.json").write_text(json.dumps(record))
+    ended = iglue("evaluate", "copy", "--languages", "id", environment=environment, folder=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((tmp_path / "copy" / "record.json").read_text())["scores"]["dev"].keys() == {"en", "tr", "id"}
+    assert (tmp_path / "copy" / "predictions" / "dev" / "id.jsonl").read_text() == predictions.read_text()
+
+
+def test_a_model_that_reads_pixels_trains_on_retrieval_over_a_folder_of_pictures(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    pictures = tmp_path / "data" / "images"
+    pictures.mkdir(parents=True)
+    rows = []
+    for number, name in enumerate(("red", "green", "blue", "white", "black", "orange", "purple", "brown") * 2):
+        kind = "small" if number < 8 else "large"
+        Image.new("RGB", (20, 30) if number < 8 else (40, 20), name).save(pictures / f"{kind}-{name}.png")
+        for language, split in (("en", "train"), ("de", "auxiliary"), ("en", "dev"), ("en", "test"), ("de", "test")):
+            text = f"a {kind} {name} one" if language == "en" else f"{name}, {kind}"
+            row = {"id": str(number), "image": f"{kind}-{name}", "text": text, "language": language, "split": split}
+            rows.append(json.dumps(row))
+    (tmp_path / "data" / "data.jsonl").write_text("\n".join(rows))
+    (tmp_path / "data" / "task.yaml").write_text("pictures: images\nauxiliary_languages: [de]\n")
+    shared = {"task": {"name": "custom/retrieval", "data": "data"}, "model": "patches"}
+    _, record = run_stages(shared, environment, tmp_path, pairs="all")
+    assert record["scores"]["test"].keys() == {"en", "de"}
+    assert all(scores["examples"] == 16 for scores in record["scores"]["test"].values())
 
 
 def test_names_of_a_light_package_import_no_torch(environment: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import (
     Base,
     Origin,
@@ -21,6 +22,7 @@ from iglue_plugins.models.adapter_files import (
 from iglue_plugins.models.adapters import add_adapter, weights_hash
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.adapter import AdapterSettings
+from iglue_plugins.runs.loading import load_plugin
 from iglue_plugins.utils.errors import UserError
 
 FREE = {"dropout"}  # the settings of an adapter that a later stage may change
@@ -80,7 +82,7 @@ def load_adapted(
     seed: int,
     checkpoint: Path | None,
     origin: Origin | None,
-) -> tuple[PreTrainedModel, Any]:
+) -> tuple[PreTrainedModel, Processor]:
     """Load a model with a new adapter, or with a stored one.
 
     Weights that no file has are drawn by the seed, those of a stored adapter's base by the seed that it was trained by.
@@ -102,7 +104,7 @@ def load_adapted(
     plugin = make_plugin(settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(origin.base.seed if origin else seed)
-        model, processor = plugin.load()
+        model, processor = load_plugin(plugin)
         torch.manual_seed(seed)
         if origin is None:
             add_adapter(model, adapter)

@@ -19,6 +19,7 @@ from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
 from iglue_plugins.runs.folder import TRAINING_RECORD, Run
+from iglue_plugins.runs.loading import load_plugin
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.utils.errors import UserError
@@ -69,20 +70,15 @@ def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel
         The model and its processor. With an adapter in the recipe the model has that of the checkpoint, or a new one.
 
     Raises:
-        UserError: The checkpoint is missing, damaged or of another model, or its adapter is not the recipe's.
+        UserError: The checkpoint is missing, damaged or of another model, its adapter is not the recipe's, or the
+            plugin does not return what it should.
     """
     try:
-        model, processor = _load(recipe, checkpoint)
+        return _load(recipe, checkpoint)
     except UserError as error:
         if checkpoint is None or not (checkpoint / TRAINING_RECORD).is_file():
             raise
         raise UserError(f"{error}; if it is damaged, delete {checkpoint.parent} and run again") from error
-    if not isinstance(processor, Processor):
-        raise UserError(
-            f"model {recipe.model.name}: its plugin's load() returns a {type(processor).__name__} beside the model; it "
-            "has to be a Processor, such as RegionProcessor(tokenizer)"
-        )
-    return model, processor
 
 
 def image_kind(recipe: Recipe) -> ImageKind:
@@ -145,11 +141,10 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
     return path
 
 
-def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Any]:
+def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:
     cls, settings, origin = _model_parts(recipe, checkpoint)
     if recipe.model.adapter is None:
-        model, processor = cls(settings).load()
-        return model, processor
+        return load_plugin(cls(settings))
     return load_adapted(cls, settings, recipe.model.adapter, recipe.seed, checkpoint, origin)
 
 

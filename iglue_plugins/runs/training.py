@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import shutil
 import sys
+import tempfile
 import time
 
 import torch
 import yaml
 from transformers import PreTrainedModel
 
+from iglue_plugins import registry
 from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import Head, save_adapter
 from iglue_plugins.models.adapters import is_adapted
+from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD
 from iglue_plugins.runs.plugins import load_model
 from iglue_plugins.runs.record import Start, add_time
+from iglue_plugins.runs.source_code import plugin_code
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.utils import distributed
+from iglue_plugins.utils.errors import UserError, disk_error_reason
 from iglue_plugins.utils.files import sync_folder, write_atomic, write_json_atomic
 
 
@@ -32,6 +37,9 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
 
     Returns:
         The model and its processor.
+
+    Raises:
+        UserError: The model cannot be loaded, trained or saved.
     """
     recipe, run, record = state.recipe, state.run, state.record
     if run.model_dir.is_dir():
@@ -39,6 +47,8 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
     start_time = time.monotonic()
     torch.manual_seed(recipe.seed)  # for weights that the checkpoint lacks, or for all weights of a new model
     model, processor = load_model(recipe, start.checkpoint)
+    if plugin_code(registry.models.load(recipe.model.name)) and not is_adapted(model):
+        check_saving(processor)
     if distributed.is_main_process():
         text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
         write_atomic(run.recipe_path, text.encode())
@@ -62,6 +72,27 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
     if distributed.is_main_process():
         save_model(state, model, processor)
     return model, processor
+
+
+def check_saving(processor: Processor) -> None:
+    """Check that a processor can be saved, which a training would find out at its end.
+
+    Args:
+        processor: The processor of a model of another package.
+
+    Raises:
+        UserError: It cannot be saved.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            processor.save_pretrained(folder)
+        except Exception as error:
+            if disk_error_reason(error):
+                raise
+            raise UserError(
+                f"the model's processor, a {type(processor).__name__}, cannot be saved ({type(error).__name__}: "
+                f"{first_line(error)}), as a run does with what it has trained; correct its save_pretrained"
+            ) from error
 
 
 def save_model(state: RunState, model: PreTrainedModel, processor: Processor) -> None:

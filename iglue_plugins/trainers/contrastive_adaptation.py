@@ -85,6 +85,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
                 joint_pass=settings.joint_pass,
             ),
         )
+        loss_of.check("contrastive")
         losses = []
         for step in range(settings.inner_steps):
             batch = examples.split_batches(step)[0].to(model.device)

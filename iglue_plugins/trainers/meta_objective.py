@@ -47,13 +47,14 @@ class MetaObjective(nn.Module):
         is_logging: Whether scalars that are only logged are computed; the engine sets it before each step.
 
     Raises:
-        UserError: `settings.adapt` names no parameter of the model.
+        UserError: `settings.adapt` names no parameter of the model, or the model cannot compute a loss.
 
     Source: the XVL-MAML paper (arXiv 2305.14843).
     """
 
     def __init__(self, batch_loss: BatchLoss, settings: XVLMAMLSettings) -> None:
         super().__init__()
+        batch_loss.check(settings.outer_loss, *([settings.inner_loss] if settings.step_rates else []))
         self.batch_loss = batch_loss
         self.is_logging = True
         self._settings = settings

@@ -15,7 +15,7 @@ from iglue_plugins.tasks.pairs import ImageTextPairs
 from iglue_plugins.trainers.contrastive_loss import PairTargets, pair_loss, pair_targets
 from iglue_plugins.trainers.learned import LearnedFactors
 from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice
-from iglue_plugins.trainers.similarity import Similarity, check_contrastive, similarity_of
+from iglue_plugins.trainers.similarity import Similarity, check_contrastive, check_embeds, similarity_of
 
 
 class BatchLoss(nn.Module):
@@ -40,6 +40,18 @@ class BatchLoss(nn.Module):
             self.temperature_factor = LearnedFactors(1)
         self._task = task
         self._settings = settings
+
+    def check(self, *choices: LossChoice) -> None:
+        """Check that the model can compute losses, before the first step.
+
+        Args:
+            choices: The losses.
+
+        Raises:
+            UserError: One of them is contrastive, and the model does not embed texts and images.
+        """
+        if set(choices) - {"task"} and not self._settings.joint_pass:
+            check_embeds(self.model)
 
     def forward(self, batch: Batch, choice: LossChoice) -> dict[str, Tensor]:
         """Compute the loss of a batch.
@@ -102,10 +114,14 @@ class BatchObjective(nn.Module):
     Args:
         batch_loss: The losses of a batch.
         choice: Which of them is minimized.
+
+    Raises:
+        UserError: The model cannot compute it.
     """
 
     def __init__(self, batch_loss: BatchLoss, choice: LossChoice) -> None:
         super().__init__()
+        batch_loss.check(choice)
         self.batch_loss = batch_loss
         self._choice = choice
 

@@ -24,7 +24,7 @@ from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import PretrainSpec
 from iglue_plugins.trainers.contrastive_loss import pair_loss, pair_targets
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
-from iglue_plugins.trainers.similarity import check_contrastive, similarity_of
+from iglue_plugins.trainers.similarity import check_contrastive, check_embeds, similarity_of
 from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
 
@@ -53,6 +53,7 @@ class PretrainObjective(nn.Module):
                 f"{type(model).__name__}; set it to [contrastive]"
             )
         check_contrastive(model, settings.contrastive)
+        check_embeds(model)
         if "masked_words" in self._losses:
             self.masked_words = MaskedWordHead(cast("UniterForVisionAndLanguage", model).config)
         self._settings = settings

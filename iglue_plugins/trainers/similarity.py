@@ -56,7 +56,26 @@ def check_contrastive(model: PreTrainedModel, contrastive: ContrastiveLoss, join
         )
     if joint_pass and not hasattr(model, "embed_joint"):
         raise UserError(
-            f"trainer.joint_pass is true, but text and image do not see each other in a {name}; set it to false"
+            f"trainer.joint_pass is true, but text and image do not see each other in a {name}, which has no method "
+            "embed_joint; set it to false"
+        )
+
+
+def check_embeds(model: PreTrainedModel) -> None:
+    """Check that a model embeds texts and images, as a contrastive loss needs it.
+
+    Args:
+        model: The model.
+
+    Raises:
+        UserError: The model lacks `embed_text` or `embed_image`.
+    """
+    lacking = [method for method in ("embed_text", "embed_image") if not hasattr(model, method)]
+    if lacking:
+        raise UserError(
+            f"the contrastive loss takes embed_text and embed_image of the model, but a {type(model).__name__} has no "
+            f"{' and no '.join(lacking)}; add {'them' if len(lacking) > 1 else 'it'} to the class, or set each loss of "
+            "the trainer to 'task'"
         )
 
 
