@@ -116,12 +116,13 @@ class HubCopy:
             raise UserError(f"{self}: split '{language}': found no {kind}, expected at least one; use a whole copy")
         return Annotations(Dataset(pa.concat_tables(tables)), counts)
 
-    def picture(self, language: str, name: str) -> PillowImage.Image:
+    def picture(self, language: str, name: str, least_side: int | None = None) -> PillowImage.Image:
         """Decodes an image of the test set in a language.
 
         Args:
             language: The language.
             name: The image's name without the store's prefix.
+            least_side: The number of pixels that the shorter side is needed with; see `read_picture`.
 
         Raises:
             UserError: The test set cannot be read (see `read`), or has no such image.
@@ -133,7 +134,7 @@ class HubCopy:
         content = stored.get("bytes") if isinstance(stored, dict) else None
         if not isinstance(content, bytes):
             raise UserError(f"{self}: split '{language}': image '{name}' is not in the copy; use a whole copy")
-        return decode_picture(content, f"{self}: split '{language}': image '{name}'")
+        return decode_picture(content, f"{self}: split '{language}': image '{name}'", least_side)
 
     def has_picture(self, language: str, name: str) -> bool:
         """Tells whether the test set in a language has an image.
@@ -219,7 +220,7 @@ class HubPictures:
             raise UserError(
                 f"image '{image_id}' is not in the test set, and {self._hub} has pictures of the test set only"
             )
-        return self._hub.picture(language, image_id.rpartition("/")[2])
+        return self._hub.picture(language, image_id.rpartition("/")[2], least_side)
 
     def _language_of(self, image_id: str) -> str | None:
         store, _, name = image_id.rpartition("/")

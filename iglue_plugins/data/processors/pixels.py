@@ -16,11 +16,13 @@ from typing_extensions import override
 from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.processors.base import ImageFacts, ImageKind, Processor
+from iglue_plugins.data.processors.pixel_values import needed_side, process_pictures
 from iglue_plugins.data.processors.texts import TokenizedTexts
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
 
 TINY_SIDE = 8  # pixels of a tiny picture, by which pictures are compared
+READ_SIDE = 8 * TINY_SIDE  # that pictures are read with for it
 
 
 class PixelTexts:
@@ -80,6 +82,7 @@ class PixelImages:
     def __init__(self, pictures: PictureSource, image_processor: Any, task: str) -> None:
         self._pictures = pictures
         self._image_processor = image_processor
+        self._least_side = needed_side(image_processor)
         self._task = task
         self._positions: dict[str, int] = {}
         self._ids: list[str] = []
@@ -102,6 +105,9 @@ class PixelImages:
     def inputs(self, positions: np.ndarray) -> Inputs:
         """Read the pictures of some rows, each once.
 
+        A JPEG whose shorter side has at least four times the pixels that the image processor makes of it is decoded at
+        a half, a quarter or an eighth of its size, but never at less than twice those pixels.
+
         Args:
             positions: (N,) int64, positions of images.
 
@@ -114,7 +120,8 @@ class PixelImages:
         """
         distinct, image_rows = np.unique(positions, return_inverse=True)
         ids = [self._ids[position] for position in distinct]
-        shared = process_pictures(self._image_processor, [self._pictures.picture(image_id) for image_id in ids], ids)
+        pictures = [self._pictures.picture(image_id, self._least_side) for image_id in ids]
+        shared = process_pictures(self._image_processor, pictures, ids)
         return Inputs({**shared, "image_rows": torch.from_numpy(image_rows)}, len(positions), frozenset(shared))
 
     def descriptors(self, positions: np.ndarray) -> Tensor:
@@ -136,7 +143,7 @@ class PixelImages:
         """
         new = [position for position in dict.fromkeys(positions.tolist()) if position not in self._descriptors]
         for position in progress_bar(iterable=new, desc="tiny pictures", unit=" pictures"):
-            self._descriptors[position] = _tiny(self._pictures.picture(self._ids[position]))
+            self._descriptors[position] = _tiny(self._pictures.picture(self._ids[position], READ_SIDE))
         return torch.from_numpy(np.stack([self._descriptors[position] for position in positions.tolist()]))
 
     def _position(self, image_id: str) -> int:
@@ -201,30 +208,6 @@ class PixelProcessor(Processor):
     def save_pretrained(self, folder: str | Path) -> None:
         self.tokenizer.save_pretrained(str(folder))
         self.image_processor.save_pretrained(str(folder))
-
-
-def process_pictures(image_processor: Any, pictures: list[Image.Image], names: Sequence[str]) -> dict[str, Tensor]:
-    """Make pixel values of pictures.
-
-    Args:
-        image_processor: A `transformers.BaseImageProcessor`.
-        pictures: D pictures in mode RGB.
-        names: What they are called in errors.
-
-    Returns:
-        What the image processor makes, tensors of D rows by the model's arguments.
-
-    Raises:
-        UserError: The image processor refuses a picture, such as one of a single row of pixels.
-    """
-    try:
-        made = image_processor(images=pictures, return_tensors="pt")
-    except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
-        raise UserError(
-            f"the image processor {type(image_processor).__name__} cannot read a picture among {', '.join(names[:3])}"
-            f"{', ...' * (len(names) > 3)} ({str(error).strip().partition(chr(10))[0]}); check the pictures"
-        ) from error
-    return {key: value for key, value in made.items() if isinstance(value, Tensor)}
 
 
 def _tiny(picture: Image.Image) -> np.ndarray:

@@ -18,7 +18,8 @@ from transformers import (
 )
 
 from iglue_plugins.data.processors.image_processor import load_image_processor
-from iglue_plugins.data.processors.pixels import PixelProcessor, process_pictures
+from iglue_plugins.data.processors.pixel_values import process_pictures
+from iglue_plugins.data.processors.pixels import PixelProcessor
 from iglue_plugins.models.builtin import DualEncoderSpec
 from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights, first_line
 from iglue_plugins.models.dual_encoder import encoders
