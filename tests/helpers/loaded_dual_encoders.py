@@ -23,7 +23,7 @@ class Drawings:
     def has(self, image_id: str) -> bool:
         return image_id.isdecimal()
 
-    def picture(self, image_id: str) -> Image.Image:
+    def picture(self, image_id: str, least_side: int | None = None) -> Image.Image:
         number = int(image_id)
         pixels = np.random.default_rng(number).integers(0, 255, (20 + 9 * number, 40, 3), dtype=np.uint8)
         return Image.fromarray(pixels)

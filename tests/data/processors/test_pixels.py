@@ -23,7 +23,7 @@ class Counted(Drawings):
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def picture(self, image_id: str) -> Image.Image:
+    def picture(self, image_id: str, least_side: int | None = None) -> Image.Image:
         self.read.append(image_id)
         return super().picture(image_id)
 
@@ -147,7 +147,7 @@ def test_descriptors_are_near_each_other_where_pictures_look_alike() -> None:
         def has(self, image_id: str) -> bool:
             return image_id in pictures
 
-        def picture(self, image_id: str) -> Image.Image:
+        def picture(self, image_id: str, least_side: int | None = None) -> Image.Image:
             return pictures[image_id].convert("RGB")
 
     images = PixelImages(Source(), None, "album")
