@@ -23,61 +23,15 @@ import subprocess
 import sys
 import time
 
-TOKENS, REGIONS, EXAMPLES, INNER_LR = 20, 37, 8, 1e-3
+INNER_LR = 1e-3
 PARTS = ("support", "query")
 ALL = 0  # in the place of a rank: all weights are trained
-
-
-def random_task():
-    """A task without examples: a head of three labels."""
-    from datasets import Dataset
-
-    from iglue_plugins.tasks.xvnli import XVNLI
-
-    class RandomXVNLI(XVNLI):
-        name = "random"
-        regions = None
-
-        def load(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
-            return Dataset.from_list([])
-
-        def fingerprint(self, split: str, language: str, shots: int | str | None = None) -> str:
-            return ""
-
-    return RandomXVNLI()
-
-
-def random_batch(seed: int, words: int):
-    """A batch of random texts and regions."""
-    import torch
-
-    from iglue_plugins.data.batching import Batch
-    from iglue_plugins.data.inputs import Inputs
-
-    draw = torch.Generator().manual_seed(seed)
-    text = Inputs(
-        {
-            "input_ids": torch.randint(5, words, (EXAMPLES, TOKENS), generator=draw),
-            "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
-        },
-        EXAMPLES,
-    )
-    image = Inputs(
-        {
-            "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
-            "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
-            "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
-        },
-        EXAMPLES,
-    )
-    each = torch.arange(EXAMPLES)
-    labels = torch.randint(3, (EXAMPLES,), generator=draw)
-    return Batch(text.merge(image), text, image, labels, image_identity=each.unsqueeze(1), text_identity=each)
 
 
 def build(options: argparse.Namespace):
     """A meta-objective over a model with an adapter, or one without if the rank is `ALL`."""
     import torch
+    from random_batches import random_task
 
     from iglue_plugins.models.adapters import add_adapter
     from iglue_plugins.models.configuration import XUniterConfig
@@ -110,6 +64,7 @@ def build(options: argparse.Namespace):
 def measure(options: argparse.Namespace) -> None:
     """In a process of its own: the step's seconds, after one to warm up, and the peak; printed as JSON."""
     import torch
+    from random_batches import random_batch
 
     torch.set_num_threads(1)
     objective = build(options)
