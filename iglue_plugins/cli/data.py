@@ -56,13 +56,13 @@ def check(
     """Say what a recipe lacks, or which images of a task lack regions and what is damaged; exit code 1 if anything.
 
     Of a recipe, all that it and the stages before it need is looked for: checkpoints, annotation files, region
-    features, room on the disk. Of a task, all splits and stores are read.
+    features, room on the disk. Of a task, all splits and stores are read, and of a user's own data all pictures.
     """
     if Path(task).suffix in (".yaml", ".yml"):
         check_recipe(Path(task), data_root)
         return
 
-    from iglue_plugins.data.checking import check_store
+    from iglue_plugins.data.checking import check_store, damaged_pictures
     from iglue_plugins.tasks.custom.task import CustomTask
     from iglue_plugins.tasks.splits import available_splits
 
@@ -70,6 +70,7 @@ def check(
     if isinstance(checked, CustomTask):
         print(*checked.count_table(), sep="\n")
     faults = 0
+    seen: dict[str, None] = {}  # all images, in order
     missing_stores: dict[str, str | None] = {}  # why a store cannot be read; None for one that can
     lines: dict[tuple[str, str], list[str]] = {}  # the languages of each split and what there is to say of it
     for split, language, choices in available_splits(checked):
@@ -81,12 +82,17 @@ def check(
                 lines.setdefault((split, f"not there: {error}"), []).append(language)
             else:
                 image_ids += [image_id for ids in examples["image_ids"] for image_id in ids]
+        seen |= dict.fromkeys(image_ids)
         for found in _check_images(checked, image_ids):
             lines.setdefault((split, str(found)), []).append(language)
             faults += len(found.missing)
             missing_stores[found.store] = found.missing_store
     for (split, line), languages in lines.items():
         print(f"{split} {' '.join(languages)}: {line}")
+    if isinstance(checked, CustomTask) and "pixels" in checked.image_kinds:
+        damaged = damaged_pictures(seen, checked.pictures)
+        print(*damaged or ["pictures: nothing is damaged"], sep="\n")
+        faults += len(damaged)
     for store, folder in _store_folders(checked, [store for store, missing in missing_stores.items() if not missing]):
         findings = check_store(folder)
         print(*findings or [f"{store}: nothing is damaged"], sep="\n")

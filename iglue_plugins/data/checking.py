@@ -81,11 +81,39 @@ def check_pictures(image_ids: Collection[str], pictures: PictureSource) -> list[
 
 
 def _check_store_pictures(name: str, image_ids: list[str], pictures: PictureSource) -> ImageCheck:
-    try:
-        missing = tuple(image_id for image_id in image_ids if not pictures.has(image_id))
-    except UserError as error:
-        return ImageCheck(name, len(image_ids), tuple(image_ids), str(error), "pictures")
-    return ImageCheck(name, len(image_ids), missing, lacks="pictures")
+    missing: list[str] = []
+    problems: list[str] = []
+    for image_id in image_ids:
+        try:
+            found = pictures.has(image_id)
+        except UserError as error:
+            found = False
+            problems.append(str(error))
+        if not found:
+            missing.append(image_id)
+    # A folder that cannot be listed concerns all images; two files for one image concern that image.
+    why = problems[0] if problems and len(problems) == len(image_ids) else None
+    return ImageCheck(name, len(image_ids), tuple(missing), why, "pictures")
+
+
+def damaged_pictures(image_ids: Collection[str], pictures: PictureSource) -> list[str]:
+    """Finds pictures that cannot be read; decodes all of them.
+
+    Args:
+        image_ids: The ids of the images; an id that occurs several times counts once.
+        pictures: Where the pictures are; images without one are passed over.
+
+    Returns:
+        A sentence for each picture that is damaged, or of which there are several.
+    """
+    sentences: list[str] = []
+    for image_id in progress_bar(iterable=[*dict.fromkeys(image_ids)], desc="check pictures", unit=" pictures"):
+        try:
+            if pictures.has(image_id):
+                pictures.picture(image_id)
+        except UserError as error:
+            sentences.append(str(error))
+    return [*dict.fromkeys(sentences)]
 
 
 def _check_store_images(name: str, image_ids: list[str], regions: RegionStore) -> ImageCheck:

@@ -132,14 +132,28 @@ def test_pictures(iglue: Callable[..., Any], folder: Path, tmp_path: Path) -> No
     write_rows(folder, (0, "train", "en"), (1, "test", "en"), (3, "test", "de"))
     ended = check(iglue, folder)
     assert (ended.code, ended.err) == (1, "")
-    assert ended.out.splitlines()[-2:] == [
+    assert ended.out.splitlines()[-3:] == [
         "test en: images: 1 images, all have pictures",
         "test de: images: 1 images, 1 image (3) without pictures",
+        "pictures: nothing is damaged",
     ]
     output = tmp_path / "shown.png"
     ended = iglue("data", "show", "custom/nli", "--data-root", folder, "--output", output)
     assert (ended.code, ended.out) == (0, f"1. text 1 -> neutral\n{output}\n")
     assert output.is_file()
+
+
+def test_damaged_pictures_and_two_files_of_an_image(iglue: Callable[..., Any], folder: Path) -> None:
+    describe(folder, pictures="images")
+    write_rows(folder, (0, "train", "en"), (1, "test", "en"), (2, "test", "en"))
+    (first,), (second,) = ([*(folder / "images").glob(f"{number}.*")] for number in (0, 1))
+    first.write_text("no picture")
+    (second.parent / f"{second.stem}.webp").write_bytes(second.read_bytes())
+    ended = check(iglue, folder)
+    assert (ended.code, ended.err) == (1, "")
+    lines = ended.out.splitlines()
+    assert "test en: images: 2 images, 1 image (1) without pictures" in lines, "the other one has a picture"
+    assert lines[-2].startswith(f"{first}: the picture ") and "has 2 pictures" in lines[-1]
 
 
 def test_scores_of_a_prediction_file(iglue: Callable[..., Any], folder: Path, tmp_path: Path) -> None:

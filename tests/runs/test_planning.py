@@ -19,7 +19,6 @@ from iglue_plugins.runs import plugins, preflight
 from iglue_plugins.runs.planning import PlanningProcessor
 from iglue_plugins.runs.plugins import make_task, make_trainer
 from iglue_plugins.trainers.training_data import TrainingData
-from iglue_plugins.utils.errors import UserError
 
 MakeRecipe = Callable[..., Recipe]
 
@@ -137,9 +136,3 @@ def test_planned_regions_are_counted_in_the_order_of_the_planned_images() -> Non
     assert images.index(["c", "b", "c", "a"]).tolist() == [0, 1, 0, 2]
     assert images.object_counts(np.asarray([2, 0, 1])).tolist() == [3, 2, 1]
     assert not hasattr(PlanningProcessor("pixels").prepare_images(SimpleNamespace()), "object_counts")
-
-
-def test_a_plugin_that_loads_a_tokenizer_gets_the_remedy(recipe: MakeRecipe, photographs: str) -> None:
-    remedy = "it has to be a Processor, such as RegionProcessor\\(tokenizer\\)$"
-    with pytest.raises(UserError, match=f"^model tiny/photographs: its plugin's load\\(\\) .*Tokenizer.*; {remedy}"):
-        plugins.load_model(recipe({"model": photographs}), None)

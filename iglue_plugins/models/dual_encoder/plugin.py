@@ -172,6 +172,11 @@ class DualEncoderPlugin(DualEncoderSpec):
                 f"model.{key}: the tokenizer in {source!r} has {len(tokenizer)} ids, but the model {rows}; use the "
                 "tokenizer that the model was trained with"
             )
+        if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of a folder without a vocabulary
+            raise UserError(
+                f"model.{key}: the tokenizer in {source!r} has no words, since its files are missing; give a folder "
+                "that holds tokenizer.json beside the model, or a hub id"
+            )
         if tokenizer.pad_token_id is None:
             raise UserError(
                 f"model.{key}: the tokenizer in {source!r} has no padding token; set pad_token in its "
