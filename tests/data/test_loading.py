@@ -127,16 +127,17 @@ def test_other_errors_stay_what_they_are(workers: int) -> None:
 
 def test_workers_that_an_error_leaves_behind_end_soon() -> None:
     """The error's traceback holds what would end them, until it is collected as garbage."""
+    others = set(multiprocessing.active_children())  # of other tests in this process
     with pytest.raises(ZeroDivisionError) as raised:
         list(read_ahead(failing(ZeroDivisionError("by nothing")), 9, 2))
-    workers = multiprocessing.active_children()
+    workers = set(multiprocessing.active_children()) - others
     assert len(workers) == 2
     start = time.monotonic()
     del raised
     gc.collect()
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 8, "PyTorch waits for 5 seconds for each"
     for worker in workers:
-        worker.join(2)
+        worker.join(20)
         assert not worker.is_alive()
 
 
