@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import statistics
-import subprocess
 import sys
 import time
+
+from child_process import in_rounds, measure_in_process
 
 INNER_LR = 1e-3
 PARTS = ("support", "query")
@@ -104,26 +103,16 @@ def in_process(rank: int, order: int, options: argparse.Namespace, *, for_memory
         "--dtype": options.dtype,
         "--repeats": 1 if for_memory else options.repeats,
     }
-    command = [sys.executable, __file__, *(str(part) for pair in passed.items() for part in pair)]
-    command.append("--optimizer" if options.optimizer else "--no-optimizer")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    if for_memory:
-        environment["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    arguments = [part for pair in passed.items() for part in pair]
+    arguments.append("--optimizer" if options.optimizer else "--no-optimizer")
+    return measure_in_process(__file__, arguments, exact_peak=for_memory)
 
 
 def compare(options: argparse.Namespace) -> None:
     """Print the trained parameters, the median seconds over rounds, the peak, and both beside those of all weights."""
     rows = [(rank, order) for order in options.orders for rank in (ALL, *options.r)]
-    seconds: dict[tuple[int, int], list[float]] = {row: [] for row in rows}
     for_memory = {row: in_process(*row, options, for_memory=True) for row in rows}
-    for number in range(options.rounds):
-        for row in rows:
-            found = in_process(*row, options, for_memory=False)["seconds"]
-            seconds[row] += found
-            print(f"round {number + 1}: {row} {[round(second, 2) for second in found]}", file=sys.stderr)
-    medians = {row: statistics.median(found or [float("nan")]) for row, found in seconds.items()}
+    medians = in_rounds(rows, options.rounds, lambda row: in_process(*row, options, for_memory=False))
     print(f"{'':12} {'order':>5} {'trained':>12} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6}")
     for rank, order in rows:
         row, whole = (rank, order), (ALL, order)

@@ -20,14 +20,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import resource
-import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+
+from child_process import in_rounds, measure_in_process
 
 INNER_LR = 1e-3
 CONTENDERS = {  # name: needs this package
@@ -180,41 +179,17 @@ def measure(options: argparse.Namespace) -> None:
 def in_process(
     contender: str, order: int, inner_steps: int, storage: str, options: argparse.Namespace, *, for_memory: bool
 ) -> dict:
-    command = [
-        sys.executable,
-        __file__,
-        "--measure",
-        contender,
-        "--order",
-        str(order),
-        "--inner-steps",
-        str(inner_steps),
-        "--storage",
-        storage,
-        "--layers",
-        str(options.layers),
-        "--dtype",
-        options.dtype,
-        "--repeats",
-        str(0 if for_memory else options.repeats),
+    arguments = [
+        *("--measure", contender, "--order", order, "--inner-steps", inner_steps, "--storage", storage),
+        *("--layers", options.layers, "--dtype", options.dtype, "--repeats", 0 if for_memory else options.repeats),
     ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    if for_memory and not options.default_allocator:
-        environment["MALLOC_MMAP_THRESHOLD_"] = str(2**18)
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    return measure_in_process(__file__, arguments, exact_peak=for_memory and not options.default_allocator)
 
 
 def compare(rows: list[tuple[str, int, int, str]], options: argparse.Namespace) -> None:
     """Print the median seconds over rounds, the peak and the ratio to the first row of each contender."""
-    seconds: dict[tuple, list[float]] = {row: [] for row in rows}
     for_memory = {row: in_process(*row, options, for_memory=True) for row in rows}
-    for number in range(options.rounds):
-        for row in rows:
-            found = in_process(*row, options, for_memory=False)["seconds"]
-            seconds[row] += found
-            print(f"round {number + 1}: {row} {[round(second, 2) for second in found]}", file=sys.stderr)
-    medians = {row: statistics.median(found or [float("nan")]) for row, found in seconds.items()}
+    medians = in_rounds(rows, options.rounds, lambda row: in_process(*row, options, for_memory=False))
     print(
         f"{'':16} {'order':>5} {'steps':>5} {'stored':>10} {'seconds':>8} {'times':>6} {'GiB':>6} {'times':>6} "
         f"{'gradient':>10}"
