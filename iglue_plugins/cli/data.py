@@ -63,17 +63,15 @@ def check(
         return
 
     from iglue_plugins.data.checking import check_store, damaged_pictures
-    from iglue_plugins.tasks.custom.task import CustomTask
-    from iglue_plugins.tasks.splits import available_splits
 
     checked = load_task(task, data_root)
-    if isinstance(checked, CustomTask):
-        print(*checked.count_table(), sep="\n")
+    for line in checked.count_table():
+        print(line)
     faults = 0
     seen: dict[str, None] = {}  # all images, in order
     missing_stores: dict[str, str | None] = {}  # why a store cannot be read; None for one that can
     lines: dict[tuple[str, str], list[str]] = {}  # the languages of each split and what there is to say of it
-    for split, language, choices in available_splits(checked):
+    for split, language, choices in checked.available_splits():
         image_ids: list[str] = []
         for shots in choices:
             try:
@@ -89,7 +87,7 @@ def check(
             missing_stores[found.store] = found.missing_store
     for (split, line), languages in lines.items():
         print(f"{split} {' '.join(languages)}: {line}")
-    if isinstance(checked, CustomTask) and "pixels" in checked.image_kinds:
+    if "pixels" in checked.image_kinds:
         damaged = damaged_pictures(seen, checked.pictures)
         print(*damaged or ["pictures: nothing is damaged"], sep="\n")
         faults += len(damaged)
@@ -102,25 +100,22 @@ def check(
 
 
 def _check_images(task: Task, image_ids: list[str]) -> list[ImageCheck]:
-    """Find out which images lack region features; of a user's own data, also which lack pictures."""
+    """Find out which images lack what the task has of images: region features, pictures, or both."""
     from iglue_plugins.data.checking import check_images, check_pictures
-    from iglue_plugins.tasks.custom.task import CustomTask
 
-    if not isinstance(task, CustomTask):
-        return check_images(image_ids, task.regions)
     checks = check_images(image_ids, task.regions) if "regions" in task.image_kinds else []
     return [*checks, *(check_pictures(image_ids, task.pictures) if "pixels" in task.image_kinds else [])]
 
 
 def _store_folders(task: Task, stores: list[str]) -> list[tuple[str, Path]]:
     """Return the folders of region stores, with the names under which they are checked."""
+    from iglue_plugins.data.stores.mapped_regions import MappedRegions
     from iglue_plugins.data.stores.region_stores import RegionStores
-    from iglue_plugins.tasks.custom.task import CustomTask
 
-    if isinstance(task, CustomTask):
-        folder = task.regions.folder if "regions" in task.image_kinds else None
-        return [(str(folder), folder)] if folder is not None else []
-    return [(store, task.regions.folder / store) for store in stores] if isinstance(task.regions, RegionStores) else []
+    regions = task.regions if "regions" in task.image_kinds else None
+    if isinstance(regions, RegionStores):
+        return [(store, regions.folder / store) for store in stores]
+    return [(str(regions.folder), regions.folder)] if isinstance(regions, MappedRegions) else []
 
 
 def check_recipe(path: Path, data_root: Path | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from iglue_plugins.data.batching import Batch, Batcher
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.tasks.pairs import ContrastivePairs
@@ -88,6 +89,30 @@ class Task(ContrastivePairs, TaskSpec, ABC):
             UserError: The task has no region features.
         """
         raise UserError(f"task {self.name} has no region features, only pictures")
+
+    def available_splits(self) -> Iterator[tuple[str, str, tuple[int | str | None, ...]]]:
+        """List the splits with their languages and numbers of shots.
+
+        Yields:
+            A split, one of its languages, and its numbers of shots there; (None,) for a split without shots.
+
+        Raises:
+            UserError: Examples are damaged or have wrong values, and would have to be read for it.
+        """
+        yield from ((split, language, (None,)) for split in self.splits for language in self.languages)
+
+    def count_table(self) -> list[str]:
+        """Return a table of the number of examples by split and language, a line each; none unless a subclass has one.
+
+        Raises:
+            UserError: Examples are damaged or have wrong values; the message has a line for each.
+        """
+        return []
+
+    @property
+    def image_kinds(self) -> tuple[ImageKind, ...]:
+        """What files the task has of its images, some of which may be missing; by default region features."""
+        return ("regions",)
 
     @property
     def pictures(self) -> PictureSource:

@@ -101,6 +101,7 @@ class Shelf:
 
     splits = ("train", "test")
     languages = ("en", "id", "tr")
+    image_kinds = ("regions",)
     images = {"train": ["shelf/0", "shelf/1", "shelf/0"], "test": ["shelf/2", "shelf/3"]}
 
     class Settings(BaseModel):
@@ -109,6 +110,12 @@ class Shelf:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.regions = RegionStores(Path(settings.data_root) / "regions")
+
+    def available_splits(self) -> list[tuple[str, str, tuple[None]]]:
+        return [(split, language, (None,)) for split in self.splits for language in self.languages]
+
+    def count_table(self) -> list[str]:
+        return []
 
     def load(self, split: str, language: str) -> Dataset:
         if split == "train" and language != "en":

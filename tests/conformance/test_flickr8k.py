@@ -18,7 +18,6 @@ from iglue_plugins.data.checking import check_images
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.tasks.custom.task import CustomTask
-from iglue_plugins.tasks.splits import available_splits
 
 FLICKR8K = Path(__file__).parents[2].parent / "shared" / "flickr8k"
 FACTS: dict[str, dict[str, Any]] = {
@@ -80,7 +79,7 @@ def test_rows_and_photos_are_those_of_the_readme(name: str, tasks: dict[str, Cus
     task = tasks[name]
     counts = {
         (split, language): (len(found), len(set(found)))
-        for split, language, _ in available_splits(task)
+        for split, language, _ in task.available_splits()
         for found in [images(task, split, language)]
     }
     assert counts == published_counts(name)
@@ -104,7 +103,7 @@ def test_a_row(name: str, tasks: dict[str, CustomTask]) -> None:
 def test_no_test_photo_is_trained_on(tasks: dict[str, CustomTask]) -> None:
     by_split: dict[str, set[str]] = {}
     for task in tasks.values():
-        for split, language, _ in available_splits(task):
+        for split, language, _ in task.available_splits():
             by_split.setdefault(split, set()).update(images(task, split, language))
     assert {split: len(found) for split, found in by_split.items()} == {
         "train": 7289, "dev": 365, "test": 330, "few_shot": 107
@@ -115,7 +114,7 @@ def test_no_test_photo_is_trained_on(tasks: dict[str, CustomTask]) -> None:
 @pytest.mark.parametrize("name", FACTS)
 def test_few_shot_rows_are_nested(name: str, tasks: dict[str, CustomTask]) -> None:
     task = tasks[name]
-    languages = [language for split, language, _ in available_splits(task) if split == "few_shot"]
+    languages = [language for split, language, _ in task.available_splits() if split == "few_shot"]
     assert len(languages) == {"captions": 7, "nli": 5}[name]
     for language in languages:
         lines = (FLICKR8K / name / f"{language}.jsonl").read_text(encoding="utf-8").splitlines()
@@ -136,7 +135,7 @@ def test_auxiliary_data_are_training_rows_or_else_few_shot_rows(tasks: dict[str,
 @pytest.mark.parametrize("name", FACTS)
 def test_every_photo_has_regions(name: str, tasks: dict[str, CustomTask]) -> None:
     task = tasks[name]
-    for split, language, _ in available_splits(task):
+    for split, language, _ in task.available_splits():
         (found,) = check_images(images(task, split, language), task.regions)
         assert not found.missing
     batch = task.regions.gather(task.regions.index(images(task, "test", "en")[:4]), RegionLayout())
@@ -146,7 +145,7 @@ def test_every_photo_has_regions(name: str, tasks: dict[str, CustomTask]) -> Non
 def test_pictures_are_there_for_all_that_is_not_trained_on(tasks: dict[str, CustomTask]) -> None:
     pytest.importorskip("iglue_plugins.data.pictures.folder", reason="the reader of folders of pictures is not there")
     for task in tasks.values():
-        for split, language, _ in available_splits(task):
+        for split, language, _ in task.available_splits():
             if split != "train":
                 assert all(map(task.pictures.has, images(task, split, language)))
         assert task.pictures.picture(images(task, "test", "en")[0]).size == (224, 224)
@@ -154,6 +153,6 @@ def test_pictures_are_there_for_all_that_is_not_trained_on(tasks: dict[str, Cust
 
 def test_the_fingerprint_is_of_the_rows_that_are_read(tasks: dict[str, CustomTask]) -> None:
     task = tasks["nli"]
-    found = [task.fingerprint(split, language) for split, language, _ in available_splits(task)]
+    found = [task.fingerprint(split, language) for split, language, _ in task.available_splits()]
     assert len(set(found)) == len(found)
     assert task.fingerprint("few_shot", "ar", 10) != task.fingerprint("few_shot", "ar")

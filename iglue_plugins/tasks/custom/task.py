@@ -14,10 +14,10 @@ from datasets import Dataset
 from typing_extensions import override
 
 from iglue_plugins.data.annotations.readers import read_answers
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.pictures.digests import pictures_digest
 from iglue_plugins.data.pictures.folder import PictureFolder
 from iglue_plugins.data.pictures.source import PictureSource
-from iglue_plugins.data.processors.base import ImageKind
 from iglue_plugins.data.stores.format import METADATA_FILE, read_metadata
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.tasks.base import Task
@@ -145,6 +145,7 @@ class CustomTask(CustomSpec, Task):
                 f"whole number from {choices[0]} to {choices[-1]}"
             )
 
+    @override
     def available_splits(self) -> Iterator[tuple[str, str, tuple[int | str | None, ...]]]:
         """List the splits with rows, their languages, and (None,) for all shots, in the order of `splits`.
 
@@ -155,6 +156,7 @@ class CustomTask(CustomSpec, Task):
             name = self._names_in_rows(split)[0]
             yield from ((split, lang, (None,)) for lang in self.languages if (name, lang) in self.rows_of_files.counts)
 
+    @override
     def count_table(self) -> list[str]:
         """Return a table of the number of examples by split and language, a line each.
 
@@ -172,6 +174,7 @@ class CustomTask(CustomSpec, Task):
         return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
     @property
+    @override
     def image_kinds(self) -> tuple[ImageKind, ...]:
         """What there is of the images: region features, pictures, or both."""
         facts = self.data.facts

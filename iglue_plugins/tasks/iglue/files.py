@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from iglue_plugins.data.annotations.caching import Annotations, read_annotations
 from iglue_plugins.data.annotations.hub import HubCopy, HubPictures
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.pictures.folder import PictureFolder
 from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.stores.region_stores import RegionStores
@@ -57,6 +58,11 @@ class IGLUEFiles(IGLUESpec, Task):
     def regions(self) -> RegionStores:
         """The region stores of the task's images."""
         return RegionStores(self.settings.regions or self.data_root / "regions")
+
+    @property
+    @override
+    def image_kinds(self) -> tuple[ImageKind, ...]:
+        return ("regions",) if self.settings.pictures is None else ("regions", "pixels")
 
     @cached_property
     def pictures(self) -> PictureSource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -136,6 +137,13 @@ class IGLUETask(IGLUEFiles):
             ids = itertools.chain.from_iterable(self.load(split, language, shots)["image_ids"])
             content["pictures"] = pictures_digest(self.settings.pictures, ids)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @override
+    def available_splits(self) -> Iterator[tuple[str, str, tuple[Shots | None, ...]]]:
+        for split in self.splits:
+            if split in self.config.splits:  # "auxiliary" is not one of them, since it refers to another split
+                for language in self.config.split_languages(split):
+                    yield split, language, self.config.shots(split, language) or (None,)
 
     @override
     def stores_of(self, split: str, language: str, shots: Shots | None = None) -> list[str]:

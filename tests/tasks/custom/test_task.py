@@ -17,7 +17,6 @@ from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.tasks.custom.task import CustomTask
-from iglue_plugins.tasks.splits import available_splits
 from iglue_plugins.utils.errors import UserError
 
 Make = Callable[..., dict[str, Any]]
@@ -56,7 +55,7 @@ def test_splits_and_languages(rows: list[Any], put: Write, describe: Write, make
     assert examples[1] == {
         "id": "row 1", "image_ids": ["1"], "text": "text 1", "language": "en", "label": "neutral"
     }  # fmt: skip
-    assert [(split, language) for split, language, _ in available_splits(task)] == [
+    assert [(split, language) for split, language, _ in task.available_splits()] == [
         ("train", "en"), ("train", "fr"), ("dev", "en"), ("few_shot", "de"),
         ("test", "en"), ("test", "de"), ("test", "fr"),
     ]  # fmt: skip
@@ -94,7 +93,7 @@ def test_auxiliary_data(rows: list[Any], row: Make, put: Write, describe: Write,
     put(*rows, row(8, split="auxiliary", language="fr"))
     task = make()
     assert texts(task.load("auxiliary", "fr")) == ["text 8"]
-    assert [language for split, language, _ in available_splits(task) if split == "auxiliary"] == ["fr"]
+    assert [language for split, language, _ in task.available_splits() if split == "auxiliary"] == ["fr"]
     put(*rows, row(9, split="translated", language="de"))
     describe(splits={"auxiliary": "translated"})
     task = make()
