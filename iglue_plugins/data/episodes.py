@@ -214,12 +214,7 @@ def episode_steps(
     }
     languages = list(examples)
     per_step = languages_per_step or len(languages)
-    if per_step > len(languages) and not repeat_languages:
-        raise UserError(
-            f"trainer.languages_per_step: found {per_step}, expected at most the {len(languages)} auxiliary languages "
-            f"({', '.join(languages)}); lower it, or set trainer.repeat_languages: true"
-        )
-
+    _check_languages(languages, per_step, repeat_languages)
     sample = partial(_sample_languages, languages, per_step, seed=seed, repeat=repeat_languages)
     choices = {
         language: EpisodeExamples(
@@ -230,16 +225,27 @@ def episode_steps(
     _check_episodes(examples, choices, sample, count)
 
     def make_step(step: int) -> dict[str, Any]:
-        episodes = [
+        drawn = [
             (language, examples[language].episode(number, choices[language])) for language, number in sample(step=step)
         ]
         return {
-            "episodes": [
-                {"language": language, "support": support, "query": query} for language, (support, query) in episodes
-            ]
+            "episodes": [{"language": name, "support": support, "query": query} for name, (support, query) in drawn]
         }
 
     return Steps(make_step, count)
+
+
+def _check_languages(languages: Sequence[str], per_step: int, repeat: bool) -> None:
+    """Check that a step takes no more languages than there are.
+
+    Raises:
+        UserError: It does, and they are not drawn with replacement.
+    """
+    if per_step > len(languages) and not repeat:
+        raise UserError(
+            f"trainer.languages_per_step is {per_step}, but there are {len(languages)} auxiliary languages "
+            f"({', '.join(languages)}); lower it, or set trainer.repeat_languages: true"
+        )
 
 
 def _check_episodes(

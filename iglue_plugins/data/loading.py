@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
-from iglue_plugins.data.processors.base import ImageKind
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.utils.errors import UserError
 
 T = TypeVar("T")

@@ -14,10 +14,9 @@ from safetensors.torch import load_file, save
 from transformers import PreTrainedModel
 
 from iglue_plugins.models.adapters import ADAPTER, MATRICES, add_adapter, stored_weights
-from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.recipes.adapter import AdapterSettings
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.files import write_atomic, write_json_atomic
 from iglue_plugins.utils.strict_json import parse_json
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.models.dual_encoder.settings import DualEncoderSettings
-from iglue_plugins.models.settings import ImageKind, UniterSpec
+from iglue_plugins.models.settings import UniterSpec
 from iglue_plugins.registry import models
 
 

@@ -15,11 +15,6 @@ LOADING_ERRORS = (OSError, ValueError, TypeError, KeyError, AttributeError, Runt
 MAX_NAMED_WEIGHTS = 5  # in an error
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    return str(error).strip().partition("\n")[0]
-
-
 def check_weights(
     source: str | None,
     loading_info: Mapping[str, Any],

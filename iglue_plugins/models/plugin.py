@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.builtin import MUniterSpec, UC2Spec, XUniterSpec
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights
 from iglue_plugins.models.configuration import UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.settings import UniterSettings
@@ -24,7 +24,8 @@ from iglue_plugins.models.uniter import (
     XUniterForVisionAndLanguage,
 )
 from iglue_plugins.models.volta.reading import TOKENIZER_FOLDER, from_volta
-from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
+from iglue_plugins.utils.model_sources import is_missing_folder
 
 CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} | {"num_labels"}
 
@@ -92,9 +93,7 @@ class Uniter:
         """Check the settings, and that none which looks like a path is taken for a hub id."""
         for key in ("checkpoint", "tokenizer", "text_weights"):
             source = getattr(self.settings, key)
-            if not source or Path(source).is_dir() or (key == "checkpoint" and self._is_volta):
-                continue
-            if source.startswith((".", "/", "~")) or source.count("/") > 1:
+            if source and not (key == "checkpoint" and self._is_volta) and is_missing_folder(source):
                 raise UserError(
                     f"model.{key}: there is no folder '{source}'; give a folder with a saved model, or a hub id "
                     "(docs/reproducing.md says where IGLUE's are)"

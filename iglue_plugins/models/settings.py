@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-ImageKind = Literal["regions", "pixels"]
+from iglue_plugins.data.image_kind import ImageKind
 
 
 class UniterSettings(BaseModel):

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.configuration import PositionIds, UniterConfig
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
 from iglue_plugins.models.volta.names import volta_names
 from iglue_plugins.models.volta.weights import join_parts, unreadable_pickle_reason
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 
 # How a type of model in transformers numbers its tokens. Its weights have the names of BERT's.
 POSITION_IDS: dict[str, PositionIds] = {"bert": "bert", "roberta": "xlm-r", "xlm-roberta": "xlm-r"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.configuration import UniterConfig
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 
 TEXT_MODELS = {  # the text-only model whose vocabulary each type of model uses
     "xuniter": "FacebookAI/xlm-roberta-base",

@@ -14,11 +14,11 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from iglue_plugins import registry
 from iglue_plugins.models.adapter_files import refuse_adapter
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.tokenizer import check_vocabulary, load_tokenizer
 from iglue_plugins.models.uniter import MODELS, UniterForVisionAndLanguage
 from iglue_plugins.models.vocabulary import Vocabulary
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.files import new_folder
 from iglue_plugins.utils.progress import progress_bar
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
+from typing_extensions import override
 
 from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.models.configuration import (
@@ -14,11 +15,11 @@ from iglue_plugins.models.configuration import (
     UC2Config,
     UniterConfig,
     XUniterConfig,
-    check_head,
 )
 from iglue_plugins.models.contrastive import ContrastiveProjections
 from iglue_plugins.models.encoder import UniterEncoder, UniterPreTrainedModel
 from iglue_plugins.models.heads import build_head, head_logits
+from iglue_plugins.models.replaceable_head import ReplaceableHeadModel
 
 REGION_KEYS = ("region_features", "region_locations", "region_mask")
 
@@ -36,7 +37,7 @@ def join_images(regions: Sequence[Tensor], images: int) -> list[Tensor]:
     return [part.reshape(-1, images * part.shape[1], *part.shape[2:]) for part in regions]
 
 
-class UniterForVisionAndLanguage(UniterPreTrainedModel):
+class UniterForVisionAndLanguage(UniterPreTrainedModel, ReplaceableHeadModel):
     """The encoder, the head that the configuration names, and the contrastive projections.
 
     Its inputs are tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
@@ -52,9 +53,13 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         super().__init__(config)
         self.encoder = UniterEncoder(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.head = build_head(config)
+        self.head = self.build_head()
         self.contrastive = ContrastiveProjections(config)
         self.post_init()
+
+    @override
+    def build_head(self) -> nn.Module | None:
+        return build_head(self.config)
 
     def forward(
         self,
@@ -167,25 +172,6 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel):
         regions = join_images([image[key] for key in REGION_KEYS], images_per_text)
         encoded = self.encoder(text["input_ids"], text["attention_mask"], *regions, last_layer="pooled")
         return self.contrastive.embed_text(encoded.text_pooled), self.contrastive.embed_image(encoded.region_pooled)
-
-    def set_head(self, kind: str, num_labels: int) -> None:
-        """Give the model a freshly initialized head, unless it has one of this kind and size already.
-
-        Args:
-            kind: The kind of head (`configuration.HEADS`).
-            num_labels: The number of the head's outputs.
-
-        Raises:
-            ValueError: No head of this kind with this many outputs exists.
-        """
-        current = check_head(kind, num_labels)
-        if (current, num_labels) == (self.config.head, self.config.num_labels):
-            return
-        self.config.head, self.config.num_labels = current, num_labels
-        head = build_head(self.config)
-        if head is not None:
-            head = head.apply(self._init_weights).to(self.device, self.dtype).train(self.training)
-        self.head = head
 
 
 class XUniterForVisionAndLanguage(UniterForVisionAndLanguage):

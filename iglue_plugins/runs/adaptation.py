@@ -6,9 +6,13 @@ import shutil
 import sys
 import time
 from functools import partial
+from typing import cast
 
 import torch
+from transformers import PreTrainedModel
 
+from iglue_plugins.data.processors.base import Processor
+from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.evaluation import evaluate_model
 from iglue_plugins.runs.plugins import load_model
@@ -47,7 +51,7 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
     missing = state.missing_scores()
     for language in dict.fromkeys(language for _, language in missing):
         start_time, folder = time.monotonic(), state.run.adapted_dir / language
-        load = partial(load_model, recipe, start.checkpoint)
+        load = partial(_load_with_head, state, start)
         if language != recipe.source_language and distributed.is_main_process():
             print(
                 f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
@@ -56,9 +60,6 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
         torch.manual_seed(recipe.seed)
         if language == recipe.source_language:
             model, processor = load()
-            model.set_head(  # type: ignore[operator]  # to nn.Module any unknown attribute is a tensor
-                state.task.head, state.task.num_labels
-            )
         else:
             adapted = adapter.adapt(
                 load,
@@ -77,3 +78,11 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
         evaluate_model(state, model, processor, [pair for pair in missing if pair[1] == language])
         if distributed.is_main_process():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _load_with_head(state: RunState, start: Start) -> tuple[PreTrainedModel, Processor]:
+    """Load the model that each adaptation starts from, with the task's head, which the run's seed draws if need be."""
+    model, processor = load_model(state.recipe, start.checkpoint)
+    torch.manual_seed(state.recipe.seed)
+    cast("HasTaskHeads", model).set_head(state.task.head, state.task.num_labels)
+    return model, processor

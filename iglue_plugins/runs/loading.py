@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 from transformers import PreTrainedModel
 
-from iglue_plugins.data.processors.base import ImageKind, Processor
-from iglue_plugins.models.checkpoints import first_line
+from iglue_plugins.data.image_kind import ImageKind
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.registry import class_path
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 
 
 def load_plugin(plugin: Any) -> tuple[PreTrainedModel, Processor]:

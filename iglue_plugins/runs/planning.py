@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.inputs import Inputs
-from iglue_plugins.data.processors.base import ImageFacts, ImageKind, Processor
+from iglue_plugins.data.processors.base import ImageFacts, Processor
 
 
 class PlanningProcessor(Processor):
@@ -34,7 +35,7 @@ class PlanningProcessor(Processor):
 
     @override
     def save_pretrained(self, folder: str | Path) -> None:
-        raise NotImplementedError("there is nothing to save")
+        """Save nothing: it stands for the processor of a model that is not loaded."""
 
 
 class _PlannedTexts:

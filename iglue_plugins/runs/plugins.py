@@ -8,12 +8,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils import logging as hub_logging
 from pydantic import BaseModel
 from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from iglue_plugins import registry
-from iglue_plugins.data.processors.base import ImageKind, Processor
+from iglue_plugins.data.image_kind import ImageKind
+from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import Origin, holds_adapter
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
@@ -187,6 +189,7 @@ def model_fingerprint(recipe: Recipe) -> str | None:
 
 
 def quiet_libraries() -> None:
-    """Silence the progress bars and notices of transformers, which would bury those of the run."""
+    """Silence the notices and progress bars of transformers, and the notices of its hub, which would bury the run's."""
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+    hub_logging.set_verbosity_error()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from datasets import Dataset
 
 from iglue_plugins.data.checking import check_images, check_pictures
-from iglue_plugins.data.processors.base import ImageKind
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adaptation import target_languages
 from iglue_plugins.runs.planning import PlanningProcessor

@@ -15,7 +15,6 @@ from iglue_plugins import registry
 from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import Head, save_adapter
 from iglue_plugins.models.adapters import is_adapted
-from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD
 from iglue_plugins.runs.plugins import load_model
 from iglue_plugins.runs.record import Start, add_time
@@ -23,7 +22,7 @@ from iglue_plugins.runs.source_code import plugin_code
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.utils import distributed
-from iglue_plugins.utils.errors import UserError, disk_error_reason
+from iglue_plugins.utils.errors import UserError, disk_error_reason, first_line
 from iglue_plugins.utils.files import sync_folder, write_atomic, write_json_atomic
 
 

@@ -144,29 +144,21 @@ class Trainer(TrainerSpec, ABC):
         torch.manual_seed(seed)
         cast("HasTaskHeads", model).set_head(task.head, task.num_labels)
         check_tied_weights(model)
-        data = TrainingData(
-            task,
-            processor,
-            source_language,
-            tuple(auxiliary_languages),
-            seed,
-            self.settings.examples,
-            tuple(self.reads(task, source_language, tuple(auxiliary_languages))),
-        )
+        settings, languages = self.settings, tuple(auxiliary_languages)
+        reads = tuple(self.reads(task, source_language, languages))
+        data = TrainingData(task, processor, source_language, languages, seed, settings.examples, reads)
         split, language = validation or (task.validation_split, source_language)
         validate = None
-        if self.settings.validate_every:
-            validate = make_validator(
-                task, model, processor, split, language, evaluation_batch_size, self.settings.workers
-            )
+        if settings.validate_every:
+            validate = make_validator(task, model, processor, split, language, evaluation_batch_size, settings.workers)
         return train(
             self.objective(model, task),
             self.steps(data),
-            self.settings,
+            settings,
             seed=seed,
             folder=folder,
             validate=validate,
-            workers=worker_count(self.settings.workers, processor.reads),
+            workers=worker_count(settings.workers, processor.reads),
         )
 
 

@@ -122,6 +122,21 @@ def _best_weights(
     return BestWeights(objective, validate, every, folder / CHECKPOINTS / "best")
 
 
+def _prepare_process(folder: Path) -> PartialState:
+    """Tell the libraries where logs go and how much to say, and return the state of the processes."""
+    logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
+    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+    return PartialState()
+
+
+def _find_checkpoint(folder: Path, step_count: int) -> Path | None:
+    """Find the checkpoint to resume from, and say so."""
+    checkpoint = resumed_checkpoint(folder / CHECKPOINTS)
+    if checkpoint and PartialState().is_main_process:
+        print(f"resumed at step {checkpoint_step(checkpoint)} of {step_count}", file=sys.stderr)
+    return checkpoint
+
+
 def train(
     objective: nn.Module,
     steps: Steps,
@@ -152,9 +167,7 @@ def train(
         UserError: A loss or a trained weight is not finite, a checkpoint cannot be read or written, or the optimizer,
             the schedule or a tracker cannot be used.
     """
-    logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
-    state = PartialState()
+    state = _prepare_process(folder)
     shard = AccumulationShard(steps, settings.accumulation, state.process_index, state.num_processes)
     schedule = -(-steps.schedule // settings.accumulation)
     best_weights = _best_weights(objective, steps, settings, folder, validate)
@@ -174,9 +187,7 @@ def train(
     if state.process_index:
         # transformers seeds all processes alike, and their dropout has to differ.
         torch.manual_seed(seed + state.process_index)
-    checkpoint = resumed_checkpoint(folder / CHECKPOINTS)
-    if checkpoint and state.is_main_process:
-        print(f"resumed at step {checkpoint_step(checkpoint)} of {shard.step_count}", file=sys.stderr)
+    checkpoint = _find_checkpoint(folder, shard.step_count)
     with threads_for(objective), silence_tensorboard_thread_errors():
         with termination or nullcontext():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

@@ -16,11 +16,10 @@ from typing_extensions import override
 from iglue_plugins.data.batching import Batch
 from iglue_plugins.data.loading import checked, loader
 from iglue_plugins.models.adapters import stored_weights
-from iglue_plugins.models.checkpoints import first_line
 from iglue_plugins.trainers.checkpoints import load_weights
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
-from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
 
 HAVE_SETTINGS = {"lr", "weight_decay", "betas", "eps", "params"}  # arguments of optimizers with a setting of their own
 

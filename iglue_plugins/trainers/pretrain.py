@@ -52,8 +52,10 @@ class PretrainObjective(nn.Module):
                 f"trainer.losses: masked words and matching are losses of UNITERs, and the model is a "
                 f"{type(model).__name__}; set it to [contrastive]"
             )
-        check_contrastive(model, settings.contrastive)
-        check_embeds(model)
+        self._embeds = self._losses != ("masked_words",)  # the matching loss draws hard pairs by similarity
+        if self._embeds:
+            check_contrastive(model, settings.contrastive)
+            check_embeds(model)
         if "masked_words" in self._losses:
             self.masked_words = MaskedWordHead(cast("UniterForVisionAndLanguage", model).config)
         self._settings = settings
@@ -72,11 +74,13 @@ class PretrainObjective(nn.Module):
         Raises:
             UserError: Words are to be masked, and there is no mask token.
         """
-        settings, model = self._settings, cast("EmbedsPairs", self.model)
+        settings = self._settings
         losses: dict[str, Tensor] = {}
-        text, image = model.embed_text(**batch.text), model.embed_image(**batch.image)
-        targets = pair_targets(batch.image_identity, batch.text_identity, settings.same_image_pairs)
-        similarity = similarity_of(self.model, settings.temperature)
+        if self._embeds:
+            model = cast("EmbedsPairs", self.model)
+            text, image = model.embed_text(**batch.text), model.embed_image(**batch.image)
+            targets = pair_targets(batch.image_identity, batch.text_identity, settings.same_image_pairs)
+            similarity = similarity_of(self.model, settings.temperature)
         if "contrastive" in self._losses:
             losses["contrastive_loss"] = pair_loss(settings.contrastive, text, image, similarity, targets)
         if "masked_words" in self._losses:

@@ -98,3 +98,8 @@ def did_you_mean(name: object, choices: Iterable[str]) -> str:
     if matches:
         return f"; did you mean '{printable(matches[0])}'?"
     return f"; choose from {printable(', '.join(choices))}" if choices else ""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
+    return str(error).strip().partition("\n")[0]

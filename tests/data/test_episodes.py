@@ -142,7 +142,7 @@ def test_a_language_may_come_twice_in_a_step_with_other_examples() -> None:
 def test_more_languages_per_step_than_auxiliary_languages_are_refused() -> None:
     with pytest.raises(
         UserError,
-        match=r"trainer.languages_per_step: found 3, .* \(tr, sw\); .* trainer.repeat_languages: true",
+        match=r"trainer.languages_per_step is 3, but there are 2 .* \(tr, sw\); .* trainer.repeat_languages: true",
     ):
         episode_steps({"tr": RecordingBatcher(40), "sw": RecordingBatcher(40)}, 4, 4, 9, 0, languages_per_step=3)
 

@@ -49,3 +49,9 @@ def test_nothing_starts_from_a_run_that_keeps_no_model(few_shot_recipe: MakeReci
     folder = runner.run(few_shot_recipe()).folder
     with pytest.raises(UserError, match="keeps no model"):
         runner.run(recipe({"start_from": str(folder)}))
+
+
+def test_a_model_without_a_head_gets_the_tasks(recipe: MakeRecipe) -> None:
+    trainer = {"name": "contrastive_adaptation", "inner_lr": 1e-3, "support_size": 4, "pairs": "all"}
+    record = runner.run(recipe({"trainer": trainer, "start_from": "model"})).record()
+    assert set(record["scores"]["test"]) == {"en", "tr"}

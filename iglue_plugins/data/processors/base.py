@@ -5,14 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from torch import Tensor
 
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.inputs import Inputs
-
-ImageKind = Literal["regions", "pixels"]
 
 
 class ImageFacts(Protocol):

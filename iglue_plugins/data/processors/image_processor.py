@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
+from iglue_plugins.utils.model_sources import is_missing_folder
 
 
 def load_image_processor(source: str, revision: str | None = None) -> Any:
@@ -26,7 +26,7 @@ def load_image_processor(source: str, revision: str | None = None) -> Any:
     Raises:
         UserError: `source` holds no image processor, or the installed torchvision does not fit PyTorch.
     """
-    if not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+    if is_missing_folder(source):
         raise UserError(f"there is no folder '{source}'; give the folder of a saved model, or a hub id")
     with explain_torchvision_errors(), _without_warnings():
         from transformers import AutoImageProcessor
@@ -36,9 +36,8 @@ def load_image_processor(source: str, revision: str | None = None) -> Any:
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             if _is_of_torchvision(error):
                 raise
-            reason = str(error).strip().partition("\n")[0]
             raise UserError(
-                f"no image processor can be loaded from {source!r} ({reason}); give a folder that holds "
+                f"no image processor can be loaded from {source!r} ({first_line(error)}); give a folder that holds "
                 "preprocessor_config.json, or a hub id"
             ) from error
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_processing_backends import PilBackend, TorchvisionBackend
 
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 
 STEPS = ("preprocess", "_preprocess", "resize", "center_crop", "rescale", "normalize")  # methods of a processor
 REDUCTION = 2  # the reducing gap of Pillow's thumbnails, at which a reduced picture is hardly told from a whole one
@@ -42,7 +42,7 @@ def process_pictures(image_processor: Any, pictures: list[Image.Image], names: S
     except (ValueError, TypeError, ZeroDivisionError, RuntimeError) as error:
         raise UserError(
             f"the image processor {type(image_processor).__name__} cannot read a picture among {', '.join(names[:3])}"
-            f"{', ...' * (len(names) > 3)} ({str(error).strip().partition(chr(10))[0]}); check the pictures"
+            f"{', ...' * (len(names) > 3)} ({first_line(error)}); check the pictures"
         ) from error
     return {key: value for key, value in made.items() if isinstance(value, Tensor)}
 

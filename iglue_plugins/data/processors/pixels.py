@@ -13,9 +13,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.pictures.source import PictureSource
-from iglue_plugins.data.processors.base import ImageFacts, ImageKind, Processor
+from iglue_plugins.data.processors.base import ImageFacts, Processor
 from iglue_plugins.data.processors.pixel_values import needed_side, process_pictures
 from iglue_plugins.data.processors.texts import TokenizedTexts
 from iglue_plugins.utils.errors import UserError

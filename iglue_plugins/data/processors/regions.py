@@ -12,8 +12,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 from typing_extensions import override
 
+from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.inputs import Inputs
-from iglue_plugins.data.processors.base import ImageFacts, ImageKind, Processor
+from iglue_plugins.data.processors.base import ImageFacts, Processor
 from iglue_plugins.data.processors.texts import TokenizedTexts
 from iglue_plugins.data.regions import RegionLayout, RegionStore
 from iglue_plugins.utils.progress import progress_bar

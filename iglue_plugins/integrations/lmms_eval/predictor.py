@@ -26,7 +26,7 @@ from iglue_plugins.runs.runner import run_recipe
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.strict_json import parse_json
 from iglue_plugins.utils.threads import threads_for
 
@@ -71,8 +71,9 @@ class Predictor:
         try:
             self.model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature
         except (RuntimeError, AssertionError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"device: '{device}' is not available ({reason}); choose another device") from error
+            raise UserError(
+                f"device: '{device}' is not available ({first_line(error)}); choose another device"
+            ) from error
         self.batch_size = batch_size or (self.recipe.evaluation.batch_size if self.recipe else DEFAULT_BATCH_SIZE)
 
     def batcher(self, name: str, language: str, documents: Sequence[Document]) -> Batcher:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -18,8 +17,9 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_MAPPING
 
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights, first_line
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights
+from iglue_plugins.utils.errors import UserError, first_line
+from iglue_plugins.utils.model_sources import is_missing_folder
 
 EXAMPLE = "google/siglip2-base-patch16-224"
 WEIGHT_OPTIONS: dict[str, Any] = {
@@ -45,7 +45,7 @@ def load_config(key: str, source: str, revision: str | None) -> PretrainedConfig
     Raises:
         UserError: There is no folder, or no configuration in it.
     """
-    if not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1):
+    if is_missing_folder(source):
         raise UserError(f"model.{key}: there is no folder '{source}'; give a folder with a saved model, or a hub id")
     try:
         return AutoConfig.from_pretrained(source, revision=revision or "main", trust_remote_code=False)

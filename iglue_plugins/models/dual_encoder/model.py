@@ -10,11 +10,11 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from typing_extensions import override
 
-from iglue_plugins.models.configuration import check_head
 from iglue_plugins.models.dual_encoder.configuration import DualEncoderConfig
-from iglue_plugins.models.dual_encoder.heads import CrossAttentionHead, EncodedSide, build_head
+from iglue_plugins.models.dual_encoder.heads import ConcatHead, CrossAttentionHead, EncodedSide, build_head
 from iglue_plugins.models.heads import head_logits
 from iglue_plugins.models.protocols import SimilarityScale
+from iglue_plugins.models.replaceable_head import ReplaceableHeadModel
 
 LEAST_NORM = 1e-12  # below which a vector is not stretched to norm 1
 
@@ -23,7 +23,7 @@ LEAST_NORM = 1e-12  # below which a vector is not stretched to norm 1
 ID_FREE_ENCODERS = ("siglip", "siglip2", "chinese_clip")
 
 
-class DualEncoder(PreTrainedModel):
+class DualEncoder(ReplaceableHeadModel):
     """A dual encoder, such as SigLIP or CLIP, and the task head that the configuration names.
 
     Its inputs are those of a `PixelProcessor`: `input_ids` (D, T) and perhaps `attention_mask` (D, T) of D distinct
@@ -37,6 +37,7 @@ class DualEncoder(PreTrainedModel):
     """
 
     config: DualEncoderConfig
+    head: ConcatHead | CrossAttentionHead | None
     config_class = DualEncoderConfig
     base_model_prefix = "encoder"
     head_modules = (
@@ -54,8 +55,12 @@ class DualEncoder(PreTrainedModel):
         super().__init__(config)
         self.encoder: Any = AutoModel.from_config(config.encoder) if encoder is None else encoder
         self.config.encoder_config = self.encoder.config  # one object, so that a change of one is one of the other
-        self.head = build_head(config)
+        self.head = self.build_head()
         self.post_init()
+
+    @override
+    def build_head(self) -> ConcatHead | CrossAttentionHead | None:
+        return build_head(self.config)
 
     @property
     def token_id_keys(self) -> tuple[str, ...]:
@@ -148,25 +153,6 @@ class DualEncoder(PreTrainedModel):
         """Return the encoder's scale, which is trained with it, and its bias where it has one, as SigLIP."""
         bias = getattr(self.encoder, "logit_bias", None)
         return SimilarityScale(self.encoder.logit_scale.exp().reshape(()), None if bias is None else bias.reshape(()))
-
-    def set_head(self, kind: str, num_labels: int) -> None:
-        """Give the model a freshly initialized head, unless it has one of this kind and size already.
-
-        Args:
-            kind: The kind of head (`iglue_plugins.models.configuration.HEADS`).
-            num_labels: The number of the head's outputs.
-
-        Raises:
-            ValueError: No head of this kind with this many outputs exists.
-        """
-        current = check_head(kind, num_labels)
-        if (current, num_labels) == (self.config.head, self.config.num_labels):
-            return
-        self.config.head, self.config.num_labels = current, num_labels
-        head = build_head(self.config)
-        if head is not None:
-            head = head.apply(self._init_weights).to(self.device, self.dtype).train(self.training)
-        self.head = head
 
     def _encode_text(self, input_ids: Tensor, attention_mask: Tensor | None, rows: Tensor | None) -> EncodedSide:
         inputs = {"input_ids": input_ids}

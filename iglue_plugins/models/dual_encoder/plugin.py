@@ -21,12 +21,12 @@ from iglue_plugins.data.processors.image_processor import load_image_processor
 from iglue_plugins.data.processors.pixel_values import process_pictures
 from iglue_plugins.data.processors.pixels import PixelProcessor
 from iglue_plugins.models.builtin import DualEncoderSpec
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights
 from iglue_plugins.models.dual_encoder import encoders
 from iglue_plugins.models.dual_encoder.configuration import DualEncoderConfig
 from iglue_plugins.models.dual_encoder.model import DualEncoder
 from iglue_plugins.models.dual_encoder.settings import DualEncoderSettings
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 
 SIGLIP = ("siglip", "siglip2")  # trained on texts in small letters, padded to the last position without a mask
 ENDS_POOLED = ("clip", "metaclip_2")  # take a text's vector from the place of the token that ends it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.data import DataLoader
 from transformers import AutoConfig
 
 from iglue_plugins.data.conversion.converter import finished_store, parse_dtype
 from iglue_plugins.data.conversion.destination import ConversionSettings, locked_destination
 from iglue_plugins.data.conversion.images import SourceImage, image_id, make_image
 from iglue_plugins.data.conversion.store_writer import StoreWriter
+from iglue_plugins.data.loading import read_ahead
 from iglue_plugins.data.processors.image_processor import load_image_processor
 from iglue_plugins.data.stores.format import ExtractionSettings, SourceIdentity, StoreMetadata
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.extraction.pictures import ProcessedPicture, ProcessedPictures, list_pictures
 from iglue_plugins.models.extraction.tower import VisionTower, load_tower
 from iglue_plugins.models.extraction.views import View
-from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
 from iglue_plugins.utils.files import content_hash
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.text import printable
@@ -151,19 +151,26 @@ def _pinned_revision(model: str, revision: str | None) -> str:
 
 
 def _load(pictures: ProcessedPictures, options: ExtractionOptions) -> Iterator[list[ProcessedPicture]]:
-    """Read the pictures in batches, in their order."""
-    workers = options.jobs if options.jobs > 1 else 0
-    collate: Callable[[list[ProcessedPicture]], list[ProcessedPicture]] = list
-    yield from DataLoader(pictures, options.batch_size, num_workers=workers, collate_fn=collate)
+    """Read the pictures in batches, in their order.
+
+    Raises:
+        UserError: The whole folder cannot be used.
+    """
+    size = options.batch_size
+
+    def make_batch(number: int) -> list[ProcessedPicture]:
+        return [pictures[i] for i in range(number * size, min((number + 1) * size, len(pictures)))]
+
+    try:
+        yield from read_ahead(make_batch, -(-len(pictures) // size), options.jobs if options.jobs > 1 else 0)
+    except UserError as error:
+        raise UserError(f"{error}; what is extracted is kept, and the same command continues") from error
 
 
 def _extract_batch(
     batch: Sequence[ProcessedPicture], tower: VisionTower, grid: int, folder: Path
 ) -> Iterator[SourceImage]:
     """Compute the features of a batch; pictures whose pixel values are of one shape go through the model together."""
-    for picture in batch:
-        if picture.error is not None:
-            raise UserError(f"{picture.error}; what is extracted is kept, and the same command continues")
     by_shape: dict[torch.Size, list[tuple[str, Tensor]]] = {}
     for picture in batch:
         if picture.pixels is not None:

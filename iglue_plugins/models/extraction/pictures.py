@@ -13,8 +13,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
-from typing_extensions import override
 
 from iglue_plugins.data.pictures.folder import group_by_stem
 from iglue_plugins.data.pictures.reading import SUFFIXES, PictureError, read_picture
@@ -36,7 +34,6 @@ class ProcessedPicture:
         view: What part of the picture the pixel values show.
         pixels: (3, height, width) float32; None if the picture cannot be used.
         left_out: Why the picture is left out, if it is.
-        error: Why the whole folder cannot be used, if it cannot.
     """
 
     name: str
@@ -44,11 +41,10 @@ class ProcessedPicture:
     view: View | None = None
     pixels: Tensor | None = None
     left_out: str | None = None
-    error: str | None = None
 
 
-class ProcessedPictures(Dataset[ProcessedPicture]):
-    """Reads and processes pictures; errors are returned, since those of a loader's process lose their form.
+class ProcessedPictures:
+    """Reads and processes pictures.
 
     Args:
         folder: The folder.
@@ -64,8 +60,15 @@ class ProcessedPictures(Dataset[ProcessedPicture]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @override
     def __getitem__(self, index: int) -> ProcessedPicture:
+        """Read and process a picture.
+
+        Args:
+            index: Its place among the names.
+
+        Raises:
+            UserError: The file cannot be read at all, or the image processor cannot be used.
+        """
         name = self.names[index]
         try:
             picture = read_picture(self.folder / name)
@@ -75,11 +78,9 @@ class ProcessedPictures(Dataset[ProcessedPicture]):
             return ProcessedPicture(name, picture.size, view, torch.from_numpy(self._process(picture)))
         except PictureError as error:
             return ProcessedPicture(name, left_out=f"the picture {error.reason}")
-        except UserError as error:
-            return ProcessedPicture(name, error=str(error))
 
     @cached_property
-    def _view_finder(self) -> ViewFinder:  # made in each process, since it cannot be pickled
+    def _view_finder(self) -> ViewFinder:
         return ViewFinder(self._process)
 
     def _process(self, picture: Image.Image) -> np.ndarray:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
 from iglue_plugins.data.processors.image_processor import explain_torchvision_errors
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
+from iglue_plugins.utils.errors import UserError, first_line
 
 TOWERS = ("vision_model", "vision_tower")  # where a model of pictures and texts has its vision model
 UNUSED_WEIGHTS = {"pooler", "head", "mask_token"}  # parts of vision models that the last hidden states do not depend on

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from iglue_plugins.models.adapter_files import refuse_adapter
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, first_line
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.configuration import HeadKind, UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
 from iglue_plugins.models.tokenizer import load_tokenizer
@@ -22,7 +22,7 @@ from iglue_plugins.models.volta.names import Names, volta_names
 from iglue_plugins.models.volta.reading import TOKENIZER_FOLDER, weight_shapes
 from iglue_plugins.models.volta.settings import volta_settings
 from iglue_plugins.models.volta.weights import CONTRASTIVE_FILE
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.files import new_folder
 
 TASKS: dict[HeadKind, str] = {  # IGLUE's task with a head of this kind
