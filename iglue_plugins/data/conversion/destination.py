@@ -21,7 +21,6 @@ from iglue_plugins.data.stores.format import (
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path
 from iglue_plugins.utils.locks import LockFile
-from iglue_plugins.utils.text import shown
 
 
 class ConversionSettings(BaseModel):
@@ -46,12 +45,7 @@ class ConversionSettings(BaseModel):
 
     def __str__(self) -> str:
         text = f"{self.dtype} from {' and '.join(f'{source.name} (size {source.size})' for source in self.sources)}"
-        if (made := self.extraction) is None:
-            return text
-        return (
-            f"{text} by {made.model} at {made.revision[:12]}, grid {made.grid}, {made.precision}, "
-            f"image processor by {made.image_backend} {shown(made.image_processor)}"
-        )
+        return text if self.extraction is None else f"{text} by {self.extraction}"
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import atomic_path
+from iglue_plugins.utils.text import shown
 
 FEATURES_FILE, INDEX_FILE, METADATA_FILE = "features.bin", "index.parquet", "store.json"
 UNFINISHED_FOLDER = "unfinished"
@@ -55,8 +56,8 @@ class SourceIdentity(BaseModel):
     size: int
 
 
-class ExtractionSettings(BaseModel):
-    """Says how a vision model's features were made from pictures.
+class GridSettings(BaseModel):
+    """Says how a vision model's features of the cells of a grid were made from pictures.
 
     Attributes:
         model: The hub id of the model, or the name of its folder.
@@ -76,6 +77,44 @@ class ExtractionSettings(BaseModel):
     precision: Literal["float32", "bfloat16"]
     image_processor: dict[str, Any]
     image_backend: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} at {self.revision[:12]}, grid {self.grid}, {self.precision}, image processor by "
+            f"{self.image_backend} {shown(self.image_processor)}"
+        )
+
+
+class DetectionSettings(BaseModel):
+    """Says how a detector's regions were made from pictures.
+
+    Attributes:
+        detector: The detector's name, such as 'vg-r101', or a hub id.
+        preset: How boxes are chosen and what their features are, such as 'iglue-36'.
+        weights: The hub id of the weights, or the name of their file or folder.
+        revision: The hub's commit, or the hash of the file's or folder's content.
+        precision: What the detector computed in.
+        options: All other settings that determine the regions: sizes, thresholds, numbers of boxes, what pictures are
+            resized with.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    detector: str
+    preset: str
+    weights: str
+    revision: str
+    precision: Literal["float32", "bfloat16"]
+    options: dict[str, Any]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.detector} ({self.weights} at {self.revision[:12]}), preset {self.preset}, {self.precision}, "
+            f"{shown(self.options)}"
+        )
+
+
+ExtractionSettings = GridSettings | DetectionSettings
 
 
 class StoreMetadata(BaseModel):

@@ -20,7 +20,7 @@ from iglue_plugins.data.conversion.images import SourceImage, image_id, make_ima
 from iglue_plugins.data.conversion.store_writer import StoreWriter
 from iglue_plugins.data.loading import read_ahead
 from iglue_plugins.data.processors.image_processor import load_image_processor
-from iglue_plugins.data.stores.format import ExtractionSettings, SourceIdentity, StoreMetadata
+from iglue_plugins.data.stores.format import GridSettings, SourceIdentity, StoreMetadata
 from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.extraction.pictures import ProcessedPicture, ProcessedPictures, list_pictures
 from iglue_plugins.models.extraction.tower import VisionTower, load_tower
@@ -91,7 +91,7 @@ def extract(
     settings = ConversionSettings(
         dtype=dtype,
         sources=(SourceIdentity(name=printable(images.resolve().name), size=len(names)),),
-        extraction=ExtractionSettings(
+        extraction=GridSettings(
             model=printable(Path(model).resolve().name) if Path(model).is_dir() else model,
             revision=_pinned_revision(model, revision),
             grid=options.grid,
