@@ -52,7 +52,9 @@ def detect(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="a setting of --task, such as pictures=FOLDER or hub=true"),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="pictures that a process takes at a time")] = 4,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="pictures that a process takes at a time; default: 1 on a CPU, 8 on a GPU")
+    ] = None,
     device: Device = "auto",
     precision: Precision = "auto",
     dtype: DTypeOption = "float16",
@@ -75,8 +77,9 @@ def detect(
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    options = StoreOptions(batch_size, device, precision, dtype, parse_jobs(jobs))
     chosen = parse_device(device)
+    batch = batch_size or (1 if chosen.type == "cpu" else 8)
+    options = StoreOptions(batch, device, precision, dtype, parse_jobs(jobs))
     source, store = _places(places, task)
     if task is None:
         given = {"--split": split, "--data-root": data_root, "--set": override}

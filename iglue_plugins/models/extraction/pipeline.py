@@ -34,7 +34,9 @@ from iglue_plugins.utils.threads import single_thread
 PrecisionName = Literal["float32", "bfloat16"]
 Jobs = int | Literal["auto"]
 
-MEMORY_PER_JOB = 2 * 2**30  # bytes; what a detector needs for a picture beside its weights, with room to spare
+MEMORY_PER_JOB = (
+    5 * 2**29
+)  # bytes; what vg-r101 needs for a picture of 800 x 1333 beside its weights, and a little more
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class StoreOptions:
         device: 'auto', which is a GPU where there is one, or a device of PyTorch.
         precision: 'float32', 'bfloat16', or 'auto', which is bfloat16 on a GPU that supports it.
         dtype: The type of the stored features, 'float16' or 'float32'.
-        jobs: How many processes compute on a CPU, with one thread each, or read pictures for a GPU; 'auto' takes one
-            for each core that this process may use, as far as the memory goes, and at most 8 that read.
+        jobs: How many processes compute on a CPU, with one thread each, or read pictures for a GPU; never more than
+            this process may use cores. 'auto' takes as many as that, as far as the memory goes, and at most 8 that
+            read.
     """
 
     batch_size: int = 32
@@ -189,7 +192,9 @@ def _to_image(image_id: str, place: str, picture: PreparedPicture, found: Pictur
 
 
 def _conversion(pictures: StorePictures, extraction: ExtractionSettings, options: StoreOptions) -> ConversionSettings:
-    return ConversionSettings(dtype=parse_dtype(options.dtype), sources=(pictures.identity,), extraction=extraction)
+    """Describe a store as the file of an earlier call does, in which tuples are lists."""
+    settings = ConversionSettings(dtype=parse_dtype(options.dtype), sources=(pictures.identity,), extraction=extraction)
+    return ConversionSettings.model_validate_json(settings.model_dump_json())
 
 
 @dataclass(frozen=True)
@@ -207,17 +212,17 @@ class _Batches:
         self._extractor = extractor
         self._size = options.batch_size
         self._on_cpu = parse_device(options.device).type == "cpu"
-        self._jobs = _computing_jobs(options.jobs) if self._on_cpu else worker_count(options.jobs, "pixels")
+        jobs = _computing_jobs(options.jobs) if self._on_cpu else worker_count(options.jobs, "pixels")
+        self._workers = 0 if jobs == 1 else min(jobs, len(os.sched_getaffinity(0)))
 
     def compute(self, first: int) -> Iterator[list[SourceImage]]:
         """Compute all batches from the number `first` on."""
         count = -(-len(self._pictures.ids) // self._size) - first
-        workers = self._jobs if self._jobs > 1 else 0
         if self._on_cpu:
             with single_thread():  # of this process; a worker has one anyway
-                yield from read_ahead(lambda i: self._extract(first + i, self._read(first + i)), count, workers)
+                yield from read_ahead(lambda i: self._extract(first + i, self._read(first + i)), count, self._workers)
         else:
-            for number, prepared in enumerate(read_ahead(lambda i: self._read(first + i), count, workers), first):
+            for number, prepared in enumerate(read_ahead(lambda i: self._read(first + i), count, self._workers), first):
                 yield self._extract(number, prepared)
 
     def _numbers(self, batch: int) -> range:
