@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fake_detector import make_detected_store
+from hypothesis import given
+from hypothesis import strategies as st
+from mutations import mutated_bytes, read_or_refuse
 
 from iglue_plugins.data.checking import check_store
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
@@ -21,6 +24,11 @@ from iglue_plugins.utils.errors import UserError
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     return make_detected_store(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_detected_store(tmp_path_factory.mktemp("whole"))
 
 
 def test_a_region_in_words() -> None:
@@ -85,6 +93,25 @@ def test_damaged_files(store: Path) -> None:
         table = pq.read_table(path).replace_schema_metadata({b"class_names": names})
         pq.write_table(table, path)
         assert refusal(store).startswith("cannot be read (")
+
+
+@given(data=st.data())
+def test_mutated_bytes(data: st.DataObject, whole: Path) -> None:
+    """The check finds them; the reader refuses them in a line, or returns numbers for each box."""
+    path = whole / OBJECTS_FILE
+    content = path.read_bytes()
+    changed = data.draw(mutated_bytes(content))
+    try:
+        path.write_bytes(changed)
+        stored = MappedRegions(whole)
+        objects = read_or_refuse(stored.objects)
+        assert (check_store(whole) == []) == (changed == content)
+        for position in range(len(stored) if objects is not None else 0):
+            found = objects.image(position)
+            assert len(found.classes) == len(found.scores) == 4
+            assert all(objects.names.label(found, region) for region in range(4))
+    finally:
+        path.write_bytes(content)
 
 
 def test_the_objects_of_another_store_are_found_by_the_check(store: Path, tmp_path: Path) -> None:
