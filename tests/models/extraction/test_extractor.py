@@ -23,7 +23,7 @@ from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.models.extraction import grid
 from iglue_plugins.models.extraction.extractor import ExtractionOptions, extract
-from iglue_plugins.models.extraction.grid import GridExtractor, pool_cells
+from iglue_plugins.models.extraction.grid import GridExtractor, load_grid_extractor, pool_cells
 from iglue_plugins.models.extraction.views import View
 from iglue_plugins.utils.errors import UserError
 
@@ -52,6 +52,13 @@ def test_the_store_of_each_model(kind: str, photos: Path, tower_folder: Callable
         expected = adaptive_avg_pool2d(hidden, 2)[0].flatten(1).T
         np.testing.assert_allclose(store.features(position)[1:], expected, atol=1e-5)
         assert store.size(position) == size
+
+
+@pytest.mark.parametrize("kind", ["vit", "clip", "resnet", "swin"])
+def test_the_model_is_asked_for_the_size_of_its_features(kind: str, tower_folder: Callable) -> None:
+    extractor = load_grid_extractor(str(tower_folder(kind)), grid=2)
+    (regions,) = extractor.extract([extractor.prepare(Image.new("RGB", (50, 40), "red"))])
+    assert extractor.feature_size == regions.features.shape[1]
 
 
 def test_boxes_tile_the_picture(photos: Path, tower_folder: Callable, tmp_path: Path) -> None:
