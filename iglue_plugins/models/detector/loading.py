@@ -22,6 +22,7 @@ def load_detector(
     revision: str | None = None,
     precision: Literal["float32", "bfloat16"] = "float32",
     device: torch.device | str = "cpu",
+    boxes: int | None = None,
 ) -> RegionExtractor:
     """Load a detector; no code of its files is run.
 
@@ -32,6 +33,7 @@ def load_detector(
         revision: The hub revision.
         precision: What the detector computes in.
         device: Where it computes.
+        boxes: The number of boxes of a picture, of a detector of transformers; None for its usual number.
 
     Returns:
         The detector.
@@ -44,7 +46,10 @@ def load_detector(
 
         if weights is not None:
             raise UserError(f"--weights: {weights!r} is for the detector {NAME}; {name!r} has its own, so leave it out")
-        return transformers_detector.load(name, preset, revision, precision, device)
+        count = transformers_detector.DEFAULT_BOXES if boxes is None else boxes
+        return transformers_detector.load(name, preset, revision, precision, device, boxes=count)
+    if boxes is not None:
+        raise UserError(f"--boxes: the presets of {NAME} say how many boxes there are; choose one of these by --preset")
     chosen = _find_preset(preset or DEFAULT_PRESET)
     file = find_weights(weights or PUBLISHED_WEIGHTS, revision)
     return VisualGenomeDetector(load_network(file).to(device), chosen, file.name, file.revision, precision)
