@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import AutoConfig
 
 from iglue_plugins.data.conversion.converter import finished_store, parse_dtype
 from iglue_plugins.data.conversion.destination import ConversionSettings, locked_destination
@@ -21,12 +20,11 @@ from iglue_plugins.data.conversion.store_writer import StoreWriter
 from iglue_plugins.data.loading import read_ahead
 from iglue_plugins.data.processors.image_processor import load_image_processor
 from iglue_plugins.data.stores.format import GridSettings, SourceIdentity, StoreMetadata
-from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.extraction.pictures import ProcessedPicture, ProcessedPictures, list_pictures
+from iglue_plugins.models.extraction.sources import pinned_revision, source_name
 from iglue_plugins.models.extraction.tower import VisionTower, load_tower
 from iglue_plugins.models.extraction.views import View
 from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
-from iglue_plugins.utils.files import content_hash
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.text import printable
 from iglue_plugins.utils.threads import threads_for
@@ -92,8 +90,8 @@ def extract(
         dtype=dtype,
         sources=(SourceIdentity(name=printable(images.resolve().name), size=len(names)),),
         extraction=GridSettings(
-            model=printable(Path(model).resolve().name) if Path(model).is_dir() else model,
-            revision=_pinned_revision(model, revision),
+            model=source_name(model),
+            revision=pinned_revision(model, revision, "--model"),
             grid=options.grid,
             precision=precision,
             image_processor=json.loads(processor.to_json_string()),
@@ -132,22 +130,6 @@ def _parse_precision(name: str, device: torch.device) -> PrecisionName:
         if name == precision:
             return precision
     raise UserError(f"--precision: found '{name}'{did_you_mean(name, ['auto', *get_args(PrecisionName)])}")
-
-
-def _pinned_revision(model: str, revision: str | None) -> str:
-    """Return what tells this model from others of its name: the hub's commit, or the hash of a folder's content."""
-    if Path(model).is_dir():
-        if revision is not None:
-            raise UserError(f"--revision: '{revision}' is of a hub id, but {model} is a folder; leave it out")
-        return content_hash(model)
-    try:
-        config = AutoConfig.from_pretrained(model, revision=revision or "main", trust_remote_code=False)
-    except LOADING_ERRORS as error:
-        raise UserError(
-            f"--model: no model can be loaded from {model!r} ({first_line(error)}); give a folder that holds "
-            "config.json and model.safetensors, or a hub id"
-        ) from error
-    return str(getattr(config, "_commit_hash", None) or revision or "main")
 
 
 def _load(pictures: ProcessedPictures, options: ExtractionOptions) -> Iterator[list[ProcessedPicture]]:
