@@ -16,12 +16,10 @@ from torch import Tensor
 
 from iglue_plugins.data.pictures.folder import group_by_stem
 from iglue_plugins.data.pictures.reading import SUFFIXES, PictureError, read_picture
+from iglue_plugins.models.extraction.base import UnusablePictureError
+from iglue_plugins.models.extraction.picture_sizes import check_size
 from iglue_plugins.models.extraction.views import View, ViewFinder
 from iglue_plugins.utils.errors import UserError
-
-MIN_SIDE = 16  # pixels; of less no view can be measured
-MAX_RATIO = 32  # of the sides; a processor makes the shorter side hundreds of pixels, and then cuts
-WRONG_SIZE = f"a side of fewer than {MIN_SIDE} pixels, or of more than {MAX_RATIO} times the other"
 
 
 @dataclass(frozen=True)
@@ -72,10 +70,11 @@ class ProcessedPictures:
         name = self.names[index]
         try:
             picture = read_picture(self.folder / name)
-            if min(picture.size) < MIN_SIDE or max(picture.size) > MAX_RATIO * min(picture.size):
-                return ProcessedPicture(name, left_out=WRONG_SIZE)
+            check_size(picture.size)  # of less no view can be measured
             view = self._view_finder.view(*picture.size)
             return ProcessedPicture(name, picture.size, view, torch.from_numpy(self._process(picture)))
+        except UnusablePictureError as error:
+            return ProcessedPicture(name, left_out=str(error))
         except PictureError as error:
             return ProcessedPicture(name, left_out=f"the picture {error.reason}")
 
