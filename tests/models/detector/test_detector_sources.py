@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -102,6 +104,21 @@ def test_a_precision_that_a_model_does_not_know(saved_detector: Callable[[str], 
     detector = load(str(saved_detector("dab_detr")), precision="bfloat16")
     with pytest.raises(UserError, match=r"in bfloat16 \(.*\); choose --precision float32"):
         detector.extract([detector.prepare(photos[0])])
+
+
+def test_a_hub_id_is_pinned_to_its_commit(
+    saved_detector: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, repository = "0123456789abcdef0123456789abcdef01234567", tmp_path / "models--someone--detr"
+    shutil.copytree(saved_detector("detr"), repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    settings = load("someone/detr").settings
+    assert (settings.detector, settings.weights, settings.revision) == ("someone/detr", "someone/detr", commit)
+    with pytest.raises(UserError, match="--detector: no model can be loaded from 'someone/detr'"):
+        load("someone/detr", revision="v2")
 
 
 def test_options_that_do_not_fit(saved_detector: Callable[[str], Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,13 @@ def test_a_store_says_how_the_regions_were_made(detector_folder: SaveDetector) -
     assert settings.options["image_backend"] == "pil"
     (folder / "notes.txt").write_text("another content")
     assert load(str(folder)).settings.revision != settings.revision
+
+
+def test_a_detector_goes_to_other_processes(saved_detector: FindDetector, photos: list[Image.Image]) -> None:
+    detector = load(str(saved_detector("rt_detr")), "backbone")
+    (expected,) = regions_of(detector, photos[0])
+    (found,) = regions_of(pickle.loads(pickle.dumps(detector)), photos[0])
+    np.testing.assert_array_equal(found.features, expected.features)
 
 
 @pytest.mark.parametrize("size", [(8, 100), (1000, 20)])
