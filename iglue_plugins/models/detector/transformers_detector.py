@@ -54,8 +54,8 @@ class TransformersDetector(RegionExtractor):
         model: The detector, in evaluation mode.
         processor: Its image processor.
         settings: What determines the regions; `preset` says what a feature is. 'queries': the last hidden state of the
-            box's query. 'backbone': the mean over the box of the backbone's last map, which may be read at fractions
-            of a place.
+            box's query. 'backbone': the mean over the box of the backbone's last map, of which a place that lies in the
+            box in part counts in part.
 
     Raises:
         UserError: The model has no backbone with a map, or the processor makes boxes and probabilities in a way that is
