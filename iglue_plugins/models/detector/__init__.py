@@ -1,1 +1,1 @@
-"""Detectors of objects, which make regions of pictures."""
+"""Object detectors as makers of regions: boxes, their features, classes and attributes."""

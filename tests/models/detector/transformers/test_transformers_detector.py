@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_detectors import MODELS, NAMES, QUERIES, WITH_BACKBONE, SaveDetector, make_processor
+from tiny_transformers_detectors import MODELS, NAMES, QUERIES, WITH_BACKBONE, SaveDetector, make_processor
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
 from iglue_plugins.models.detector.feature_maps import box_means

@@ -12,7 +12,7 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_detectors import SaveDetector, make_processor
+from tiny_transformers_detectors import SaveDetector, make_processor
 from vision_towers import save_tower
 
 from iglue_plugins.models.detector.transformers_detector import load

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_detectors import SaveDetector, save_detector
+from tiny_transformers_detectors import SaveDetector, save_detector
 
 SIZES = [(120, 80), (80, 120), (120, 80), (100, 100)]
 
