@@ -24,6 +24,7 @@ from iglue_plugins.models.uniter import (
     XUniterForVisionAndLanguage,
 )
 from iglue_plugins.models.volta.reading import TOKENIZER_FOLDER, from_volta
+from iglue_plugins.models.volta.settings import read_config
 from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
 from iglue_plugins.utils.model_sources import is_missing_folder
 
@@ -76,6 +77,44 @@ class Uniter:
             UserError: As `load`, except for what only the weights tell.
         """
         self._load_config_and_tokenizer()
+
+    def check_regions(self, where: str, feature_size: int) -> None:
+        """Check that the model reads features of the regions that a run gives it, without loading weights.
+
+        Args:
+            where: The store of the regions, for the error.
+            feature_size: The number of features of a region.
+
+        Raises:
+            UserError: The model reads another number, or its configuration cannot be read.
+        """
+        self._check_settings()
+        size, checkpoint = self._region_feature_size(), self.settings.checkpoint
+        if feature_size == size:
+            return
+        found = f"{where}: its regions have {feature_size} features, but"
+        if checkpoint is None:
+            raise UserError(
+                f"{found} the model reads {size}; set model.config.region_feature_size={feature_size}, or make the "
+                f"store from features of size {size}"
+            )
+        raise UserError(
+            f"{found} the weights of {checkpoint} read {size}; make the store as the one that they were trained on, or "
+            f"pre-train a model on such regions: one without a checkpoint, and with "
+            f"model.config.region_feature_size={feature_size} (docs/regions.md)"
+        )
+
+    def _region_feature_size(self) -> int:
+        if self._is_volta:
+            return read_config(self._volta_weights.parent / "config.json").region_feature_size
+        stored, key = self._stored_settings(), "region_feature_size"
+        size = self._make_config(stored | self.settings.config).region_feature_size
+        if self.settings.checkpoint and size != (trained := self._make_config(stored).region_feature_size):
+            raise UserError(
+                f"model.config.{key}: it is {size}, but the weights of {self.settings.checkpoint} read {trained} "
+                f"features of a region; remove {key}, or set no checkpoint, which makes a model of fresh weights"
+            )
+        return size
 
     @property
     def _config_class(self) -> type[UniterConfig]:

@@ -104,11 +104,40 @@ def check_model(recipe: Recipe) -> None:
     Raises:
         UserError: The checkpoint is missing, damaged or of another model.
     """
-    checkpoint = start_checkpoint(recipe)
-    cls, settings, _ = _model_parts(recipe, checkpoint)
-    plugin = cls(settings)
-    if check := getattr(plugin, "check", None):
+    if check := getattr(_first_plugin(recipe), "check", None):
         check()
+
+
+def check_regions(recipe: Recipe, where: str, feature_size: int) -> None:
+    """Check that a recipe's model reads features of the size that a store's regions have, as far as its plugin tells.
+
+    The weights are those that the first of the recipe's stages starts from. A plugin has a method `check_regions` for
+    that; one without is not checked.
+
+    Args:
+        recipe: The resolved recipe.
+        where: The store, for the error.
+        feature_size: The number of features of a region in it.
+
+    Raises:
+        UserError: The model reads features of another size.
+    """
+    first = recipe
+    while (before := first.previous()) is not None:
+        first = before
+    if first is not recipe:
+        try:
+            check_model(first)
+        except UserError:  # which is said of the first stage, or the first stage is finished and needs it no more
+            return
+    if check := getattr(_first_plugin(first), "check_regions", None):
+        check(where, feature_size)
+
+
+def _first_plugin(recipe: Recipe) -> Any:
+    """Return the plugin of the model that a first stage starts from."""
+    cls, settings, _ = _model_parts(recipe, start_checkpoint(recipe))
+    return cls(settings)
 
 
 def start_checkpoint(recipe: Recipe) -> Path | None:

@@ -14,10 +14,12 @@ from datasets import Dataset
 
 from iglue_plugins.data.checking import check_images, check_pictures
 from iglue_plugins.data.image_kind import ImageKind
+from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adaptation import target_languages
 from iglue_plugins.runs.planning import PlanningProcessor
-from iglue_plugins.runs.plugins import check_model, image_kind, make_task, make_trainer
+from iglue_plugins.runs.plugins import check_model, check_regions, image_kind, make_task, make_trainer
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
@@ -101,8 +103,11 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
     evaluation, read = recipe.evaluation, list(needed)
     needed += [ExampleSet(split, language) for split in evaluation.splits for language in evaluation.languages]
     reads = image_kind(recipe)
-    found = {examples: list(_lacking_examples(task, examples, reads)) for examples in dict.fromkeys(needed)}
+    sizes: dict[int, str] = {}
+    found = {examples: list(_lacking_examples(task, examples, reads, sizes)) for examples in dict.fromkeys(needed)}
     yield from itertools.chain.from_iterable(found.values())
+    for size, where in sizes.items():
+        yield from _problem(check_regions, recipe, where, size)
     if isinstance(trainer, Trainer) and not any(found[examples] for examples in read):
         yield from _problem(_make_steps, recipe, task, trainer)
 
@@ -123,7 +128,8 @@ def _problem(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _lacking_examples(task: Task, examples: ExampleSet, reads: ImageKind) -> Iterator[str]:
+def _lacking_examples(task: Task, examples: ExampleSet, reads: ImageKind, sizes: dict[int, str]) -> Iterator[str]:
+    """Say what examples and their images lack; the sizes of region features go to `sizes`, with a store of each."""
     try:
         ids = image_ids(task.load(*examples))
     except UserError as error:
@@ -140,8 +146,18 @@ def _lacking_examples(task: Task, examples: ExampleSet, reads: ImageKind) -> Ite
         where = task.where_to_get(found.store) if reads == "regions" else ""
         if found.missing_store is not None:
             yield f"{found.missing_store}{where}"
-        elif found.missing:
+            continue
+        if found.missing:
             yield f"task {task.name}, {examples}: {found}{where}"
+        if reads == "regions":
+            sizes.setdefault(*_feature_size(task, found.store))
+
+
+def _feature_size(task: Task, name: str) -> tuple[int, str]:
+    """Return the size of the region features of a store that can be opened, and what to call it."""
+    regions = task.regions.store(name) if isinstance(task.regions, RegionStores) else task.regions
+    where = str(regions.folder) if isinstance(regions, MappedRegions) else f"task {task.name}"
+    return regions.feature_size, where
 
 
 def _require_stores(task: Task, examples: ExampleSet) -> None:
