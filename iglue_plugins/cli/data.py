@@ -8,42 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iglue_plugins.cli.options import load_task
+from iglue_plugins.cli.detect import detect
+from iglue_plugins.cli.options import DataRoot, load_task
 from iglue_plugins.cli.pictures import pictures
-from iglue_plugins.cli.stores import convert, extract
+from iglue_plugins.cli.show import show
+from iglue_plugins.cli.stores import convert, export, extract
 from iglue_plugins.utils.errors import UserError
 
 if TYPE_CHECKING:
     from iglue_plugins.data.checking import ImageCheck
     from iglue_plugins.tasks.base import Task
 
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(help="the folder with the data; default: IGLUE_HOME; custom/ tasks: or a YAML file"),
-]
-
 app = typer.Typer(help="Look at, make, convert and check a task's data.", no_args_is_help=True)
+app.command()(show)
 app.command()(convert)
 app.command()(extract)
+app.command()(detect)
+app.command()(export)
 app.command()(pictures)
-
-
-@app.command("show")
-def show(
-    task: Annotated[str, typer.Argument(help="a task's name, such as mini/xvnli")],
-    language: Annotated[str, typer.Option(help="a language code")] = "en",
-    split: Annotated[str, typer.Option(help="a split")] = "test",
-    examples: Annotated[int, typer.Option(min=1, help="how many examples to draw")] = 6,
-    output: Annotated[Path | None, typer.Option(help="the PNG file; default: <task>-<language>.png")] = None,
-    data_root: DataRoot = None,
-) -> None:
-    """Draw a few examples of TASK, pictures included, to a PNG."""
-    from iglue_plugins.tasks.preview import draw_examples
-
-    path = output or Path(f"{task.replace('/', '-')}-{language}.png")
-    for line in draw_examples(load_task(task, data_root), split, language, examples, path):
-        print(line)
-    print(path)
 
 
 @app.command("check")

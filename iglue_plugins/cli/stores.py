@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Destination = Annotated[
     Path, typer.Argument(metavar="DESTINATION", help="the folder of the store, such as data/regions/flickr30k")
 ]
+JobsOption = Annotated[
+    str, typer.Option(help="processes that compute, or that read pictures for a GPU; auto or a number")
+]
 DTypeOption = Annotated[str, typer.Option(help="float16 or float32, which takes twice the room")]
 
 
@@ -45,7 +48,7 @@ def extract(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, float32 or bfloat16; auto is float32 on a CPU")] = "auto",
     dtype: DTypeOption = "float16",
-    jobs: Annotated[int, typer.Option(min=1, help="pictures that are read at a time, a process each")] = 1,
+    jobs: JobsOption = "auto",
 ) -> None:
     """Make a store of region features from photographs; goes on where an interrupted extraction stopped.
 
@@ -55,12 +58,27 @@ def extract(
 
     from iglue_plugins.models.extraction.extractor import ExtractionOptions
     from iglue_plugins.models.extraction.extractor import extract as make_store
+    from iglue_plugins.models.extraction.pipeline import parse_jobs
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    options = ExtractionOptions(grid, batch_size, device, precision, dtype, jobs)
+    options = ExtractionOptions(batch_size, device, precision, dtype, parse_jobs(jobs), grid)
     store, is_new = make_store(images, destination, model, revision, options)
     print_store(destination, store, "" if is_new else "already extracted, ")
+
+
+def export(
+    store: Annotated[Path, typer.Argument(metavar="STORE", help="the folder of a store")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a new file, .h5 as IGLUE's or .tsv as LXMERT's")],
+    suffix: Annotated[
+        str, typer.Option(help="what names of images end in, as .jpg; xFlickr&Co's H5 files have it, others do not")
+    ] = "",
+) -> None:
+    """Write a STORE as an H5 file or a TSV, for programs that read those."""
+    from iglue_plugins.data.conversion.export import export_store
+
+    images = export_store(store, file, suffix)
+    print(f"{file}: {images} images")
 
 
 def print_store(folder: Path, store: StoreMetadata, note: str) -> None:

@@ -12,8 +12,10 @@ from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.regions import RegionStore
 from iglue_plugins.data.stores.format import image_digest
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.data.stores.objects import OBJECTS_FILE
 from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import content_hash
 from iglue_plugins.utils.progress import progress_bar
 
 MAX_NAMED_IMAGES = 5
@@ -142,7 +144,8 @@ def check_store(folder: Path) -> list[str]:
 
     Returns:
         A sentence for each kind of damage: a store that cannot be opened, images whose regions are not those that were
-        converted, whose features are not finite numbers, or with boxes of no area.
+        converted, whose features are not finite numbers, or with boxes of no area, and a file of objects that is not
+        that of the store.
     """
     try:
         store = MappedRegions(folder)
@@ -164,7 +167,19 @@ def check_store(folder: Path) -> list[str]:
         for images, damage in zip(damaged.values(), is_damaged, strict=True):
             if damage:
                 images.append(store.ids[position])
-    return [f"{folder}: {describe_images(images)} with {damage}" for damage, images in damaged.items() if images]
+    sentences = [f"{folder}: {describe_images(images)} with {damage}" for damage, images in damaged.items() if images]
+    return sentences + _check_objects(store)
+
+
+def _check_objects(store: MappedRegions) -> list[str]:
+    """Finds damage in the file that says what the regions are; a store without one is whole."""
+    path = store.folder / OBJECTS_FILE
+    try:
+        if store.objects() is None or content_hash(path) == store.metadata.objects:
+            return []
+    except UserError as error:
+        return [str(error)]
+    return [f"{path}: is not the file that was written with the store; copy or make the store again"]
 
 
 def describe_images(images: Collection[str]) -> str:

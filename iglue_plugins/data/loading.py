@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.context import ForkContext, ForkProcess
 from typing import Any, Literal, TypeVar
 
@@ -12,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import override
 
 from iglue_plugins.data.image_kind import ImageKind
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.errors import UserError, first_line
+from iglue_plugins.utils.processes import end_with_parent
 
 T = TypeVar("T")
 
@@ -54,7 +56,7 @@ def loader(items: Dataset[T], workers: int, pin_memory: bool = False) -> DataLoa
         num_workers=workers,
         prefetch_factor=PREFETCHED_BATCHES if workers else None,
         multiprocessing_context=_WorkerContext() if workers else None,
-        worker_init_fn=outlive_termination if workers else None,
+        worker_init_fn=_start_worker if workers else None,
         pin_memory=pin_memory,
     )
 
@@ -83,15 +85,17 @@ class _WorkerContext(ForkContext):
     Process = _WorkerProcess
 
 
-def outlive_termination(worker: int) -> None:
-    """Let a worker pass over the first SIGTERM, which a cluster sends to all processes of a job.
+def _start_worker(worker: int) -> None:
+    """Let a worker end with its parent, and pass over the first SIGTERM, which a cluster sends to all of a job.
 
-    The process that it works for ends its step and saves a checkpoint then, and a worker ends with that process.
+    The process that it works for ends its step and saves a checkpoint then. A worker that is left behind, since that
+    process was killed, would wait forever for someone to take the items that it has made.
 
     Args:
         worker: The worker's number, which is not used.
     """
     signal.signal(signal.SIGTERM, lambda *_: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    end_with_parent()
 
 
 class FailedItem(dict[str, Any]):
@@ -166,9 +170,24 @@ def read_ahead(make: Callable[[int], T], count: int, workers: int) -> Iterator[T
         workers: The number of worker processes; 0 makes each item when it is asked for.
 
     Raises:
-        UserError: An item cannot be made.
+        UserError: An item cannot be made, or a worker was killed.
     """
     if workers and count > 1:
-        yield from map(checked, loader(MadeItems(make, count), min(workers, count)))
+        with _explain_killed_workers():
+            yield from map(checked, loader(MadeItems(make, count), min(workers, count)))
     else:
         yield from map(make, range(count))
+
+
+@contextmanager
+def _explain_killed_workers() -> Iterator[None]:
+    """Turn the error that torch raises for a worker that was killed into a sentence."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise UserError(
+            f"a process that works for this one was killed, perhaps for want of memory ({first_line(error)}); the same "
+            "command continues, and takes less memory with fewer processes"
+        ) from error

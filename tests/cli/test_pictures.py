@@ -75,7 +75,7 @@ def test_ctrl_c_and_the_same_command(
         return read(path)
 
     monkeypatch.setattr(pictures, "read_picture", interrupted)
-    ended = iglue(*arguments, "--batch-size", 1)
+    ended = iglue(*arguments, "--batch-size", 1, "--jobs", 1)
     assert (ended.code, ended.err) == (130, "iglue: interrupted; the same command resumes\n")
     assert iglue(*arguments).out.startswith(f"{tmp_path / 'store'}: 4 images")
 

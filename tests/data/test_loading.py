@@ -165,5 +165,5 @@ def test_a_second_sigterm_ends_a_worker() -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         return number
 
-    with pytest.raises(RuntimeError, match="exited unexpectedly"):
+    with pytest.raises(UserError, match="a process that works for this one was killed.*exited unexpectedly"):
         list(read_ahead(make, 5, 1))

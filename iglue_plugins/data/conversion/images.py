@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 import numpy as np
 
 from iglue_plugins.data.conversion.base64_numbers import decode_numbers
+from iglue_plugins.data.stores.objects import Objects
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.text import printable, shown
 
@@ -38,6 +39,7 @@ class SourceImage:
         height: The image's height in pixels.
         left_out: Why the image cannot be stored, or None if it can.
         noted: A peculiarity of the image that a user may want to know of, or None.
+        objects: What a detector took the regions for; None where nothing is known of that.
     """
 
     id: str
@@ -48,6 +50,7 @@ class SourceImage:
     height: int = 0
     left_out: str | None = None
     noted: str | None = None
+    objects: Objects | None = None
 
 
 class RegionSource(Protocol):
@@ -110,9 +113,30 @@ def make_image(name: str, fields: Mapping[str, Any], where: str) -> SourceImage:
         )
     width, height = (_to_pixels(fields[side], f"{where}: {side}") for side in ("img_w", "img_h"))
     features = features.reshape(len(boxes), -1) if len(boxes) else features.reshape(0, 0)
-    left_out = _reason_to_leave_out(features, boxes, width, height)
-    noted = None if left_out else _peculiarity(boxes, width, height)
-    return SourceImage(image_id(name, where), where, features, boxes, width, height, left_out, noted)
+    return check_image(SourceImage(image_id(name, where), where, features, boxes, width, height))
+
+
+def check_image(image: SourceImage) -> SourceImage:
+    """Returns an image with why it cannot be stored, or with its peculiarity, if there is one.
+
+    Args:
+        image: An image of which neither is known.
+    """
+    left_out = _reason_to_leave_out(image.features, image.boxes, image.width, image.height)
+    noted = None if left_out else _peculiarity(image.boxes, image.width, image.height)
+    return replace(image, left_out=left_out, noted=noted)
+
+
+def unusable_image(image_id: str, where: str, reason: str) -> SourceImage:
+    """Returns an image that is left out.
+
+    Args:
+        image_id: The image's id in the store.
+        where: The image's place in the source.
+        reason: Why it is left out.
+    """
+    nothing = np.zeros((0, 4), dtype=np.float32)
+    return SourceImage(image_id, where, nothing, nothing, left_out=reason)
 
 
 def image_id(name: str, where: str) -> str:

@@ -1,7 +1,8 @@
 """The writer of a store, which appends images; what is stored when the process ends is kept for the next process.
 
 Beside features.bin, which grows, the store's folder has a folder `unfinished` with a table for every IMAGES_PER_TABLE
-images, which has a row for each image read. What features.bin holds beyond these rows is written again.
+images, or for those of SECONDS_PER_TABLE, which has a row for each image read. What features.bin holds beyond these
+rows is written again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,15 +35,19 @@ from iglue_plugins.data.stores.format import (
     METADATA_FILE,
     UNFINISHED_FOLDER,
     DamagedTableError,
+    DetectionSettings,
     StoreMetadata,
     image_digest,
     read_table,
     write_table,
 )
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.data.stores.objects import OBJECT_FIELDS, OBJECTS_FILE, ObjectNames, object_columns, write_objects
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import content_hash
 
 IMAGES_PER_TABLE = 250
+SECONDS_PER_TABLE = 60  # a detector takes seconds for an image
 
 PROGRESS_SCHEMA = pa.schema(
     [
@@ -76,6 +82,10 @@ class StoreWriter:
         self.folder = folder
         self.settings = settings
         self._unfinished = folder / UNFINISHED_FOLDER
+        self._schema = PROGRESS_SCHEMA
+        if isinstance(settings.extraction, DetectionSettings):
+            self._schema = pa.schema([*PROGRESS_SCHEMA, *OBJECT_FIELDS])
+        self._last_saved = time.monotonic()
         images = self._saved_images(["id", "num_boxes", "digest", "feature_size", "source"]).to_pylist()
         stored = [image for image in images if image["num_boxes"]]
         self.images_read = Counter(image["source"] for image in images)
@@ -88,7 +98,7 @@ class StoreWriter:
 
     def _saved_images(self, columns: list[str]) -> pa.Table:
         """Reads columns of all tables that were saved, by this process or an earlier one."""
-        tables = [PROGRESS_SCHEMA.empty_table().select(columns)]
+        tables = [self._schema.empty_table().select(columns)]
         for path in sorted(self._unfinished.glob("*.parquet")):
             try:
                 tables.append(read_table(path, columns))
@@ -143,11 +153,11 @@ class StoreWriter:
                 self._check_same_regions(image, digest)
                 row["noted"] = DUPLICATE
             else:
-                row |= self._append(image, features)
+                row |= self._append(image, features) | object_columns(image.objects)
                 self._digests[image.id] = digest
         self._unsaved.append(row)
         self.images_read[source] += 1
-        if len(self._unsaved) == IMAGES_PER_TABLE:
+        if len(self._unsaved) == IMAGES_PER_TABLE or time.monotonic() - self._last_saved > SECONDS_PER_TABLE:
             self._save_progress()
 
     def _append(self, image: SourceImage, features: np.ndarray) -> dict[str, Any]:
@@ -198,13 +208,17 @@ class StoreWriter:
             with explain_failed_write(self.folder):
                 self._file.flush()
                 os.fsync(self._file.fileno())
-                table = pa.Table.from_pylist(self._unsaved, PROGRESS_SCHEMA)
+                table = pa.Table.from_pylist(self._unsaved, self._schema)
                 write_table(self._unfinished / f"{self._num_saved:010}.parquet", table)
             self._num_saved += len(self._unsaved)
             self._unsaved = []
+        self._last_saved = time.monotonic()
 
-    def finish(self) -> StoreMetadata:
+    def finish(self, names: ObjectNames = ObjectNames()) -> StoreMetadata:
         """Completes the store, and checks that it can be read.
+
+        Args:
+            names: The names of classes and attributes, if the images have objects.
 
         Returns:
             The store's metadata.
@@ -213,25 +227,26 @@ class StoreWriter:
             UserError: No image could be stored, or the folder cannot be written.
         """
         self._save_progress()
-        images = self._saved_images(PROGRESS_SCHEMA.names)
-        index = images.filter(pc.greater(images["num_boxes"], 0)).select(INDEX_SCHEMA.names)
-        metadata = self._metadata(images, index)
-        unset = {"extraction"} if metadata.extraction is None else None
-        text = metadata.model_dump_json(indent=2, exclude=unset) + "\n"
+        images = self._saved_images(self._schema.names)
+        stored = images.filter(pc.greater(images["num_boxes"], 0))
+        metadata = self._metadata(images, stored)
         with explain_failed_write(self.folder):
-            write_table(self.folder / INDEX_FILE, index)
-            write_text(self.folder / METADATA_FILE, text)
+            write_table(self.folder / INDEX_FILE, stored.select(INDEX_SCHEMA.names))
+            if "classes" in stored.column_names and not stored["classes"].null_count:
+                write_objects(self.folder / OBJECTS_FILE, stored, names)
+                metadata = metadata.model_copy(update={"objects": content_hash(self.folder / OBJECTS_FILE)})
+            write_text(self.folder / METADATA_FILE, metadata.to_json())
         MappedRegions(self.folder)  # opening the store compares its files with each other
         shutil.rmtree(self._unfinished)
         return metadata
 
-    def _metadata(self, images: pa.Table, index: pa.Table) -> StoreMetadata:
-        """Describes the store, from the rows of all images read and the index of those stored."""
+    def _metadata(self, images: pa.Table, stored: pa.Table) -> StoreMetadata:
+        """Describes the store, from the rows of all images read and of those stored."""
         left_out = {
             reason: images.filter(pc.equal(images["left_out"], reason))["id"].to_pylist()
             for reason in pc.unique(images["left_out"].drop_null()).to_pylist()
         }
-        if not len(index):
+        if not len(stored):
             raise UserError(
                 f"{self.folder}: none of the {len(images)} images can be stored ({', '.join(left_out)}); convert "
                 "sources with at least one usable image"
@@ -239,8 +254,8 @@ class StoreWriter:
         return StoreMetadata(
             dtype=self.settings.dtype,
             feature_size=self._feature_size,
-            images=len(index),
-            boxes=self._num_rows - len(index),
+            images=len(stored),
+            boxes=self._num_rows - len(stored),
             sources=self.settings.sources,
             extraction=self.settings.extraction,
             left_out=left_out,

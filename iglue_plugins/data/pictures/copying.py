@@ -6,7 +6,6 @@ import io
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +21,7 @@ from iglue_plugins.data.pictures.folder import group_by_stem
 from iglue_plugins.data.pictures.reading import SUFFIXES, PictureError, read_picture
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import write_atomic
+from iglue_plugins.utils.processes import end_with_parent
 from iglue_plugins.utils.progress import progress_bar
 
 QUALITY = 90  # of JPEG
@@ -190,11 +190,4 @@ def _mapping(jobs: int) -> Iterator[Callable[..., Iterator[str | None]]]:
 def _start_worker() -> None:
     """Leave Ctrl-C to the main process, and end with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+    end_with_parent()

@@ -1,6 +1,6 @@
 """The files of a region store: their content, reading and checks.
 
-A store is a folder of three files:
+A store is a folder of three files, and of a fourth one if a detector has made it (`objects`):
 
     features.bin    (rows, feature_size): image after image, the mean of its boxes' features, then those of each box
     index.parquet   a row for each image: id, offset (its first row in features.bin), num_boxes, boxes (x1 y1 x2 y2 in
@@ -130,7 +130,8 @@ class StoreMetadata(BaseModel):
         extraction: How the features were made, if the sources are pictures.
         left_out: The ids of the images that are not stored, by reason.
         noted: The number of images with a peculiarity that a user may want to know of, by peculiarity.
-        fingerprint: A hash of all that is stored, whatever the order of the images.
+        fingerprint: A hash of the regions and sizes of all images, whatever the order of the images.
+        objects: The hash of the file that says what the regions are, if there is one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -145,6 +146,12 @@ class StoreMetadata(BaseModel):
     left_out: dict[str, tuple[str, ...]]
     noted: dict[str, int]
     fingerprint: str
+    objects: str | None = None
+
+    def to_json(self) -> str:
+        """Return the content of store.json, in which a store that is not of pictures has no more keys than it needs."""
+        unset = {name for name in ("extraction", "objects") if getattr(self, name) is None}
+        return self.model_dump_json(indent=2, exclude=unset) + "\n"
 
 
 def image_digest(features: np.ndarray, boxes: np.ndarray, width: float, height: float) -> bytes:
@@ -220,8 +227,8 @@ def read_metadata(folder: Path) -> StoreMetadata:
     except FileNotFoundError:
         if (folder / UNFINISHED_FOLDER).is_dir():
             raise UserError(
-                f"{folder}: the store is unfinished; run the command that makes it (`iglue data convert` or `iglue "
-                "data extract`) again, which continues where it stopped"
+                f"{folder}: the store is unfinished; run the command that makes it (`iglue data convert`, `extract` or "
+                "`detect`) again, which continues where it stopped"
             ) from None
         raise UserError(
             f"{folder}: holds no store of region features; make one with `iglue data convert SOURCE {folder}`"

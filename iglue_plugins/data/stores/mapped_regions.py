@@ -13,6 +13,7 @@ from torch import Tensor
 
 from iglue_plugins.data.regions import Positions, RegionLayout, apply_layout
 from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_index_columns, read_metadata
+from iglue_plugins.data.stores.objects import OBJECTS_FILE, StoredObjects
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.threads import single_thread
 
@@ -135,6 +136,18 @@ class MappedRegions:
         """Returns an image's width and height in pixels."""
         width, height = self._sizes[position].tolist()
         return width, height
+
+    def objects(self) -> StoredObjects | None:
+        """Reads what a detector took the regions for.
+
+        Returns:
+            The objects; None if no detector has made the store.
+
+        Raises:
+            UserError: The file of the objects is missing or damaged.
+        """
+        path = self.folder / OBJECTS_FILE
+        return None if self.metadata.objects is None else StoredObjects(path, self.ids, self._counts)
 
     def digests(self) -> list[bytes]:
         """Reads the checksums of all images' regions that were taken at conversion; see `image_digest`.

@@ -1,97 +1,112 @@
-"""Pictures of a folder, read and processed for a vision model, in several processes."""
+"""The pictures that a store is made of: those of a folder, or those of a task's images."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
 
+from iglue_plugins.data.conversion.images import image_id
 from iglue_plugins.data.pictures.folder import group_by_stem
-from iglue_plugins.data.pictures.reading import SUFFIXES, PictureError, read_picture
-from iglue_plugins.models.extraction.views import View, ViewFinder
+from iglue_plugins.data.pictures.reading import SUFFIXES, read_picture
+from iglue_plugins.data.pictures.source import PictureSource
+from iglue_plugins.data.stores.format import SourceIdentity
 from iglue_plugins.utils.errors import UserError
-
-MIN_SIDE = 16  # pixels; of less no view can be measured
-MAX_RATIO = 32  # of the sides; a processor makes the shorter side hundreds of pixels, and then cuts
-WRONG_SIZE = f"a side of fewer than {MIN_SIDE} pixels, or of more than {MAX_RATIO} times the other"
+from iglue_plugins.utils.text import printable
 
 
-@dataclass(frozen=True)
-class ProcessedPicture:
-    """Holds a picture as a vision model reads it, or why it cannot be used.
+class StorePictures(Protocol):
+    """Holds the pictures of a store's images, always in the same order; processes that read them get a copy each."""
 
-    Attributes:
-        name: The file's name.
-        size: Width and height of the picture in pixels.
-        view: What part of the picture the pixel values show.
-        pixels: (3, height, width) float32; None if the picture cannot be used.
-        left_out: Why the picture is left out, if it is.
-    """
+    @property
+    def identity(self) -> SourceIdentity:
+        """What tells these pictures from others."""
 
-    name: str
-    size: tuple[int, int] = (0, 0)
-    view: View | None = None
-    pixels: Tensor | None = None
-    left_out: str | None = None
+    @property
+    def ids(self) -> Sequence[str]:
+        """The images' ids in the store."""
+
+    def place(self, number: int) -> str:
+        """Say where a picture is, for errors.
+
+        Args:
+            number: The position of the picture.
+        """
+
+    def picture(self, number: int) -> Image.Image:
+        """Read a picture.
+
+        Args:
+            number: The position of the picture.
+
+        Returns:
+            The picture in mode RGB, upright.
+
+        Raises:
+            PictureError: The picture is damaged.
+            UserError: The picture cannot be read at all.
+        """
 
 
-class ProcessedPictures:
-    """Reads and processes pictures.
+class FolderPictures:
+    """The pictures of a folder; `<name>.jpg` gives the image `<name>`. Sub folders are not looked into.
 
     Args:
         folder: The folder.
-        names: The files' names.
-        processor: The image processor.
+
+    Attributes:
+        identity: What tells these pictures from others.
+        ids: The images' ids in the store.
+
+    Raises:
+        UserError: The folder cannot be read or has no pictures, two pictures would have one id, or a name is not UTF-8.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], processor: Any) -> None:
-        self.folder = folder
-        self.names = names
-        self.processor = processor
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names = list_pictures(folder)
+        self.ids = [image_id(name, str(folder / name)) for name in self._names]
+        self.identity = SourceIdentity(name=printable(folder.resolve().name), size=len(self._names))
 
-    def __len__(self) -> int:
-        return len(self.names)
+    def place(self, number: int) -> str:
+        """Return the path of a picture's file; see `StorePictures.place`."""
+        return str(self._folder / self._names[number])
 
-    def __getitem__(self, index: int) -> ProcessedPicture:
-        """Read and process a picture.
+    def picture(self, number: int) -> Image.Image:
+        """Read a picture; see `StorePictures.picture`."""
+        return read_picture(self._folder / self._names[number])
 
-        Args:
-            index: Its place among the names.
 
-        Raises:
-            UserError: The file cannot be read at all, or the image processor cannot be used.
-        """
-        name = self.names[index]
-        try:
-            picture = read_picture(self.folder / name)
-            if min(picture.size) < MIN_SIDE or max(picture.size) > MAX_RATIO * min(picture.size):
-                return ProcessedPicture(name, left_out=WRONG_SIZE)
-            view = self._view_finder.view(*picture.size)
-            return ProcessedPicture(name, picture.size, view, torch.from_numpy(self._process(picture)))
-        except PictureError as error:
-            return ProcessedPicture(name, left_out=f"the picture {error.reason}")
+class SourcePictures:
+    """The pictures of some images of a task.
 
-    @cached_property
-    def _view_finder(self) -> ViewFinder:
-        return ViewFinder(self._process)
+    Args:
+        source: Where the pictures are.
+        image_ids: The images.
+        prefix: What the ids have before the id in the store, such as `flickr30k/`.
+        name: What the store's metadata call the pictures.
 
-    def _process(self, picture: Image.Image) -> np.ndarray:
-        """Return the pixel values of a picture, (3, height, width) float32."""
-        values = np.asarray(self.processor(images=picture, return_tensors="np")["pixel_values"], dtype=np.float32)
-        if values.ndim != 4 or values.shape[:2] != (1, 3):
-            raise UserError(
-                f"--model: its image processor makes an array of shape {values.shape} of a picture, where one of shape "
-                "(1, 3, height, width) is needed; choose another model"
-            )
-        return values[0]
+    Attributes:
+        identity: What tells these pictures from others.
+        ids: The images' ids in the store.
+    """
+
+    def __init__(self, source: PictureSource, image_ids: Sequence[str], prefix: str, name: str) -> None:
+        self._source = source
+        self._image_ids = image_ids
+        self.ids = [image_id.removeprefix(prefix) for image_id in image_ids]
+        self.identity = SourceIdentity(name=name, size=len(image_ids))
+
+    def place(self, number: int) -> str:
+        """Return the id of a picture's image; see `StorePictures.place`."""
+        return f"image '{printable(self._image_ids[number])}'"
+
+    def picture(self, number: int) -> Image.Image:
+        """Read a picture; see `StorePictures.picture`."""
+        return self._source.picture(self._image_ids[number])
 
 
 def list_pictures(folder: Path) -> list[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedModel
 
-from iglue_plugins.data.processors.image_processor import explain_torchvision_errors
-from iglue_plugins.models.checkpoints import LOADING_ERRORS
+from iglue_plugins.models.extraction.sources import check_complete, load_weights
 from iglue_plugins.utils.errors import UserError, first_line
 
 TOWERS = ("vision_model", "vision_tower")  # where a model of pictures and texts has its vision model
@@ -111,31 +110,8 @@ def load_tower(source: str, revision: str | None, dtype: torch.dtype) -> VisionT
     Raises:
         UserError: There is no such model, it lacks weights of its vision model, or has none.
     """
-    with explain_torchvision_errors():
-        try:
-            loaded = AutoModel.from_pretrained(
-                source,
-                revision=revision or "main",
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=dtype,
-                output_loading_info=True,
-            )
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"--model: no model can be loaded from {source!r} ({first_line(error)}); give a folder that holds "
-                "config.json and model.safetensors, or a hub id"
-            ) from error
-    model, loading_info = cast("tuple[PreTrainedModel, dict[str, Any]]", loaded)
+    model, missing = load_weights(AutoModel, source, revision, dtype, "--model")
     tower = VisionTower(model, source)
-    missing = sorted(
-        name
-        for name in loading_info["missing_keys"]
-        if name.startswith(tower.prefix) and not UNUSED_WEIGHTS & set(name.split("."))
-    )
-    if missing:
-        raise UserError(
-            f"--model: {source!r} lacks {len(missing)} weights of its vision model, such as {missing[0]}; copy or "
-            "download it again"
-        )
+    needed = [name for name in missing if name.startswith(tower.prefix) and not UNUSED_WEIGHTS & set(name.split("."))]
+    check_complete(source, needed, "vision model", "--model")
     return tower.eval()

@@ -1,0 +1,1 @@
+"""Object detectors as makers of regions: boxes, their features, classes and attributes."""
