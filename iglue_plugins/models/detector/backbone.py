@@ -1,7 +1,6 @@
 """The ResNet that makes the map of a picture, in the layout of Caffe's models.
 
-Names of modules are those of detectron2's checkpoints. Source: sections 3 and 8 of what the reference does, in
-docs/detector.md.
+Names of modules are those of detectron2's checkpoints. Source: as for `network`.
 """
 
 from __future__ import annotations

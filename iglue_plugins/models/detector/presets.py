@@ -15,8 +15,8 @@ class ImageSize:
     Attributes:
         short_side: The length that the short side is resized to, in pixels.
         long_side: The most that the long side may have; where it would have more, it has this, and the short side less.
-        resizing: What resizes: 'pillow' with antialiasing on bytes, as detectron2 does; 'opencv' linearly on float32, as
-            Caffe's scripts do; 'interpolate' linearly on float32 as the port to transformers does.
+        resizing: What resizes: 'pillow' bytes with antialiasing, as detectron2 does; 'opencv' float32 without it, as
+            Caffe's scripts do; 'interpolate' float32 without it, as the port to transformers does.
     """
 
     short_side: int
@@ -35,8 +35,8 @@ class RegressedBoxes:
         thresholds: The greatest intersection over union of two chosen boxes, rising.
         fewest: How many boxes there have to be.
         most: How many there are at most.
-        cut_to_picture: Whether boxes are clipped again in pixels of the picture itself, and the picture is left out where
-            one of them is empty; without it, boxes may be empty.
+        cut_to_picture: Whether boxes are clipped again in pixels of the picture itself, and the picture is left out
+            where one of them is empty; without it, boxes may be empty.
     """
 
     thresholds: tuple[float, ...]
@@ -86,8 +86,8 @@ class Preset:
 # numpy.arange(0.5, 1, 0.1), which the scripts go through, to the last bit
 RISING_THRESHOLDS = (0.5, 0.6, 0.7, 0.7999999999999999, 0.8999999999999999)
 
-# IGLUE's features of tasks are of iglue-36, VOLTA's for pre-training of caffe-36, the first ones of all of caffe-10-100;
-# port-10-100 is the port to transformers.
+# iglue-36 made the features of IGLUE's tasks, caffe-36 those of VOLTA's pre-training, and caffe-10-100 those that were
+# published with the detector; port-10-100 is what its port to transformers does.
 PRESETS = {
     preset.name: preset
     for preset in (

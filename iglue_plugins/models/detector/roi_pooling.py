@@ -12,11 +12,11 @@ def roi_pool(features: Tensor, boxes: Tensor, output: int = 14, scale: float = 1
     """Pool the maximum of each of output x output bins of boxes, whose corners are rounded to cells of the map.
 
     A box reaches from the cell of its first corner to that of its last one and is at least a cell wide and high. Bins
-    overlap by a cell where their number does not divide it. Source: Fast R-CNN's RoIPool, as torchvision has it, with the
-    rounding of its float32 arithmetic.
+    overlap by a cell where their number does not divide it. Source: Fast R-CNN's RoIPool, as torchvision has it, with
+    the rounding of its float32 arithmetic.
 
-    The maxima of all windows of a height and width come from those a cell narrower or lower, so that each bin is looked up
-    once. Memory is that of the result and of four maps.
+    The maxima of all windows of a height and width come from those that are a cell narrower or lower, so that each bin
+    is looked up once. Memory is that of the result and of about four maps.
 
     Args:
         features: (C, rows, columns), the map, of any floating type.

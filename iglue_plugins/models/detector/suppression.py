@@ -45,10 +45,10 @@ def suppress(boxes: Tensor, scores: Tensor, threshold: float, limit: int | None 
 
 
 def suppress_in_classes(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    """Keep the best boxes of each class as Caffe's Faster R-CNN does: all classes share the boxes and have their scores.
+    """Keep the best boxes of each class as Caffe's Faster R-CNN does; classes share boxes and have scores of their own.
 
-    Corners are pixels, so that a box's width is x2 - x1 + 1, and a box is removed when its intersection over union with a
-    kept one is at least the threshold.
+    Corners are pixels, so that a box's width is x2 - x1 + 1, and a box is removed when its intersection over union with
+    a kept one is at least the threshold.
 
     Args:
         boxes: (N, 4) float32, x1 y1 x2 y2.

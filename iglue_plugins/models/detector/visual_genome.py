@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Literal
@@ -75,16 +76,17 @@ class VisualGenomeDetector(RegionExtractor):
         return [self._regions_or_reason(picture) for picture in pictures]
 
     def _options(self) -> dict[str, Any]:
-        """Return all that determines the regions beside the weights and the precision."""
-        proposals, resizing = self.network.settings, asdict(self.preset.size)
-        if resizing["resizing"] == "pillow":
-            resizing["pillow"] = PIL.__version__
-        return {
-            "size": resizing,
-            "means_of_bgr": list(PIXEL_MEANS),
-            "proposals": asdict(proposals),
+        """Return all that determines the regions beside the weights and the precision, as a store's JSON has it."""
+        size = asdict(self.preset.size)
+        if size["resizing"] == "pillow":
+            size["pillow"] = PIL.__version__
+        options = {
+            "size": size,
+            "means_of_bgr": PIXEL_MEANS,
+            "proposals": asdict(self.network.settings),
             "choice": asdict(self.preset.choice),
         }
+        return json.loads(json.dumps(options))
 
     def _regions_or_reason(self, picture: PreparedPicture) -> PictureRegions | UnusablePictureError:
         try:

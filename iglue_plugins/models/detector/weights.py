@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +100,7 @@ def load_network(file: WeightsFile) -> FasterRCNN:
         config = replace(config, attributes=0)
     with torch.device("meta"):
         network = FasterRCNN(config)
-    _check(file.path, weights, expected_shapes(network))
+    _check(file, weights, expected_shapes(network))
     weights.setdefault(ANCHORS, cell_anchors(config.anchor_sizes, config.anchor_ratios))
     return _fill(network.to_empty(device="cpu"), weights).eval()
 
@@ -178,8 +179,11 @@ def _load_tensors(path: Path) -> Any:
     load: Callable[[Path], Any] = load_file if path.suffix == ".safetensors" else _torch_load
     try:
         return load(path)
+    except pickle.UnpicklingError as error:  # its message advises to run the file's code
+        raise UserError(f"{path}: holds something else than weights, or is damaged; {WHERE}") from error
     except Exception as error:  # PyTorch raises almost any error for damaged files
-        raise UserError(f"{path}: cannot be read ({first_line(error)}); download it again, or {WHERE}") from error
+        reason = first_line(error) or type(error).__name__
+        raise UserError(f"{path}: cannot be read ({reason}); download it again, or {WHERE}") from error
 
 
 def _torch_load(path: Path) -> Any:
@@ -197,7 +201,7 @@ def _is_numbers(value: object) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "f"
 
 
-def _check(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
+def _check(file: WeightsFile, weights: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> None:
     """Check names and shapes.
 
     Raises:
@@ -216,8 +220,9 @@ def _check(path: Path, weights: Mapping[str, Tensor], expected: Mapping[str, tup
     if unknown:
         problems.append(f"of another network are {_some(unknown)}")
     if problems:
+        sizes = f"of {CONFIG_FILE}" if file.config else f"of the published sizes (a folder's {CONFIG_FILE} says others)"
         raise UserError(
-            f"{path}: its weights do not fit the network of their configuration, which has {len(expected)}: "
+            f"{file.path}: its weights do not fit the network {sizes}, which has {len(expected)}: "
             f"{'; '.join(problems)}; {WHERE}"
         )
 
