@@ -24,6 +24,7 @@ def load_run(
     preset: str | None = None,
     weights: str | None = None,
     revision: str | None = None,
+    boxes: int | None = None,
     device: str = "auto",
 ) -> Predictor:
     """Load the model of a finished run, to ask it about images and texts of one's own.
@@ -38,6 +39,7 @@ def load_run(
         weights: The file, folder or hub id of the detector's weights; default: those that the store or the detector
             names.
         revision: The hub revision of the detector's weights.
+        boxes: The number of boxes of a detector of transformers; default: its usual number.
         device: The device of the model; 'auto' is a GPU if there is one.
 
     Returns:
@@ -50,7 +52,7 @@ def load_run(
     from iglue_plugins.runs.predictor import Predictor
     from iglue_plugins.runs.region_extractors import ExtractorChoice
 
-    return Predictor.from_run(folder, ExtractorChoice(detector, preset, weights, revision), device)
+    return Predictor.from_run(folder, ExtractorChoice(detector, preset, weights, revision, boxes), device)
 
 
 def register(host: Any) -> dict[str, list[str]]:

@@ -30,6 +30,9 @@ def predict(
         str | None, typer.Option(help="the file, folder or hub id of what makes regions of a picture")
     ] = None,
     revision: Annotated[str | None, typer.Option(help="the hub revision of the detector's weights")] = None,
+    boxes: Annotated[
+        int | None, typer.Option(min=1, help="the number of boxes of a detector of transformers; default: its own")
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="how many labels, texts or images to show, the best first")] = 5,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON object")] = False,
@@ -37,7 +40,8 @@ def predict(
     """Ask the model of RUN about a picture of your own, or two, and a text; in retrieval, about several of either."""
     from iglue_plugins import load_run
 
-    predictor = load_run(folder, detector=detector, preset=preset, weights=weights, revision=revision, device=device)
+    chosen = {"detector": detector, "preset": preset, "weights": weights, "revision": revision}
+    predictor = load_run(folder, **chosen, boxes=boxes, device=device)
     answer = predictor.predict(image, text, language).top(top)
     for note in answer.notes:
         print(f"iglue: {note}", file=sys.stderr)

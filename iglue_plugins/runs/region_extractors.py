@@ -8,14 +8,16 @@ from pathlib import Path
 
 import torch
 
-from iglue_plugins.data.conversion.images import SourceImage, make_image
+from iglue_plugins.data.conversion.images import SourceImage
 from iglue_plugins.data.pictures.reading import read_picture
 from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.data.stores.format import METADATA_FILE, ExtractionSettings, StoreMetadata, read_metadata
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.data.stores.region_stores import RegionStores
-from iglue_plugins.models.extraction.base import RegionExtractor, UnusablePictureError
-from iglue_plugins.models.extraction.loading import load_detector, load_extractor
+from iglue_plugins.models.detector.loading import load_detector
+from iglue_plugins.models.extraction.base import RegionExtractor
+from iglue_plugins.models.extraction.loading import load_extractor
+from iglue_plugins.models.extraction.pipeline import extract_one
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils.errors import UserError
 
@@ -31,18 +33,20 @@ class ExtractorChoice:
         preset: How the detector's boxes are chosen; None takes the detector's default.
         weights: The file, folder or hub id of the weights; None takes those that the store or the detector names.
         revision: The hub revision of the detector's weights.
+        boxes: The number of boxes of a detector of transformers; None takes its usual number.
 
     Raises:
-        UserError: There is a preset or revision without a detector.
+        UserError: There is a preset, revision or number of boxes without a detector.
     """
 
     detector: str | None = None
     preset: str | None = None
     weights: str | None = None
     revision: str | None = None
+    boxes: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("preset", "revision"):
+        for name in ("preset", "revision", "boxes"):
             value = getattr(self, name)
             if self.detector is None and value is not None:
                 raise UserError(f"--{name}: '{value}' is of a detector; name it by --detector")
@@ -63,8 +67,8 @@ def choose_extractor(task: Task, choice: ExtractorChoice, device: torch.device) 
         UserError: No store says what made it, the weights are missing or others than the store's, or cannot be loaded.
     """
     if choice.detector is not None:
-        named = load_detector(choice.detector, choice.preset, choice.weights, choice.revision, "float32", device)
-        return named, []
+        chosen = choice.preset, choice.weights, choice.revision
+        return load_detector(choice.detector, *chosen, "float32", device, choice.boxes), []
     folder, metadata = _training_store(task)
     stored = metadata.extraction
     if stored is None:
@@ -109,7 +113,7 @@ def _differences(folder: Path, stored: ExtractionSettings, found: ExtractionSett
             f"--weights: the regions in {folder} were made by {stored}, but the weights are {found}; give those of the "
             "store"
         )
-    expected, there = stored.model_dump(), found.model_dump()
+    expected, there = stored.model_dump(mode="json"), found.model_dump(mode="json")
     return [
         f"{key}: {there[key]!r} makes the regions of the picture, but {expected[key]!r} made those in {folder}"
         for key in expected
@@ -138,15 +142,7 @@ def extract_regions(files: dict[str, Path], extractor: RegionExtractor) -> InMem
 
 
 def _extract(path: Path, extractor: RegionExtractor) -> SourceImage:
-    picture = read_picture(path)
-    try:
-        (found,) = extractor.extract([extractor.prepare(picture)])
-    except UnusablePictureError as error:
-        found = error
-    if isinstance(found, UnusablePictureError):
-        raise UserError(f"{path}: no regions can be made of the picture ({found}); choose another one")
-    fields = {"features": found.features, "boxes": found.boxes, "img_w": picture.width, "img_h": picture.height}
-    image = make_image(path.name, fields, str(path))
+    image = extract_one(extractor, read_picture(path), str(path))
     if image.left_out is not None:
-        raise UserError(f"{path}: no regions can be made of the picture ({image.left_out}); choose another one")
+        raise UserError(f"{path}: has no regions ({image.left_out}); choose another picture")
     return image

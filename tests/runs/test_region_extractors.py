@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from answered_runs import DETECTION, Quarters, model_section, write_store
+from answered_runs import DETECTION, ColorDetector, model_section, write_store
+from fake_detector import NOTHING_THERE, TOO_SMALL
 from PIL import Image
+from vision_towers import save_tower
 
 import iglue_plugins
 from iglue_plugins import registry
 from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.models.extraction.extractor import ExtractionOptions, extract
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import region_extractors, runner
 from iglue_plugins.runs.folder import Run
@@ -39,13 +42,18 @@ def photos(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def run_of(tmp_path: Path, photos: list[Path]) -> Callable[..., Run]:
-    """Gives a function that makes a run of a tiny xUNITER on a user's own data with a region store."""
+    """Gives a function that makes a run of a tiny xUNITER on a user's own data.
 
-    def make(kind: str, images: Sequence[str] = ("0", "1", "2"), dtype: Any = "float32", **facts: Any) -> Run:
+    Its region store is of `ColorDetector`, unless `regions` names another one.
+    """
+
+    def make(
+        kind: str, images: Sequence[str] = ("0", "1", "2"), dtype: Any = "float32", size: int = 64, **facts: Any
+    ) -> Run:
         data = tmp_path / "data"
         data.mkdir()
-        if dtype is not None:
-            write_store(data / "regions", photos[:3], Quarters(), dtype)
+        if "regions" not in facts:
+            write_store(data / "regions", photos[0].parent, ColorDetector(), dtype)
         label = {"nli": "neutral", "image_pair": "True", "vqa": "blue"}.get(kind)
         rows = [
             {"id": f"{split} {i}", "text": "a lion" * (i + 1), "language": "en", "split": split}
@@ -58,7 +66,7 @@ def run_of(tmp_path: Path, photos: list[Path]) -> Callable[..., Run]:
         (data / "task.yaml").write_text(yaml.safe_dump({"regions": "regions"} | facts))
         recipe = {
             "task": {"name": f"custom/{kind}", "data": str(data)},
-            "model": model_section("xuniter", tmp_path),
+            "model": model_section("xuniter", tmp_path, size),
             "trainer": {"name": "finetune", "steps": 1, "batch_size": 2, "learning_rate": 1e-4, "validate_every": None},
             "runs": str(tmp_path / "runs"),
         }
@@ -70,16 +78,16 @@ def run_of(tmp_path: Path, photos: list[Path]) -> Callable[..., Run]:
 
 @pytest.fixture
 def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """Puts the extractor `Quarters` in the place of those of a store or of a name; gives the arguments of each call."""
+    """Puts `ColorDetector` in the place of those of a store or of a name; gives the arguments of each call."""
     calls: list[tuple[Any, ...]] = []
 
-    def load_extractor(settings: Any, *arguments: Any) -> Quarters:
+    def load_extractor(settings: Any, *arguments: Any) -> ColorDetector:
         calls.append((settings, *arguments))
-        return Quarters(settings)
+        return ColorDetector(settings.model_copy(update={"options": {"a": (1,)}}))
 
-    def load_detector(name: str, *arguments: Any) -> Quarters:
+    def load_detector(name: str, *arguments: Any) -> ColorDetector:
         calls.append((name, *arguments))
-        return Quarters(feature_size=int(arguments[0] or 64))
+        return ColorDetector(size=int(arguments[0] or 64))
 
     monkeypatch.setattr(region_extractors, "load_extractor", load_extractor)
     monkeypatch.setattr(region_extractors, "load_detector", load_detector)
@@ -121,13 +129,32 @@ def test_pictures_of_several_sizes_are_ranked(
 def test_a_named_detector(run_of: Callable[..., Run], photos: list[Path], loaded: list[Any]) -> None:
     run = run_of("nli")
     expected = iglue_plugins.load_run(run.folder)("1", text="a").probabilities
-    found = iglue_plugins.load_run(run.folder, detector="quarters", weights="file.bin", revision="main")
+    found = iglue_plugins.load_run(run.folder, detector="colors", weights="file.bin", revision="main", boxes=9)
     assert found(photos[1], text="a").probabilities == pytest.approx(expected, abs=1e-6)
-    assert loaded == [("quarters", None, "file.bin", "main", "float32", CPU)]
-    with pytest.raises(UserError, match=r"^--detector: quarters \(.* makes 32 features of a region, but the model of"):
-        iglue_plugins.load_run(run.folder, detector="quarters", preset="32")(photos[1], text="a")
+    assert loaded == [("colors", None, "file.bin", "main", "float32", CPU, 9)]
+    with pytest.raises(UserError, match=r"^--detector: colors \(.* makes 32 features of a region, but the model of"):
+        iglue_plugins.load_run(run.folder, detector="colors", preset="32")(photos[1], text="a")
     with pytest.raises(UserError, match="^--preset: '32' is of a detector; name it by --detector$"):
         iglue_plugins.load_run(run.folder, preset="32")
+
+
+def test_the_model_of_a_grid_is_loaded_from_its_folder(
+    run_of: Callable[..., Run], photos: list[Path], tmp_path: Path
+) -> None:
+    tower, other = tmp_path / "tower", tmp_path / "other"
+    for seed, folder in enumerate((tower, other)):
+        torch.manual_seed(seed)
+        save_tower(folder, "siglip")
+    options = ExtractionOptions(grid=2, dtype="float32", device="cpu", jobs=1)
+    extract(photos[0].parent, tmp_path / "store", str(tower), options=options)
+    run = run_of("nli", size=32, regions=str(tmp_path / "store"))
+    predictor = iglue_plugins.load_run(run.folder, weights=str(tower))
+    expected = predictor("1", text="a").probabilities
+    assert predictor(photos[1], text="a").probabilities == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(UserError, match="^--weights is missing: .* a file or folder 'tower', but not where"):
+        iglue_plugins.load_run(run.folder)(photos[1], text="a")
+    with pytest.raises(UserError, match="^--weights: the regions in .*store were made by tower at .*, but the weights"):
+        iglue_plugins.load_run(run.folder, weights=str(other))(photos[1], text="a")
 
 
 def test_other_weights_than_those_of_the_store(
@@ -135,23 +162,23 @@ def test_other_weights_than_those_of_the_store(
 ) -> None:
     run = run_of("nli")
     other = DETECTION.model_copy(update={"revision": "d" * 40})
-    monkeypatch.setattr(region_extractors, "load_extractor", lambda *_: Quarters(other))
+    monkeypatch.setattr(region_extractors, "load_extractor", lambda *_: ColorDetector(other))
     with pytest.raises(UserError, match=r"^--weights: the regions in .*regions were made by .*cccc.*, but .*dddd"):
         iglue_plugins.load_run(run.folder, weights="other")(photos[1], text="a")
-    resized = DETECTION.model_copy(update={"weights": "elsewhere", "options": {"pillow": "1"}})
-    monkeypatch.setattr(region_extractors, "load_extractor", lambda *_: Quarters(resized))
+    resized = DETECTION.model_copy(update={"weights": "elsewhere", "options": {"a": (2,)}})
+    monkeypatch.setattr(region_extractors, "load_extractor", lambda *_: ColorDetector(resized))
     (note,) = iglue_plugins.load_run(run.folder)(photos[1], text="a").notes
-    assert note.startswith("options: {'pillow': '1'} makes the regions of the picture, but {} made those in ")
+    assert note.startswith("options: {'a': [2]} makes the regions of the picture, but {'a': [1]} made those in ")
 
 
 def test_pictures_of_which_no_regions_can_be_made(
     run_of: Callable[..., Run], tmp_path: Path, loaded: list[Any]
 ) -> None:
     predictor = iglue_plugins.load_run(run_of("nli").folder)
-    for size, reason in (((9, 9), "no boxes"), ((1, 9), "a side of fewer than 2 pixels")):
+    for size, reason in (((30, 30), NOTHING_THERE), ((9, 30), TOO_SMALL)):
         path = tmp_path / f"{size[0]}.png"
         Image.new("RGB", size).save(path)
-        with pytest.raises(UserError, match=f"^{path}: no regions can be made of the picture \\({reason}\\)"):
+        with pytest.raises(UserError, match=f"^{path}: has no regions \\({reason}\\)"):
             predictor(path, text="a")
 
 
@@ -165,7 +192,7 @@ def test_a_store_that_does_not_say_what_made_it(
         info = {"bbox": np.asarray([[0, 0, 9, 9]] * 2), "image_width": 10, "image_height": 10}
         np.save(source / f"{name}_info.npy", info)
     convert([source], tmp_path / "store", "npy")
-    run = run_of("nli", dtype=None, regions=str(tmp_path / "store"))
+    run = run_of("nli", regions=str(tmp_path / "store"))
     with pytest.raises(UserError, match="store: does not say what made its regions, .*--preset iglue-36"):
         iglue_plugins.load_run(run.folder)(photos[0], text="a")
     assert loaded == []
@@ -183,7 +210,8 @@ def test_the_store_of_the_training_examples_comes_first(tmp_path: Path, photos: 
         choose_extractor(task, ExtractorChoice(), CPU)
     for store in ("other", "marvl-id", "nlvr2"):
         settings = DETECTION.model_copy(update={"preset": store})
-        write_store(tmp_path / store, photos, Quarters(settings))
+        write_store(tmp_path / store, photos[0].parent, ColorDetector(settings))
         if store != "other":
             extractor, notes = choose_extractor(task, ExtractorChoice(weights="w"), CPU)
-            assert (extractor.settings, notes, loaded[-1][1:]) == (settings, [], ("w", CPU))
+            assert (loaded[-1], notes) == ((settings, "w", CPU), [])
+            assert isinstance(extractor, ColorDetector)
