@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ import yaml
 from answered_runs import DETECTION, ColorDetector, model_section, write_store
 from fake_detector import NOTHING_THERE, TOO_SMALL
 from PIL import Image
+from tiny_detectors import ASSETS, write_tiny
 from vision_towers import save_tower
 
 import iglue_plugins
 from iglue_plugins import registry
 from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.models.detector.loading import load_detector
 from iglue_plugins.models.extraction.extractor import ExtractionOptions, extract
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import region_extractors, runner
@@ -155,6 +158,21 @@ def test_the_model_of_a_grid_is_loaded_from_its_folder(
         iglue_plugins.load_run(run.folder)(photos[1], text="a")
     with pytest.raises(UserError, match="^--weights: the regions in .*store were made by tower at .*, but the weights"):
         iglue_plugins.load_run(run.folder, weights=str(other))(photos[1], text="a")
+
+
+def test_the_detector_of_visual_genome_with_weights_of_a_folder(run_of: Callable[..., Run], tmp_path: Path) -> None:
+    folder = str(write_tiny(tmp_path / "tiny"))
+    detector, pictures = load_detector("vg-r101", weights=folder), tmp_path / "pictures"
+    pictures.mkdir()
+    shutil.copyfile(ASSETS / "img2.png", pictures / "img2.png")
+    write_store(tmp_path / "store", pictures, detector)
+    run = run_of("nli", ("img2",) * 2, size=detector.feature_size, regions=str(tmp_path / "store"))
+    expected = iglue_plugins.load_run(run.folder)("img2", text="a").probabilities
+    for chosen in ({"weights": folder}, {"detector": "vg-r101", "weights": folder}):
+        found = iglue_plugins.load_run(run.folder, **chosen)(pictures / "img2.png", text="a")
+        assert (found.probabilities, found.notes) == (pytest.approx(expected, abs=1e-5), ())
+    other = iglue_plugins.load_run(run.folder, preset="caffe-36", detector="vg-r101", weights=folder)
+    assert other(pictures / "img2.png", text="a").probabilities != pytest.approx(expected, abs=1e-5)
 
 
 def test_other_weights_than_those_of_the_store(
