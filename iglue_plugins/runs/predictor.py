@@ -102,7 +102,10 @@ class Predictor:
 
     def _check(self, images: Sequence[str], texts: Sequence[str]) -> None:
         """Check that the task is on so many images and texts."""
-        given = f"task {self.task.name}: {len(images)} images and {len(texts)} texts are given"
+        counts = " and ".join(
+            f"{len(given)} {kind}{'s' * (len(given) != 1)}" for given, kind in ((images, "image"), (texts, "text"))
+        )
+        given = f"task {self.task.name}: {counts} are given"
         if self.task.evaluation == "retrieval":
             if not images or not texts or min(len(images), len(texts)) > 1:
                 raise UserError(f"{given}, but it ranks texts for one image, or images for one text; name these")

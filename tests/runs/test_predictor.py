@@ -201,18 +201,18 @@ def test_answers_can_be_printed_shortened_and_written_as_json(run_of: MakeRun) -
             "marvl",
             1,
             1,
-            "task mini/marvl: 1 images and 1 texts are given, but it is on 2 images, in their order",
+            "task mini/marvl: 1 image and 1 text are given, but it is on 2 images, in their order",
         ),
-        ("xvnli", 2, 1, "task mini/xvnli: 2 images and 1 texts are given, but it is on an image and a text"),
-        ("xvnli", 0, 1, "task mini/xvnli: 0 images and 1 texts"),
-        ("xvnli", 1, 2, "task mini/xvnli: 1 images and 2 texts"),
+        ("xvnli", 2, 1, "task mini/xvnli: 2 images and 1 text are given, but it is on an image and a text"),
+        ("xvnli", 0, 1, "task mini/xvnli: 0 images and 1 text"),
+        ("xvnli", 1, 2, "task mini/xvnli: 1 image and 2 texts"),
         (
             "xflickrco",
             2,
             2,
             "task mini/xflickrco: 2 images and 2 texts are given, but it ranks texts for one image",
         ),
-        ("xflickrco", 1, 0, "task mini/xflickrco: 1 images and 0 texts"),
+        ("xflickrco", 1, 0, "task mini/xflickrco: 1 image and 0 texts"),
     ],
 )
 def test_other_numbers_of_images_and_texts(task: str, images: int, texts: int, sentence: str, run_of: MakeRun) -> None:
