@@ -63,7 +63,7 @@ def list_images(task: Task, split: str | None = None) -> tuple[list[StoreImages]
     found: list[StoreImages] = []
     for store, image_ids in sorted(by_store.items()):
         missing: set[str] = set()
-        for check in check_pictures(image_ids, task.pictures):
+        for check in check_pictures(sorted(image_ids), task.pictures):
             missing.update(check.missing)
             notes += [str(check)] * bool(check.missing)
         if image_ids - missing:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,8 @@ from iglue_plugins.models.extraction.base import (
     RegionExtractor,
     UnusablePictureError,
 )
+from iglue_plugins.models.extraction.pictures import FolderPictures
+from iglue_plugins.models.extraction.pipeline import StoreOptions, make_store
 
 TOO_SMALL, NOTHING_THERE = "a side of fewer than 20 pixels", "too few boxes"
 
@@ -81,3 +85,25 @@ class FakeDetector(RegionExtractor):
             (means > 0.5).astype(np.int64) if has_attributes else None,
             (means / 2 + 0.25).astype(np.float32) if has_attributes else None,
         )
+
+
+def save_photos(folder: Path, count: int = 3) -> Path:
+    """Save pictures '0', '1' and so on of several sizes."""
+    folder.mkdir(parents=True)
+    for number in range(count):
+        noise = np.random.default_rng(number).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+        size = (40 + 10 * number, 60 - 5 * number)
+        Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return folder
+
+
+def make_detected_store(parent: Path, dtype: str = "float32", **options: Any) -> Path:
+    """Make a store of three pictures by a `FakeDetector`: <parent>/store, of <parent>/photos."""
+    photos = save_photos(parent / "photos")
+    make_store(
+        FolderPictures(photos),
+        parent / "store",
+        FakeDetector(**options),
+        StoreOptions(device="cpu", precision="float32", dtype=dtype),
+    )
+    return parent / "store"

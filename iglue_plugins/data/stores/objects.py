@@ -104,7 +104,8 @@ class StoredObjects:
         except (DamagedTableError, ValueError) as error:
             raise _unusable(path, f"cannot be read ({error})") from error
         if not table.schema.remove_metadata().equals(OBJECTS_SCHEMA):
-            raise _unusable(path, f"has the columns {', '.join(str(field) for field in table.schema)}")
+            columns = ", ".join(f"{field.name}: {field.type}" for field in table.schema)
+            raise _unusable(path, f"has the columns {columns}")
         if table["id"].to_pylist() != list(ids):
             raise _unusable(path, "is of other images than the store's")
         self._columns = {field.name: table[field.name].combine_chunks() for field in OBJECT_FIELDS}

@@ -46,7 +46,8 @@ class FasterRCNN(nn.Module):
     """Finds proposals in a picture, and says of each its features, class, attribute and box.
 
     In another type than float32, what sorts and corrects boxes is computed in float32 nevertheless: the last
-    convolutions of the proposals and the predictor.
+    convolutions of the proposals and the predictor. On a GPU float32 is float32, and not TF32, in which PyTorch
+    convolves by default.
 
     Args:
         config: The network's sizes.
@@ -100,9 +101,10 @@ class FasterRCNN(nn.Module):
         Returns:
             The detections; none where no anchor lies in the picture.
         """
-        feature_map = self.map_of(pixels)
-        boxes = self.propose(feature_map, (pixels.shape[1], pixels.shape[2]))
-        features = self.region_features(roi_pool(feature_map[0], boxes, POOLED, 1 / self.settings.stride))
+        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+            feature_map = self.map_of(pixels)
+            boxes = self.propose(feature_map, (pixels.shape[1], pixels.shape[2]))
+            features = self.region_features(roi_pool(feature_map[0], boxes, POOLED, 1 / self.settings.stride))
         class_logits, box_deltas, attribute_logits = self.roi_heads.box_predictor(features)
         return Detections(
             boxes,

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import torch
 from transformers import AutoConfig, PreTrainedModel
+from transformers.utils import CONFIG_NAME
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from iglue_plugins.data.processors.image_processor import explain_torchvision_errors
 from iglue_plugins.models.checkpoints import LOADING_ERRORS
@@ -38,11 +40,16 @@ def pinned_revision(source: str, revision: str | None, option: str) -> str:
     Raises:
         UserError: The hub has no such model, or a revision is given of a folder.
     """
-    if not Path(source).is_dir():
-        return str(getattr(load_config(source, revision, option), "_commit_hash", None) or revision or "main")
-    if revision is not None:
-        raise UserError(f"--revision: '{revision}' is of a hub id, but {source} is a folder; leave it out")
-    return content_hash(source)
+    if Path(source).is_dir():
+        if revision is not None:
+            raise UserError(f"--revision: '{revision}' is of a hub id, but {source} is a folder; leave it out")
+        return content_hash(source)
+    revision = revision or "main"
+    try:
+        file = cached_file(source, CONFIG_NAME, revision=revision)
+    except LOADING_ERRORS as error:
+        raise _no_model(source, option, error) from error
+    return extract_commit_hash(file, None) or revision  # files of the hub lie in a folder of their commit
 
 
 def load_config(source: str, revision: str | None, option: str) -> Any:

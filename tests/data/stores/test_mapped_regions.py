@@ -151,7 +151,8 @@ def test_a_folder_without_a_finished_store_is_refused(make: str | None, tmp_path
     assert message.startswith(f"{folder}: ")
     if make == "unfinished":
         assert (
-            "the store is unfinished" in message and "run the command that makes it (`iglue data convert` or" in message
+            "the store is unfinished" in message
+            and "run the command that makes it (`iglue data convert`, `extract` or" in message
         )
     else:
         assert "no store of region features" in message and f"`iglue data convert SOURCE {folder}`" in message

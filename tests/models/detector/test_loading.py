@@ -29,6 +29,11 @@ def test_a_preset_is_named(tmp_path):
         load_detector("vg-r101", "queries", folder)
 
 
+def test_the_number_of_boxes_is_that_of_the_preset(tmp_path):
+    with pytest.raises(UserError, match="--boxes: the presets of vg-r101 say how many boxes there are"):
+        load_detector("vg-r101", weights=str(write_tiny(tmp_path / "tiny")), boxes=20)
+
+
 def test_without_weights_those_of_the_hub_are_looked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))

@@ -109,3 +109,16 @@ def test_in_bfloat16_what_sorts_and_corrects_boxes_stays_in_float32(tmp_path, pi
     assert functional.cosine_similarity(logits.flatten(), expected.flatten(), dim=0) > 0.999
     found = low(pixels)
     assert {found.features.dtype, found.class_logits.dtype, found.box_deltas.dtype} == {torch.float32}
+
+
+def test_a_gpu_convolves_in_float32_and_not_in_tf32(network, pixels, monkeypatch):
+    seen, map_of, before = [], network.map_of, torch.backends.cudnn.allow_tf32
+
+    def look(pixels):
+        seen.append((torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic))
+        return map_of(pixels)
+
+    monkeypatch.setattr(network, "map_of", look)
+    network(pixels)
+    assert seen == [(False, True)]
+    assert torch.backends.cudnn.allow_tf32 == before

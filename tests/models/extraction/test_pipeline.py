@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fake_detector import NOTHING_THERE, TOO_SMALL, FakeDetector
 from PIL import Image
 
@@ -19,6 +20,7 @@ from iglue_plugins.data.conversion import store_writer
 from iglue_plugins.data.pictures.folder import PictureFolder
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.models.extraction import pipeline
+from iglue_plugins.models.extraction.base import PreparedPicture
 from iglue_plugins.models.extraction.pictures import FolderPictures, SourcePictures
 from iglue_plugins.models.extraction.pipeline import StoreOptions, extract_one, make_store, parse_jobs
 from iglue_plugins.utils.errors import UserError
@@ -71,6 +73,27 @@ def test_the_same_bytes_whatever_the_number_of_processes(photos: Path, tmp_path:
     for jobs in (1, 2, 3):
         make_store(FolderPictures(photos), tmp_path / str(jobs), detector, options(jobs=jobs))
     assert files(tmp_path / "1") == files(tmp_path / "2") == files(tmp_path / "3")
+
+
+def test_for_a_gpu_other_processes_read_and_the_model_stays_here(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_store(FolderPictures(photos), tmp_path / "cpu", FakeDetector(by_batch=True), options())
+    monkeypatch.setattr(pipeline, "parse_device", lambda name: torch.device("cuda"))
+    main, prepare, extract = os.getpid(), FakeDetector.prepare, FakeDetector.extract
+
+    def prepare_elsewhere(self: FakeDetector, picture: Image.Image) -> PreparedPicture:
+        assert os.getpid() != main
+        return prepare(self, picture)
+
+    def extract_here(self: FakeDetector, pictures: list) -> list:
+        assert os.getpid() == main
+        return extract(self, pictures)
+
+    monkeypatch.setattr(FakeDetector, "prepare", prepare_elsewhere)
+    monkeypatch.setattr(FakeDetector, "extract", extract_here)
+    make_store(FolderPictures(photos), tmp_path / "gpu", FakeDetector(by_batch=True), options(jobs=2))
+    assert files(tmp_path / "cpu") == files(tmp_path / "gpu")
 
 
 def test_a_finished_store_is_not_made_again(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
