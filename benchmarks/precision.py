@@ -23,7 +23,7 @@ from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.runs import plugins
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.runs.runner import run_recipe
+from iglue_plugins.runs.trained_model import run_recipe
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils import distributed
 

@@ -4,13 +4,55 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import MutableMapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from iglue_plugins import registry
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.version import package_version
 
+if TYPE_CHECKING:
+    from iglue_plugins.runs.predictor import Predictor
+
 __version__ = package_version()
+
+
+def load_run(
+    folder: str | Path,
+    *,
+    detector: str | None = None,
+    preset: str | None = None,
+    weights: str | None = None,
+    revision: str | None = None,
+    boxes: int | None = None,
+    device: str = "auto",
+) -> Predictor:
+    """Load the model of a finished run, to ask it about images and texts of one's own.
+
+    `load_run("runs/finetune-0123456789ab")("photo.jpg", text="Two dogs play.")` is a prediction, which can be printed.
+
+    Args:
+        folder: The folder of the run, or of its model.
+        detector: What makes regions of pictures, for a model that reads regions; default: what made the region store of
+            the run's task.
+        preset: How the detector's boxes are chosen; default: the detector's.
+        weights: The file, folder or hub id of the detector's weights; default: those that the store or the detector
+            names.
+        revision: The hub revision of the detector's weights.
+        boxes: The number of boxes of a detector of transformers; default: its usual number.
+        device: The device of the model; 'auto' is a GPU if there is one.
+
+    Returns:
+        The predictor, which is called with images and a text.
+
+    Raises:
+        UserError: There is no finished run, it keeps no model or a damaged one, its task's data are missing, or there
+            is no such device.
+    """
+    from iglue_plugins.runs.predictor import Predictor
+    from iglue_plugins.runs.region_extractors import ExtractorChoice
+
+    return Predictor.from_run(folder, ExtractorChoice(detector, preset, weights, revision, boxes), device)
 
 
 def register(host: Any) -> dict[str, list[str]]:

@@ -154,6 +154,9 @@ class InMemoryRegions:
         self._sizes = torch.zeros(0, 2)
         self._mask = torch.zeros(0, max_boxes, dtype=torch.int64)
 
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._position
+
     def add(self, images: dict[str, tuple[np.ndarray, np.ndarray]], width: float, height: float) -> None:
         """Adds images of one size.
 

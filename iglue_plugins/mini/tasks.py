@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from abc import abstractmethod
 from functools import cached_property, partial
 from typing import Any, ClassVar, cast
 
 from datasets import Dataset
 
-from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.mini import ASSETS, world
 from iglue_plugins.mini.builtin import (
     MiniCaptionsSpec,
@@ -20,8 +20,8 @@ from iglue_plugins.mini.builtin import (
     MiniXGQASpec,
     MiniXVNLISpec,
 )
-from iglue_plugins.mini.feature_cache import cached_region_features
-from iglue_plugins.mini.scenes import SceneExample, ScenePictures
+from iglue_plugins.mini.feature_cache import Regions, cached_region_features
+from iglue_plugins.mini.scenes import SceneExample, ScenePictures, SceneRegions
 from iglue_plugins.mini.settings import MiniSettings
 from iglue_plugins.mini.texts import TextByLanguage, ask_what_else, draw_concepts, list_names, shuffled
 from iglue_plugins.tasks.base import Task
@@ -51,8 +51,6 @@ class MiniTask(Task):
     def __init__(self, settings: TaskSettings | None = None) -> None:
         super().__init__(settings)
         self._examples_by_split: dict[str, list[SceneExample]] = {}
-        self._featured_splits: set[str] = set()  # those whose scenes have features in `_regions`
-        self._regions = InMemoryRegions(world.FEATURE_SIZE, max_boxes=4)
 
     @abstractmethod
     def make_example(self, rng: random.Random) -> ConceptExample:
@@ -82,15 +80,10 @@ class MiniTask(Task):
         """The number of examples that have the same scenes."""
         return cast("MiniSettings", self.settings).shared_scenes
 
-    @property
-    def regions(self) -> InMemoryRegions:
-        """The region features of the scenes of all splits that have been loaded."""
-        for split in [split for split in self._examples_by_split if split not in self._featured_splits]:
-            scenes = self._scenes(split)
-            features = zip((scene.id for scene in scenes), cached_region_features(scenes), strict=True)
-            self._regions.add(dict(features), world.CANVAS, world.CANVAS)
-            self._featured_splits.add(split)
-        return self._regions
+    @cached_property
+    def regions(self) -> SceneRegions:
+        """The region features of the scenes."""
+        return SceneRegions(self.name, self._regions_of_split)
 
     @cached_property
     def pictures(self) -> ScenePictures:
@@ -116,16 +109,21 @@ class MiniTask(Task):
         Returns:
             The scene; None if there is no such one.
         """
-        parts = image_id.removeprefix(f"{self.name}/").split("/")
-        if len(parts) != 3 or parts[0] not in self.splits or not (parts[1].isdecimal() and parts[2].isdecimal()):
+        parts = re.fullmatch(rf"{re.escape(self.name)}/([^/]+)/(\d+)/(\d+)", image_id, re.ASCII)
+        if parts is None or parts[1] not in self.splits:
             return None
-        examples, first, number = self.examples(parts[0]), int(parts[1]) * self.shared_scenes, int(parts[2])
+        examples, first, number = self.examples(parts[1]), int(parts[2]) * self.shared_scenes, int(parts[3])
         return (
             examples[first].scenes[number] if first < len(examples) and number < len(examples[first].scenes) else None
         )
 
-    def _scenes(self, split: str) -> list[world.Scene]:
-        return [scene for example in self.examples(split)[:: self.shared_scenes] for scene in example.scenes]
+    def _regions_of_split(self, image_id: str) -> dict[str, Regions]:
+        """Make the region features of all scenes of the split that a scene is of, by the scene's id."""
+        if self.scene(image_id) is None:
+            return {}
+        split = image_id.removeprefix(f"{self.name}/").partition("/")[0]
+        scenes = [scene for example in self.examples(split)[:: self.shared_scenes] for scene in example.scenes]
+        return dict(zip((scene.id for scene in scenes), cached_region_features(scenes), strict=True))
 
     def _make_examples(self, split: str) -> list[SceneExample]:
         rng = random.Random(f"{self.name}/{split}")

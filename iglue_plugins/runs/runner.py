@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from iglue_plugins.models.volta.reading import checkpoint_hash
-from iglue_plugins.recipes.recipe import Recipe, load_recipe
+from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.recipes.sections import Evaluation
 from iglue_plugins.runs import preflight
 from iglue_plugins.runs.adaptation import adapt_and_evaluate
@@ -26,6 +26,7 @@ from iglue_plugins.runs.plugins import (
 )
 from iglue_plugins.runs.record import Start, new_record
 from iglue_plugins.runs.state import RunState
+from iglue_plugins.runs.trained_model import require_model, run_recipe
 from iglue_plugins.runs.training import trained_model
 from iglue_plugins.runs.training_settings import training_settings
 from iglue_plugins.trainers.base import LanguageAdapter
@@ -163,11 +164,7 @@ def evaluate(
     distributed.init_distributed()
     run = Run(folder)
     run.require_record()
-    if not run.model_dir.is_dir():
-        raise UserError(
-            f"{folder}: keeps no model, since its trainer adapts one to each language; run its recipe with other "
-            "evaluation.languages instead"
-        )
+    model_folder = require_model(run, "run its recipe with other evaluation.languages instead")
     chosen = {"splits": splits, "languages": languages}
     listed = [f"evaluation.{key}=[{', '.join(values)}]" for key, values in chosen.items() if values]
     recipe = run_recipe(run, [*listed, *overrides])
@@ -177,26 +174,10 @@ def evaluate(
         if missing := state.missing_scores():
             if distributed.is_main_process():
                 run.add_process(describe_process(), record)
-            evaluate_model(state, *load_model(recipe, run.model_dir), missing)
+            evaluate_model(state, *load_model(recipe, model_folder), missing)
             if distributed.is_main_process():
                 run.write_record(state.record)
     return run, recipe.evaluation
-
-
-def run_recipe(run: Run, overrides: Sequence[str] = ()) -> Recipe:
-    """Load the recipe of a finished run, which needs nothing of the stages before it any more.
-
-    Args:
-        run: The run.
-        overrides: Changes of the form `key.path=value`.
-
-    Returns:
-        The resolved recipe, without its `start_from`.
-
-    Raises:
-        UserError: The run has no recipe, or an override does not fit it.
-    """
-    return load_recipe(run.recipe_path, ["start_from=model", *overrides])
 
 
 def starting_point(recipe: Recipe) -> Start:

@@ -237,6 +237,17 @@ class Task(ContrastivePairs, TaskSpec, ABC):
         targets = functional.one_hot(batch.labels, self.num_labels).to(logits.dtype)
         return functional.binary_cross_entropy_with_logits(logits, targets)
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Compute the probability that `loss` trains of each label by itself, so that they need not add up to 1.
+
+        Args:
+            logits: (B, C) floating point.
+
+        Returns:
+            (B, C) float64, in the order of the logits.
+        """
+        return logits.double().sigmoid()
+
     def predict(self, logits: Tensor) -> list[str]:
         """Return the most probable label of each example.
 

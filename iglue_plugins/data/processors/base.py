@@ -21,12 +21,14 @@ class ImageFacts(Protocol):
         name: The task's name, for errors.
         max_text_length: The number of tokens at which a text is cut, special tokens included.
         max_boxes: The number of regions kept of an image; None keeps all.
-        global_region_takes_a_box: Whether a model's global region counts among `max_boxes`.
     """
 
     max_text_length: int
     max_boxes: int | None
-    global_region_takes_a_box: ClassVar[bool]
+
+    @property
+    def global_region_takes_a_box(self) -> bool:
+        """Whether a model's global region counts among `max_boxes`."""
 
     @property
     def name(self) -> str:

@@ -102,7 +102,8 @@ class IGLUE(lmms):
         for place, document in enumerate(documents):
             places[document["task"], document["language"]].append(place)
         batchers = {
-            key: self.predictor.batcher(*key, [documents[place] for place in of_key]) for key, of_key in places.items()
+            key: self.predictor.batcher(key[0], [documents[place] for place in of_key])
+            for key, of_key in places.items()
         }  # every problem of the data is found before the first prediction
         answers = [""] * len(requests)
         for key, batcher in progress_bar(iterable=batchers.items(), unit="task", desc="iglue"):

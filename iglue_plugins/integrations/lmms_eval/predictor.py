@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from datasets import Dataset
-from transformers import PreTrainedModel
 
 from iglue_plugins import registry
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.processors.base import Processor
-from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.integrations.lmms_eval.documents import Document, make_task
-from iglue_plugins.integrations.lmms_eval.task_files import COLUMNS, SPLIT
+from iglue_plugins.integrations.lmms_eval.task_files import COLUMNS
 from iglue_plugins.models.configuration import current_head
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.recipes.sections import Evaluation
-from iglue_plugins.runs.folder import Run
-from iglue_plugins.runs.plugins import load_model, quiet_libraries
-from iglue_plugins.runs.runner import run_recipe
+from iglue_plugins.runs.plugins import quiet_libraries
+from iglue_plugins.runs.trained_model import TrainedModel, find_run, load_trained, move
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
-from iglue_plugins.utils.errors import UserError, first_line
+from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.strict_json import parse_json
-from iglue_plugins.utils.threads import threads_for
 
 CONFIG = "config.json"
 DEFAULT_BATCH_SIZE: int = Evaluation.model_fields["batch_size"].default
@@ -46,8 +43,7 @@ class Predictor:
 
     Attributes:
         recipe: The recipe of the run; None for a checkpoint alone.
-        model: The model, on the device.
-        processor: The model's processor.
+        trained: The model on the device, with its processor and the size of batches.
 
     Raises:
         UserError: There is no such run, checkpoint, data_root or device.
@@ -64,24 +60,20 @@ class Predictor:
         if data_root is not None and not (str(data_root) and Path(data_root).is_dir()):
             raise UserError(f"data_root: there is no folder '{data_root}'; name the folder with IGLUE's data")
         self.path, self.data_root = Path(pretrained), data_root
-        parent = Run(self.path.parent)
-        run = parent if parent.model_dir == self.path else Run(self.path)
-        self.recipe = run_recipe(run) if run.is_finished else None
-        model, self.processor = _load(self.path, run, self.recipe)
-        try:
-            self.model = model.to(device)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature
-        except (RuntimeError, AssertionError) as error:
-            raise UserError(
-                f"device: '{device}' is not available ({first_line(error)}); choose another device"
-            ) from error
-        self.batch_size = batch_size or (self.recipe.evaluation.batch_size if self.recipe else DEFAULT_BATCH_SIZE)
+        run = find_run(self.path)
+        self.recipe: Recipe | None = None
+        if run.is_finished:
+            self.recipe, self.trained = load_trained(run, device)
+        else:
+            self.trained = _load_checkpoint(self.path, device)
+        if batch_size:
+            self.trained = replace(self.trained, batch_size=batch_size)
 
-    def batcher(self, name: str, language: str, documents: Sequence[Document]) -> Batcher:
-        """Prepare the documents of a task in one language for the model.
+    def batcher(self, name: str, documents: Sequence[Document]) -> Batcher:
+        """Prepare the documents of a task for the model.
 
         Args:
             name: The task's name.
-            language: The code of the language.
             documents: The documents.
 
         Returns:
@@ -91,13 +83,11 @@ class Predictor:
             UserError: The model is of another task, the task's data are missing, or a document's image is missing.
         """
         task = self._task(name)
-        if not isinstance(task, IGLUETask):
-            task.load(SPLIT, language)  # a mini task generates the region features with its examples
         rows = Dataset.from_dict({column: [document[column] for document in documents] for column in COLUMNS})
         try:
-            return Batcher(rows, task, self.processor)
+            return Batcher(rows, task, self.trained.processor)
         except UserError:
-            _check_images(self.processor, task, documents)
+            _check_images(self.trained.processor, task, documents)
             raise
 
     def answers(self, batcher: Batcher) -> list[str]:
@@ -110,8 +100,7 @@ class Predictor:
             The labels, in the order of the documents.
         """
         assert isinstance(batcher.task, Task)  # `Predictor.batcher` makes it
-        with threads_for(self.model):
-            return batcher.task.predict(classify(self.model, batcher, self.batch_size))
+        return batcher.task.predict(self.trained.logits(batcher))
 
     def _task(self, name: str) -> Task:
         """Make the documents' task with the recipe's settings, and check that the model has the task's head."""
@@ -126,7 +115,7 @@ class Predictor:
                     f"data_root: '{self.data_root}' is given, but task {name} generates its data; leave it out"
                 )
             settings["data_root"] = str(self.data_root)
-        task, config = make_task(name, settings), self.model.config
+        task, config = make_task(name, settings), self.trained.model.config
         if isinstance(task, IGLUETask) and not (settings.get("data_root") or os.environ.get(IGLUE_HOME)):
             raise UserError(
                 f"model_args: data_root is missing; name the folder with the data of task {name} here, in the run's "
@@ -140,17 +129,11 @@ class Predictor:
         return task
 
 
-def _load(path: Path, run: Run, recipe: Recipe | None) -> tuple[PreTrainedModel, Processor]:
-    if recipe is not None:
-        if not run.model_dir.is_dir():
-            raise UserError(
-                f"{run.folder}: keeps no model, since its trainer adapts one to each language; name a run of another "
-                "trainer"
-            )
-        return load_model(recipe, run.model_dir)
-    kind = _checkpoint_type(path)
-    plugin = registry.models.load(kind)
-    return plugin(plugin.Settings(checkpoint=str(path))).load()
+def _load_checkpoint(path: Path, device: str | torch.device) -> TrainedModel:
+    """Load the model of a checkpoint alone."""
+    plugin = registry.models.load(_checkpoint_type(path))
+    model, processor = plugin(plugin.Settings(checkpoint=str(path))).load()
+    return TrainedModel(move(model, device), processor, DEFAULT_BATCH_SIZE)
 
 
 def _checkpoint_type(path: Path) -> str:

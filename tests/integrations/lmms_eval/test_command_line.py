@@ -177,11 +177,11 @@ def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.
     folder = str(run_of("marvl").folder)
     for batch_size, expected in ((None, 256), (1, 256), ("1", 256), ("auto", 256), ("auto:4", 256), ("8", 8)):
         model = IGLUE.create_from_arg_string(f"pretrained={folder}", {"batch_size": batch_size, "device": "cpu"})
-        assert model.predictor.batch_size == expected
+        assert model.predictor.trained.batch_size == expected
     model = IGLUE.create_from_arg_string(
         f"pretrained={folder},batch_size=8,device=cpu", {"batch_size": 1, "max_batch_size": None, "device": "cuda:99"}
     )
-    assert (model.predictor.batch_size, model.predictor.model.device.type) == (8, "cpu")
+    assert (model.predictor.trained.batch_size, model.predictor.trained.model.device.type) == (8, "cpu")
     with pytest.raises(UserError, match="^model_args: pretrained is missing"):
         IGLUE()
     with pytest.raises(UserError, match="^model_args: .* no argument 'dataroot'; did you mean 'data_root'\\?$"):

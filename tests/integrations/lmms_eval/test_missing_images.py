@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,8 +35,9 @@ def test_a_document_without_a_picture_is_named(run_of: Callable[..., Run]) -> No
     documents = [
         {"task": "mini/xvnli", **row} for row in make_task("mini/xvnli", {}).load("test", "sw").select(range(9))
     ]
-    assert len(predictor.batcher("mini/xvnli", "sw", documents)) == 9
-    predictor.processor = PhotographProcessor(predictor.processor.tokenizer)
+    assert len(predictor.batcher("mini/xvnli", documents)) == 9
+    processor = PhotographProcessor(predictor.trained.processor.tokenizer)
+    predictor.trained = replace(predictor.trained, processor=processor)
     expected = "^mini/xvnli in 'sw': document 'test/7': there is no picture of image 'mini/xvnli/test/7/0'$"
     with pytest.raises(UserError, match=expected):
-        predictor.batcher("mini/xvnli", "sw", documents)
+        predictor.batcher("mini/xvnli", documents)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.integrations.lmms_eval.documents import make_task
@@ -30,7 +31,7 @@ def documents(task: str, language: str, **settings: Any) -> list[dict[str, Any]]
 def test_answers_are_those_of_iglue_evaluate(name: str, run_of: Callable[..., Run]) -> None:
     run = run_of(name, "sw")
     predictor = Predictor(run.folder)
-    answers = predictor.answers(predictor.batcher(f"mini/{name}", "sw", documents(f"mini/{name}", "sw")))
+    answers = predictor.answers(predictor.batcher(f"mini/{name}", documents(f"mini/{name}", "sw")))
     assert answers == [row["prediction"] for row in run.read_predictions("test", "sw")]
     assert min(Counter(answers).most_common(2)[-1][1], len(set(answers))) > 1
 
@@ -43,7 +44,7 @@ def test_a_runs_model_folder_stands_for_the_run_and_a_checkpoint_for_itself(
     alone = shutil.copytree(run.model_dir, tmp_path / "alone")
     found = [Predictor(path, batch_size=7) for path in (run.folder, run.model_dir, alone)]
     assert [predictor.recipe is None for predictor in found] == [False, False, True]
-    answers = [predictor.answers(predictor.batcher("mini/marvl", "sw", some)) for predictor in found]
+    answers = [predictor.answers(predictor.batcher("mini/marvl", some)) for predictor in found]
     assert answers[0] == answers[1] == answers[2]
 
 
@@ -55,20 +56,29 @@ def test_a_run_with_an_adapter(tmp_path: Path) -> None:
     run = runner.run(recipe)
     for path in (run.folder, run.model_dir):
         predictor = Predictor(path)
-        answers = predictor.answers(predictor.batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")))
+        answers = predictor.answers(predictor.batcher("mini/xvnli", documents("mini/xvnli", "sw")))
         assert answers == [row["prediction"] for row in run.read_predictions("test", "sw")]
+
+
+def test_a_run_that_is_evaluated_in_bfloat16(tmp_path: Path) -> None:
+    overrides = ["trainer.steps=1", "evaluation={languages: [sw], precision: bfloat16}", f"runs={tmp_path}"]
+    run = runner.run(load_recipe(ROOT / "recipes" / "mini" / "xvnli" / "finetune.yaml", overrides))
+    predictor = Predictor(run.folder)
+    answers = predictor.answers(predictor.batcher("mini/xvnli", documents("mini/xvnli", "sw")))
+    assert predictor.trained.model.dtype == torch.bfloat16
+    assert answers == [row["prediction"] for row in run.read_predictions("test@bfloat16", "sw")]
 
 
 def test_a_model_of_another_task(run_of: Callable[..., Run], tmp_path: Path) -> None:
     run = run_of("marvl", "sw")
     xvnli = documents("mini/xvnli", "sw")[:2]
     with pytest.raises(UserError, match="the model is of task mini/marvl, but the documents are of task mini/xvnli"):
-        Predictor(run.folder).batcher("mini/xvnli", "sw", xvnli)
+        Predictor(run.folder).batcher("mini/xvnli", xvnli)
     alone = shutil.copytree(run.model_dir, tmp_path / "alone")
     with pytest.raises(
         UserError, match="the model has head 'image_pair' and 2 labels, but task mini/xvnli needs 'classifier' and 3"
     ):
-        Predictor(alone).batcher("mini/xvnli", "sw", xvnli)
+        Predictor(alone).batcher("mini/xvnli", xvnli)
 
 
 def test_folders_that_are_not_runs_or_checkpoints(run_of: Callable[..., Run], tmp_path: Path) -> None:
@@ -81,6 +91,7 @@ def test_folders_that_are_not_runs_or_checkpoints(run_of: Callable[..., Run], tm
     with pytest.raises(UserError, match=f"^pretrained: '{run / 'modle'}' is not a run or a checkpoint"):
         Predictor(run / "modle")
     shutil.rmtree(run / "model")
+    (run / "recipe.yaml").unlink()  # a run that keeps no model has none
     with pytest.raises(UserError, match="run: keeps no model"):
         Predictor(run)
 
@@ -123,18 +134,18 @@ def xvnli(run_of: Callable[..., Run], tmp_path: Path) -> Path:
 def test_a_document_without_features_is_named(data_root: Path, xvnli: Path) -> None:
     rows = documents("xvnli", "en", data_root=str(data_root))
     predictor = Predictor(xvnli, data_root)
-    assert predictor.answers(predictor.batcher("xvnli", "en", rows[:1]))[0] in make_task("xvnli", {}).labels
+    assert predictor.answers(predictor.batcher("xvnli", rows[:1]))[0] in make_task("xvnli", {}).labels
     with pytest.raises(UserError, match="^xvnli in 'en': document 'pair 1': image '1' has no region features"):
-        predictor.batcher("xvnli", "en", rows)
+        predictor.batcher("xvnli", rows)
 
 
 def test_data_root(data_root: Path, xvnli: Path, tmp_path: Path) -> None:
     rows = documents("xvnli", "en", data_root=str(data_root))
     with pytest.raises(UserError, match="^model_args: data_root is missing; name the folder with the data of task"):
-        Predictor(xvnli).batcher("xvnli", "en", rows)
+        Predictor(xvnli).batcher("xvnli", rows)
     with pytest.raises(UserError, match="^data_root: there is no folder 'no/such'"):
         Predictor(xvnli, "no/such")
     with pytest.raises(UserError, match="^data_root: there is no folder ''"):
         Predictor(xvnli, "")
     with pytest.raises(UserError, match="^data_root: '.*' is given, but task mini/xvnli generates its data"):
-        Predictor(xvnli, data_root).batcher("mini/xvnli", "sw", documents("mini/xvnli", "sw")[:2])
+        Predictor(xvnli, data_root).batcher("mini/xvnli", documents("mini/xvnli", "sw")[:2])
