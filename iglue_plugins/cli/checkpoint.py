@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from iglue_plugins.cli.trim import trim
+from iglue_plugins.utils.notices import quiet_libraries
 
 app = typer.Typer(help="VOLTA's models in and out; smaller vocabularies.", no_args_is_help=True)
 app.command("trim")(trim)
@@ -29,7 +30,7 @@ def import_(
 
     Nothing in the weights' file is executed.
     """
-    _quiet_libraries()
+    quiet_libraries()
     from iglue_plugins.models.volta.reading import import_checkpoint
 
     made = import_checkpoint(config, weights, folder, task, tokenizer)
@@ -53,16 +54,9 @@ def export(
     ] = None,
 ) -> None:
     """Write a run's or checkpoint's model as VOLTA's config.json and pytorch_model.bin."""
-    _quiet_libraries()
+    quiet_libraries()
     from iglue_plugins.models.volta.writing import export_checkpoint
 
     head = export_checkpoint(source, folder, task)
     print(f"the head is clfs_dict.{head}" if head else "no head")
     print(folder)
-
-
-def _quiet_libraries() -> None:
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()

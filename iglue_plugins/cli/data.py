@@ -14,6 +14,7 @@ from iglue_plugins.cli.pictures import pictures
 from iglue_plugins.cli.show import show
 from iglue_plugins.cli.stores import convert, export, extract
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
     from iglue_plugins.data.checking import ImageCheck
@@ -118,7 +119,6 @@ def check_recipe(path: Path, data_root: Path | None) -> None:
     )
 
     from iglue_plugins.runs import preflight, runner
-    from iglue_plugins.runs.plugins import quiet_libraries
 
     quiet_libraries()
     stages = runner.unfinished_stages(recipe)

@@ -11,6 +11,7 @@ import typer
 from iglue_plugins.cli.options import DataRoot, load_task
 from iglue_plugins.cli.stores import DTypeOption, JobsOption, print_store
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
     from iglue_plugins.models.extraction.pictures import StorePictures
@@ -64,8 +65,6 @@ def detect(
 
     `iglue data export` writes such a store as an H5 file or a TSV.
     """
-    from transformers.utils import logging
-
     from iglue_plugins.models.detector.loading import load_detector
     from iglue_plugins.models.extraction.pipeline import (
         StoreOptions,
@@ -75,8 +74,7 @@ def detect(
         parse_precision,
     )
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_libraries()
     chosen = parse_device(device)
     batch = batch_size or (1 if chosen.type == "cpu" else 8)
     options = StoreOptions(batch, device, precision, dtype, parse_jobs(jobs))

@@ -10,6 +10,7 @@ import typer
 from iglue_plugins.cli.detect import DEFAULT_DETECTOR, Boxes, Detector, Device, Preset, Revision, Weights
 from iglue_plugins.cli.options import DataRoot, load_task
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -94,14 +95,11 @@ def _detect(
     device: str,
 ) -> tuple[np.ndarray, list[str]]:
     """Return the boxes that a detector finds in a photograph, and what they are."""
-    from transformers.utils import logging
-
     from iglue_plugins.data.stores.objects import ObjectNames
     from iglue_plugins.models.detector.loading import load_detector
     from iglue_plugins.models.extraction.pipeline import extract_one, parse_device
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_libraries()
     extractor = load_detector(*chosen, "float32", parse_device(device), boxes)
     regions = extract_one(extractor, picture, str(image))
     names = ObjectNames(tuple(extractor.class_names), tuple(extractor.attribute_names))

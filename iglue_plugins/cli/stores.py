@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iglue_plugins.utils.notices import quiet_libraries
+
 if TYPE_CHECKING:
     from iglue_plugins.data.stores.format import StoreMetadata
 
@@ -54,14 +56,11 @@ def extract(
 
     A region is a cell of a grid over the picture; its features are a vision model's.
     """
-    from transformers.utils import logging
-
     from iglue_plugins.models.extraction.extractor import ExtractionOptions
     from iglue_plugins.models.extraction.extractor import extract as make_store
     from iglue_plugins.models.extraction.pipeline import parse_jobs
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_libraries()
     options = ExtractionOptions(batch_size, device, precision, dtype, parse_jobs(jobs), grid)
     store, is_new = make_store(images, destination, model, revision, options)
     print_store(destination, store, "" if is_new else "already extracted, ")

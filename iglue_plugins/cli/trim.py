@@ -10,6 +10,7 @@ import typer
 
 from iglue_plugins.cli.options import load_task
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
     from iglue_plugins.models.trim import Texts, TrimReport
@@ -42,12 +43,9 @@ def trim(
 
     On these texts the model's outputs are the same; it takes less memory and disk.
     """
-    from transformers.utils import logging
-
     from iglue_plugins.models.trim import trim_checkpoint
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    quiet_libraries()
     texts = _texts(task, languages, data_root, file or [])
     for line in _report(trim_checkpoint(checkpoint, folder, texts, keep_tokens)):
         print(line)

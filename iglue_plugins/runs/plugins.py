@@ -8,10 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub.utils import logging as hub_logging
 from pydantic import BaseModel
 from transformers import PreTrainedModel
-from transformers.utils import logging as transformers_logging
 
 from iglue_plugins import registry
 from iglue_plugins.data.image_kind import ImageKind
@@ -215,10 +213,3 @@ def model_fingerprint(recipe: Recipe) -> str | None:
     sources = [source for key in keys if (source := getattr(completed, key, None))]
     hashes = [checkpoint_hash(Path(source)) for source in sources if Path(source).exists()]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else None
-
-
-def quiet_libraries() -> None:
-    """Silence the notices and progress bars of transformers, and the notices of its hub, which would bury the run's."""
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    hub_logging.set_verbosity_error()

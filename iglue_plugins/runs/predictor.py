@@ -13,13 +13,14 @@ from iglue_plugins.data.given_images import GivenPictures, GivenRegions, TaskOnG
 from iglue_plugins.models.extraction.base import RegionExtractor
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.runs.plugins import make_task, quiet_libraries
+from iglue_plugins.runs.plugins import make_task
 from iglue_plugins.runs.prediction import Measure, Prediction, Ranking
 from iglue_plugins.runs.region_extractors import ExtractorChoice, choose_extractor, extract_regions
 from iglue_plugins.runs.trained_model import TrainedModel, find_run, load_trained
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.notices import quiet_libraries
 from iglue_plugins.utils.text import is_utf8, printable
 
 MORE_TOKENS = 4  # times a task's, at which a text is cut to see if the task cuts it

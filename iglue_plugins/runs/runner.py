@@ -21,7 +21,6 @@ from iglue_plugins.runs.plugins import (
     make_task,
     make_trainer,
     model_fingerprint,
-    quiet_libraries,
     start_checkpoint,
 )
 from iglue_plugins.runs.record import Start, new_record
@@ -32,6 +31,7 @@ from iglue_plugins.runs.training_settings import training_settings
 from iglue_plugins.trainers.base import LanguageAdapter
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors
+from iglue_plugins.utils.notices import quiet_libraries
 
 
 def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:

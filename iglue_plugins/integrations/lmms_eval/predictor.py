@@ -19,12 +19,12 @@ from iglue_plugins.models.configuration import current_head
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.recipes.sections import Evaluation
-from iglue_plugins.runs.plugins import quiet_libraries
 from iglue_plugins.runs.trained_model import TrainedModel, find_run, load_trained, move
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.notices import quiet_libraries
 from iglue_plugins.utils.strict_json import parse_json
 
 CONFIG = "config.json"

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -156,23 +155,19 @@ def _download(source: str, revision: str | None) -> WeightsFile:
     """Find weights on the hub, or in its cache."""
     if is_missing_folder(source) or source.endswith(SUFFIXES):
         raise UserError(f"--weights: {source} does not exist; {WHERE}")
-    reason = "it has no weights"
-    for name in USUAL_FILES:
-        try:
-            path = Path(hf_hub_download(source, name, revision=revision or "main"))
-        except EntryNotFoundError as error:
-            reason = first_line(error)
-            continue
-        except Exception as error:  # the hub's client raises almost any error
-            reason = first_line(error)
-            break
-        commit = path.parent.name
-        try:
-            config = Path(hf_hub_download(source, CONFIG_FILE, revision=commit))
-        except EntryNotFoundError:
-            config = None
-        return WeightsFile(source, commit, path, config)
-    raise UserError(f"--weights: no weights can be loaded from {source!r} ({reason}); {WHERE}")
+    try:
+        folder = Path(
+            snapshot_download(source, revision=revision or "main", allow_patterns=[*USUAL_FILES, CONFIG_FILE])
+        )
+    except Exception as error:  # the hub's client raises almost any error
+        raise UserError(
+            f"--weights: no weights can be loaded from {source!r} ({first_line(error)}); {WHERE}"
+        ) from error
+    path = next((folder / name for name in USUAL_FILES if (folder / name).is_file()), None)
+    if path is None:
+        raise UserError(f"--weights: {source!r} has no file {' or '.join(USUAL_FILES)}; {WHERE}")
+    config = folder / CONFIG_FILE
+    return WeightsFile(source, folder.name, path, config if config.is_file() else None)
 
 
 def _load_tensors(path: Path) -> Any:

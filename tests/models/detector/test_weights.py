@@ -193,3 +193,9 @@ def test_files_of_something_else(tmp_path):
     save_file({NAME: torch.zeros(2, dtype=torch.int64)}, tmp_path / "whole.safetensors")
     with pytest.raises(UserError, match="whole.safetensors: found .* under .*, expected weights"):
         load(tmp_path / "whole.safetensors")
+
+
+def test_a_hub_id_with_other_files(cache):
+    (write_to_cache(cache, "someone/detector") / "pytorch_model.bin").rename(cache / "elsewhere.bin")
+    with pytest.raises(UserError, match="'someone/detector' has no file model.safetensors or pytorch_model.bin; give"):
+        find_weights("someone/detector")
