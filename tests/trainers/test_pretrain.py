@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models import pretraining
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective
+from iglue_plugins.trainers.pretrain import CaptionedImages, Pretrain, PretrainObjective
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.training_data import TrainingData
 
@@ -196,3 +197,24 @@ def test_training_lowers_the_contrastive_loss_below_chance(
     with torch.no_grad():
         losses = PretrainObjective(model.eval(), settings)(**items()[0])
     assert losses["contrastive_loss"] < math.log(16) - 0.2  # log(16) is the loss of guessing among 16
+
+
+def test_languages_may_have_captions_of_other_images_and_any_number_of_an_image() -> None:
+    english, french = [7, 7, 7, 3, 3, 9], [9, 7]
+    captioned = CaptionedImages(np.asarray(english + french), [6, 2], np.asarray([3.0, 1.0]))
+    assert captioned.images.tolist() == [7, 3, 9]
+    rng = np.random.default_rng(0)
+    drawn = np.stack([captioned.draw(np.arange(3), rng) for _ in range(4000)])
+    for place, shares in enumerate(
+        ({0: 1 / 4, 1: 1 / 4, 2: 1 / 4, 7: 1 / 4}, {3: 1 / 2, 4: 1 / 2}, {5: 3 / 4, 6: 1 / 4})
+    ):
+        counts = np.bincount(drawn[:, place], minlength=8) / len(drawn)
+        np.testing.assert_allclose(counts, [shares.get(caption, 0) for caption in range(8)], atol=0.03)
+
+
+def test_where_all_languages_have_a_caption_of_each_image_the_draws_are_those_of_image_and_language() -> None:
+    images, shares = np.tile(np.arange(5), 3), np.asarray([0.5, 0.2, 0.3])
+    captioned = CaptionedImages(images, [5, 5, 5], shares)
+    chosen = np.asarray([4, 0, 2])
+    language = np.random.default_rng(1).choice(3, 3, p=shares)
+    assert captioned.draw(chosen, np.random.default_rng(1)).tolist() == (language * 5 + chosen).tolist()
