@@ -121,18 +121,22 @@ class Experiments:
 
     def tune(self) -> None:
         """Choose settings by dev, and write them into the recipes."""
-        from real_photographs_rows import RECIPES, choices
+        from real_photographs_rows import RECIPES, Row, choices
         from real_photographs_tables import write_choices
 
         made = []
         for choice in choices():
-            path = RECIPES / choice.folder / f"{choice.recipe}.yaml"
-            dev = [f"seed={TUNING_SEED}", "evaluation.splits=[dev]", f"evaluation.languages={choice.languages}"]
+            dev = ["evaluation.splits=[dev]", f"evaluation.languages={choice.languages}"]
             candidates = [
                 [f"trainer.{key}={value}" for key, value in zip(choice.keys, values, strict=True)]
                 for values in choice.values
             ]
-            recipes = [load_recipe(path, [*dev, *candidate], self._everywhere) for candidate in candidates]
+            recipes = [
+                Row("", f"{choice.folder}/{choice.recipe}", (*choice.overrides, *dev, *candidate)).recipes(
+                    [TUNING_SEED], self._everywhere
+                )[0]
+                for candidate in candidates
+            ]
             scores = {
                 ", ".join(values): dev_score(run, recipe)
                 for values, run, recipe in zip(choice.values, self.run(recipes), recipes, strict=True)

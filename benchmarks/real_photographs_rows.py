@@ -18,6 +18,7 @@ MAIN = (
     "finetune", "xvl_maml", "xvl_maml_unsupervised", CONTROL, "auxiliary_finetune", "contrastive", "x_maml",
     "finetune_longer",
 )  # fmt: skip
+CONTRASTIVE = "adapted/contrastive"
 ADAPTED = ("finetune", "xvl_maml", "xvl_maml_unsupervised", CONTROL, "contrastive")
 LABELLED = ("finetune", "xvl_maml", CONTROL)
 SHOTS = {"retrieval": {5: 5, 25: 25, 100: 99}, "nli": {48: 27}}  # rows of few_shot by the number of shots
@@ -146,9 +147,13 @@ class Choice:
     keys: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
     written_to: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
 
     @property
     def languages(self) -> str:
+        """The languages of dev that decide: of retrieval none that is trained on, of XVNLI the only one there is."""
+        if self.recipe == CONTRASTIVE:
+            return "[de]"  # the only one with few-shot captions
         return "[de, fr]" if self.folder.startswith("retrieval") else "[en]"
 
 
@@ -156,8 +161,15 @@ def choices() -> Iterator[Choice]:
     """In the order in which they are made, since the later ones start from the earlier."""
     rates = (("3.0e-5",), ("1.0e-4",), ("3.0e-4",))
     auxiliary = tuple(name for name in MAIN if name != "finetune")
-    stepping = tuple(name for name in MAIN if name in ("xvl_maml", "xvl_maml_unsupervised", "x_maml"))
+    stepping: tuple[str, ...] = ("xvl_maml", "xvl_maml_unsupervised", "x_maml")
     for folder in FOLDERS:
+        has_dev = folder.startswith("retrieval")  # in a language that few-shot captions adapt to
         yield Choice(folder, "finetune", ("learning_rate",), rates, ("finetune",))
         yield Choice(folder, CONTROL, ("learning_rate",), rates, auxiliary)
-        yield Choice(folder, "xvl_maml", ("inner_lr",), (("1.0e-3",), ("1.0e-2",), ("1.0e-1",)), stepping)
+        inner = (("1.0e-3",), ("1.0e-2",), ("1.0e-1",))
+        written_to = stepping if has_dev else (*stepping, CONTRASTIVE)
+        yield Choice(folder, "xvl_maml", ("inner_lr",), inner, written_to)
+        if has_dev:  # from the control, which takes no inner steps in training
+            start = f"start_from={RECIPES / folder / CONTROL}.yaml"
+            steps = (("1.0e-2", "1"), ("1.0e-2", "10"), ("1.0e-1", "1"), ("1.0e-1", "10"))
+            yield Choice(folder, CONTRASTIVE, ("inner_lr", "inner_steps"), steps, (CONTRASTIVE,), (start,))

@@ -104,14 +104,17 @@ class PretrainObjective(nn.Module):
         return {"loss": torch.stack([*losses.values()]).sum(), **losses}
 
     def _matching_loss(self, batch: Batch, similarity: Tensor, negative: Tensor) -> Tensor:
-        """Compute the loss of telling true pairs from hard ones.
+        """Compute the loss of telling true pairs from wrong ones.
 
-        A hard pair has another image of the batch, drawn by its similarity to the text among those that do not belong
-        to it. A text to which all images belong has a true pair only.
+        A wrong pair has another image of the batch among those that do not belong to its text, drawn by its similarity
+        to the text or with equal chances. A text to which all images belong has a true pair only.
 
         Source: ALBEF (Li et al. 2021).
         """
-        weights = (functional.softmax(similarity.detach(), dim=1) + 1e-6).masked_fill(~negative, 0)
+        if self._settings.matching_negatives == "similar":
+            weights = (functional.softmax(similarity.detach(), dim=1) + 1e-6).masked_fill(~negative, 0)
+        else:
+            weights = negative.to(similarity.dtype)
         has_hard = negative.any(1)
         other = torch.multinomial(weights.masked_fill(~has_hard[:, None], 1), 1).squeeze(1)
         images = torch.cat([torch.arange(len(other), device=other.device), other])

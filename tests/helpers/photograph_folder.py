@@ -12,7 +12,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-SPLITS = {"train": 80, "dev": 8, "test": 30, "few_shot": 99}
+SPLITS = {"train": 80, "dev": 8, "test": 33, "few_shot": 99}
 CAPTIONED = {
     "en": ("train", "dev", "test"),
     **dict.fromkeys(("ar", "fr"), ("train", "dev", "test")),

@@ -218,3 +218,28 @@ def test_where_all_languages_have_a_caption_of_each_image_the_draws_are_those_of
     chosen = np.asarray([4, 0, 2])
     language = np.random.default_rng(1).choice(3, 3, p=shares)
     assert captioned.draw(chosen, np.random.default_rng(1)).tolist() == (language * 5 + chosen).tolist()
+
+
+@pytest.mark.parametrize(("negatives", "drawn"), [("similar", {1}), ("random", set(range(1, 16)))])
+def test_the_other_image_of_a_caption_is_a_similar_or_a_random_one(
+    objective: Callable[..., PretrainObjective], items: MakeItems, negatives: str, drawn: set[int]
+) -> None:
+    made, (item, *_) = objective(matching_negatives=negatives, losses=("matching",)), items()
+    images: list[Tensor] = []
+    made.model.register_forward_hook(
+        lambda module, args, rows, logits: images.append(rows["region_features"][16:]), with_kwargs=True
+    )
+    # Each text is most similar to the image of its pair, and then to the next one.
+    vectors = torch.eye(16)
+    made.model.embed_text = lambda **rows: vectors + 0.9 * vectors.roll(1, 1)
+    made.model.embed_image = lambda **rows: vectors
+    for _ in range(20):
+        made(**item)
+    true = item["batch"].image["region_features"]
+    found = {
+        (other - place) % 16
+        for batch in images
+        for place, features in enumerate(batch)
+        for other in [int((true == features).flatten(1).all(1).nonzero()[0])]
+    }
+    assert found == drawn
