@@ -90,7 +90,7 @@ def make_validator(
 
 def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: int, workers: int) -> Evaluation:
     if task.evaluation == "retrieval":
-        return evaluate_retrieval(batcher, model, batch_size, workers)
+        return evaluate_retrieval(batcher, model, batch_size, workers, getattr(task, "pool", None))
     predictions = task.predict(classify(model, batcher, batch_size, workers=workers))
     ids, image_ids, labels = (batcher.dataset[name][:] for name in ("id", "image_ids", "label"))
     scores, metrics = task.score(predictions, labels)

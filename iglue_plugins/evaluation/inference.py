@@ -61,9 +61,14 @@ def classify(
 
 @torch.inference_mode()
 def match_all(
-    model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batch_size: int, workers: int = 0
+    model: PreTrainedModel,
+    batcher: Batcher,
+    images: np.ndarray,
+    batch_size: int,
+    workers: int = 0,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Compute the matching score of every caption with every image.
+    """Compute the matching score of every caption with every image, or with those of its group.
 
     A dual encoder embeds each caption and each image once. With any other model, a block of images is read once and
     scored with all captions, the shortest first; captions and images are embedded once if the model has
@@ -76,12 +81,43 @@ def match_all(
         images: (images,) int64, positions of images.
         batch_size: Pairs in a batch; captions or images in a batch of a dual encoder.
         workers: The number of processes that read images ahead.
+        groups: (images,) int64, the group of each image. A caption is scored with the images of the group that its own
+            image is in. None: with all.
 
     Returns:
-        Scores (captions, images), float32.
+        Scores (captions, images), float32; those that are not computed are -inf.
     """
     model.eval()
-    _, distinct, inverse = np.unique(batcher.dataset["text"][:], return_index=True, return_inverse=True)
+    if groups is not None:
+        return _match_groups(model, batcher, images, batch_size, workers, groups)
+    return _match_captions(model, batcher, np.arange(len(batcher)), images, batch_size, workers)
+
+
+def _match_groups(
+    model: PreTrainedModel, batcher: Batcher, images: np.ndarray, batch_size: int, workers: int, groups: np.ndarray
+) -> np.ndarray:
+    """Score the captions of each group of images with these images."""
+    scores = np.full((len(batcher), len(images)), -np.inf, dtype=np.float32)
+    group_of_caption = groups[np.searchsorted(images, batcher.images[:, 0])]
+    for group in np.unique(groups):
+        captions, columns = np.flatnonzero(group_of_caption == group), np.flatnonzero(groups == group)
+        found = _match_captions(model, batcher, captions, images[columns], batch_size, workers)
+        scores[np.ix_(captions, columns)] = found
+    return scores
+
+
+def _match_captions(
+    model: PreTrainedModel,
+    batcher: Batcher,
+    captions: np.ndarray,
+    images: np.ndarray,
+    batch_size: int,
+    workers: int,
+) -> np.ndarray:
+    """Score captions, given by their positions, with all of the images: (captions, images) float32."""
+    texts = np.asarray(batcher.dataset["text"][:])[captions]
+    _, first, inverse = np.unique(texts, return_index=True, return_inverse=True)
+    distinct = captions[first]
     order = np.argsort(batcher.texts.lengths[distinct], kind="stable")
     score = _embedding_scores if getattr(model, "is_dual_encoder", False) else _pair_scores
     scores = score(model, batcher, distinct[order], images, batch_size, workers)

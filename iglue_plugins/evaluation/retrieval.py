@@ -17,9 +17,9 @@ CANDIDATE_BATCH = 64  # examples whose wrong candidates are drawn together, what
 
 
 def evaluate_retrieval(
-    batcher: Batcher, model: PreTrainedModel, batch_size: int, workers: int = 0
+    batcher: Batcher, model: PreTrainedModel, batch_size: int, workers: int = 0, pool: int | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """Score every caption of a split with every image.
+    """Score every caption of a split with every image, or with those of its group.
 
     A caption's score is the mean of two hits: its image ranks first for it, and a caption of that image ranks first for
     the image. `recall@1` is the mean of these scores over captions. It equals the mean of image_recall@1 and
@@ -31,18 +31,23 @@ def evaluate_retrieval(
         model: A model that scores (caption, image) pairs.
         batch_size: Pairs in a batch; captions or images in a batch of a dual encoder.
         workers: The number of processes that read images ahead.
+        pool: The number of images of a group: captions and images are ranked within groups of images that follow one
+            another in the split. None: among all.
 
     Returns:
         A prediction for each caption, its best images in order, and the metrics in percent.
     """
     dataset = batcher.dataset
     images, image_of_caption = np.unique(batcher.images[:, 0], return_inverse=True)
-    similarity = match_all(model, batcher, images, batch_size, workers)
+    groups = image_groups(batcher.images[:, 0], images, pool)
+    similarity = match_all(model, batcher, images, batch_size, workers, groups)
     image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
     hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
     image_ids = dataset["image_ids"][:]
     names = dict(zip(image_of_caption.tolist(), (images[0] for images in image_ids), strict=True))
-    best = np.argsort(-similarity, axis=1, kind="stable")[:, :TOP_IMAGES].tolist()
+    order = np.argsort(-similarity, axis=1, kind="stable")[:, :TOP_IMAGES].tolist()
+    scored = (~np.isneginf(similarity)).sum(1) if groups is not None else np.full(len(order), TOP_IMAGES)
+    best = [ranking[:count] for ranking, count in zip(order, scored.tolist(), strict=True)]
     rows = [
         {
             "id": id_,
@@ -54,6 +59,23 @@ def evaluate_retrieval(
         for id_, images, ranking, hit in zip(dataset["id"][:], image_ids, best, hits, strict=True)
     ]
     return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
+
+
+def image_groups(image_of_caption: np.ndarray, images: np.ndarray, pool: int | None) -> np.ndarray | None:
+    """Divide the images of a split, in its order, into groups of the same size; the last one may be smaller.
+
+    Args:
+        image_of_caption: (captions,) int64, the position of each caption's image.
+        images: (images,) int64, the positions of the images, sorted.
+        pool: The size of a group; None for one group of all.
+
+    Returns:
+        (images,) int64, the group of each of `images`; None for one group.
+    """
+    if pool is None or pool >= len(images):
+        return None
+    _, first = np.unique(image_of_caption, return_index=True)
+    return np.argsort(np.argsort(first)) // pool
 
 
 def candidate_accuracy(

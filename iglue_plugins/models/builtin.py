@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from iglue_plugins.data.image_kind import ImageKind
+from iglue_plugins.models.dual_encoder.region_settings import RegionDualEncoderSettings
 from iglue_plugins.models.dual_encoder.settings import DualEncoderSettings
 from iglue_plugins.models.settings import UniterSpec
 from iglue_plugins.registry import models
@@ -44,3 +45,18 @@ class DualEncoderSpec:
     Settings: ClassVar[type[DualEncoderSettings]] = DualEncoderSettings
     reads: ClassVar[ImageKind] = "pixels"
     implementation: ClassVar[str] = "iglue_plugins.models.dual_encoder.plugin:DualEncoderPlugin"
+
+
+@models.register("region_dual_encoder")
+class RegionDualEncoderSpec:
+    """A dual encoder of a multilingual text encoder and a small tower over region features.
+
+    Attributes:
+        Settings: The model's settings in a recipe.
+        reads: What the model sees of an image.
+        implementation: Where the model's plugin is, as "module:Class".
+    """
+
+    Settings: ClassVar[type[RegionDualEncoderSettings]] = RegionDualEncoderSettings
+    reads: ClassVar[ImageKind] = "regions"
+    implementation: ClassVar[str] = "iglue_plugins.models.dual_encoder.region_plugin:RegionDualEncoderPlugin"

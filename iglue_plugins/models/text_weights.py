@@ -55,9 +55,9 @@ def text_model_settings(source: str, revision: str | None, config_class: type[Un
 def load_text_weights(model: UniterForVisionAndLanguage, source: str, revision: str | None = None) -> None:
     """Copy the embeddings and layers of a text model into a model.
 
-    The first rows of the word embeddings are copied, as many as the model has. The type embeddings are copied too if
-    both models have equally many (UC2 has more than XLM-R, as in VOLTA). The regions' embeddings, the poolers, the head
-    and the contrastive projections are not changed.
+    The first rows of the word embeddings and the first layers are copied, as many as the model has of each. The type
+    embeddings are copied too if both models have equally many (UC2 has more than XLM-R, as in VOLTA). The regions'
+    embeddings, the poolers, the head and the contrastive projections are not changed.
 
     Args:
         model: The model, which is changed in place.
@@ -65,8 +65,8 @@ def load_text_weights(model: UniterForVisionAndLanguage, source: str, revision: 
         revision: The hub revision.
 
     Raises:
-        UserError: There is no text model, it is of another architecture, lacks weights, or its sizes are not the
-            model's.
+        UserError: There is no text model, it is of another architecture, lacks weights, its sizes are not the model's,
+            or it has fewer layers.
     """
     text_model = _load(AutoModel, source, revision)
     _check_architecture(text_model.config, source)
@@ -112,6 +112,8 @@ def _check_sizes(config: UniterConfig, text_config: PretrainedConfig, source: st
         found["pad_token_id"] = text_config.pad_token_id
     if config.vocab_size > text_config.vocab_size:
         found["vocab_size"] = text_config.vocab_size
+    if config.num_hidden_layers < text_config.num_hidden_layers:
+        del found["num_hidden_layers"]
     for name, value in found.items():
         if getattr(config, name) != value:
             raise UserError(

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from iglue_plugins import registry
 from iglue_plugins.recipes import stages
-from iglue_plugins.recipes.adapter import check_adapter
 from iglue_plugins.recipes.checks import check_auxiliary, check_start, check_task_values
+from iglue_plugins.recipes.model_keys import MODEL_KEYS, check_model_keys
 from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer, task_facts
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, Report, describe_value, validate
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
@@ -274,10 +274,10 @@ def _choice(
         return {"name": "", "settings": {}}, None
     given = {key: value for key, value in data[section].items() if key != "name"}
     name = data[section]["name"]
-    adapter = given.pop("adapter", None) if section == "model" else None
+    of_every_model = {key: given.pop(key) for key in MODEL_KEYS if section == "model" and key in given}
     settings = validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
     choice = {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
-    return choice if adapter is None else choice | {"adapter": check_adapter(adapter, report)}, settings
+    return choice | check_model_keys(of_every_model, report), settings
 
 
 def _with_defaults(

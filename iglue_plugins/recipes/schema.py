@@ -47,6 +47,12 @@ def _section(plugins: registry.Registry, definitions: dict[str, Any]) -> dict[st
             definitions["Adapter"] = AdapterSettings.model_json_schema()
             nothing_or_adapter = [{"type": "null"}, {"$ref": "#/$defs/Adapter"}]
             settings["properties"]["adapter"] = {"anyOf": nothing_or_adapter, "default": None}
+            settings["properties"]["freeze"] = {
+                "type": "array",
+                "items": {"type": "string"},
+                "default": [],
+                "description": "Modules and parameters that are not trained, by name; * stands for any part.",
+            }
         mappings.append(_optional(settings))
     return {"anyOf": [{"type": "string", "enum": plugins.names()}, *mappings]}
 

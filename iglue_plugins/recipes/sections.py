@@ -28,18 +28,21 @@ class PluginChoice(BaseModel):
 
 
 class ModelChoice(PluginChoice):
-    """A model with all of its settings, and the adapter that is trained in the place of its weights.
+    """A model with all of its settings, and what of it is trained.
 
     Attributes:
         adapter: The settings of the adapter, which the model's plugin does not see; None trains all weights.
+        freeze: The modules and parameters that are not trained, by their names or patterns of them.
     """
 
     adapter: AdapterSettings | None = None
+    freeze: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the section as a recipe file has it; it has an `adapter` only where there is one."""
+        """Return the section as a recipe file has it; it has `adapter` and `freeze` only where they are given."""
         adapter = {"adapter": self.adapter.model_dump(mode="json")} if self.adapter else {}
-        return {"name": self.name, **self.settings, **adapter}
+        freeze = {"freeze": list(self.freeze)} if self.freeze else {}
+        return {"name": self.name, **self.settings, **adapter, **freeze}
 
 
 class Evaluation(BaseModel):

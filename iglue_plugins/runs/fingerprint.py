@@ -98,6 +98,8 @@ def _plugin(recipe: Recipe, section: Section, left_out: frozenset[str]) -> dict[
     described = {"name": choice.name, "settings": settings, "code": plugin_code(_implementation(recipe, section))}
     if section == "model" and recipe.model.adapter:
         described["adapter"] = recipe.model.adapter.model_dump(mode="json")
+    if section == "model" and recipe.model.freeze:
+        described["freeze"] = sorted(recipe.model.freeze)
     return described
 
 

@@ -15,6 +15,7 @@ from iglue_plugins import registry
 from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import Origin, holds_adapter
+from iglue_plugins.models.frozen import freeze
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
@@ -173,7 +174,9 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
 def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:
     cls, settings, origin = _model_parts(recipe, checkpoint)
     if recipe.model.adapter is None:
-        return load_plugin(cls(settings))
+        model, processor = load_plugin(cls(settings))
+        freeze(model, recipe.model.freeze)
+        return model, processor
     return load_adapted(cls, settings, recipe.model.adapter, recipe.seed, checkpoint, origin)
 
 

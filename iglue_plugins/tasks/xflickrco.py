@@ -41,6 +41,11 @@ class XFlickrCO(Task):
     rows_per_example = 4
     main_metric = "recall@1"
 
+    @property
+    def pool(self) -> int | None:
+        """The number of images among which a caption is ranked; None: all of its split."""
+        return None
+
     def __init__(self, settings: RetrievalSettings | None = None) -> None:
         super().__init__(settings)
         self._hard_negatives: WeakKeyDictionary[Batcher, HardNegatives] = WeakKeyDictionary()

@@ -34,14 +34,13 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     @property
     @override
     def summary(self) -> str:
-        steps = self.settings.inner_steps
-        return (
-            f"by {steps} contrastive step{'s' if steps > 1 else ''} on the {self.settings.split} split without labels"
-        )
+        steps, shots = self.settings.inner_steps, self.settings.shots
+        examples = f"the {self.settings.split} split" if shots is None else f"{shots} shots"
+        return f"by {steps} contrastive step{'s' if steps > 1 else ''} on {examples} without labels"
 
     @override
     def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
-        return [ExampleSet(self.settings.split, language) for language in languages]
+        return [ExampleSet(self.settings.split, language, self.settings.shots) for language in languages]
 
     @override
     def check(self, task: Task, language: str) -> None:
@@ -51,7 +50,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
                 f"task {task.name}: trainer.pairs '{settings.pairs}' needs labels, which adaptation at test time does "
                 "not use; set trainer.pairs to 'all'"
             )
-        examples = len(task.load(settings.split, language))
+        examples = len(task.load(settings.split, language, settings.shots))
         if examples < settings.support_size:
             raise UserError(
                 f"task {task.name}: trainer.support_size is {settings.support_size}, but split {settings.split} has "
@@ -72,7 +71,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     ) -> Adapted:
         settings, (model, processor) = self.settings, load()
         model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to
-        batcher = Batcher(task.load(settings.split, language), task, processor)
+        batcher = Batcher(task.load(settings.split, language, settings.shots), task, processor)
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
         loss_of = BatchLoss(
             model,

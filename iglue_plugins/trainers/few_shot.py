@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedModel
 from typing_extensions import override
@@ -17,7 +19,6 @@ from iglue_plugins.trainers.builtin import FewShotSpec
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.settings.finetune import FewShotSettings
 from iglue_plugins.trainers.training_data import TrainingData
-from iglue_plugins.trainers.validation import Validation
 
 
 class FewShot(FewShotSpec, Finetune, LanguageAdapter):
@@ -40,14 +41,12 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
 
     @override
     def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
-        return [
-            examples
-            for language in languages
-            for examples in (
-                ExampleSet(task.training_splits["few_shot"], language, self.settings.shots),
-                ExampleSet(*task.few_shot_validation(language, source_language)),
-            )
-        ]
+        found = []
+        for language in languages:
+            found.append(ExampleSet(task.training_splits["few_shot"], language, self.settings.shots))
+            if self.settings.validate_every:
+                found.append(ExampleSet(*task.few_shot_validation(language, source_language)))
+        return found
 
     @override
     def check(self, task: Task, language: str) -> None:
@@ -66,7 +65,8 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         evaluation_batch_size: int = 256,
     ) -> Adapted:
         validation = task.few_shot_validation(language, source_language)
-        best: tuple[Adapted, Validation] | None = None
+        best: Adapted | None = None
+        best_score = -math.inf
         for rate in self.settings.learning_rates:
             model, processor = load()
             trainer = type(self)(self.settings.model_copy(update={"learning_rate": rate}))
@@ -81,10 +81,11 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
                 validation=validation,
                 evaluation_batch_size=evaluation_batch_size,
             )
-            validated = training.best
-            assert validated is not None  # FewShotSettings asks for validation
-            if best is None or validated["score"] > best[1]["score"]:
-                notes = {"learning_rate": rate, "steps": training.steps, "validation": validated}
-                best = Adapted(model, processor, notes), validated
+            notes: dict[str, Any] = {"learning_rate": rate, "steps": training.steps}
+            score = 0.0  # of the only rate where nothing is validated
+            if training.best is not None:
+                notes["validation"], score = training.best, training.best["score"]
+            if score > best_score:
+                best, best_score = Adapted(model, processor, notes), score
         assert best is not None  # FewShotSettings has at least one learning rate
-        return best[0]
+        return best

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch
-from iglue_plugins.models.adapters import frozen_names, head_parameters
+from iglue_plugins.models.adapters import head_parameters
 from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
 from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared, with_gradient
@@ -206,12 +206,12 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
             where a pattern matches any of its names.
 
     Returns:
-        The names of the model's parameters, as `named_parameters` has them, without those that an adapter has frozen.
+        The names of the model's parameters, as `named_parameters` has them, without those that are frozen.
 
     Raises:
         UserError: The choice names no parameter.
     """
-    frozen = frozen_names(model)
+    frozen = {name for name, value in model.named_parameters(remove_duplicate=False) if not value.requires_grad}
     names = [name for name, _ in model.named_parameters() if name not in frozen]
     if choice == "all":
         return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -103,14 +104,17 @@ class PretrainObjective(nn.Module):
         return {"loss": torch.stack([*losses.values()]).sum(), **losses}
 
     def _matching_loss(self, batch: Batch, similarity: Tensor, negative: Tensor) -> Tensor:
-        """Compute the loss of telling true pairs from hard ones.
+        """Compute the loss of telling true pairs from wrong ones.
 
-        A hard pair has another image of the batch, drawn by its similarity to the text among those that do not belong
-        to it. A text to which all images belong has a true pair only.
+        A wrong pair has another image of the batch among those that do not belong to its text, drawn by its similarity
+        to the text or with equal chances. A text to which all images belong has a true pair only.
 
         Source: ALBEF (Li et al. 2021).
         """
-        weights = (functional.softmax(similarity.detach(), dim=1) + 1e-6).masked_fill(~negative, 0)
+        if self._settings.matching_negatives == "similar":
+            weights = (functional.softmax(similarity.detach(), dim=1) + 1e-6).masked_fill(~negative, 0)
+        else:
+            weights = negative.to(similarity.dtype)
         has_hard = negative.any(1)
         other = torch.multinomial(weights.masked_fill(~has_hard[:, None], 1), 1).squeeze(1)
         images = torch.cat([torch.arange(len(other), device=other.device), other])
@@ -138,8 +142,9 @@ class Pretrain(PretrainSpec, Trainer):
         shares = np.asarray([settings.language_shares[language] for language in languages])
         captions = [data.task.load("train", language) for language in languages]
         batcher = Batcher(concatenate_datasets(captions), data.task, data.processor)
-        images = len(captions[0])
-        single = single_region_images(batcher, images) if settings.single_region_steps else np.arange(images)
+        captioned = CaptionedImages(batcher.images[:, 0], [len(of_language) for of_language in captions], shares)
+        images = captioned.images
+        single = single_region_images(batcher, images) if settings.single_region_steps else np.arange(len(images))
         if len(single) < settings.batch_size:
             raise UserError(
                 f"task {data.task.name}: trainer.batch_size is {settings.batch_size}, but there are {len(single)} "
@@ -153,10 +158,9 @@ class Pretrain(PretrainSpec, Trainer):
 
         def make_step(step: int) -> dict[str, Any]:
             rng = np.random.default_rng((data.seed, step))
-            candidates = single if step < settings.single_region_steps else images
+            candidates = single if step < settings.single_region_steps else len(images)
             chosen = rng.choice(candidates, settings.batch_size, replace=False)
-            language = rng.choice(len(languages), settings.batch_size, p=shares / shares.sum())
-            return {"batch": batcher.pairs(language * images + chosen), **vocabulary}
+            return {"batch": batcher.pairs(captioned.draw(chosen, rng)), **vocabulary}
 
         return Steps(make_step, settings.steps * settings.accumulation)
 
@@ -165,15 +169,58 @@ class Pretrain(PretrainSpec, Trainer):
         return PretrainObjective(model, self.settings)
 
 
-def single_region_images(batcher: Batcher, images: int) -> np.ndarray:
+class CaptionedImages:
+    """Draws a caption for an image: a language by its share among those that have captions of it, then one of these.
+
+    Args:
+        image_of_caption: (captions,) int64, the position of each caption's image; the captions of a language follow one
+            another.
+        counts: The number of captions of each language.
+        shares: (languages,) float, how often each language is drawn, relative to the others.
+
+    Attributes:
+        images: (images,) int64, the positions of all images, in the order in which captions name them.
+    """
+
+    def __init__(self, image_of_caption: np.ndarray, counts: Sequence[int], shares: np.ndarray) -> None:
+        positions, first, number = np.unique(image_of_caption, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        self.images = positions[order]
+        image = np.argsort(order)[number]
+        language = np.repeat(np.arange(len(counts)), counts)
+        cell = image * len(counts) + language
+        self._captions = np.argsort(cell, kind="stable")  # by image, then by language
+        self._counts = np.bincount(cell, minlength=len(positions) * len(counts)).reshape(len(positions), len(counts))
+        self._starts = (self._counts.ravel().cumsum() - self._counts.ravel()).reshape(self._counts.shape)
+        self._shares = shares / shares.sum()
+
+    def draw(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw a caption for each image.
+
+        Args:
+            images: (B,) int64, places in `images`.
+            rng: The generator to draw from.
+
+        Returns:
+            (B,) int64, positions of captions.
+        """
+        language = rng.choice(len(self._shares), len(images), p=self._shares)
+        for place in np.flatnonzero(self._counts[images, language] == 0):
+            there = self._shares * (self._counts[images[place]] > 0)
+            language[place] = rng.choice(len(there), p=there / there.sum())
+        counts = self._counts[images, language]
+        return self._captions[self._starts[images, language] + (rng.random(len(images)) * counts).astype(np.int64)]
+
+
+def single_region_images(batcher: Batcher, images: np.ndarray) -> np.ndarray:
     """Find the images with the fewest regions.
 
     Args:
         batcher: The captions.
-        images: The number of images.
+        images: (images,) int64, positions of images.
 
     Returns:
-        int64, their positions.
+        int64, their places in `images`.
 
     Raises:
         UserError: The model reads pixels.
@@ -183,5 +230,5 @@ def single_region_images(batcher: Batcher, images: int) -> np.ndarray:
         raise UserError(
             "trainer.single_region_steps: a model that reads pixels does not know an image's regions; set it to 0"
         )
-    regions = count(batcher.images[:images, 0])
+    regions = count(images)
     return np.flatnonzero(regions == regions.min())

@@ -196,3 +196,12 @@ def test_a_missing_text_model(xlm_r: Path, tmp_path: Path, monkeypatch: pytest.M
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(UserError, match="model.text_weights: no text model can be loaded from '.*xlm-r'"):
         load(XUniter, xlm_r)
+
+
+@torch.no_grad()
+def test_the_lower_layers_of_a_text_model(bert: Path) -> None:
+    model = load(XUniter, bert, num_hidden_layers=1)
+    text_model = AutoModel.from_pretrained(bert, num_hidden_layers=1)
+    torch.testing.assert_close(*text_hidden(model, text_model))
+    with pytest.raises(UserError, match="num_hidden_layers is 2 in .*, but 3 in the model"):
+        load(XUniter, bert, num_hidden_layers=3)

@@ -86,3 +86,19 @@ def test_a_split_with_too_few_examples_is_refused(task: Task) -> None:
     adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(support_size=7))
     with pytest.raises(UserError, match="trainer.support_size is .* split test has 6 examples in 'tr'"):
         adapter.check(task, "tr")
+
+
+def test_a_number_of_shots_of_a_few_shot_split(
+    adapt: Callable[..., Adapted], task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, load = [], task.load
+    monkeypatch.setattr(
+        task,
+        "load",
+        lambda split, language, shots=None: loaded.append((split, language, shots)) or load(split, language),
+    )
+    adapt(shots=5)
+    assert loaded == [("auxiliary", "tr", 5)]
+    adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS, shots=5))
+    assert adapter.reads(task, "en", ("tr",)) == [("auxiliary", "tr", 5)]
+    assert adapter.summary == "by 1 contrastive step on 5 shots without labels"

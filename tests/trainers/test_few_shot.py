@@ -104,3 +104,15 @@ def test_shots_that_do_not_exist(task: Task) -> None:
 def test_one_learning_rate_is_not_a_grid() -> None:
     with pytest.raises(ValidationError, match="learning_rate\n"):
         FewShotSettings(shots=1, learning_rate=1e-3)
+
+
+def test_without_validation_the_last_weights_of_the_only_rate_are_kept(
+    adapt: Callable[..., Adapted], task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer_base, "make_validator", lambda *_: pytest.fail("it validates"))
+    adapted = adapt("alone", learning_rates=(1e-2,), validate_every=None)
+    assert adapted.notes == {"learning_rate": 1e-2, "steps": 6}
+    settings = FewShotSettings(shots=5, learning_rates=(1e-2,), validate_every=None)
+    assert FewShot(settings).reads(task, "en", ("tr",)) == [ExampleSet("auxiliary", "tr", 5)]
+    with pytest.raises(ValidationError, match="validation chooses one of the 3 learning_rates"):
+        FewShotSettings(shots=5, validate_every=None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models import pretraining
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.pretrain import Pretrain, PretrainObjective
+from iglue_plugins.trainers.pretrain import CaptionedImages, Pretrain, PretrainObjective
 from iglue_plugins.trainers.settings.pretrain import PretrainSettings
 from iglue_plugins.trainers.training_data import TrainingData
 
@@ -196,3 +197,49 @@ def test_training_lowers_the_contrastive_loss_below_chance(
     with torch.no_grad():
         losses = PretrainObjective(model.eval(), settings)(**items()[0])
     assert losses["contrastive_loss"] < math.log(16) - 0.2  # log(16) is the loss of guessing among 16
+
+
+def test_languages_may_have_captions_of_other_images_and_any_number_of_an_image() -> None:
+    english, french = [7, 7, 7, 3, 3, 9], [9, 7]
+    captioned = CaptionedImages(np.asarray(english + french), [6, 2], np.asarray([3.0, 1.0]))
+    assert captioned.images.tolist() == [7, 3, 9]
+    rng = np.random.default_rng(0)
+    drawn = np.stack([captioned.draw(np.arange(3), rng) for _ in range(4000)])
+    for place, shares in enumerate(
+        ({0: 1 / 4, 1: 1 / 4, 2: 1 / 4, 7: 1 / 4}, {3: 1 / 2, 4: 1 / 2}, {5: 3 / 4, 6: 1 / 4})
+    ):
+        counts = np.bincount(drawn[:, place], minlength=8) / len(drawn)
+        np.testing.assert_allclose(counts, [shares.get(caption, 0) for caption in range(8)], atol=0.03)
+
+
+def test_where_all_languages_have_a_caption_of_each_image_the_draws_are_those_of_image_and_language() -> None:
+    images, shares = np.tile(np.arange(5), 3), np.asarray([0.5, 0.2, 0.3])
+    captioned = CaptionedImages(images, [5, 5, 5], shares)
+    chosen = np.asarray([4, 0, 2])
+    language = np.random.default_rng(1).choice(3, 3, p=shares)
+    assert captioned.draw(chosen, np.random.default_rng(1)).tolist() == (language * 5 + chosen).tolist()
+
+
+@pytest.mark.parametrize(("negatives", "drawn"), [("similar", {1}), ("random", set(range(1, 16)))])
+def test_the_other_image_of_a_caption_is_a_similar_or_a_random_one(
+    objective: Callable[..., PretrainObjective], items: MakeItems, negatives: str, drawn: set[int]
+) -> None:
+    made, (item, *_) = objective(matching_negatives=negatives, losses=("matching",)), items()
+    images: list[Tensor] = []
+    made.model.register_forward_hook(
+        lambda module, args, rows, logits: images.append(rows["region_features"][16:]), with_kwargs=True
+    )
+    # Each text is most similar to the image of its pair, and then to the next one.
+    vectors = torch.eye(16)
+    made.model.embed_text = lambda **rows: vectors + 0.9 * vectors.roll(1, 1)
+    made.model.embed_image = lambda **rows: vectors
+    for _ in range(20):
+        made(**item)
+    true = item["batch"].image["region_features"]
+    found = {
+        (other - place) % 16
+        for batch in images
+        for place, features in enumerate(batch)
+        for other in [int((true == features).flatten(1).all(1).nonzero()[0])]
+    }
+    assert found == drawn

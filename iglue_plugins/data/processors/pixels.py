@@ -18,57 +18,12 @@ from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.processors.base import ImageFacts, Processor
 from iglue_plugins.data.processors.pixel_values import needed_side, process_pictures
-from iglue_plugins.data.processors.texts import TokenizedTexts
+from iglue_plugins.data.processors.texts import DistinctTexts
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.progress import progress_bar
 
 TINY_SIDE = 8  # pixels of a tiny picture, by which pictures are compared
 READ_SIDE = 8 * TINY_SIDE  # that pictures are read with for it
-
-
-class PixelTexts:
-    """Texts that are tokenized once, and stand once in a batch that has them several times.
-
-    Args:
-        texts: The texts.
-        tokenizer: The model's tokenizer.
-        max_length: Tokens at which a text is cut, special tokens included.
-        padded_length: The length that every text is padded to, with no attention mask; None pads to the longest of a
-            batch, with a mask.
-    """
-
-    def __init__(
-        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, padded_length: int | None
-    ) -> None:
-        self._tokenized = TokenizedTexts(texts, tokenizer, max_length)
-        self._padded_length = padded_length
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """The number of tokens of each text before padding, (texts,) int64."""
-        return self._tokenized.lengths
-
-    @property
-    def identity(self) -> np.ndarray:
-        """The position of the first text with the same token ids, for each text: (texts,) int64."""
-        return self._tokenized.identity
-
-    def inputs(self, rows: np.ndarray) -> Inputs:
-        """Make the text side of some rows.
-
-        Args:
-            rows: (N,) int64, positions of texts.
-
-        Returns:
-            `text_rows` (N,) int64, which of the D distinct texts each row has; and shared by all rows `input_ids` and,
-            unless texts are padded to a fixed length, `attention_mask`, both (D, T) int64.
-        """
-        distinct, text_rows = np.unique(self.identity[rows], return_inverse=True)
-        input_ids, attention_mask = self._tokenized.pad(distinct, self._padded_length)
-        shared = {"input_ids": input_ids}
-        if self._padded_length is None:
-            shared["attention_mask"] = attention_mask
-        return Inputs({**shared, "text_rows": torch.from_numpy(text_rows)}, len(rows), frozenset(shared))
 
 
 class PixelImages:
@@ -196,10 +151,10 @@ class PixelProcessor(Processor):
         self._lowercase = lowercase
 
     @override
-    def prepare_texts(self, texts: Sequence[str], max_length: int) -> PixelTexts:
+    def prepare_texts(self, texts: Sequence[str], max_length: int) -> DistinctTexts:
         if self._lowercase:
             texts = [text.lower() for text in texts]
-        return PixelTexts(texts, self.tokenizer, min(max_length, self._limit), self._padded_length)
+        return DistinctTexts(texts, self.tokenizer, min(max_length, self._limit), self._padded_length)
 
     @override
     def prepare_images(self, task: ImageFacts) -> PixelImages:

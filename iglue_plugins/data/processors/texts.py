@@ -70,3 +70,48 @@ class TokenizedTexts:
         """
         input_ids, attention_mask = self.pad(rows)
         return Inputs({"input_ids": input_ids, "attention_mask": attention_mask}, len(rows))
+
+
+class DistinctTexts:
+    """Texts that are tokenized once, and stand once in a batch that has them several times.
+
+    Args:
+        texts: The texts.
+        tokenizer: The model's tokenizer.
+        max_length: Tokens at which a text is cut, special tokens included.
+        padded_length: The length that every text is padded to, with no attention mask; None pads to the longest of a
+            batch, with a mask.
+    """
+
+    def __init__(
+        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, padded_length: int | None
+    ) -> None:
+        self._tokenized = TokenizedTexts(texts, tokenizer, max_length)
+        self._padded_length = padded_length
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of tokens of each text before padding, (texts,) int64."""
+        return self._tokenized.lengths
+
+    @property
+    def identity(self) -> np.ndarray:
+        """The position of the first text with the same token ids, for each text: (texts,) int64."""
+        return self._tokenized.identity
+
+    def inputs(self, rows: np.ndarray) -> Inputs:
+        """Make the text side of some rows.
+
+        Args:
+            rows: (N,) int64, positions of texts.
+
+        Returns:
+            `text_rows` (N,) int64, which of the D distinct texts each row has; and shared by all rows `input_ids` and,
+            unless texts are padded to a fixed length, `attention_mask`, both (D, T) int64.
+        """
+        distinct, text_rows = np.unique(self.identity[rows], return_inverse=True)
+        input_ids, attention_mask = self._tokenized.pad(distinct, self._padded_length)
+        shared = {"input_ids": input_ids}
+        if self._padded_length is None:
+            shared["attention_mask"] = attention_mask
+        return Inputs({**shared, "text_rows": torch.from_numpy(text_rows)}, len(rows), frozenset(shared))

@@ -198,9 +198,30 @@ def combine(
     return VisionTextDualEncoderModel(config, text_model=text_model, vision_model=vision_model)
 
 
-def _load_weights(key: str, source: str, revision: str | None, config: PretrainedConfig) -> PreTrainedModel:
+def load_text_tower(source: str, revision: str | None, config: PretrainedConfig) -> PreTrainedModel:
+    """Load a text encoder of BERT's or RoBERTa's architecture without its pooler.
+
+    Args:
+        source: A local folder or hub id.
+        revision: The hub revision.
+        config: Its configuration, perhaps with fewer layers than are stored, of which the first are taken.
+
+    Returns:
+        The text encoder in float32.
+
+    Raises:
+        UserError: Weights are missing or damaged, or do not fit the configuration.
+    """
+    return _load_weights("text", source, revision, config, add_pooling_layer=False)
+
+
+def _load_weights(
+    key: str, source: str, revision: str | None, config: PretrainedConfig, **options: Any
+) -> PreTrainedModel:
     try:
-        loaded = AutoModel.from_pretrained(source, revision=revision or "main", config=config, **WEIGHT_OPTIONS)
+        loaded = AutoModel.from_pretrained(
+            source, revision=revision or "main", config=config, **WEIGHT_OPTIONS, **options
+        )
     except LOADING_ERRORS as error:
         raise UserError(
             f"model.{key}: no {config.model_type} weights can be loaded from {source!r} ({first_line(error)}); give a "

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from iglue_plugins.models.dual_encoder.configuration import DualEncoderConfig
 from iglue_plugins.models.dual_encoder.heads import ConcatHead, CrossAttentionHead, EncodedSide, build_head
+from iglue_plugins.models.dual_encoder.region_encoder import MODEL_TYPE
 from iglue_plugins.models.heads import head_logits
 from iglue_plugins.models.protocols import SimilarityScale
 from iglue_plugins.models.replaceable_head import ReplaceableHeadModel
@@ -26,10 +27,10 @@ ID_FREE_ENCODERS = ("siglip", "siglip2", "chinese_clip")
 class DualEncoder(ReplaceableHeadModel):
     """A dual encoder, such as SigLIP or CLIP, and the task head that the configuration names.
 
-    Its inputs are those of a `PixelProcessor`: `input_ids` (D, T) and perhaps `attention_mask` (D, T) of D distinct
-    texts and `text_rows` (N,), which of them each row has; the values of E distinct pictures, such as `pixel_values`,
-    and `image_rows` (N,). Without `text_rows` or `image_rows` each row has a text or picture of its own. Rows that
-    share a text or picture share its dropout.
+    Its inputs are those of a `PixelProcessor` or `RegionPairProcessor`: `input_ids` (D, T) and perhaps `attention_mask`
+    (D, T) of D distinct texts and `text_rows` (N,), which of them each row has; the values of E distinct pictures, such
+    as `pixel_values`, or the regions of E distinct images, and `image_rows` (N,). Without `text_rows` or `image_rows`
+    each row has a text or picture of its own. Rows that share a text or picture share its dropout.
 
     Args:
         config: The model's configuration.
@@ -65,7 +66,9 @@ class DualEncoder(ReplaceableHeadModel):
     @property
     def token_id_keys(self) -> tuple[str, ...]:
         """The keys of token ids that do nothing but choose embeddings; none where the encoder reads more from them."""
-        return ("input_ids",) if self.config.encoder.model_type in ID_FREE_ENCODERS else ()
+        encoder = self.config.encoder
+        counts_places = encoder.model_type == MODEL_TYPE and encoder.text_config.model_type == "bert"
+        return ("input_ids",) if counts_places or encoder.model_type in ID_FREE_ENCODERS else ()
 
     @override
     def get_input_embeddings(self) -> nn.Module:
@@ -164,7 +167,8 @@ class DualEncoder(ReplaceableHeadModel):
 
     def _encode_images(self, pictures: dict[str, Tensor], rows: Tensor | None) -> EncodedSide:
         pictures, rows = _used(pictures, rows)
-        return _side(self.encoder.get_image_features(**pictures), pictures.get("pixel_attention_mask"), rows)
+        mask = pictures.get("region_mask", pictures.get("pixel_attention_mask"))
+        return _side(self.encoder.get_image_features(**pictures), mask, rows)
 
 
 def _used(inputs: dict[str, Tensor], rows: Tensor | None) -> tuple[dict[str, Tensor], Tensor | None]:

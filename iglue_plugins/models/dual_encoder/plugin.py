@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from transformers import (
-    AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,16 +20,16 @@ from iglue_plugins.data.processors.image_processor import load_image_processor
 from iglue_plugins.data.processors.pixel_values import process_pictures
 from iglue_plugins.data.processors.pixels import PixelProcessor
 from iglue_plugins.models.builtin import DualEncoderSpec
-from iglue_plugins.models.checkpoints import LOADING_ERRORS, check_weights
+from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.dual_encoder import encoders
 from iglue_plugins.models.dual_encoder.configuration import DualEncoderConfig
+from iglue_plugins.models.dual_encoder.loading import head_settings, load_saved, load_tokenizer, update_head
 from iglue_plugins.models.dual_encoder.model import DualEncoder
+from iglue_plugins.models.dual_encoder.region_encoder import MODEL_TYPE
 from iglue_plugins.models.dual_encoder.settings import DualEncoderSettings
 from iglue_plugins.utils.errors import UserError, first_line
 
 SIGLIP = ("siglip", "siglip2")  # trained on texts in small letters, padded to the last position without a mask
-ENDS_POOLED = ("clip", "metaclip_2")  # take a text's vector from the place of the token that ends it
-HEAD_SETTINGS = ("fusion", "fusion_layers", "dropout")
 POSITIONS = ("position_embedding", "position_embeddings")  # names of a text tower's table
 PROBE_SIZE = (64, 48)  # of the picture by which processor and towers are tried
 
@@ -57,7 +56,11 @@ class DualEncoderPlugin(DualEncoderSpec):
         """
         config, is_saved = self._load_config()
         tokenizer, image_processor = self._load_tokenizer(config), self._load_image_processor()
-        model = self._load_saved(config) if is_saved else DualEncoder(config, self._load_encoder(config))
+        model = (
+            load_saved(str(self.settings.checkpoint), self.settings.revision, config)
+            if is_saved
+            else DualEncoder(config, self._load_encoder(config))
+        )
         text_config, is_siglip = config.encoder.text_config, config.encoder.model_type in SIGLIP
         processor = PixelProcessor(
             tokenizer,
@@ -91,13 +94,12 @@ class DualEncoderPlugin(DualEncoderSpec):
         if not isinstance(stored, DualEncoderConfig):
             encoders.check_is_dual_encoder(stored, settings.checkpoint)
             return self._new_config(stored), False
-        for key, value in self._head_settings().items():
-            if key != "dropout" and stored.head is not None and value != getattr(stored, key):
-                raise UserError(
-                    f"model.{key}: is {value!r}, but the head in {settings.checkpoint!r} has {getattr(stored, key)!r}; "
-                    "leave it out, or start from a model without a head"
-                )
-            setattr(stored, key, value)
+        if stored.encoder.model_type == MODEL_TYPE:
+            raise UserError(
+                f"model.checkpoint: {settings.checkpoint!r} holds a dual encoder over region features; set model.name "
+                "to region_dual_encoder"
+            )
+        update_head(stored, settings, settings.checkpoint)
         return stored, True
 
     def _combined_config(self) -> PretrainedConfig:
@@ -113,11 +115,7 @@ class DualEncoderPlugin(DualEncoderSpec):
         return encoders.combined_config(text, vision, settings.projection_size)
 
     def _new_config(self, encoder: PretrainedConfig) -> DualEncoderConfig:
-        return DualEncoderConfig(encoder_config=encoder, **self._head_settings())
-
-    def _head_settings(self) -> dict[str, Any]:
-        values = {key: getattr(self.settings, key) for key in HEAD_SETTINGS}
-        return {key: value for key, value in values.items() if value is not None}
+        return DualEncoderConfig(encoder_config=encoder, **head_settings(self.settings))
 
     def _load_encoder(self, config: DualEncoderConfig) -> PreTrainedModel:
         settings = self.settings
@@ -127,22 +125,6 @@ class DualEncoderPlugin(DualEncoderSpec):
             return encoders.fresh_encoder(config.encoder)
         combined = cast("VisionTextDualEncoderConfig", config.encoder)
         return encoders.combine(combined, self._source("text")[1:], self._source("vision")[1:])
-
-    def _load_saved(self, config: DualEncoderConfig) -> DualEncoder:
-        settings = self.settings
-        try:
-            loaded = DualEncoder.from_pretrained(
-                settings.checkpoint, revision=settings.revision or "main", config=config, **encoders.WEIGHT_OPTIONS
-            )
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"model.checkpoint: no dual encoder can be loaded from {settings.checkpoint!r} ({first_line(error)}); "
-                "give a folder that holds model.safetensors, or a hub id"
-            ) from error
-        # transformers does not say in its types that this option returns a pair.
-        model, loading_info = cast("tuple[DualEncoder, dict[str, Any]]", loaded)
-        check_weights(settings.checkpoint, loading_info)
-        return model
 
     def _source(self, key: Literal["text", "vision"]) -> tuple[str, str, str | None]:
         """Return the setting, the folder or hub id and the revision of a tower's processor."""
@@ -155,41 +137,7 @@ class DualEncoderPlugin(DualEncoderSpec):
         return key, source, revision
 
     def _load_tokenizer(self, config: DualEncoderConfig) -> PreTrainedTokenizerBase:
-        key, source, revision = self._source("text")
-        try:
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                source, revision=revision or "main", trust_remote_code=False
-            )
-        except LOADING_ERRORS as error:
-            raise UserError(
-                f"model.{key}: no tokenizer can be loaded from {source!r} ({first_line(error)}); give a folder that "
-                "holds tokenizer.json beside the model, or a hub id"
-            ) from error
-        encoder = config.encoder
-        rows = encoder.text_config.vocab_size
-        if len(tokenizer) > rows:
-            raise UserError(
-                f"model.{key}: the tokenizer in {source!r} has {len(tokenizer)} ids, but the model {rows}; use the "
-                "tokenizer that the model was trained with"
-            )
-        if len(tokenizer) <= len(tokenizer.all_special_ids):  # what transformers makes of a folder without a vocabulary
-            raise UserError(
-                f"model.{key}: the tokenizer in {source!r} has no words, since its files are missing; give a folder "
-                "that holds tokenizer.json beside the model, or a hub id"
-            )
-        if tokenizer.pad_token_id is None:
-            raise UserError(
-                f"model.{key}: the tokenizer in {source!r} has no padding token; set pad_token in its "
-                "tokenizer_config.json"
-            )
-        end = encoder.text_config.eos_token_id
-        # A CLIP whose configuration says 2, which is wrong, takes the largest id instead.
-        if encoder.model_type in ENDS_POOLED and end not in (tokenizer.eos_token_id, 2):
-            raise UserError(
-                f"model.{key}: the tokenizer in {source!r} ends texts with the id {tokenizer.eos_token_id}, but the "
-                f"model looks for {end}; use the tokenizer that the model was trained with"
-            )
-        return tokenizer
+        return load_tokenizer(*self._source("text"), config)
 
     def _load_image_processor(self) -> Any:
         key, source, revision = self._source("vision")

@@ -9,11 +9,31 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 FusionKind = Literal["concat", "cross_attention"]
 
 
-class DualEncoderSettings(BaseModel):
-    """Settings that say where a dual encoder comes from, and how its task head joins text and image."""
+class FusionSettings(BaseModel):
+    """Settings that every dual encoder has: how its task head joins text and image."""
 
     model_config = ConfigDict(extra="forbid")
     fingerprint_exclude: ClassVar[frozenset[str]] = frozenset({"gradient_checkpointing"})  # no effect on the weights
+
+    fusion: FusionKind | None = Field(
+        None,
+        description="what a task head reads: 'concat', text and image vectors with their products and differences; "
+        "'cross_attention', token states that attend to the image's patches; null: as the checkpoint, or concat",
+    )
+    fusion_layers: int | None = Field(
+        None, ge=1, description="layers of cross_attention; null: as the checkpoint, or 1"
+    )
+    dropout: float | None = Field(
+        None, ge=0, lt=1, description="dropout of the task head; null: as the checkpoint, or 0.1"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="recompute each layer of the towers in the backward pass, which saves memory and costs time"
+    )
+
+
+class DualEncoderSettings(FusionSettings):
+    """Settings that say where a dual encoder comes from, and how its task head joins text and image."""
+
     weight_sources: ClassVar[tuple[str, ...]] = ("checkpoint", "text", "vision")
 
     checkpoint: str | None = Field(
@@ -40,20 +60,6 @@ class DualEncoderSettings(BaseModel):
     )
     projection_size: int = Field(
         512, ge=1, description="width of the common space of a dual encoder that is made of text and vision"
-    )
-    fusion: FusionKind | None = Field(
-        None,
-        description="what a task head reads: 'concat', text and image vectors with their products and differences; "
-        "'cross_attention', token states that attend to the image's patches; null: as the checkpoint, or concat",
-    )
-    fusion_layers: int | None = Field(
-        None, ge=1, description="layers of cross_attention; null: as the checkpoint, or 1"
-    )
-    dropout: float | None = Field(
-        None, ge=0, lt=1, description="dropout of the task head; null: as the checkpoint, or 0.1"
-    )
-    gradient_checkpointing: bool = Field(
-        False, description="recompute each layer of the towers in the backward pass, which saves memory and costs time"
     )
 
     @model_validator(mode="after")

@@ -23,3 +23,12 @@ class CustomSettings(TaskSettings):
 
 class CustomRetrievalSettings(CustomSettings, RetrievalSettings):
     """The settings of image-text retrieval on a user's own data."""
+
+    pool: int | None = Field(
+        None,
+        ge=2,
+        description="The number of images among which a caption is ranked. The images of a split are divided, in its "
+        "order, into groups of this size, and captions are scored with the images of their own group alone: a model "
+        "that reads text and image together then takes as many times less time as there are groups. Default: all "
+        "images.",
+    )

@@ -110,6 +110,11 @@ class CustomRetrieval(CustomRetrievalSpec, CustomTask, XFlickrCO):
 
     settings: CustomRetrievalSettings
 
+    @property
+    @override
+    def pool(self) -> int | None:
+        return self.settings.pool
+
     @override
     def _image_fingerprints(self, rows: Dataset) -> dict[str, Any]:
         found = super()._image_fingerprints(rows)

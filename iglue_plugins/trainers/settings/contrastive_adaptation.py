@@ -23,6 +23,9 @@ class ContrastiveAdaptationSettings(BaseModel):
     inner_steps: int = Field(1, ge=1, description="number of gradient steps")
     support_size: int = Field(32, ge=2, description="image-text pairs of a step")
     split: str = Field("test", description="split whose images and texts are used, without their labels")
+    shots: int | str | None = Field(
+        None, description="number of shots of a few-shot split; null: all examples of the split"
+    )
     contrastive: ContrastiveLoss = Field("infonce", description=CONTRASTIVE)
     temperature: float | None = Field(None, gt=0, description=TEMPERATURE)
     pairs: PairChoice = Field("all", description="image-text pairs of L_CL; 'aligned' needs labels and is refused")

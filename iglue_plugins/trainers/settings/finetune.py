@@ -61,6 +61,17 @@ class FewShotSettings(FinetuneSettings):
     )
     epochs: int = Field(20, ge=1, description="passes over the few examples, instead of `steps`")
     batch_size: int = Field(16, ge=1, description="examples of a batch")
-    validate_every: int | Literal["epoch"] = Field(
-        "epoch", description="steps between validations, whose best weights are kept"
+    validate_every: int | Literal["epoch"] | None = Field(
+        "epoch",
+        description="steps between validations, whose best weights are kept; null: the last weights, with one of "
+        "learning_rates",
     )
+
+    @model_validator(mode="after")
+    def _check_validation(self) -> FewShotSettings:
+        if self.validate_every is None and len(self.learning_rates) > 1:
+            raise ValueError(
+                f"validate_every is null, but validation chooses one of the {len(self.learning_rates)} learning_rates; "
+                "give a single one, or a number of steps"
+            )
+        return self

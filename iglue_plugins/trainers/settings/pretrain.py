@@ -15,6 +15,7 @@ from iglue_plugins.trainers.settings.base import (
     TrainerSettings,
 )
 
+MatchingNegatives = Literal["similar", "random"]
 PretrainLoss = Literal["contrastive", "masked_words", "matching"]
 
 
@@ -32,6 +33,11 @@ class PretrainSettings(TrainerSettings):
     same_image_pairs: SameImagePairs = Field(
         "masked",
         description=f"{SAME_IMAGE_PAIRS}; unless 'negatives', they are no hard negatives of the matching loss either",
+    )
+    matching_negatives: MatchingNegatives = Field(
+        "similar",
+        description="the other image that the matching loss tells a caption's own from: 'similar', drawn by similarity "
+        "in the contrastive space, or 'random', from which a fresh model learns sooner",
     )
     single_region_steps: int = Field(
         0, ge=0, description="number of first steps that see only images of a single region"

@@ -102,7 +102,7 @@ def test_the_schema_needs_no_data() -> None:
     _, *mappings = schema()["properties"]["task"]["anyOf"]
     fields = {mapping["properties"]["name"]["const"]: set(mapping["properties"]) for mapping in mappings}
     assert fields["custom/nli"] == {"name", "data"}
-    assert fields["custom/retrieval"] == {"name", "data", "loss", "hard_negatives", "hard_negatives_file"}
+    assert fields["custom/retrieval"] == {"name", "data", "loss", "hard_negatives", "hard_negatives_file", "pool"}
 
 
 def test_checking_a_recipe_imports_neither_torch_nor_datasets(load: Callable[..., Recipe], tmp_path: Path) -> None:
