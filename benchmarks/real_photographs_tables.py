@@ -100,27 +100,30 @@ def _difference_cell(difference: Difference | None) -> str:
 
 
 def _draw_curve(points: Mapping[int | str, Point], starts: Sequence[str], control: str, path: Path) -> None:
+    """Draw the scores and the differences; only amounts of the same data are connected, which are numbers."""
     figure = Figure(figsize=(9, 4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     scores, differences = figure.subplots(1, 2)
-    places = range(len(points))
+    counted = [place for place, amount in enumerate(points) if isinstance(amount, int)]
+    others = [place for place, amount in enumerate(points) if not isinstance(amount, int)]
+    found = list(points.values())
     for number, start in enumerate(starts):
-        color = COLOURS[number % len(COLOURS)]
-        scores.plot(places, [point.scores[start].mean for point in points.values()], "o-", color=color, label=start)
-        found = [point.differences[start] for point in points.values()]
-        if start != control:
-            shifted = [place + 0.08 * (number - len(starts) / 2) for place in places]
-            middle = [difference.difference for difference in found if difference]
-            reach = [
-                [difference.difference - difference.low for difference in found if difference],
-                [difference.high - difference.difference for difference in found if difference],
-            ]
-            differences.errorbar(shifted, middle, reach, fmt="o-", capsize=2, color=color)
+        color, shift = COLOURS[number % len(COLOURS)], 0.08 * (number - len(starts) / 2)
+        for places, style, label in ((counted, "o-", start), (others, "o", None)):
+            means = [found[place].scores[start].mean for place in places]
+            scores.plot(places, means, style, color=color, label=label)
+            chosen = [found[place].differences[start] for place in places]
+            known = [difference for difference in chosen if difference is not None]
+            if known:  # which the control has none of
+                reach = [[one.difference - one.low for one in known], [one.high - one.difference for one in known]]
+                shifted = [place + shift for place in places]
+                differences.errorbar(
+                    shifted, [one.difference for one in known], reach, fmt=style, capsize=2, color=color
+                )
     differences.axhline(0, color="black", linewidth=0.8)
     for axes, label in ((scores, "mean of the targets"), (differences, f"points above {control}, 95 %")):
-        axes.set_xticks(places, [str(amount) for amount in points])
-        axes.set_ylabel(label)
-    figure.supxlabel("examples of the target language")
+        axes.set_xticks(range(len(points)), [str(amount) for amount in points])
+        axes.set(ylabel=label, xlabel="examples of the target language")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.savefig(path)
 
