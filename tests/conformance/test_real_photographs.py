@@ -15,6 +15,7 @@ from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs import plugins, preflight, runner
 from iglue_plugins.runs.plugins import _make_task
 from iglue_plugins.trainers.training_data import TrainingData
+from iglue_plugins.utils.notices import quiet_libraries
 
 ROOT = Path(__file__).parents[2]
 FLICKR8K = ROOT.parent / "shared" / "flickr8k"
@@ -48,7 +49,7 @@ def work(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.setenv("REAL_PHOTOGRAPHS", str(work))
         patch.setattr(datasets.config, "HF_DATASETS_CACHE", work / "cache")
         _make_task.cache_clear()
-        plugins.quiet_libraries()
+        quiet_libraries()
         script.prepare(FLICKR8K, work)
         for name in ("dual_encoder", "xuniter"):
             model, processor = plugins.load_model(load_recipe(RECIPES / f"pretrain/{name}.yaml"), None)

@@ -32,7 +32,8 @@ class PretrainSettings(TrainerSettings):
     temperature: float | None = Field(None, gt=0, description=TEMPERATURE)
     same_image_pairs: SameImagePairs = Field(
         "masked",
-        description=f"{SAME_IMAGE_PAIRS}; unless 'negatives', they are no hard negatives of the matching loss either",
+        description=f"{SAME_IMAGE_PAIRS}; a batch has an image once, so that here pairs share a text; unless "
+        "'negatives', they are no wrong pairs of the matching loss either",
     )
     matching_negatives: MatchingNegatives = Field(
         "similar",

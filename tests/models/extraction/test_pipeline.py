@@ -172,16 +172,16 @@ def group_is_gone(group: int) -> bool:
 def test_a_detection_that_is_stopped_continues(many: Path, tmp_path: Path, stop: signal.Signals, jobs: int) -> None:
     """Results are larger than a pipe holds, so that a process that is left behind would wait in the midst of one."""
     command = [sys.executable, "-c", WORK, HELPERS, many, tmp_path / "store", str(jobs)]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     while len(list((tmp_path / "store" / "unfinished").glob("*.parquet"))) < 3:
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None
         time.sleep(0.01)
     if stop == signal.SIGINT:
         os.killpg(process.pid, stop)  # as the terminal does
     else:
         process.kill()  # the main process alone: the others have to end too
-    deadline = time.monotonic() + 20
-    process.communicate(timeout=20)
+    process.wait(timeout=90)
+    deadline = time.monotonic() + 90  # a machine may be busy; a process that is left behind stays forever
     while not group_is_gone(process.pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
