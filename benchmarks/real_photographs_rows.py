@@ -159,7 +159,7 @@ class Choice:
 
 def choices() -> Iterator[Choice]:
     """In the order in which they are made, since the later ones start from the earlier."""
-    rates = (("3.0e-5",), ("1.0e-4",), ("3.0e-4",))
+    rates = (("1.0e-5",), ("3.0e-5",), ("1.0e-4",), ("3.0e-4",))
     auxiliary = tuple(name for name in MAIN if name != "finetune")
     stepping: tuple[str, ...] = ("xvl_maml", "xvl_maml_unsupervised", "x_maml")
     for folder in FOLDERS:

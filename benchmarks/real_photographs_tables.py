@@ -172,7 +172,8 @@ def seconds_text(runs: Sequence[Path]) -> str:
         sum(timing.get(key, 0) for timing in timings) / 60 for key in ("training_seconds", "evaluation_seconds")
     )
     return (
-        f"{len(timings)} runs: {training:.0f} minutes of training and {evaluation:.0f} of evaluation, on a core each."
+        f"{len(timings)} run{'s' * (len(timings) > 1)}: {training:.0f} minutes of training and {evaluation:.0f} of "
+        "evaluation, on a core each."
     )
 
 
