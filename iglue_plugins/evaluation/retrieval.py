@@ -45,7 +45,7 @@ def evaluate_retrieval(
     names = dict(zip(image_of_caption.tolist(), (shown[0] for shown in dataset["image_ids"][:]), strict=True))
     ids = [names[i] for i in range(len(images))]
     rows = image_rows(dataset, similarity, ids, image_of_caption, hits.tolist(), pooled=groups is not None)
-    return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
+    return rows, {"recall@1": float(100 * hits.sum() / len(hits)), **retrieval_scores(image_ranks, caption_ranks)}
 
 
 def image_groups(image_of_caption: np.ndarray, images: np.ndarray, pool: int | None) -> np.ndarray | None:
