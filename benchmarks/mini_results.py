@@ -18,9 +18,10 @@ from iglue_plugins.experiments.launcher import Launch, require_all, run_all
 from iglue_plugins.experiments.rows import expanded
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.reporting.comparison import Comparison, build_comparison
+from iglue_plugins.reporting.details import details
 from iglue_plugins.reporting.interval_wording import difference_text, interval_text
 from iglue_plugins.reporting.plots import bar_chart
-from iglue_plugins.reporting.wording import mean_text, notes, std_text, title
+from iglue_plugins.reporting.wording import mean_text, std_text, title
 
 ROOT = Path(__file__).parents[1]
 MOST_BARS = 12  # a language, that can be told apart
@@ -51,7 +52,7 @@ def table(to_finetune: Comparison, to_second: Comparison) -> list[str]:
             for interval in (row.difference, other[row.label])
         ]
         lines.append(f"| {row.label} | {' | '.join(cells)} |")
-    return [*lines, "", *(f"- {note}" for note in notes(to_finetune))]
+    return [*lines, "", *(f"- {note}" for note in details(to_finetune))]
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from mini_results import against, table
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from iglue_plugins.evaluation.significance import Difference
-from iglue_plugins.reporting.clustering import cluster_examples
+from iglue_plugins.reporting.clustering import cluster_examples, pictured_examples
 from iglue_plugins.reporting.interval_wording import difference_text, interval_text
 from iglue_plugins.reporting.plots import COLOURS, bar_chart
 from iglue_plugins.reporting.results import read_rows
@@ -56,7 +56,8 @@ def curve_point(labelled: Labelled, languages: Sequence[str], control: str) -> P
         control: The start that the others are compared with.
     """
     results = read_rows(labelled, "test", languages)
-    groups, _ = cluster_examples([result for row in results.values() for result in row], languages)
+    every = [result for row in results.values() for result in row]
+    groups, _ = cluster_examples(pictured_examples(every, languages))
     others = [label for label in results if label != control]
     found = row_differences(results[control], [(results[label], languages) for label in others], groups)
     return Point(

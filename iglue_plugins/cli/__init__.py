@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, score, sweep
-from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Seeds, Settings, Split
+from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
 app = typer.Typer(
@@ -94,6 +94,7 @@ def compare(
     seeds: Seeds = "0",
     split: Split = "test",
     margin: Margin = None,
+    notes: Notes = False,
     jobs: Jobs = 1,
     override: Settings = None,
     output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG files")] = Path(
@@ -113,7 +114,10 @@ def compare(
     launcher: Launcher = "processes",
     launch: JobParameters = None,
 ) -> None:
-    """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG."""
+    """Run what is missing of the recipes, print the table, and write it as CSV, JSON, Markdown, LaTeX and PNG.
+
+    Rows of several tasks make a table each, and one of their averages over tasks.
+    """
     from iglue_plugins.experiments import compare
     from iglue_plugins.experiments.launcher import Launch
     from iglue_plugins.published import PublishedFilter
@@ -129,6 +133,7 @@ def compare(
         chosen,
         lmms_eval or [],
         margin,
+        notes,
     )
 
 

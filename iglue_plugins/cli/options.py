@@ -23,6 +23,9 @@ Margin = Annotated[
     float | None,
     typer.Option(help="the largest difference to the first row that does not matter, in points, such as 1.0"),
 ]
+Notes = Annotated[
+    bool, typer.Option("--notes", help="say all that is known of the numbers below a table, not only the main notes")
+]
 Jobs = Annotated[int, typer.Option(min=1, help="runs at a time on this machine, a process each")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY.PATH=VALUE for every recipe")]
 Launcher = Annotated[str, typer.Option(help="processes; or slurm or local: jobs, by submitit")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Seeds, Settings, Split
+from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
 
 
 def sweep(
@@ -23,6 +23,7 @@ def sweep(
     seeds: Seeds = "0",
     split: Split = "test",
     margin: Margin = None,
+    notes: Notes = False,
     jobs: Jobs = 1,
     override: Settings = None,
     output: Annotated[Path, typer.Option(help="folder for CSV, Markdown and PNG")] = Path("sweep"),
@@ -45,4 +46,5 @@ def sweep(
         output,
         Launch.parse(launcher, jobs, launch or []),
         margin,
+        notes,
     )

@@ -69,23 +69,30 @@ def group_clusters(
     return [_number_clusters(languages, roots, example_ids) for languages in _group_languages(roots)]
 
 
-def cluster_weights(groups: Sequence[ClusterGroup], languages: Sequence[str]) -> NDArray[np.float64]:
+def cluster_weights(
+    groups: Sequence[ClusterGroup], languages: Sequence[str], weights: Mapping[str, float] | None = None
+) -> NDArray[np.float64]:
     """Compute the weight of each cluster in the mean over languages of the mean over examples.
 
     Args:
         groups: The groups of all languages.
         languages: The languages of the mean.
+        weights: The weight of each language, of sum 1; None: all weigh the same.
 
     Returns:
         (clusters,) float64 of sum 1, for the clusters in which the languages have examples.
     """
     shares = []
     for group in groups:
-        counts = [group.counts(language) for language in languages if language in group.clusters]
-        if counts:
-            shares.append(np.sum([count / count.sum() for count in counts], axis=0) / len(languages))
-    weights = np.concatenate(shares)
-    return weights[weights > 0]
+        counts = {language: group.counts(language) for language in languages if language in group.clusters}
+        weighted = [
+            count / count.sum() * (weights[language] if weights else 1 / len(languages))
+            for language, count in counts.items()
+        ]
+        if weighted:
+            shares.append(np.sum(weighted, axis=0))
+    of_clusters = np.concatenate(shares)
+    return of_clusters[of_clusters > 0]
 
 
 class _DisjointSets:

@@ -11,6 +11,7 @@ from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.loading import Workers, worker_count
 from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.inference import classify
+from iglue_plugins.evaluation.prediction_rows import label_rows
 from iglue_plugins.evaluation.retrieval import candidate_accuracy, evaluate_retrieval
 from iglue_plugins.tasks.base import Task
 
@@ -38,8 +39,8 @@ def evaluate(
         workers: The number of processes that make batches ahead.
 
     Returns:
-        The predictions in the split's order, {"id", "image_ids", "prediction", "label", "score"} with a score in
-        [0, 1], and the metrics in percent by name, the task's `main_metric` among them.
+        The predictions in the split's order, with a score in [0, 1] each, as `prediction_rows` makes them, and the
+        metrics in percent by name, the task's `main_metric` among them.
 
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
@@ -91,11 +92,7 @@ def make_validator(
 def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: int, workers: int) -> Evaluation:
     if task.evaluation == "retrieval":
         return evaluate_retrieval(batcher, model, batch_size, workers, getattr(task, "pool", None))
-    predictions = task.predict(classify(model, batcher, batch_size, workers=workers))
-    ids, image_ids, labels = (batcher.dataset[name][:] for name in ("id", "image_ids", "label"))
-    scores, metrics = task.score(predictions, labels)
-    rows = [
-        {"id": id_, "image_ids": images, "prediction": prediction, "label": label, "score": score}
-        for id_, images, prediction, label, score in zip(ids, image_ids, predictions, labels, scores, strict=True)
-    ]
-    return rows, metrics
+    logits = classify(model, batcher, batch_size, workers=workers)
+    predictions = task.predict(logits)
+    scores, metrics = task.score(predictions, batcher.dataset["label"][:])
+    return label_rows(task, batcher.dataset, logits, predictions, scores), metrics

@@ -25,7 +25,7 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
             f"predictions have shape {predictions.shape} and labels {labels.shape}; expected two equally long, "
             "non-empty vectors"
         )
-    return float(100 * np.mean(predictions == labels))
+    return float(100 * np.sum(predictions == labels) / labels.size)
 
 
 def retrieval_ranks(similarity: ArrayLike, image_of_caption: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -95,7 +95,8 @@ def recall_at(ranks: ArrayLike, k: int) -> float:
     Returns:
         The percentage of ranks that are at most `k`, 0 to 100.
     """
-    return float(100 * np.mean(np.asarray(ranks) <= k))
+    found = np.asarray(ranks) <= k
+    return float(100 * np.sum(found) / found.size)
 
 
 def median_rank(ranks: ArrayLike) -> float:

@@ -17,7 +17,13 @@ Floats = NDArray[np.float64]
 RowScores = Mapping[str, Floats]
 
 
-def resample_means(rows: Sequence[RowScores], groups: Sequence[ClusterGroup], resamples: int, seed: int) -> Floats:
+def resample_means(
+    rows: Sequence[RowScores],
+    groups: Sequence[ClusterGroup],
+    resamples: int,
+    seed: int,
+    weights: Mapping[str, float] | None = None,
+) -> Floats:
     """Draw clusters and seeds with replacement, and compute each row's mean in every resample.
 
     A row's mean is the mean over its languages of the mean over seeds and examples.
@@ -27,6 +33,7 @@ def resample_means(rows: Sequence[RowScores], groups: Sequence[ClusterGroup], re
         groups: The clusters of the examples, in each of which the languages are drawn together.
         resamples: The number of resamples.
         seed: The seed of the draws, which depend on nothing else but the number of seeds and the sizes of the groups.
+        weights: The weight of each language in every row's mean; None: all languages of a row weigh the same.
 
     Returns:
         (rows, resamples) float64.
@@ -36,7 +43,7 @@ def resample_means(rows: Sequence[RowScores], groups: Sequence[ClusterGroup], re
     seed_counts = np.concatenate(list(_draw_counts(rng, resamples, seeds)))
     resampled = np.zeros((resamples, len(rows)))
     for group in groups:
-        terms, start = _Terms.of_group(rows, group), 0
+        terms, start = _Terms.of_group(rows, group, weights), 0
         for counts in _draw_counts(rng, resamples, group.size):
             drawn = slice(start, start + len(counts))
             over_seeds = np.einsum("dts,ds->dt", terms.means(counts), seed_counts[drawn]) / seeds
@@ -47,7 +54,7 @@ def resample_means(rows: Sequence[RowScores], groups: Sequence[ClusterGroup], re
 
 @dataclass(frozen=True)
 class _Terms:
-    """The parts of rows' means: each is the mean in a language, or the sum of those with equal counts in each cluster.
+    """The parts of rows' means: the mean in a language, or the sum of those of equal weight and counts in each cluster.
 
     Attributes:
         sums: (clusters, terms * seeds) the sum of the values in each cluster.
@@ -62,27 +69,31 @@ class _Terms:
     row_weights: Floats
 
     @classmethod
-    def of_group(cls, rows: Sequence[RowScores], group: ClusterGroup) -> _Terms:
+    def of_group(
+        cls, rows: Sequence[RowScores], group: ClusterGroup, weights: Mapping[str, float] | None = None
+    ) -> _Terms:
         """Sum the values of rows in the clusters of a group.
 
         Args:
             rows: The values by language of each row.
             group: The clusters. A row need not have values in its languages.
+            weights: The weight of each language in every row's mean; None: all languages of a row weigh the same.
         """
         counts = {language: group.counts(language) for language in sorted(group.clusters)}
-        languages_of_terms: dict[tuple[int, bytes], list[str]] = {}
+        languages_of_terms: dict[tuple[int, float, bytes], list[str]] = {}
         for index, row in enumerate(rows):
             for language in (name for name in counts if name in row):
-                languages_of_terms.setdefault((index, counts[language].tobytes()), []).append(language)
+                weight = 1 / len(row) if weights is None else weights[language]
+                languages_of_terms.setdefault((index, weight, counts[language].tobytes()), []).append(language)
         seeds = next(iter(rows[0].values())).shape[0]
         terms = len(languages_of_terms)
         sums, term_counts = np.zeros((group.size, terms, seeds)), np.zeros((group.size, terms))
         row_weights = np.zeros((terms, len(rows)))
-        for term, ((index, _), languages) in enumerate(languages_of_terms.items()):
+        for term, ((index, weight, _), languages) in enumerate(languages_of_terms.items()):
             for language in languages:
                 sums[:, term] += _sum_by_cluster(rows[index][language], group, language)
             term_counts[:, term] = counts[languages[0]]
-            row_weights[term, index] = 1 / len(rows[index])
+            row_weights[term, index] = weight
         observed = sums.sum(axis=0) / term_counts.sum(axis=0)[:, None]
         return cls(sums.reshape(group.size, -1), term_counts, observed, row_weights)
 

@@ -10,8 +10,7 @@ from transformers import PreTrainedModel
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.evaluation.inference import classify, match_all
 from iglue_plugins.evaluation.metrics import accuracy, retrieval_ranks, retrieval_scores
-
-TOP_IMAGES = 10  # images listed in a prediction
+from iglue_plugins.evaluation.prediction_rows import image_rows
 
 CANDIDATE_BATCH = 64  # examples whose wrong candidates are drawn together, whatever the memory allows
 
@@ -43,22 +42,10 @@ def evaluate_retrieval(
     similarity = match_all(model, batcher, images, batch_size, workers, groups)
     image_ranks, caption_ranks = retrieval_ranks(similarity, image_of_caption)
     hits = ((image_ranks == 1).astype(float) + (caption_ranks == 1)[image_of_caption]) / 2
-    image_ids = dataset["image_ids"][:]
-    names = dict(zip(image_of_caption.tolist(), (images[0] for images in image_ids), strict=True))
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :TOP_IMAGES].tolist()
-    scored = (~np.isneginf(similarity)).sum(1) if groups is not None else np.full(len(order), TOP_IMAGES)
-    best = [ranking[:count] for ranking, count in zip(order, scored.tolist(), strict=True)]
-    rows = [
-        {
-            "id": id_,
-            "image_ids": images,
-            "prediction": [names[i] for i in ranking],
-            "label": images[0],
-            "score": float(hit),
-        }
-        for id_, images, ranking, hit in zip(dataset["id"][:], image_ids, best, hits, strict=True)
-    ]
-    return rows, {"recall@1": 100 * float(hits.mean()), **retrieval_scores(image_ranks, caption_ranks)}
+    names = dict(zip(image_of_caption.tolist(), (shown[0] for shown in dataset["image_ids"][:]), strict=True))
+    ids = [names[i] for i in range(len(images))]
+    rows = image_rows(dataset, similarity, ids, image_of_caption, hits.tolist(), pooled=groups is not None)
+    return rows, {"recall@1": float(100 * hits.sum() / len(hits)), **retrieval_scores(image_ranks, caption_ranks)}
 
 
 def image_groups(image_of_caption: np.ndarray, images: np.ndarray, pool: int | None) -> np.ndarray | None:

@@ -94,6 +94,7 @@ def paired_bootstrap(
     others: Sequence[Mapping[str, ArrayLike]],
     groups: Sequence[ClusterGroup],
     *,
+    weights: Mapping[str, float] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Difference]:
@@ -119,6 +120,8 @@ def paired_bootstrap(
         others: The scores of each other row, in the same form, for the languages that its mean is over. Entry [s, i]
             belongs to the same seed and example as in `first`.
         groups: The clusters of the examples of all these languages, in the order of the scores.
+        weights: The weight of each language, of sum 1, where a row's mean is a weighted one; all rows then have all
+            these languages.
         resamples: The number of resamples.
         seed: The seed of the draws.
 
@@ -136,14 +139,21 @@ def paired_bootstrap(
     rows = [_differences(first, other, groups) for other in others]
     if not rows:
         return []
-    observed = np.array([np.mean([row[language].mean() for language in sorted(row)]) for row in rows])
-    resampled = resample_means(rows, groups, resamples, seed)
+    observed = np.array([_observed_mean(row, weights) for row in rows])
+    resampled = resample_means(rows, groups, resamples, seed, weights)
     low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
     inner = np.quantile(resampled, [(1 - EQUIVALENCE_COVERAGE) / 2, (1 + EQUIVALENCE_COVERAGE) / 2], axis=1)
     outer = _simultaneous_bounds(resampled) if len(rows) > 1 else (low, high)
     bounds = (low, high, np.minimum(outer[0], low), np.maximum(outer[1], high), *inner)
     points = 100 * np.array([observed, *bounds, resampled.std(axis=1, ddof=1)])
     return [Difference(*of_row, compared=len(rows)) for of_row in points.T.tolist()]
+
+
+def _observed_mean(row: Mapping[str, Floats], weights: Mapping[str, float] | None) -> float:
+    """Compute a row's mean over languages, all of the same weight where there are no weights."""
+    names = sorted(row)
+    of_names = None if weights is None else [weights[name] for name in names]
+    return float(np.average([row[name].mean() for name in names], weights=of_names))
 
 
 def _differences(

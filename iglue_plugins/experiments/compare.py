@@ -10,11 +10,14 @@ from rich.console import Console
 
 from iglue_plugins import published
 from iglue_plugins.experiments.launcher import Launch, require_all, run_all
-from iglue_plugins.experiments.rows import check_rows, check_targets, expanded, label_runs, load_rows
+from iglue_plugins.experiments.rows import expanded, load_rows, rows_by_task
 from iglue_plugins.reporting import chart_files, exports, tables, wording
-from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
-from iglue_plugins.reporting.lmms_eval_results import read_results
+from iglue_plugins.reporting.averages import TaskAverage, average_over_tasks
+from iglue_plugins.reporting.comparison import Comparison, compare_results
+from iglue_plugins.reporting.external_rows import with_lmms_eval, with_published
+from iglue_plugins.reporting.lmms_eval_results import read_results_of_tasks
 from iglue_plugins.reporting.records import read_record
+from iglue_plugins.reporting.results import read_rows
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -65,12 +68,15 @@ def compare(
     chosen: published.PublishedFilter | None = None,
     lmms_eval: Sequence[Path] = (),
     margin: float | None = None,
+    full: bool = False,
 ) -> None:
     """Run what a comparison lacks, print its table, and write it as files.
 
+    Rows of several tasks make a table for each task, and one of the averages over tasks of rows of one name.
+
     Args:
         paths: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the
-            same name and settings, one for each seed, make one row. The first row is the baseline.
+            same name and settings, one for each seed, make one row. The first row of a task is its baseline.
         seeds: The seeds with which each recipe is run.
         split: The split that is compared.
         launch: How the runs are started.
@@ -79,6 +85,7 @@ def compare(
         chosen: Which published figures are added; None adds none.
         lmms_eval: Result files of lmms-eval that are added as rows.
         margin: The largest difference to the first row that does not matter, in points; None judges by no margin.
+        full: Whether all that is known stands below the tables, instead of the notes.
 
     Raises:
         UserError: The margin is not above 0, a recipe is wrong, rows cannot be compared, a run fails, or a file cannot
@@ -89,46 +96,55 @@ def compare(
     paths = expanded(paths)
     records = {path: read_record(path) for path in paths if path.is_dir()}
     recipes = load_rows([path for path in paths if path not in records], seeds, split, overrides)
-    labels = label_runs(records) | {path: seeded[0].name for path, seeded in recipes.items()}
-    labelled: dict[str, list[Path]] = {}
-    for path in paths:
-        if labels[path] in labelled and labels[path] in {seeded[0].name for seeded in recipes.values()}:
-            raise UserError(f"{path}: an earlier row has the name '{labels[path]}' too; set another name in the recipe")
-        labelled.setdefault(labels[path], []).extend([path] if path in records else [])
-    rows = {labels[path]: seeded for path, seeded in recipes.items()}
-    check_targets(rows)
-    if rows:
-        check_rows(labelled, rows, records, split)
-    require_all(recipe for seeded in rows.values() for recipe in seeded)
-    task = records[paths[0]]["task"] if paths[0] in records else recipes[paths[0]][0].task.name
-    figures = published.select(task, split, chosen) if chosen else []
-    evaluated = [read_results(path, task) for path in lmms_eval]
-    folders = iter(run_all([recipe for seeded in rows.values() for recipe in seeded], launch))
-    for name, seeded in rows.items():
-        labelled[name] += [next(folders) for _ in seeded]
-    scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.items()}
-    comparison = with_published(build_comparison(list(labelled.items()), split, margin, scored), figures)
-    report(with_lmms_eval(comparison, evaluated), output)
+    tasks = rows_by_task(paths, records, recipes, split)
+    require_all(recipe for rows in tasks.values() for seeded in rows.recipes.values() for recipe in seeded)
+    figures = {task: published.select(task, split, chosen) if chosen else [] for task in tasks}
+    evaluated = read_results_of_tasks(lmms_eval, tasks)
+    every = [recipe for rows in tasks.values() for seeded in rows.recipes.values() for recipe in seeded]
+    folders = iter(run_all(every, launch))
+    comparisons, results = [], []
+    for task, rows in tasks.items():
+        for name, seeded in rows.recipes.items():
+            rows.folders[name] += [next(folders) for _ in seeded]
+        scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.recipes.items()}
+        results.append(read_rows(list(rows.folders.items()), split, scored=scored))
+        comparison = with_published(compare_results(results[-1], split, margin), figures[task])
+        comparisons.append(with_lmms_eval(comparison, evaluated[task]))
+    report(comparisons, output, average_over_tasks(comparisons, results) if len(tasks) > 1 else None, full)
 
 
-def report(comparison: Comparison, output: Path) -> None:
-    """Print a comparison's table, and write it and its chart into a folder.
+def report(
+    comparisons: Sequence[Comparison], output: Path, average: TaskAverage | None = None, full: bool = False
+) -> None:
+    """Print the tables of comparisons, and write them and their charts into a folder.
 
     Args:
-        comparison: The comparison.
+        comparisons: A comparison of each task.
         output: The folder, which is made if need be.
+        average: The average over tasks, where there are several.
+        full: Whether all that is known stands below the tables, instead of the notes.
 
     Raises:
         UserError: A file cannot be written.
     """
-    console().print(tables.ComparisonTable(comparison))
-    for sentence in wording.describe(comparison):
-        print(sentence)
-    written = [*exports.write(comparison, output), output / "comparison.png"]
-    if not chart_files.is_drawn(comparison, written[-1]):
-        from iglue_plugins.reporting.plots import bar_chart  # imports matplotlib
+    for comparison in comparisons:
+        console().print(tables.ComparisonTable(comparison, full))
+        for sentence in wording.describe(comparison):
+            print(sentence)
+        if average:
+            print()
+    if average:
+        console().print(tables.AverageTable(average, full))
+        for sentence in wording.describe(average):
+            print(sentence)
+    written = exports.write(comparisons, output, average, full)
+    for comparison in comparisons:
+        name = f"comparison-{comparison.task.replace('/', '_')}.png" if average else "comparison.png"
+        written.append(output / name)
+        if not chart_files.is_drawn(comparison, written[-1]):
+            from iglue_plugins.reporting.plots import bar_chart  # imports matplotlib
 
-        bar_chart(comparison, written[-1])
+            bar_chart(comparison, written[-1])
     print("written:", ", ".join(str(path) for path in written))
 
 

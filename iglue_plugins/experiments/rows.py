@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,76 @@ def label_runs(records: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
     }
 
 
+@dataclass(frozen=True)
+class TaskRows:
+    """The rows of one task.
+
+    Attributes:
+        folders: The folders of the finished runs of each row, by its label; none for a recipe that is to be run.
+        recipes: The recipe of each row that is to be run, with each seed, by its label.
+    """
+
+    folders: dict[str, list[Path]]
+    recipes: dict[str, list[Recipe]]
+
+
+def rows_by_task(
+    paths: Sequence[Path], records: Mapping[Path, Mapping[str, Any]], recipes: Mapping[Path, list[Recipe]], split: str
+) -> dict[str, TaskRows]:
+    """Group the rows of comparisons by task, and check before any run that those of a task can stand in one table.
+
+    Args:
+        paths: Recipes and folders of finished runs.
+        records: The record of each folder.
+        recipes: The recipe of each other path, with each seed.
+        split: The split that is compared.
+
+    Returns:
+        The rows of each task, in the order of the paths.
+
+    Raises:
+        UserError: Two rows of a task have the same name; rows of a task differ in source language, seeds or languages,
+            or have no target language left; or the rows of two tasks differ in seeds, which their average needs.
+    """
+    of_task: dict[str, list[Path]] = {}
+    for path in paths:
+        of_task.setdefault(records[path]["task"] if path in records else recipes[path][0].task.name, []).append(path)
+    tasks, seeds = {}, {}
+    for task, of_path in of_task.items():
+        recorded = {path: records[path] for path in of_path if path in records}
+        labels = label_runs(recorded) | {path: recipes[path][0].name for path in of_path if path not in recorded}
+        of_recipes = {recipes[path][0].name for path in of_path if path not in recorded}
+        folders: dict[str, list[Path]] = {}
+        for path in of_path:
+            if labels[path] in folders and labels[path] in of_recipes:
+                raise UserError(
+                    f"{path}: an earlier row has the name '{labels[path]}' too; set another name in the recipe"
+                )
+            folders.setdefault(labels[path], []).extend([path] if path in recorded else [])
+        rows = TaskRows(folders, {labels[path]: recipes[path] for path in of_path if path not in recorded})
+        check_targets(rows.recipes)
+        if rows.recipes:
+            check_rows(folders, rows.recipes, records, split)
+        tasks[task] = rows
+        seeds[task] = _seeds(rows, records)
+    first = next(iter(tasks))
+    for task, of_rows in seeds.items():
+        if of_rows != seeds[first]:
+            raise UserError(
+                f"the rows of task {task} have seeds {_listed(of_rows)}, but those of {first} {_listed(seeds[first])}; "
+                "rows that are averaged over tasks have the same"
+            )
+    return tasks
+
+
+def _seeds(rows: TaskRows, records: Mapping[Path, Mapping[str, Any]]) -> list[int]:
+    """Return the seeds of the first row of a task, which all of them share."""
+    label, folders = next(iter(rows.folders.items()))
+    if label in rows.recipes:
+        return sorted(recipe.seed for recipe in rows.recipes[label])
+    return sorted(records[folder]["seed"] for folder in folders)
+
+
 def check_rows(
     labelled: Mapping[str, Sequence[Path]],
     recipes: Mapping[str, Sequence[Recipe]],
@@ -125,7 +196,7 @@ def check_rows(
         split: The split that is compared.
 
     Raises:
-        UserError: Rows differ in task, source language, seeds or languages.
+        UserError: Rows differ in source language, seeds or languages.
     """
     facts = {name: _facts_of_recipes(seeded) for name, seeded in recipes.items()}
     facts |= {
@@ -144,7 +215,6 @@ def check_rows(
 def _facts_of_recipes(recipes: Sequence[Recipe]) -> dict[str, Any]:
     recipe = recipes[0]
     return {
-        "task": recipe.task.name,
         "source language": recipe.source_language,
         "seeds": sorted(recipe.seed for recipe in recipes),
         "languages": sorted(recipe.evaluation.languages),
@@ -154,7 +224,6 @@ def _facts_of_recipes(recipes: Sequence[Recipe]) -> dict[str, Any]:
 def _facts_of_runs(records: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
     record = records[0]
     return {
-        "task": record["task"],
         "source language": record["source_language"],
         "seeds": sorted(record["seed"] for record in records),
         "languages": sorted(record["scores"].get(split, {})),

@@ -44,6 +44,7 @@ def sweep(
     output: Path,
     launch: Launch,
     margin: float | None = None,
+    full: bool = False,
 ) -> None:
     """Run a recipe with every combination of values and every seed, print the matrix of scores, and write it.
 
@@ -59,6 +60,7 @@ def sweep(
         output: The folder for the files.
         launch: How the runs are started.
         margin: The largest difference to the baseline that does not matter, in points; None judges by no margin.
+        full: Whether all that is known stands below the table, instead of the notes.
 
     Raises:
         UserError: The margin is not above 0, or a combination is wrong, which is found before the first run; a run
@@ -80,7 +82,7 @@ def sweep(
         for combination in combinations
     ]
     evaluation = recipes[-1].evaluation
-    report(build_matrix(rows, first, evaluation.scored_split(split), evaluation.languages, margin), output)
+    report(build_matrix(rows, first, evaluation.scored_split(split), evaluation.languages, margin), output, full)
 
 
 def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: Sequence[str]) -> list[Combination]:
@@ -182,20 +184,21 @@ def baseline(combinations: Sequence[Combination]) -> list[Recipe]:
     return first
 
 
-def report(matrix: Matrix, output: Path) -> None:
+def report(matrix: Matrix, output: Path, full: bool = False) -> None:
     """Print a sweep's matrix, and write it and its heat map into a folder.
 
     Args:
         matrix: The matrix.
         output: The folder, which is made if need be.
+        full: Whether all that is known stands below the table, instead of the notes.
 
     Raises:
         UserError: A file cannot be written.
     """
-    console().print(MatrixTable(matrix))
+    console().print(MatrixTable(matrix, full))
     for sentence in describe_matrix(matrix):
         print(sentence)
-    written = [*matrix_exports.write(matrix, output), output / "matrix.png"]
+    written = [*matrix_exports.write(matrix, output, full), output / "matrix.png"]
     if not chart_files.is_drawn(matrix, written[-1]):
         from iglue_plugins.reporting.heat_map import heat_map  # imports matplotlib
 

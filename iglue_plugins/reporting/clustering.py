@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from iglue_plugins.evaluation.clusters import ClusterGroup, cluster_weights, group_clusters
 from iglue_plugins.reporting.predictions import ImagesOfExamples
@@ -37,10 +38,20 @@ class DrawnClusters:
         return self.effective < FEW
 
 
-def cluster_examples(
-    results: Sequence[RunResult], languages: Sequence[str]
-) -> tuple[list[ClusterGroup], DrawnClusters]:
-    """Cluster the examples of a table by the images that the predictions of any of its runs tell.
+class Pictured(NamedTuple):
+    """The examples of languages, and the images that they show.
+
+    Attributes:
+        example_ids: The ids of the examples, by language.
+        image_ids: The ids of each example's images, by language; without languages whose images are not known.
+    """
+
+    example_ids: dict[str, tuple[str, ...]]
+    image_ids: dict[str, ImagesOfExamples]
+
+
+def pictured_examples(results: Sequence[RunResult], languages: Sequence[str]) -> Pictured:
+    """Find the images of the examples of a table, as the predictions of any of its runs tell them.
 
     Where the predictions in a language tell no images, those of another run in that language count, or else those in a
     language with the very same example ids, which is taken for its translation.
@@ -48,9 +59,6 @@ def cluster_examples(
     Args:
         results: The results of all runs, which have the same examples.
         languages: The target languages.
-
-    Returns:
-        The groups of languages with their clusters, and what to say of them.
     """
     example_ids = {language: results[0].example_ids[language] for language in languages}
     told: dict[str, ImagesOfExamples] = {}
@@ -58,10 +66,26 @@ def cluster_examples(
         told |= result.image_ids
     translated = {results[0].example_ids[language]: images for language, images in told.items()}
     found = {language: told.get(language) or translated.get(ids) for language, ids in example_ids.items()}
-    image_ids = {language: images for language, images in found.items() if images}
+    return Pictured(example_ids, {language: images for language, images in found.items() if images})
+
+
+def cluster_examples(
+    pictured: Pictured, weights: Mapping[str, float] | None = None
+) -> tuple[list[ClusterGroup], DrawnClusters]:
+    """Cluster the examples of a table by their images.
+
+    Args:
+        pictured: The examples of the target languages.
+        weights: The weight of each language in the mean; None: all weigh the same.
+
+    Returns:
+        The groups of languages with their clusters, and what to say of them.
+    """
+    example_ids, image_ids = pictured
     groups = group_clusters(example_ids, image_ids)
-    weights = cluster_weights(groups, languages)
+    of_clusters = cluster_weights(groups, list(example_ids), weights)
     several = any(len(images) > 1 for of_language in image_ids.values() for images in of_language)
     unit = "examples" if not image_ids else "clusters of images" if several else "images"
-    lacking = tuple(language for language in languages if language not in image_ids)
-    return groups, DrawnClusters(unit, len(weights), float(1 / (weights**2).sum()), float(weights.max()), lacking)
+    lacking = tuple(language for language in example_ids if language not in image_ids)
+    effective, largest = float(1 / (of_clusters**2).sum()), float(of_clusters.max())
+    return groups, DrawnClusters(unit, len(of_clusters), effective, largest, lacking)

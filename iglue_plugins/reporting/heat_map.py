@@ -28,6 +28,7 @@ MEAN_WIDTH = 1.3  # cells; wider, since means may have a star
 INCHES = 0.5, 0.34  # width and height of a cell
 MARGINS = 2.2, 2.1  # inches for labels, title and color bar
 LABEL_INCHES = 0.075  # width of a letter of a label
+TITLE_INCHES = 0.8  # of the height, which the labels beside the cells leave free
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,14 @@ def heat_map(matrix: Matrix, path: Path) -> None:
     for index, row in enumerate(matrix.all_rows):
         for column in columns:
             _draw_cell(axes, matrix, row, column, index, colours)
-    _label(axes, matrix, columns, figure.get_figwidth())
+    _label(axes, matrix, columns)
+    beside = figure.get_figheight() - TITLE_INCHES
+    if len(matrix.keys) == 1:  # with several keys, the labels of rows name them
+        axes.set_ylabel(wrapped(plain(matrix.keys[0]), beside), fontsize=NOTE_SIZE)
     figure.suptitle(plain(title(matrix)), fontsize=11)
-    figure.colorbar(colours, ax=axes, fraction=0.03, pad=0.02).set_label(plain(_measure(matrix)), fontsize=9)
+    figure.supxlabel(wrapped(plain(_note(matrix)), figure.get_figwidth()), fontsize=NOTE_SIZE)
+    scale = figure.colorbar(colours, ax=axes, fraction=0.03, pad=0.02)
+    scale.set_label(wrapped(plain(_measure(matrix)), beside), fontsize=NOTE_SIZE)
     chart_files.save(figure, matrix, Path(path))
 
 
@@ -168,7 +174,7 @@ def _luminance(colour: Sequence[float]) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn], inches: float) -> None:
+def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn]) -> None:
     rows = matrix.all_rows
     axes.set_xlim(0, columns[-1].left + columns[-1].width)
     axes.set_ylim(len(rows), 0)
@@ -176,12 +182,9 @@ def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn], inches:
     axes.set_yticks([index + 0.5 for index in range(len(rows))], [plain(row.label) for row in rows])
     for text, row in zip(axes.get_yticklabels(), rows, strict=True):
         text.set_fontstyle("italic" if row is matrix.baseline else "normal")
-    if len(matrix.keys) == 1:  # with several keys, the labels of rows name them
-        axes.set_ylabel(plain(matrix.keys[0]), fontsize=9)
     axes.xaxis.tick_top()
     axes.tick_params(length=0, labelsize=9)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel(wrapped(plain(_note(matrix)), inches), fontsize=NOTE_SIZE)
 
 
 def _measure(matrix: Matrix) -> str:

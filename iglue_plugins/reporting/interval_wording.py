@@ -69,22 +69,20 @@ def difference_values(difference: Difference | None, margin: float | None) -> di
     return {**asdict(difference), "detectable": difference.detectable, "verdict": verdict}
 
 
-def describe_difference(
-    label: str, other: str, difference: Difference, languages: Sequence[str], margin: float | None = None
-) -> str:
+def describe_difference(label: str, other: str, difference: Difference, over: str, margin: float | None = None) -> str:
     """Describe the difference of a row to another row.
 
     Args:
         label: The label of the row.
         other: The label of the other row.
         difference: The difference, in points.
-        languages: The target languages that the difference is over.
+        over: What the difference is over, such as '13 target languages'.
         margin: The margin by which to judge the difference, in points, or None.
 
     Returns:
         A sentence that claims a difference only if the interval excludes 0, and says if the corrected one does not.
     """
-    amount = f"{difference.difference:+z.1f} {interval_text(difference)} points over {targets_text(languages)}"
+    amount = f"{difference.difference:+z.1f} {interval_text(difference)} points over {over}"
     if not difference.excludes_zero:
         sentence = f"no difference shown between {label} and {other}: {amount}"
     else:
@@ -100,6 +98,44 @@ def describe_difference(
 def targets_text(languages: Sequence[str]) -> str:
     """Format a number of target languages."""
     return f"{len(languages)} target language{'s' if len(languages) > 1 else ''}"
+
+
+def difference_note(
+    first: str,
+    differences: Mapping[str, Difference],
+    seeds: Sequence[int],
+    drawn: DrawnClusters,
+    margin: float | None,
+) -> str:
+    """Explain the differences of a table in a sentence; `interval_notes` says more, for the same arguments.
+
+    Returns:
+        The sentence; empty if there are neither differences nor a margin.
+    """
+    if not differences:
+        return "" if margin is None else _unused_margin_note(margin)
+    stars = f"{SIGNIFICANT} where they exclude 0"
+    if len(differences) > 1:
+        stars += f", {SIGNIFICANT_CORRECTED} where they do so corrected for all {len(differences)} rows"
+    verdicts = "" if margin is None else f"; verdicts go by a margin of {points_text(margin)}"
+    sizes = [difference.detectable for difference in differences.values()]
+    range_text = " to ".join(dict.fromkeys(f"{size:.1f}" for size in (min(sizes), max(sizes))))
+    return (
+        f"Differences are to {first}, in points, with 95 % intervals of {RESAMPLES} paired bootstrap resamples of "
+        f"{_resampled_text(seeds, drawn)} ({stars}){verdicts}; true ones of {range_text} points are found with a "
+        "power of 80 %."
+    )
+
+
+def caution_note(differences: Mapping[str, Difference], drawn: DrawnClusters) -> str:
+    """Say in a sentence what makes the intervals of a table too narrow; empty if nothing does.
+
+    Args:
+        differences: The differences by the label of the row.
+        drawn: The clusters of examples that the intervals resample.
+    """
+    sentences = [sentence.removesuffix(".") for sentence in _cluster_notes(drawn)] if differences else []
+    return f"{'; '.join(sentences).replace('; The', '; the')}." if sentences else ""
 
 
 def interval_notes(
@@ -122,12 +158,10 @@ def interval_notes(
         The sentences.
     """
     if not differences:
-        unused = f"The margin of {points_text(margin or 0)} is not used, since there is no difference to judge."
-        return [] if margin is None else [unused]
-    resampled = f"{drawn.number} {drawn.unit}" + (f" and {len(seeds)} seeds" if len(seeds) > 1 else "")
+        return [] if margin is None else [_unused_margin_note(margin)]
     sentences = [
         f"The difference is to {first}, in points, with the 95 % interval of {RESAMPLES} paired bootstrap resamples of "
-        f"{resampled}; {SIGNIFICANT} where it excludes 0 (each row on its own)."
+        f"{_resampled_text(seeds, drawn)}; {SIGNIFICANT} where it excludes 0 (each row on its own)."
     ]
     if len(differences) > 1:
         sentences.append(
@@ -137,6 +171,14 @@ def interval_notes(
     if margin is not None:
         sentences.append(_margin_note(margin))
     return [*sentences, _detectable_note(differences), *_cluster_notes(drawn)]
+
+
+def _unused_margin_note(margin: float) -> str:
+    return f"The margin of {points_text(margin)} is not used, since there is no difference to judge."
+
+
+def _resampled_text(seeds: Sequence[int], drawn: DrawnClusters) -> str:
+    return f"{drawn.number} {drawn.unit}" + (f" and {len(seeds)} seeds" if len(seeds) > 1 else "")
 
 
 def _margin_note(margin: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -38,6 +38,34 @@ class LMMSEvalResult:
     def label(self) -> str:
         """The label of the row: the name of the model, and the last part of the name of its checkpoint."""
         return " ".join([self.model, *filter(None, [PurePosixPath(self.checkpoint).name])])
+
+
+def read_results_of_tasks(paths: Sequence[Path], tasks: Iterable[str]) -> dict[str, list[LMMSEvalResult]]:
+    """Read the results of several tasks.
+
+    Args:
+        paths: The files, each with results of one or several of the tasks.
+        tasks: The names of the tasks.
+
+    Returns:
+        The results of each task, in the order of the files.
+
+    Raises:
+        UserError: As `read_results`; a file has no results of any of the tasks.
+    """
+    found: dict[str, list[LMMSEvalResult]] = {task: [] for task in tasks}
+    for path in paths:
+        evaluated = [config["metadata"].get("iglue_task") for config in _configs(path)]
+        for task in [task for task in found if task in evaluated] or list(found)[:1]:
+            found[task].append(read_results(path, task))
+    return found
+
+
+def _configs(path: Path) -> list[Mapping[str, Any]]:
+    """List the configurations of a file's tasks, as far as they are whole; `read_results` says what is wrong."""
+    configs = _content(path)["configs"]
+    every = configs.values() if isinstance(configs, dict) else ()
+    return [config for config in every if isinstance(config, dict) and isinstance(config.get("metadata"), dict)]
 
 
 def read_results(path: Path, task: str) -> LMMSEvalResult:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from iglue_plugins.evaluation.clusters import ClusterGroup
 from iglue_plugins.evaluation.significance import Difference
-from iglue_plugins.reporting.clustering import DrawnClusters, cluster_examples
+from iglue_plugins.reporting.clustering import DrawnClusters, cluster_examples, pictured_examples
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
 from iglue_plugins.reporting.scores import Score, mean_over_languages, row_differences, score_over_seeds
 from iglue_plugins.utils.errors import UserError
@@ -157,7 +157,8 @@ def build_matrix(
     targets = tuple(language for language in languages if language != source)
     unseen = {label: _unseen_languages(label, row[0], targets) for label, row in results.items()}
     common = tuple(language for language in targets if all(language in of_row for of_row in unseen.values()))
-    groups, drawn = cluster_examples([result for row in results.values() for result in row], targets)
+    every_result = [result for row in results.values() for result in row]
+    groups, drawn = cluster_examples(pictured_examples(every_result, targets))
     differences = _differences_to_baseline(baseline, results, unseen, groups)
     built = {
         swept.label: _build_row(swept, results[swept.label], unseen[swept.label], common, differences.get(swept.label))

@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from iglue_plugins.reporting.exports import (
-    csv_text,
+from iglue_plugins.reporting.csv_rows import csv_text, difference_columns
+from iglue_plugins.reporting.details import matrix_details
+from iglue_plugins.reporting.markdown import (
     difference_cells,
-    difference_columns,
     difference_headers,
     escape_markdown,
     markdown_text,
 )
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
-from iglue_plugins.reporting.wording import (
-    describe_matrix,
-    matrix_notes,
-    mean_text,
-    std_text,
-    title,
-)
+from iglue_plugins.reporting.notes import matrix_notes
+from iglue_plugins.reporting.wording import describe_matrix, mean_text, score_text, title
 from iglue_plugins.utils.files import write_atomic
 
 
-def write(matrix: Matrix, folder: Path) -> list[Path]:
+def write(matrix: Matrix, folder: Path, full: bool = False) -> list[Path]:
     """Write matrix.csv, scores.csv and matrix.md, each atomically.
 
-    The CSV files have unrounded numbers: matrix.csv has a line for each row of the matrix, and scores.csv one for each
-    score of each seed.
+    The CSV files have numbers of 12 significant digits: matrix.csv has a line for each row of the matrix, and
+    scores.csv one for each score of each seed.
 
     Args:
         matrix: The matrix.
         folder: The folder to write to.
+        full: Whether the Markdown has all that is known below the table, instead of the notes.
 
     Returns:
         The paths of the files.
@@ -43,7 +39,7 @@ def write(matrix: Matrix, folder: Path) -> list[Path]:
     texts = {
         "matrix.csv": csv_text([_row(matrix, row) for row in matrix.all_rows]),
         "scores.csv": csv_text([line for row in matrix.all_rows for line in _scores(matrix, row)]),
-        "matrix.md": _markdown(matrix),
+        "matrix.md": _markdown(matrix, matrix_details(matrix) if full else matrix_notes(matrix)),
     }
     return [write_atomic(Path(folder) / name, text.encode()) for name, text in texts.items()]
 
@@ -84,7 +80,7 @@ def _scores(matrix: Matrix, row: MatrixRow) -> Iterator[dict[str, object]]:
             }
 
 
-def _markdown(matrix: Matrix) -> str:
+def _markdown(matrix: Matrix, sentences: Sequence[str]) -> str:
     common = bool(matrix.common) and matrix.means_differ
     named = [f"{language} (source)" if language == matrix.source else language for language in matrix.languages]
     headers = difference_headers(len(matrix.rows), matrix.margin) if matrix.baseline else []
@@ -94,9 +90,9 @@ def _markdown(matrix: Matrix) -> str:
         means = {language: mean_text(row.languages[language]) for language in matrix.languages}
         cells = [f"({mean})" if language in row.trained_on else mean for language, mean in means.items()]
         row_means = [row.unseen_mean, *([row.common_mean] if common and row.common_mean is not None else [])]
-        cells += [f"{mean_text(score)} {std_text(score)}".strip() for score in row_means]
+        cells += [score_text(score) for score in row_means]
         if matrix.baseline is not None:
             cells += difference_cells(row.difference, len(matrix.rows), matrix.margin)
         body.append([escape_markdown(cell) for cell in (row.label, *cells)])
-    sentences = [*describe_matrix(matrix), *matrix_notes(matrix)]
-    return markdown_text(title(matrix), [[escape_markdown(name) for name in header], *body], sentences)
+    every = [*describe_matrix(matrix), *sentences]
+    return markdown_text(title(matrix), [[escape_markdown(name) for name in header], *body], every)

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow, Row
 from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED, significance_mark
-from iglue_plugins.reporting.wording import blocks, mean_text, role, title
+from iglue_plugins.reporting.wording import mean_text, role, title
 
 # Okabe and Ito's palette, whose colors color-blind readers can tell apart; after seven rows bars are hatched too.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
@@ -110,7 +110,11 @@ def drawn_external_rows(comparison: Comparison) -> list[tuple[PublishedRow | LMM
     Returns:
         Each row with its kind in the legend; none if there are more rows than markers.
     """
-    rows = [(row, block.kind) for block in blocks(comparison) for row in block.rows]
+    by_kind: dict[str, tuple[PublishedRow | LMMSEvalRow, ...]] = {
+        "published": comparison.published,
+        "lmms-eval": comparison.lmms_eval,
+    }
+    rows = [(row, kind) for kind, of_kind in by_kind.items() for row in of_kind]
     return rows if len(rows) <= len(MARKERS) else []
 
 

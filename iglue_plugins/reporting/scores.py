@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from iglue_plugins.evaluation.clusters import ClusterGroup
 from iglue_plugins.evaluation.significance import Difference, paired_bootstrap
 from iglue_plugins.reporting.results import RunResult
+
+DIGITS = 12  # significant ones in files; a float has 15, of which sums and means spoil the last ones
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,15 @@ class Score:
     mean: float
     std: float | None
     per_seed: tuple[float, ...]
+
+
+def without_noise(value: Any) -> Any:
+    """Round a number to 12 significant digits, which leaves of 62.74999999999999 what was computed, 62.75.
+
+    Args:
+        value: A number; anything else is returned as it is.
+    """
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def mean_over_languages(results: Sequence[RunResult], languages: Sequence[str]) -> Score:

@@ -3,58 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
-from rich import box
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.table import Table
 from rich.text import Text
 
-from iglue_plugins.evaluation.significance import Difference
+from iglue_plugins.reporting.averages import TaskAverage
 from iglue_plugins.reporting.comparison import Comparison, LMMSEvalRow, PublishedRow
-from iglue_plugins.reporting.interval_wording import corrected_text, difference_text, interval_text
+from iglue_plugins.reporting.details import average_details, details, matrix_details
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
-from iglue_plugins.reporting.scores import Score
-from iglue_plugins.reporting.wording import (
-    blocks,
-    figure_text,
-    matrix_notes,
-    mean_text,
-    notes,
-    role,
-    std_text,
-    title,
+from iglue_plugins.reporting.notes import average_notes, matrix_notes, notes
+from iglue_plugins.reporting.table_columns import (
+    TableColumn,
+    difference_cell,
+    judgement_columns,
+    one_line,
+    one_line_difference,
+    rich_table,
+    score_cell,
+    split_to_width,
 )
+from iglue_plugins.reporting.table_rows import table_rows
+from iglue_plugins.reporting.wording import blocks, figure_text, mean_text, role, title
 
 ROLE_HEADERS = {"source": "src", "auxiliary": "aux", "target": ""}
-
-
-@dataclass(frozen=True)
-class TableColumn:
-    """A column of a table.
-
-    Attributes:
-        header: The header, of one or two lines.
-        cells: A cell for each row.
-        style: The rich style of the column.
-        below: For each block of external rows, a cell for its heading and one for each of its rows.
-    """
-
-    header: str
-    cells: list[Text]
-    style: str = ""
-    below: list[list[Text]] = field(default_factory=list)
-
-    @property
-    def width(self) -> int:
-        """The number of characters that the column takes, with the space beside it."""
-        cells = [cell.plain for cell in chain(self.cells, *self.below)]
-        lines = [line for text in (self.header, *cells) for line in text.split("\n")]
-        return max(map(len, lines)) + 1
 
 
 @dataclass(frozen=True)
@@ -67,9 +42,11 @@ class ComparisonTable:
 
     Attributes:
         comparison: The comparison.
+        full: Whether all that is known stands below the table, instead of the notes.
     """
 
     comparison: Comparison
+    full: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         labels = TableColumn(
@@ -77,10 +54,24 @@ class ComparisonTable:
             [Text(row.label) for row in self.comparison.rows],
             below=_below(self.comparison, lambda row: row.label, headings=True),
         )
-        yield Text(title(self.comparison), style="bold")
-        for block in split_to_width(column_groups(self.comparison), options.max_width - labels.width):
-            yield _table([labels, *block])
-        yield from (Text(note, style="dim") for note in notes(self.comparison))
+        below = details if self.full else notes
+        yield from _rendered(
+            title(self.comparison), labels, column_groups(self.comparison), below(self.comparison), options
+        )
+
+
+def _rendered(
+    heading: str,
+    labels: TableColumn,
+    groups: list[list[TableColumn]],
+    sentences: Sequence[str],
+    options: ConsoleOptions,
+) -> RenderResult:
+    """Yield a heading, the tables that fit the console, and the sentences below them."""
+    yield Text(heading, style="bold")
+    for block in split_to_width(groups, options.max_width - labels.width):
+        yield rich_table([labels, *block])
+    yield from (Text(sentence, style="dim") for sentence in sentences)
 
 
 def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
@@ -96,17 +87,17 @@ def column_groups(comparison: Comparison) -> list[list[TableColumn]]:
     groups = []
     for language in comparison.languages:
         of_role = role(comparison, language)
-        cells = [_score_cell(row.languages[language]) for row in comparison.rows]
+        cells = [score_cell(row.languages[language]) for row in comparison.rows]
         below = _below(comparison, partial(_language_text, language=language))
         style = "" if of_role == "target" else "dim"
         groups.append([TableColumn(f"{language}\n{ROLE_HEADERS[of_role]}", cells, style, below)])
     means = _below(comparison, lambda row: figure_text(row.target_mean))
-    groups.append([TableColumn("\nmean", [_score_cell(row.target_mean) for row in comparison.rows], "bold", means)])
+    groups.append([TableColumn("\nmean", [score_cell(row.target_mean) for row in comparison.rows], "bold", means)])
     if len(comparison.rows) > 1:
         none = _below(comparison, lambda row: "")
         differences = [row.difference for row in comparison.rows]
-        groups[-1].append(TableColumn("\ndiff", [_difference_cell(each) for each in differences], below=none))
-        judgements = _judgement_columns(differences, comparison.margin, lead="\n")
+        groups[-1].append(TableColumn("\ndiff", [difference_cell(each) for each in differences], below=none))
+        judgements = judgement_columns(differences, comparison.margin, lead="\n")
         groups += [[replace(column, below=none) for column in judgements]] if judgements else []
     return groups
 
@@ -115,48 +106,64 @@ def _language_text(row: PublishedRow | LMMSEvalRow, language: str) -> str:
     return figure_text(row.languages.get(language))
 
 
-def _below(
-    comparison: Comparison, text: Callable[[PublishedRow | LMMSEvalRow], str], headings: bool = False
-) -> list[list[Text]]:
+def _below(table: Comparison | TaskAverage, text: Callable[[Any], str], headings: bool = False) -> list[list[Text]]:
     """Make a column's cells in each block of external rows; headings are for the first column, on two lines."""
     return [
         [
             Text(block.heading.replace(" by ", " by\n") if headings else "", style="italic"),
             *(Text(text(row)) for row in block.rows),
         ]
-        for block in blocks(comparison)
+        for block in blocks(table)
     ]
 
 
-def split_to_width(groups: list[list[TableColumn]], width: int) -> list[list[TableColumn]]:
-    """Split columns into tables that fit a width.
+@dataclass(frozen=True)
+class AverageTable:
+    """A rich renderable of an average over tasks, with a column for each task's mean over its target languages.
+
+    Attributes:
+        average: The average.
+        full: Whether all that is known stands below the table, instead of the notes.
+    """
+
+    average: TaskAverage
+    full: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        below = _below(self.average, lambda row: row.label, headings=True)
+        labels = TableColumn("", [Text(row.label) for row in self.average.rows], below=below)
+        sentences = average_details if self.full else average_notes
+        yield from _rendered(
+            title(self.average), labels, average_groups(self.average), sentences(self.average), options
+        )
+
+
+def average_groups(average: TaskAverage) -> list[list[TableColumn]]:
+    """Make the columns of an average, in groups that stay together where a table is split.
 
     Args:
-        groups: Groups of columns; a group is never split.
-        width: The number of characters of a line.
+        average: The average.
 
     Returns:
-        The columns of each table, in their order.
+        A group for each task, one with the average and, if there is one, the difference, and a last one, if it has
+        columns, with corrected intervals and verdicts.
     """
-    tables: list[list[TableColumn]] = [[]]
-    for group in groups:
-        if tables[-1] and sum(column.width for column in (*tables[-1], *group)) > width:
-            tables.append([])
-        tables[-1] += group
-    return tables
-
-
-def _table(columns: list[TableColumn]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, collapse_padding=True)
-    for number, column in enumerate(columns):
-        table.add_column(column.header, justify="right" if number else "left", no_wrap=True, style=column.style)
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*cells)
-    for block in zip(*(column.below for column in columns), strict=False):  # a matrix has no blocks
-        table.add_section()
-        for cells in zip(*block, strict=True):
-            table.add_row(*cells)
-    return table
+    shown = table_rows(average)
+    groups = []
+    for index, name in enumerate(shown.names):
+        scores = [row.scores[index] for row in shown.rows]
+        cells = [Text("-") if score is None else score_cell(score) for score in scores]
+        below = [[Text(""), *(Text(figure_text(row.figures[index])) for row in rows)] for _, rows in shown.blocks]
+        is_mean = index == len(shown.names) - 1
+        header, style = (f"\n{name}", "bold") if is_mean else (f"{name}\n", "")
+        groups.append([TableColumn(header, cells, style, below)])
+    if shown.differences:
+        none = _below(average, lambda row: "")
+        differences = [row.difference for row in shown.rows]
+        groups[-1].append(TableColumn("\ndiff", [difference_cell(each) for each in differences], below=none))
+        judgements = judgement_columns(differences, shown.margin, lead="\n")
+        groups += [[replace(column, below=none) for column in judgements]] if judgements else []
+    return groups
 
 
 @dataclass(frozen=True)
@@ -169,16 +176,16 @@ class MatrixTable:
 
     Attributes:
         matrix: The matrix.
+        full: Whether all that is known stands below the table, instead of the notes.
     """
 
     matrix: Matrix
+    full: bool = False
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         labels = TableColumn("", [Text(row.label) for row in self.matrix.all_rows])
-        yield Text(title(self.matrix), style="bold")
-        for block in split_to_width(matrix_groups(self.matrix), options.max_width - labels.width):
-            yield _table([labels, *block])
-        yield from (Text(note, style="dim") for note in matrix_notes(self.matrix))
+        below = matrix_details if self.full else matrix_notes
+        yield from _rendered(title(self.matrix), labels, matrix_groups(self.matrix), below(self.matrix), options)
 
 
 def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
@@ -202,14 +209,14 @@ def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
         ]
         for language in matrix.languages
     ]
-    groups.append([TableColumn("\nmean", [_one_line(row.unseen_mean) for row in rows], "bold")])
+    groups.append([TableColumn("\nmean", [one_line(row.unseen_mean) for row in rows], "bold")])
     if matrix.common and matrix.means_differ:
         common_means = [row.common_mean for row in rows if row.common_mean is not None]
-        groups[-1].append(TableColumn("\ncommon", [_one_line(mean) for mean in common_means], "bold"))
+        groups[-1].append(TableColumn("\ncommon", [one_line(mean) for mean in common_means], "bold"))
     if matrix.baseline is not None:
         differences = [row.difference for row in rows]
-        groups[-1].append(TableColumn("\ndiff", [_one_line_difference(each) for each in differences]))
-        judgements = _judgement_columns(differences, matrix.margin, lead="")
+        groups[-1].append(TableColumn("\ndiff", [one_line_difference(each) for each in differences]))
+        judgements = judgement_columns(differences, matrix.margin, lead="")
         groups += [judgements] if judgements else []
     return groups
 
@@ -217,14 +224,6 @@ def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
 def _matrix_cell(row: MatrixRow, language: str) -> Text:
     mean = mean_text(row.languages[language])
     return Text(f"({mean})", style="dim") if language in row.trained_on else Text(mean)
-
-
-def _one_line(score: Score) -> Text:
-    return Text(mean_text(score)).append(f" {std_text(score)}" if score.std is not None else "", style="dim not bold")
-
-
-def _one_line_difference(difference: Difference | None) -> Text:
-    return Text(" ").join(_difference_cell(difference).split("\n"))
 
 
 def render_record(record: dict[str, Any], split: str) -> Group:
@@ -241,33 +240,3 @@ def render_record(record: dict[str, Any], split: str) -> Group:
     scores = [f"{language} {of_language[metric]:.1f}" for language, of_language in record["scores"][split].items()]
     heading = Text(f"{record['name']}: {record['task']}, {split} split, {metric} (%)", style="bold")
     return Group(heading, Columns(scores, padding=(0, 3), equal=True))
-
-
-def _score_cell(score: Score) -> Text:
-    cell = Text(mean_text(score))
-    return cell.append(f"\n{std_text(score)}", style="dim not bold") if score.std is not None else cell
-
-
-def _difference_cell(difference: Difference | None) -> Text:
-    if difference is None:
-        return Text("")
-    color = ("green" if difference.difference > 0 else "red") if difference.excludes_zero else ""
-    return Text(difference_text(difference), style=color).append(f"\n{interval_text(difference)}", style="dim")
-
-
-def _judgement_columns(differences: Sequence[Difference | None], margin: float | None, lead: str) -> list[TableColumn]:
-    """Make the columns of corrected intervals, if there are several differences, and of verdicts, if there is a margin.
-
-    Args:
-        differences: The difference of each row.
-        margin: The margin, in points, or None.
-        lead: What stands above a corrected interval, so that it is beside the other interval.
-    """
-    columns = []
-    if sum(difference is not None for difference in differences) > 1:
-        cells = [Text(f"{lead}{corrected_text(each)}" if each else "", style="dim") for each in differences]
-        columns.append(TableColumn("\ncorrected", cells))
-    if margin is not None:
-        cells = [Text(each.verdict(margin) if each else "") for each in differences]
-        columns.append(TableColumn(f"margin\n{margin:g}", cells))
-    return columns

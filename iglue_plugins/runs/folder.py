@@ -233,7 +233,7 @@ class Run:
         Args:
             split: The name of the split.
             language: The code of the language.
-            rows: Objects with id, image_ids, prediction, label and score, one for each example.
+            rows: Objects as `evaluation.prediction_rows` makes them, one for each example.
         """
         write_jsonl_atomic(self.predictions_path(split, language), rows)
 
@@ -245,8 +245,9 @@ class Run:
             language: The code of the language.
 
         Returns:
-            Objects with id, image_ids, prediction, label and score, in the order in which they were written. Files that
-            were written before image ids were kept have no image_ids.
+            Objects with id, prediction, label, score and what else `evaluation.prediction_rows` knew of when they were
+            written, in the order in which they were written. Files of the first versions have no image_ids, and later
+            ones no text, probabilities or similarities.
 
         Raises:
             UserError: The file is missing or damaged.

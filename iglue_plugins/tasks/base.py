@@ -270,7 +270,7 @@ class Task(ContrastivePairs, TaskSpec, ABC):
             A score in [0, 1] for each example, and the metrics in percent, `main_metric` among them.
         """
         scores = [float(prediction == label) for prediction, label in zip(predictions, labels, strict=True)]
-        return scores, {"accuracy": float(100 * np.mean(scores))}
+        return scores, {"accuracy": float(100 * np.sum(scores) / len(scores))}
 
     def few_shot_validation(self, language: str, source_language: str) -> tuple[str, str]:
         """Return the data that choose the best weights of few-shot fine-tuning.

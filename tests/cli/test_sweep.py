@@ -28,12 +28,24 @@ def called(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 def test_defaults(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> None:
     assert iglue("sweep", RECIPE).code == 0
-    assert called == [(RECIPE, [], [0], "test", [], Path("sweep"), Launch(), None)]
+    assert called == [(RECIPE, [], [0], "test", [], Path("sweep"), Launch(), None, False)]
 
 
 def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> None:
     over = ("--over", "auxiliary_languages=tr,ru", "--over", "trainer.inner_steps=1,3")
-    more = ("--seeds", "0,1", "--split", "dev", "--set", "trainer.steps=2", "--output", "out", "--margin", "0.5")
+    more = (
+        "--seeds",
+        "0,1",
+        "--split",
+        "dev",
+        "--set",
+        "trainer.steps=2",
+        "--output",
+        "out",
+        "--margin",
+        "0.5",
+        "--notes",
+    )
     assert iglue("sweep", RECIPE, *over, *more, *AS_JOBS).code == 0
     assert iglue("compare", RECIPE, *AS_JOBS, "--margin", "2").code == 0
     assert called[0] == (
@@ -45,8 +57,9 @@ def test_options(iglue: Callable[..., Any], called: list[tuple[Any, ...]]) -> No
         Path("out"),
         LAUNCH,
         0.5,
+        True,
     )
-    assert (called[1][:4], called[1][-1]) == (([RECIPE], [0], "test", LAUNCH), 2.0)
+    assert (called[1][:4], called[1][-2:]) == (([RECIPE], [0], "test", LAUNCH), (2.0, False))
 
 
 @pytest.mark.parametrize(

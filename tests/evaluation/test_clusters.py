@@ -90,6 +90,7 @@ def test_weights_are_shares_of_examples_averaged_over_languages():
     groups = group_clusters({"en": ["a", "b", "c", "d"], "sw": ["a"]}, {"en": [["x"], ["x"], ["x"], ["y"]]})
     assert sorted(cluster_weights(groups, ["en", "sw"])) == pytest.approx([0.125, 0.375, 0.5])
     assert sorted(cluster_weights(groups, ["en"])) == pytest.approx([0.25, 0.75])
+    assert sorted(cluster_weights(groups, ["en", "sw"], {"en": 0.8, "sw": 0.2})) == pytest.approx([0.2, 0.2, 0.6])
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,13 @@ SIMILARITY = [
 ]
 
 
+def test_percentages_are_those_that_are_nearest():
+    """The mean of 251 hits of 400 is 0.6275, whose nearest float times 100 is 62.74999999999999."""
+    hits = [1] * 251 + [0] * 149
+    assert accuracy(hits, [1] * 400) == 62.75
+    assert recall_at([2 - hit for hit in hits], 1) == 62.75
+
+
 def test_accuracy_is_a_percentage():
     assert accuracy([1, 0, 2, 2], [1, 1, 2, 0]) == 50.0
     assert accuracy(["cat", "dog", "owl"], ["cat", "dog", "owl"]) == 100.0

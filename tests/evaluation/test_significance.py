@@ -240,3 +240,23 @@ def test_scores_without_clusters_are_refused(clustered):
 
 def test_nothing_to_compare_gives_no_difference():
     assert paired_bootstrap(ONES, [], groups_of(ONES)) == []
+
+
+def test_languages_may_weigh_differently(scores):
+    a, b = scores
+    weights = {"ar": 0.5, "bn": 0.25, "de": 0.25}
+    (weighted,) = paired_bootstrap(b, [a], groups_of(b), weights=weights)
+    alone = {name: compare({name: a[name]}, {name: b[name]}) for name in a}
+    assert weighted.difference == pytest.approx(sum(weights[name] * alone[name].difference for name in a))
+    equal = dict.fromkeys(a, 1 / 3)
+    (same,) = paired_bootstrap(b, [a], groups_of(b), weights=equal)
+    assert vars(same) == pytest.approx(vars(compare(a, b)))
+
+
+def test_weights_change_the_spread_as_they_should():
+    """One seed, two independent languages: the variance is the sum of those of the languages by squared weight."""
+    rng = np.random.default_rng(3)
+    a, b = ({name: draw_hits(rng, 1, 400, probability) for name in ("ar", "bn")} for probability in (0.7, 0.6))
+    errors = {name: compare({name: a[name]}, {name: b[name]}).standard_error for name in a}
+    (weighted,) = paired_bootstrap(b, [a], groups_of(b), weights={"ar": 0.8, "bn": 0.2})
+    assert weighted.standard_error == pytest.approx(np.hypot(0.8 * errors["ar"], 0.2 * errors["bn"]), rel=0.05)

@@ -127,3 +127,31 @@ def test_runs_of_one_name_and_different_settings_are_different_rows(write: Write
     compare.compare([runs[1], other_seed], [0], "dev", Launch(), [], tmp_path / "two_seeds")
     (row,) = json.loads((tmp_path / "two_seeds" / "comparison.json").read_text())["rows"]
     assert (row["label"], len(row["runs"])) == ("same", 2)
+
+
+def test_rows_of_two_tasks_make_two_tables_and_their_average(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for task in ("xvnli", "xgqa"):
+        (tmp_path / "mini" / task).mkdir(parents=True)
+    rows = [
+        write(f"{task}/{name}", task=task, trainer=TRAINER | {"learning_rate": rate})
+        for task in ("mini/xvnli", "mini/xgqa")
+        for name, rate in (("slow", 1e-3), ("fast", 1e-2))
+    ]
+    output = tmp_path / "out"
+    compare.compare(rows, [0, 1], "dev", Launch(), [], output)
+    names = ["comparison.csv", "comparison.json", "comparison.md", "comparison.tex"]
+    pictures = [f"comparison-{task}.png" for task in ("mini_xvnli", "mini_xgqa")]
+    assert sorted(path.name for path in output.iterdir()) == sorted([*names, *pictures])
+    content = json.loads((output / "comparison.json").read_text())
+    assert [[row["label"] for row in table["rows"]] for table in content["tasks"]] == [["slow", "fast"]] * 2
+    means = [[row["target_mean"]["mean"] for row in table["rows"]] for table in content["tasks"]]
+    averages = [row["average"]["mean"] for row in content["average"]["rows"]]
+    assert averages == pytest.approx([sum(of_row) / 2 for of_row in zip(*means, strict=True)])
+    printed = capsys.readouterr().out
+    assert [printed.count(f"{title}, dev split") for title in ("mini/xvnli", "mini/xgqa", "average over 2 tasks")] == [
+        1,
+        1,
+        1,
+    ]

@@ -10,7 +10,7 @@ import pytest
 
 from iglue_plugins.experiments.compare import compare
 from iglue_plugins.experiments.launcher import Launch
-from iglue_plugins.experiments.rows import load_rows
+from iglue_plugins.experiments.rows import load_rows, rows_by_task
 from iglue_plugins.runs import runner
 from iglue_plugins.utils.errors import UserError
 
@@ -47,7 +47,10 @@ def record(folder: Path, **changes: object) -> Path:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"task": "mini/xgqa"}, "row 'finetune' has task mini/xvnli, but row 'old' has mini/xgqa"),
+        (
+            {"task": "mini/xgqa", "seed": 3},
+            "the rows of task mini/xvnli have seeds 0, but those of mini/xgqa 3; rows that are averaged over tasks",
+        ),
         ({"source_language": "de"}, "row 'finetune' has source language en, but row 'old' has de"),
         ({"seed": 3}, "row 'finetune' has seeds 0, but row 'old' has 3"),
         ({"scores": {"test": {"en": {}}}}, "row 'finetune' has languages en, sw, but row 'old' has en"),
@@ -62,10 +65,21 @@ def test_rows_that_cannot_stand_in_one_table_are_refused_before_anything_runs(
         compare(rows, [0], "test", Launch(), ["evaluation.languages=[en, sw]"], tmp_path / "out")
 
 
-def test_two_recipes_of_different_tasks_are_refused_before_anything_runs(write: Write, tmp_path: Path) -> None:
-    rows = [write("finetune", BASE), write("other", BASE.replace("xvnli", "xgqa"))]
-    with pytest.raises(UserError, match="row 'other' has task mini/xgqa, but row 'finetune' has mini/xvnli"):
-        compare(rows, [0], "test", Launch(), [], tmp_path / "out")
+def test_rows_are_grouped_by_task(write: Write, tmp_path: Path) -> None:
+    recipes = {
+        name: write(name, f"{text}name: {name.partition('_')[0]}\n")
+        for name, text in (("finetune_a", BASE), ("finetune_b", BASE.replace("xvnli", "xgqa")), ("other_a", BASE))
+    }
+    old = record(tmp_path / "run", task="mini/marvl", scores={"test": {"en": {}, "sw": {}}})
+    paths = [*recipes.values(), old]
+    loaded = load_rows(list(recipes.values()), [0], "test", [])
+    found = rows_by_task(paths, {old: json.loads((old / "record.json").read_text())}, loaded, "test")
+    assert {task: rows.folders for task, rows in found.items()} == {
+        "mini/xvnli": {"finetune": [], "other": []},
+        "mini/xgqa": {"finetune": []},
+        "mini/marvl": {"old": [old]},
+    }
+    assert [recipe.task.name for recipe in found["mini/xgqa"].recipes["finetune"]] == ["mini/xgqa"]
 
 
 def test_what_all_rows_lack_is_said_before_anything_runs(write: Write, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from iglue_plugins.reporting.clustering import DrawnClusters
 from iglue_plugins.reporting.comparison import build_comparison
+from iglue_plugins.reporting.details import details, matrix_details
 from iglue_plugins.reporting.matrix import SweepRow, build_matrix
-from iglue_plugins.reporting.wording import matrix_notes, notes
 from iglue_plugins.utils.errors import UserError
 
 BEFORE = {"de": "10" * 30, "sw": "10" * 30}
@@ -33,7 +33,7 @@ def build(make_run):
 def test_images_that_languages_share_are_drawn_for_both(build):
     comparison = build(IMAGES, IMAGES)
     assert comparison.drawn == DrawnClusters("images", 15, pytest.approx(15), pytest.approx(1 / 15), ())
-    said = notes(comparison)
+    said = details(comparison)
     assert "2000 paired bootstrap resamples of 15 images; * where" in said[2]
     assert said[4] == (
         "The images weigh as much as 15.0 equal ones, and the largest has 7 % of the weight; with fewer than 20 the "
@@ -65,7 +65,7 @@ def test_without_images_examples_are_drawn_and_that_is_said(build):
     comparison = build()
     assert (comparison.drawn.unit, comparison.drawn.number) == ("examples", 120)
     assert comparison.drawn.without_images == ("de", "sw")
-    assert notes(comparison)[4] == (
+    assert details(comparison)[4] == (
         "The predictions tell no images, so that examples count as independent; where they share images, the intervals "
         "are too narrow."
     )
@@ -74,7 +74,7 @@ def test_without_images_examples_are_drawn_and_that_is_said(build):
 def test_a_language_without_images_is_named(build):
     comparison = build({"de": IMAGES["de"]})
     assert (comparison.drawn.number, comparison.drawn.without_images) == (15 + 60, ("sw",))
-    assert notes(comparison)[4].startswith("The predictions in sw tell no images")
+    assert details(comparison)[4].startswith("The predictions in sw tell no images")
 
 
 def test_a_translation_with_the_same_example_ids_has_the_same_images(build, make_run):
@@ -93,7 +93,7 @@ def test_examples_with_two_images_make_clusters_of_images(build):
     assert (comparison.drawn.unit, comparison.drawn.number) == ("clusters of images", 2)
     assert comparison.drawn.largest == pytest.approx(2 / 3)
     assert comparison.drawn.effective == pytest.approx(1 / (4 / 9 + 1 / 9))
-    assert "2 clusters of images; * where" in notes(comparison)[2]
+    assert "2 clusters of images; * where" in details(comparison)[2]
 
 
 def test_a_sweep_draws_images_too(make_run):
@@ -104,7 +104,7 @@ def test_a_sweep_draws_images_too(make_run):
     baseline = SweepRow("finetune", {}, (make_run("finetune", 0, BEFORE),))
     matrix = build_matrix(rows, baseline, "test", ["de", "sw"])
     assert (matrix.drawn.unit, matrix.drawn.number) == ("images", 15)
-    assert any("resamples of 15 images" in note for note in matrix_notes(matrix))
+    assert any("resamples of 15 images" in note for note in matrix_details(matrix))
 
 
 def test_runs_whose_examples_show_other_images_are_refused(make_run):

@@ -6,7 +6,8 @@ import pytest
 
 from iglue_plugins.evaluation.significance import Difference
 from iglue_plugins.reporting.comparison import build_comparison
-from iglue_plugins.reporting.wording import describe, notes
+from iglue_plugins.reporting.details import details
+from iglue_plugins.reporting.wording import describe
 from iglue_plugins.utils.errors import UserError
 
 
@@ -69,7 +70,7 @@ def test_a_single_seed_has_no_deviation(two_rows):
     assert comparison.rows[0].target_mean.std is None
     assert comparison.rows[1].languages["ar"].std is None
     assert comparison.rows[1].difference.difference == pytest.approx(32.5)
-    assert "One seed (0), so no standard deviations." in notes(comparison)
+    assert "One seed (0), so no standard deviations." in details(comparison)
 
 
 def test_another_split_is_read_on_demand(make_run):
@@ -85,7 +86,7 @@ def test_a_source_language_that_is_not_evaluated_has_no_column(make_run):
 
 
 def test_notes_say_what_is_averaged_and_what_each_row_saw(two_rows):
-    assert notes(build_comparison(two_rows)) == [
+    assert details(build_comparison(two_rows)) == [
         "The mean is over 2 target languages, without source en and auxiliary tr.",
         "Cells: mean ± standard deviation over 2 seeds (0, 1).",
         "The difference is to finetune, in points, with the 95 % interval of 2000 paired bootstrap resamples of "
@@ -103,7 +104,7 @@ def test_notes_say_what_is_averaged_and_what_each_row_saw(two_rows):
 
 
 def test_notes_on_rows_with_equal_training_data(two_rows):
-    assert notes(build_comparison(two_rows[:1])) == [
+    assert details(build_comparison(two_rows[:1])) == [
         "The mean is over 3 target languages, without source en.",
         "Cells: mean ± standard deviation over 2 seeds (0, 1).",
         "Every row: 64 labelled examples per step, 150 steps.",

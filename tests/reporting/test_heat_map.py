@@ -108,7 +108,7 @@ def test_differences_with_the_baselines_scores_above(draw: Callable[[bool], Draw
     assert (found["ar", "mean"], found["id", "mean"], found["ja", "mean"]) == ("-4.0**", "+1.0", "+2.0")
     assert found["ko", "mean"] == "+3.0*"
     assert drawn.figure.axes[1].get_ylabel() == "difference to finetune (points)"
-    assert " ".join(drawn.figure.axes[0].get_xlabel().split()) == (
+    assert " ".join(drawn.figure.get_supxlabel().split()) == (
         "framed: trained on, and not in the row's mean; en: source, in no mean; finetune: its scores (%); * 95 % "
         "interval excludes 0, ** corrected for all rows too"
     )
@@ -163,7 +163,8 @@ def test_without_a_baseline_scores_on_a_sequential_scale(draw: Callable[[bool], 
     assert cells(drawn.figure)["bn", "ar"] == "47.0"
     assert drawn.figure.axes[1].get_ylim()[0] > 40
     axes = drawn.figure.axes[0]
-    assert "finetune" not in [tick.get_text() for tick in axes.get_yticklabels()] and "*" not in axes.get_xlabel()
+    assert "finetune" not in [tick.get_text() for tick in axes.get_yticklabels()]
+    assert "*" not in drawn.figure.get_supxlabel()
 
 
 def test_numbers_fit_into_cells_and_nothing_overlaps(draw: Callable[[bool], Drawn]) -> None:
@@ -177,25 +178,30 @@ def test_numbers_fit_into_cells_and_nothing_overlaps(draw: Callable[[bool], Draw
     ticks = [tick.get_window_extent() for tick in axes.get_xticklabels()]
     assert drawn.figure.texts[0].get_window_extent().y0 >= max(tick.y1 for tick in ticks)
     assert axes.yaxis.label.get_window_extent().x0 >= 0
-    note = axes.xaxis.label.get_window_extent()
+    note = drawn.figure.texts[1].get_window_extent()
     assert note.x0 >= 0 and note.x1 <= drawn.figure.bbox.width and note.y0 >= 0
     pixels = imread(drawn.path)
     assert pixels.shape[1] > 1200 and pixels.shape[0] > 700
 
 
-def test_the_note_of_a_small_picture_is_whole(
-    make_run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("label", ["1", "trainer.a_setting_with_a_very_long_name_indeed=1"])
+def test_all_texts_of_a_small_picture_are_whole(
+    label: str, make_run: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Figure] = []
     save = Figure.savefig
     monkeypatch.setattr(Figure, "savefig", lambda figure, *a, **k: (kept.append(figure), save(figure, *a, **k)))
     hits = {"en": "10", "tr": "10", "ru": "11"}
+    key = "trainer.a_setting_with_a_very_long_name_indeed_and_more"
     rows = [
-        SweepRow(name, {"steps": name}, (make_run(name, 0, hits, training_languages=["tr"]),)) for name in ("1", "2")
+        SweepRow(name, {key: name}, (make_run("other", 0, hits, training_languages=["tr"]),)) for name in (label, "2")
     ]
-    baseline = SweepRow("finetune", {}, (make_run("finetune", 0, hits),))
+    baseline = SweepRow("finetune_under_a_long_name_too", {}, (make_run("finetune", 0, hits),))
     heat_map(build_matrix(rows, baseline, "test", list(hits)), tmp_path / "matrix.png")
-    note = kept[0].axes[0].xaxis.label
+    figure, (axes, scale) = kept[0], kept[0].axes
+    title, note = figure.texts
     assert "** corrected for all rows too" in " ".join(note.get_text().split())
-    extent = note.get_window_extent()
-    assert extent.x0 >= 0 and extent.x1 <= kept[0].bbox.width and extent.y0 >= 0
+    for text in (title, note, axes.yaxis.label, scale.yaxis.label, *axes.get_yticklabels()):
+        extent = text.get_window_extent()
+        assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width, text
+        assert extent.y0 >= 0 and extent.y1 <= figure.bbox.height, text

@@ -14,11 +14,13 @@ from rich.console import Console
 
 from iglue_plugins.published import PublishedFigures
 from iglue_plugins.reporting import exports
-from iglue_plugins.reporting.comparison import Comparison, build_comparison, with_lmms_eval, with_published
+from iglue_plugins.reporting.comparison import Comparison, build_comparison
+from iglue_plugins.reporting.details import details
+from iglue_plugins.reporting.external_rows import with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import LMMSEvalResult
 from iglue_plugins.reporting.plots import MARKERS, drawn_external_rows
 from iglue_plugins.reporting.tables import ComparisonTable
-from iglue_plugins.reporting.wording import describe, notes
+from iglue_plugins.reporting.wording import describe
 from iglue_plugins.utils.errors import UserError
 
 EXAMPLES = {"en": 4, "tr": 4, "ar": 4, "ru": 5}
@@ -47,8 +49,8 @@ def test_the_mean_is_over_the_comparisons_targets(with_external: Comparison) -> 
 def test_lmms_eval_rows_change_nothing_else(runs_only: Comparison, with_external: Comparison) -> None:
     assert with_lmms_eval(with_external, []) == runs_only
     assert describe(with_external) == describe(runs_only)
-    assert notes(with_external)[:-1] == notes(runs_only)
-    assert notes(with_external)[-1].endswith("their mean is over the same target languages (- where one is lacking).")
+    assert details(with_external)[:-1] == details(runs_only)
+    assert details(with_external)[-1].endswith("their mean is over the same target languages (- where one is lacking).")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_blocks_stand_below_each_other(with_external: Comparison) -> None:
 
 
 def test_files_mark_the_rows_of_lmms_eval(with_external: Comparison, tmp_path: Path) -> None:
-    exports.write(with_external, tmp_path)
+    exports.write([with_external], tmp_path)
     with (tmp_path / "comparison.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     assert [row["lmms_eval"] for row in table] == ["", "", "a_results.json", "b_results.json"]

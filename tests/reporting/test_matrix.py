@@ -11,9 +11,10 @@ import pytest
 from rich.console import Console
 
 from iglue_plugins.reporting import matrix_exports
+from iglue_plugins.reporting.details import matrix_details
 from iglue_plugins.reporting.matrix import Matrix, SweepRow, build_matrix
 from iglue_plugins.reporting.tables import MatrixTable
-from iglue_plugins.reporting.wording import describe_matrix, matrix_notes
+from iglue_plugins.reporting.wording import describe_matrix
 from iglue_plugins.utils.errors import UserError
 
 LANGUAGES = ["en", "tr", "ru", "ar"]
@@ -91,8 +92,8 @@ def test_one_seed_has_no_deviation_and_no_baseline_no_difference(make_run: Calla
     assert [(of_row.unseen_mean.std, of_row.difference) for of_row in matrix.all_rows] == [(None, None)] * 2
     assert (matrix.best, matrix.baseline, matrix.means_differ) == ("steps=2", None, False)
     assert [lead.other for lead in matrix.differences_of_best] == ["steps=1"]
-    assert "One seed (0)." in matrix_notes(matrix)
-    assert matrix_notes(matrix)[0] == "The mean is over 3 target languages, without source en."
+    assert "One seed (0)." in matrix_details(matrix)
+    assert matrix_details(matrix)[0] == "The mean is over 3 target languages, without source en."
     alone = build_matrix(rows[:1], None, "test", ["tr"])
     assert (describe_matrix(alone), alone.differences_of_best) == ([], ())
 
@@ -146,7 +147,7 @@ def test_files(matrix: Matrix, tmp_path: Path) -> None:
     text = written[2].read_text()
     assert "|  | en (source) | tr | ru | ar | mean | common | difference | corrected |" in text
     assert "| tr | 100.0 | (100.0) | 50.0 | 62.5 | 56.2 ±8.8 | 62.5 ±17.7 | +37.5" in text
-    assert "- best of 2 rows by the mean" in text and "- Languages in brackets" in text
+    assert "- best of 2 rows by the mean" in text and "- Scores are means over 2 seeds (0, 1)" in text
 
 
 def test_the_table(matrix: Matrix) -> None:
@@ -159,4 +160,7 @@ def test_the_table(matrix: Matrix) -> None:
     assert before == ["finetune", "100.0", "25.0", "25.0", "12.5", "20.8", "±5.9", "12.5", "±17.7"]
     assert tr[:9] == ["tr", "100.0", "(100.0)", "50.0", "62.5", "56.2", "±8.8", "62.5", "±17.7"]
     assert tr[9].startswith("+37.5") and tr[10].startswith("[")
-    assert "Cells: mean over 2 seeds (0, 1)." in lines
+    assert lines[7].startswith("Scores are means over 2 seeds (0, 1) with standard deviations; a row's mean is without")
+    full = Console(width=160, file=io.StringIO())
+    full.print(MatrixTable(matrix, full=True))
+    assert "Cells: mean over 2 seeds (0, 1)." in full.file.getvalue().splitlines()

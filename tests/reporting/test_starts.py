@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iglue_plugins.reporting.comparison import build_comparison
-from iglue_plugins.reporting.wording import notes
+from iglue_plugins.reporting.details import details
 
 HITS = {"en": "1100", "ru": "1000"}
 RunMaker = Callable[..., Path]
@@ -27,7 +27,7 @@ def test_a_row_that_started_from_another_row_names_it_and_one_that_did_not_names
         "row finetune",
         "finetune-f0, finetune-f1 and 1 more",
     ]
-    (note,) = [note for note in notes(comparison) if note.startswith("Started from")]
+    (note,) = [note for note in details(comparison) if note.startswith("Started from")]
     assert all(row.started_from in note for row in comparison.rows)
 
 
@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_settings_asked_for_or_else_of_the_runs_recipe(m
     (run / "record.json").write_text(json.dumps(record))
     assert mean(None) == 100
     comparison = build_comparison([("a", [run]), ("b", [run])], scored={"a": "test", "b": "test@bfloat16"})
-    assert "Scores are of these evaluation settings: a: test; b: test@bfloat16." in notes(comparison)
+    assert "Scores are of these evaluation settings: a: test; b: test@bfloat16." in details(comparison)
 
 
 def test_a_run_of_an_earlier_version_keeps_all_scores_under_the_split(make_run: RunMaker) -> None:

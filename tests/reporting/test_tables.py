@@ -5,18 +5,18 @@ import io
 import pytest
 from rich.console import Console
 
-from iglue_plugins.reporting import wording
+from iglue_plugins.reporting import details
 from iglue_plugins.reporting.comparison import build_comparison
 from iglue_plugins.reporting.tables import ComparisonTable
 
 IGLUE_LANGUAGES = "en ar bn de es fr id ja ko pt ru sw ta tr zh".split()
 
 
-def rendered(comparison, width=160, colour=False):
+def rendered(comparison, width=160, colour=False, full=False):
     console = Console(
         width=width, file=io.StringIO(), force_terminal=colour, color_system="standard" if colour else None
     )
-    console.print(ComparisonTable(comparison))
+    console.print(ComparisonTable(comparison, full))
     return console.file.getvalue()
 
 
@@ -55,7 +55,12 @@ def test_the_caption_holds_the_notes(two_rows):
     text = " ".join(rendered(build_comparison(two_rows)).split())
     assert text.startswith("mini/xvnli, test split: accuracy (%)")
     assert "without source en and auxiliary tr." in text
-    assert "Rows differ in labels or steps: finetune: 64" in text
+    assert text.endswith(
+        "finetune was trained from the model's own weights for 150 steps of 64 labelled examples; xvl_maml was trained "
+        "from the model's own weights with auxiliary tr for 300 steps of 32 labelled examples."
+    )
+    every = " ".join(rendered(build_comparison(two_rows), full=True).split())
+    assert "Rows differ in labels or steps: finetune: 64" in every
 
 
 def test_a_star_marks_significance_without_colour_too(two_rows):
@@ -91,8 +96,8 @@ def test_a_narrow_console_gets_blocks_that_lose_nothing(fifteen_languages, width
     text = rendered(fifteen_languages, width)
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= width
-    blocks = text.count("\nfinetune ")
-    assert blocks == text.count("\nxvl_maml_inner_lr_0 ") > 1
+    starts = [line.partition("  ")[0] for line in text.splitlines() if "trained" not in line]
+    assert starts.count("finetune") == sum(start.startswith("xvl_maml_inner_lr_0 ") for start in starts) > 1
     wide = rendered(fifteen_languages, width=160)
     narrow_numbers, wide_numbers = (
         sorted(word for word in page.split() if "." in word and word[0] in "±0123456789") for page in (text, wide)
@@ -106,6 +111,6 @@ def test_rows_with_a_model_for_each_language_say_what_it_is_adapted_on(make_run,
     adaptation = {"summary": "on 10 shots", "languages": {"ar": {}, "ru": {}, "tr": {}}}
     hits = {"en": "1111", "tr": "0000", "ar": "1100", "ru": "10000"}
     few_shot = [make_run("few_shot", seed, hits, adaptation=adaptation) for seed in range(2)]
-    found = wording.notes(build_comparison([*two_rows, ("few_shot", few_shot)]))
+    found = details.details(build_comparison([*two_rows, ("few_shot", few_shot)]))
     assert "A model of its own for each language but the source, adapted: few_shot: on 10 shots." in found
-    assert not any("adapted" in note for note in wording.notes(build_comparison(two_rows)))
+    assert not any("adapted" in note for note in details.details(build_comparison(two_rows)))

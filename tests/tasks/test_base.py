@@ -92,13 +92,18 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
         ids = torch.tensor([processor.tokenizer(example["text"]).input_ids] * task.rows_per_example)
         logits = model(ids, torch.ones_like(ids), **task.regions.gather(task.regions.index(example["image_ids"])))[0]
         prediction = task.labels[max(range(task.num_labels), key=lambda i: logits[i])]
+        kept = logits.argsort(descending=True, stable=True)[:10].tolist()
+        kept += {task.labels.index(example["label"])} - set(kept)
+        probabilities = {task.labels[i]: logits[i].sigmoid().item() for i in kept}
         expected.append(
             {
                 "id": example["id"],
                 "image_ids": example["image_ids"],
+                "text": example["text"],
                 "prediction": prediction,
                 "label": example["label"],
                 "score": 1.0 if prediction == example["label"] else 0.0,
+                "probabilities": pytest.approx(probabilities, rel=1e-5),
             }
         )
     assert rows == expected

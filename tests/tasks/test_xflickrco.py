@@ -104,7 +104,16 @@ def brute_force(task: Task, model: torch.nn.Module, processor: RegionProcessor) 
         hits = (image_rank[id_] == 1) + (caption_rank[true_image] == 1)
         ranked = sorted(images, key=lambda image: -score[id_, image])
         rows.append(
-            {"id": id_, "image_ids": [true_image], "prediction": ranked[:10], "label": true_image, "score": hits / 2}
+            {
+                "id": id_,
+                "image_ids": [true_image],
+                "text": example["text"],
+                "prediction": ranked[:10],
+                "label": true_image,
+                "score": hits / 2,
+                "similarities": pytest.approx([score[id_, image] for image in ranked[:10]], rel=1e-5),
+                "label_similarity": pytest.approx(score[id_, true_image], rel=1e-5),
+            }
         )
     scores = {"recall@1": pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))}
     for direction, ranks in (("image", list(image_rank.values())), ("text", list(caption_rank.values()))):

@@ -1,7 +1,8 @@
 """The functions that the generated tasks name, and that lmms-eval calls with each document.
 
-A document has an example's id, image_ids, text, language and label, and the name of its task. Generated task files name
-`prompt`, `pictures` and `scored`, so these names do not change.
+A document has an example's id, image_ids, text, language and label, the name of its task, and that of the cluster of
+images that it belongs to. Generated task files name `prompt`, `pictures`, `judged` and `mean_score`, and those of
+earlier versions `scored`, so these names do not change.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from iglue_plugins.utils.errors import UserError, exit_on_user_error
 
 Document = Mapping[str, Any]
 METRIC = "accuracy"
+CLUSTER = "cluster"  # of a document
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
@@ -75,6 +77,35 @@ def scored(document: Document, answers: Sequence[str]) -> dict[str, float]:
         The accuracy, 1 for a right answer and 0 otherwise.
     """
     return {METRIC: float(QUESTIONS[document["task"]].is_right(answers[0], document["label"]))}
+
+
+def judged(document: Document, answers: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Score the answer of a model, and say what was asked, what was answered, and what is right.
+
+    Args:
+        document: The document.
+        answers: The answers; only the first one counts.
+
+    Returns:
+        By the name of the metric what lmms-eval writes of the document: "score", 1 for a right answer and 0 otherwise,
+        "cluster", by which lmms-eval clusters its intervals, and the id, language, text and label with the answer as it
+        was read.
+    """
+    kept = {key: document[key] for key in ("id", "language", "text", "label", CLUSTER)}
+    answer = QUESTIONS[document["task"]].read(answers[0])
+    return {METRIC: {"score": scored(document, answers)[METRIC], **kept, "read_as": answer}}
+
+
+def mean_score(judgements: Sequence[Mapping[str, Any]]) -> float:
+    """Average the scores of documents.
+
+    Args:
+        judgements: What `judged` says of each document.
+
+    Returns:
+        The share of right answers.
+    """
+    return sum(judgement["score"] for judgement in judgements) / len(judgements)
 
 
 def make_task(name: str, settings: Mapping[str, Any]) -> Task:

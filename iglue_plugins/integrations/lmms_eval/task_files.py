@@ -14,6 +14,7 @@ import yaml
 from datasets import Dataset
 
 from iglue_plugins.data.annotations.caching import cache_folder
+from iglue_plugins.evaluation.clusters import group_clusters
 from iglue_plugins.integrations.lmms_eval import documents
 from iglue_plugins.integrations.lmms_eval.questions import QUESTIONS
 from iglue_plugins.tasks.base import Task
@@ -150,7 +151,10 @@ def _write_task(name: str, source: DataSource, folder: Path) -> None:
         options["labels"] = list(task.labels)
     for language, examples in loaded.items():
         file_name = task_name(name, language)
-        rows = ({"task": name, **row} for row in examples.select_columns(list(COLUMNS)))
+        rows = (
+            {"task": name, **row, documents.CLUSTER: cluster}
+            for row, cluster in zip(examples.select_columns(list(COLUMNS)), clusters(examples), strict=True)
+        )
         write_jsonl_atomic(folder / f"{file_name}.jsonl", rows)
         _write_yaml(folder / f"{file_name}.yaml", task_config(name, language, options))
     targets = [language for language in task.languages if language != task.source_language]
@@ -158,6 +162,23 @@ def _write_task(name: str, source: DataSource, folder: Path) -> None:
         _report_left_out(f"group {task_name(name)}, whose mean needs {', '.join(missing_targets)} too")
     else:
         _write_yaml(folder / f"{task_name(name)}.yaml", group_config(name, targets))
+
+
+def clusters(examples: Dataset) -> list[str]:
+    """Name the cluster of images of each example, by which lmms-eval clusters its intervals.
+
+    Args:
+        examples: The examples of a language.
+
+    Returns:
+        The image of each example. Where examples have several images, which link them, it is the first image of the
+        first example that is linked.
+    """
+    image_ids = examples["image_ids"][:]
+    (group,) = group_clusters({"": examples["id"][:]}, {"": image_ids})
+    numbers = group.clusters[""].tolist()
+    names = {number: images[0] for number, images in zip(reversed(numbers), reversed(image_ids), strict=True)}
+    return [names[number] for number in numbers]
 
 
 def _load_languages(task: Task) -> tuple[dict[str, Dataset], dict[str, UserError]]:
@@ -207,8 +228,15 @@ def task_config(name: str, language: str, options: dict[str, Any]) -> dict[str, 
         "doc_to_text": _function(documents.prompt),
         "doc_to_visual": _function(documents.pictures),
         "doc_to_target": "label",
-        "process_results": _function(documents.scored),
-        "metric_list": [{"metric": documents.METRIC, "aggregation": "mean", "higher_is_better": True}],
+        "process_results": _function(documents.judged),
+        "cluster_key": documents.CLUSTER,
+        "metric_list": [
+            {
+                "metric": documents.METRIC,
+                "aggregation": _function(documents.mean_score),
+                "higher_is_better": True,
+            }
+        ],
         "lmms_eval_specific_kwargs": {"default": options},
         "metadata": {"version": VERSION, "iglue_task": name, "language": language},
     }

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
+from iglue_plugins.evaluation.clusters import group_clusters
 from iglue_plugins.integrations.lmms_eval.documents import make_task
 from iglue_plugins.integrations.lmms_eval.task_files import DataSource, write_tasks
 from iglue_plugins.reporting.lmms_eval_results import read_results
@@ -126,9 +127,18 @@ def test_our_model_scores_as_by_iglue_evaluate(
         samples = found.samples[f"mini_{name}_{language}"]
         assert [sample["doc_id"] for sample in samples] == list(range(400))
         expected = run.read_predictions("test", language)
-        assert [(sample["filtered_resps"], sample["target"], sample["accuracy"]) for sample in samples] == [
+        assert [(sample["filtered_resps"], sample["target"], sample["accuracy"]["score"]) for sample in samples] == [
             (row["prediction"], row["label"], row["score"]) for row in expected
         ]
+        assert [
+            (
+                sample["accuracy"]["id"],
+                sample["accuracy"]["language"],
+                sample["accuracy"]["text"],
+                sample["accuracy"]["label"],
+            )
+            for sample in samples
+        ] == [(row["id"], language, row["text"], row["label"]) for row in expected]
     scores = {language: run.record()["scores"]["test"][language]["accuracy"] for language in languages}
     assert read_results(found.results, f"mini/{name}").languages == pytest.approx(scores)
     mean = json.loads(found.results.read_text())["groups"][f"mini_{name}"]["accuracy,none"]
@@ -140,6 +150,22 @@ MEANT = {
     "mini/xgqa": ("no", "yes", "lion", "magnet"),
     "mini/marvl": ("True", "False", "True", None),
 }
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_its_clustered_errors_are_those_of_the_images(
+    name: str, run_of: Callable[..., Run], evaluated: Callable[[str], Written]
+) -> None:
+    results = json.loads(evaluated(name).results.read_text())["results"]
+    run = run_of(name, "sw")
+    rows = run.read_predictions("test", "sw")
+    (group,) = group_clusters({"sw": [row["id"] for row in rows]}, {"sw": [row["image_ids"] for row in rows]})
+    deviations = np.array([row["score"] for row in rows]) - np.mean([row["score"] for row in rows])
+    # The plain error has a denominator of n - 1, and pairs of examples of one image are added to it.
+    same = group.clusters["sw"][:, None] == group.clusters["sw"]
+    pairs = (np.outer(deviations, deviations) * same).sum() - (deviations**2).sum()
+    variance = (deviations**2).sum() / (400 - 1) / 400 + pairs / 400**2
+    assert results[f"mini_{name}_sw"]["accuracy_stderr_clustered,none"] == pytest.approx(np.sqrt(variance))
 
 
 @pytest.mark.parametrize("model", GENERATIVE)
@@ -154,7 +180,7 @@ def test_a_generative_model_is_asked_and_read(model: str, evaluated: Callable[[s
                 task.pictures.picture(image).resize((1, 1)).getpixel((0, 0))[0] for image in example["image_ids"]
             ]
             meant = MEANT[task.name][(sum(colours) + len(sample["input"])) % 4]
-            assert sample["accuracy"] == (meant == example["label"])
+            assert sample["accuracy"]["score"] == (meant == example["label"])
     found = read_results(written.results, "mini/xvnli")
     assert found.label == model and "en" not in found.languages and len(found.languages) == 14
     assert set(found.examples.values()) == {60}

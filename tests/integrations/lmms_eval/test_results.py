@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from iglue_plugins.reporting.lmms_eval_results import read_results
+from iglue_plugins.reporting.lmms_eval_results import read_results, read_results_of_tasks
 from iglue_plugins.utils.errors import UserError
 
 CONTENT = {
@@ -90,10 +90,17 @@ def test_damage_is_a_user_error_or_does_not_matter(file: Path, damage: Any) -> N
         reduce(getitem, place[:-1], content)[place[-1]] = damage
         file.write_text(json.dumps(content))
         with contextlib.suppress(UserError):
-            found = read_results(file, "mini/xvnli")
+            (found,) = read_results_of_tasks([file], ["mini/xvnli"])["mini/xvnli"]
             assert set(found.languages.values()) <= {12.5, 37.5}, place
             assert found.languages.keys() <= {"ar", "tr", "N/A"}, place
             assert found.label in ("some_vl Some-VL-2B", "some_vl", "N/A Some-VL-2B", "some_vl A"), place
+
+
+def test_a_file_has_results_of_some_of_several_tasks(file: Path) -> None:
+    found = read_results_of_tasks([file, file], ["xgqa", "mini/xvnli"])
+    assert found["xgqa"] == [] and found["mini/xvnli"] == [read_results(file, "mini/xvnli")] * 2
+    with pytest.raises(UserError, match="has results of mini/xvnli, but the rows are of task xgqa"):
+        read_results_of_tasks([file], ["xgqa", "marvl"])
 
 
 def test_results_of_another_task(file: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from iglue_plugins.integrations.lmms_eval import documents
-from iglue_plugins.integrations.lmms_eval.task_files import DataSource, write_tasks
+from iglue_plugins.integrations.lmms_eval.task_files import DataSource, clusters, write_tasks
 from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError
 
@@ -58,7 +58,38 @@ def test_documents_are_the_examples_of_the_task(mini_tasks: Path) -> None:
     examples = documents.make_task("mini/marvl", {}).load("test", "ta")
     assert len(found) == len(examples) == 400
     for row, example in zip(found, examples, strict=True):
+        assert row.pop("cluster") in example["image_ids"]
         assert row == {"task": "mini/marvl", **example}
+
+
+def test_documents_name_the_cluster_of_images_that_they_belong_to() -> None:
+    """Of four statements the first and the third are linked by an image, and so is the fourth by another."""
+    assert _clusters_of([["a"], ["b"], ["a"]]) == ["a", "b", "a"]
+    assert _clusters_of([["a", "b"], ["c", "d"], ["e", "b"], ["f", "e"]]) == ["a", "c", "a", "a"]
+
+
+def _clusters_of(image_ids: list[list[str]]) -> list[str]:
+    examples = {"id": [str(number) for number in range(len(image_ids))], "image_ids": image_ids}
+    return clusters(datasets.Dataset.from_dict(examples))
+
+
+def test_the_answer_is_written_beside_what_was_asked(mini_tasks: Path) -> None:
+    document = rows(mini_tasks, "mini_marvl_ta")[0] | {"label": "True"}
+    (judgement,) = documents.judged(document, ["Yes, both do"]).values()
+    assert judgement == {
+        "score": 1.0,
+        "id": document["id"],
+        "language": "ta",
+        "text": document["text"],
+        "label": "True",
+        "cluster": document["cluster"],
+        "read_as": "True",
+    }
+    (wrong,) = documents.judged(document, ["no idea"]).values()
+    assert documents.mean_score([judgement, wrong]) == 0.5
+    config = read(mini_tasks, "mini_marvl_ta")
+    assert (config["cluster_key"], config["metric_list"][0]["metric"]) == ("cluster", "accuracy")
+    assert config["metric_list"][0]["aggregation"] == f"{documents.__name__}.mean_score"
 
 
 def test_a_task_names_functions_that_exist(mini_tasks: Path) -> None:
@@ -67,7 +98,7 @@ def test_a_task_names_functions_that_exist(mini_tasks: Path) -> None:
     for key, function in (
         ("doc_to_text", documents.prompt),
         ("doc_to_visual", documents.pictures),
-        ("process_results", documents.scored),
+        ("process_results", documents.judged),
     ):
         assert config[key] == f"{documents.__name__}.{function.__name__}"
     document = rows(mini_tasks, "mini_xgqa_de")[0]
