@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, score, sweep
+from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, runs, score, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Seeds, Settings, Split
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
 

@@ -158,8 +158,8 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
     if run.is_finished:
         if not run.model_dir.is_dir():
             raise UserError(
-                f"start_from: {run.folder} keeps no model, since its trainer adapts one to each language; name a run "
-                "of another trainer"
+                f"start_from: {run.folder} {why_without_model(run)}; name a run of another trainer, or one that has "
+                "its model"
             )
         return run.model_dir
     is_folder = (path / "config.json").is_file() or holds_adapter(path)
@@ -169,6 +169,18 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
             "finished run, a checkpoint folder with config.json, or a .bin of VOLTA"
         )
     return path
+
+
+def why_without_model(run: Run) -> str:
+    """Say why a finished run has no model, for an error.
+
+    Args:
+        run: The run.
+    """
+    trainer = (run.record() or {}).get("trainer")
+    if trainer in registry.trainers.names() and registry.trainers.get(trainer).trains_on != "target":
+        return "has no model, as where it was imported without it"
+    return "keeps no model, since its trainer adapts one to each language"
 
 
 def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:

@@ -22,6 +22,7 @@ from iglue_plugins.runs.plugins import (
     make_trainer,
     model_fingerprint,
     start_checkpoint,
+    why_without_model,
 )
 from iglue_plugins.runs.record import Start, new_record
 from iglue_plugins.runs.state import RunState
@@ -70,6 +71,7 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
             _say(f"{recipe.name} (seed {recipe.seed}): finished before, reused: {run.folder}")
             return run
         if distributed.is_main_process():
+            run.begin(state.record)
             run.add_process(describe_process(), state.record)
         if isinstance(trainer, LanguageAdapter):
             adapt_and_evaluate(state, trainer, start)
@@ -209,6 +211,11 @@ def _start(recipe: Recipe, before: Run | None) -> Start:
 
 def _start_of(previous: Run) -> Start:
     record = previous.require_record()
+    if not previous.model_dir.is_dir():
+        raise UserError(
+            f"{previous.folder}: {why_without_model(previous)}, so that nothing can start from it; import it with its "
+            "model, or run its recipe anew with --again"
+        )
     languages = tuple(record["training_languages"])
     return Start(previous.model_dir, record["fingerprint"], languages, training_settings(record))
 
@@ -230,6 +237,11 @@ def locked_run(run: Run) -> Iterator[None]:
         if distributed.is_main_process():
             run.remove_stale_files()
         distributed.barrier()
-        with explain_write_errors(run.folder, only_writes=False):
-            yield
+        try:
+            with explain_write_errors(run.folder, only_writes=False):
+                yield
+        except Exception as error:
+            if distributed.is_main_process():
+                run.note_failure(error)
+            raise
         distributed.barrier()
