@@ -29,6 +29,7 @@ OPTIONAL: dict[tuple[str, ...], type] = {  # what records need not have, by thei
     ("precision",): str,
     ("code",): dict,
     ("fingerprint",): str,
+    ("limit",): int,
     ("adaptation",): dict,
     ("adaptation", "summary"): str,
     ("start_from",): dict,

@@ -21,6 +21,7 @@ from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.strict_json import parse_json
 
 UNKNOWN = object()  # the default of a setting that no plugin here has
+SHOWN = ("name", "task", "trainer", "seed", "limit", "steps", "training_languages")  # keys of a record
 OF_THE_RUN = {"name", "runs", "start_from_settings"}  # keys of a recipe that say nothing of what is computed
 
 
@@ -54,7 +55,7 @@ class RunDetails:
             "folder": str(self.run.folder),
             "state": self.status.state,
             "detail": self.status.detail,
-            **{key: record.get(key) for key in ("name", "task", "trainer", "seed", "steps", "training_languages")},
+            **{key: record.get(key) for key in SHOWN},
             "settings": {key: {"value": value, "default": default} for key, (value, default) in self.settings.items()},
             "stages": self.stages,
             "main_metric": record.get("main_metric"),
@@ -196,6 +197,8 @@ def describe(details: RunDetails) -> Iterator[str]:
         model = as_mapping(as_mapping(record.get("recipe")).get("model")).get("name")
         what = f"{record.get('trainer')} on {record.get('task')} with {model}, seed {record.get('seed')}"
         yield f"{what}, {record['steps']} steps" if record.get("steps") else what
+        if record.get("limit"):
+            yield f"a smoke test, limited to {record['limit']} steps and examples"
         for stage in details.stages or ["the model's own weights"]:
             yield f"started from {stage}"
         yield "settings that differ from the defaults:" if details.settings else "all settings are the defaults"

@@ -36,6 +36,7 @@ class RunRow:
         task: The task's name; None where it is not known, as of a run that an earlier version began.
         trainer: The trainer's name, or None.
         seed: The seed, or None.
+        limit: The number of steps and examples that a smoke test is limited to; None for a real run.
         state: What has become of the run.
         detail: What there is to say of the state, or "".
         split: The split of the mean; None if there is none.
@@ -49,6 +50,7 @@ class RunRow:
     task: str | None
     trainer: str | None
     seed: int | None
+    limit: int | None
     state: State
     detail: str
     split: str | None
@@ -125,6 +127,7 @@ def _row(run: Run, split: str | None) -> RunRow:
         task=_typed(record.get("task"), str),
         trainer=_typed(record.get("trainer"), str),
         seed=_typed(record.get("seed"), int),
+        limit=_typed(record.get("limit"), int),
         state=state,
         detail=detail,
         split=split if mean is not None else None,
@@ -219,7 +222,8 @@ def render_list(rows: Sequence[RunRow]) -> Iterator[Table | Text]:
 
 
 def _short_state(row: RunRow) -> str:
-    return f"stopped {row.detail}" if row.state == "stopped" else row.state
+    state = f"stopped {row.detail}" if row.state == "stopped" else row.state
+    return state if row.limit is None else f"{state}, limited to {row.limit}"
 
 
 def _mean_text(row: RunRow) -> Text:

@@ -18,6 +18,7 @@ from iglue_plugins.utils.locks import LockFile
 from iglue_plugins.utils.strict_json import parse_json
 
 LOCK_SECONDS = 1.0  # how long the main process waits for a lock before it tells the other processes so
+RECORD = "record.json"
 TRAINING_RECORD = ".training.json"  # in the model's folder; hidden files do not count in a folder's content hash
 
 
@@ -70,7 +71,7 @@ class Run:
     @property
     def record_path(self) -> Path:
         """The record, which is written last."""
-        return self.folder / "record.json"
+        return self.folder / RECORD
 
     @property
     def partial_record_path(self) -> Path:

@@ -60,7 +60,7 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
         preflight.require(stages)
     trainer = make_trainer(recipe)
     start = starting_point(recipe)
-    identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint)
+    identity = recipe.runs, recipe.run_name, fingerprint(recipe, start.fingerprint)
     if again:
         _set_aside(recipe, Run.open(*identity))
     with locked_run(Run.open(*identity)):
@@ -119,8 +119,25 @@ def finished(recipe: Recipe) -> Run | None:
     if previous is not None and before is None:
         return None
     start = _start(recipe, before)
-    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint))
+    run = Run.open(recipe.runs, recipe.run_name, fingerprint(recipe, start.fingerprint))
     return run if run.is_finished and not _state(recipe, run, start).missing_scores() else None
+
+
+def planned_run(recipe: Recipe) -> Run:
+    """Return the run that `run` would make or return, whether or not the stages before it are finished.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        The run, whose folder need not exist.
+
+    Raises:
+        UserError: The task's data are missing or damaged, or `start_from` names nothing to start from.
+    """
+    previous = recipe.previous()
+    before = planned_run(previous).fingerprint if previous is not None else _start(recipe, None).fingerprint
+    return Run.open(recipe.runs, recipe.run_name, fingerprint(recipe, before))
 
 
 def unfinished_stages(recipe: Recipe) -> list[Recipe]:

@@ -62,7 +62,7 @@ def test_json_has_the_rows_unrounded(folder: Path, iglue: Iglue) -> None:
     english = rows["english"]
     assert english == {
         "folder": str(folder / "english-111111111111"), "name": "english", "task": "mini/xvnli", "trainer": "finetune",
-        "seed": 0, "state": "finished", "detail": "", "split": "test", "mean": 55.0,
+        "seed": 0, "limit": None, "state": "finished", "detail": "", "split": "test", "mean": 55.0,
         "date": "2026-11-27T10:00:00+00:00",
         "bytes": sum(path.stat().st_size for path in (folder / "english-111111111111").rglob("*") if path.is_file()),
     }  # fmt: skip
@@ -180,3 +180,15 @@ def test_listing_imports_no_torch(folder: Path) -> None:
     program += "finally:\n    print({'torch', 'transformers', 'datasets', 'numpy'} & sys.modules.keys())\n"
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert ended.stdout.splitlines()[-1] == "set()", ended.stderr
+
+
+def test_a_dry_run_ends_with_1_where_something_is_lacking(iglue: Iglue, tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("task: mini/xvnli\nmodel: mini/xuniter\ntrainer: finetune\n")
+    runs = f"runs={tmp_path / 'runs'}"
+    whole = iglue("run", recipe, runs, "--dry-run", "--limit", "3")
+    assert (whole.code, whole.err) == (0, "")
+    assert "r (seed 0, limited to 3), finetune on mini/xvnli: new, 3 steps to train, 15 languages" in whole.out
+    lacking = iglue("run", recipe, runs, "trainer.batch_size=1000000", "--dry-run")
+    assert lacking.code == 1 and "expected at least the 1000000" in lacking.out.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
