@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, score, sweep
+from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, runs, score, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(checkpoint.app, name="checkpoint")
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
@@ -39,18 +40,29 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="train and evaluate anew; a finished run of the same settings is set aside")
     ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="a smoke test: N steps, and N examples of each language, of every stage"),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only say what would run, what is lacking (exit code 1), room and time")
+    ] = False,
 ) -> None:
     """Train and evaluate as RECIPE says; resumes a run that was cut short, and does not repeat a finished one."""
     from iglue_plugins.recipes.recipe import load_recipe
 
-    resolved = load_recipe(recipe, overrides or [])
+    resolved = load_recipe(recipe, [*(overrides or []), *([] if limit is None else [f"limit={limit}"])])
 
     from rich.console import Console
 
     from iglue_plugins.reporting.tables import render_record
-    from iglue_plugins.runs import runner
+    from iglue_plugins.runs import plan, runner
     from iglue_plugins.utils import distributed
 
+    if dry_run:
+        planned = plan.make_plan(resolved)
+        print(*planned.describe(), sep="\n")
+        raise typer.Exit(1 if planned.lacking else 0)
     finished = runner.run(resolved, again)
     if distributed.is_main_process():
         for split in resolved.evaluation.splits:

@@ -126,6 +126,14 @@ class Steps(Dataset):
             raise IndexError(f"step {step} of {self._count}")  # a loop over the dataset ends at the first IndexError
         return self._make_step(step)
 
+    def first(self, count: int) -> Steps:
+        """Return the first items, whose number the learning-rate schedule is stretched over.
+
+        Args:
+            count: The number of items; where there are fewer, all.
+        """
+        return Steps(self.__getitem__, min(count, len(self)), self.epoch)
+
 
 def batch_steps(batchers: Sequence[Batcher], batch_size: int, count: int, seed: int) -> Steps:
     """Makes steps of one batch, from each language in turn.

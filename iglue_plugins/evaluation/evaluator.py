@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from datasets import Dataset
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batcher
@@ -26,6 +27,7 @@ def evaluate(
     language: str,
     batch_size: int = 256,
     workers: Workers = "auto",
+    limit: int | None = None,
 ) -> Evaluation:
     """Predict the examples of a split in a language, and score the predictions.
 
@@ -37,6 +39,7 @@ def evaluate(
         language: The language's code.
         batch_size: Examples in a batch; in retrieval, (caption, image) pairs.
         workers: The number of processes that make batches ahead.
+        limit: The number of examples, the first ones, for a smoke test; None takes all.
 
     Returns:
         The predictions in the split's order, with a score in [0, 1] each, as `prediction_rows` makes them, and the
@@ -45,7 +48,7 @@ def evaluate(
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
-    batcher = Batcher(task.load(split, language), task, processor)
+    batcher = Batcher(_first(task.load(split, language), limit), task, processor)
     return _evaluate(batcher, model, task, batch_size, worker_count(workers, processor.reads))
 
 
@@ -57,6 +60,7 @@ def make_validator(
     language: str,
     batch_size: int = 256,
     workers: Workers = "auto",
+    limit: int | None = None,
 ) -> Callable[[], float]:
     """Make the score by which training chooses its best weights.
 
@@ -72,6 +76,7 @@ def make_validator(
         language: The language's code.
         batch_size: Examples in a batch; in retrieval, (caption, image) pairs.
         workers: The number of processes that make batches ahead.
+        limit: The number of examples, the first ones, for a smoke test; None takes all.
 
     Returns:
         A function that scores the model's weights as they are, in percent.
@@ -79,7 +84,11 @@ def make_validator(
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
-    batcher, count = Batcher(task.load(split, language), task, processor), worker_count(workers, processor.reads)
+    examples = task.load(split, language)
+    if limit is not None and task.evaluation == "retrieval":  # wrong candidates are captions of another image
+        limit = max(limit, _second_image(examples) + 1)
+    batcher = Batcher(_first(examples, limit), task, processor)
+    count = worker_count(workers, processor.reads)
 
     def validate() -> float:
         if task.evaluation == "retrieval":
@@ -87,6 +96,16 @@ def make_validator(
         return _evaluate(batcher, model, task, batch_size, count)[1][task.main_metric]
 
     return validate
+
+
+def _first(examples: Dataset, limit: int | None) -> Dataset:
+    return examples if limit is None else examples.select(range(min(limit, len(examples))))
+
+
+def _second_image(examples: Dataset) -> int:
+    """Return the position of the first example of another image than that of the first one; 0 if there is none."""
+    images = examples["image_ids"]
+    return next((place for place in range(len(images)) if images[place] != images[0]), 0)
 
 
 def _evaluate(batcher: Batcher, model: PreTrainedModel, task: Task, batch_size: int, workers: int) -> Evaluation:

@@ -75,11 +75,14 @@ def require_all(recipes: Iterable[Recipe]) -> None:
         recipes: The recipes.
 
     Raises:
-        UserError: Something is missing, damaged or does not fit; all of it is named.
+        UserError: Something is missing, damaged or does not fit; all of it is named. Or a recipe is a smoke test.
     """
     recipes = list(recipes)
     if not recipes:  # a comparison of finished runs imports no PyTorch
         return
+    for recipe in recipes:
+        if recipe.limit is not None:
+            raise UserError(f"recipe '{recipe.name}': has limit {recipe.limit}, a smoke test; try it by `iglue run`")
     from iglue_plugins.runs import preflight, runner
 
     preflight.require([stage for recipe in recipes for stage in runner.unfinished_stages(recipe)])

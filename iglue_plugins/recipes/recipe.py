@@ -10,15 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from iglue_plugins import registry
 from iglue_plugins.recipes import stages
 from iglue_plugins.recipes.checks import check_auxiliary, check_start, check_task_values
-from iglue_plugins.recipes.model_keys import MODEL_KEYS, check_model_keys
-from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer, task_facts
-from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, Report, describe_value, validate
+from iglue_plugins.recipes.choices import plugin_choice, registered, registry_of, task_choice
+from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
+from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, validate
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
 from iglue_plugins.recipes.sections import Evaluation, ModelChoice, PluginChoice
-from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Section = Literal["task", "model", "trainer"]
 
@@ -52,6 +50,12 @@ class Recipe(BaseModel):
     seed: int = Field(0, ge=0, lt=2**32, description="The seed of all random numbers.")
     evaluation: Evaluation
     runs: Path = Field(Path("runs"), description="The folder for runs.")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="A smoke test: so many steps of each stage, and so many examples of each language that are scored. "
+        "Its runs are none of the recipe without it.",
+    )
 
     def plugin(self, section: Section) -> tuple[RegisteredPlugin, BaseModel]:
         """Look up the task, model or trainer.
@@ -63,28 +67,37 @@ class Recipe(BaseModel):
             The registered class, and the recipe's settings as an instance of the class's `Settings`.
         """
         choice: PluginChoice = getattr(self, section)
-        cls = _registry_of(section).get(choice.name)
+        cls = registry_of(section).get(choice.name)
         return cls, cls.Settings.model_validate_json(json.dumps(choice.settings))
 
     @property
     def trains_on(self) -> str:
         """The languages that the trainer takes its examples from: 'source', 'auxiliary' or 'target'."""
-        return _registry_of("trainer").get(self.trainer.name).trains_on
+        return registry_of("trainer").get(self.trainer.name).trains_on
+
+    @property
+    def run_name(self) -> str:
+        """The name of the folder of a run before its fingerprint; that of a smoke test says so."""
+        return self.name if self.limit is None else f"{self.name}-limit-{self.limit}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of a recipe file that `load_recipe` resolves to an equal recipe.
 
         Returns:
-            JSON values by key; a section is a mapping with `name` and every setting.
+            JSON values by key; a section is a mapping with `name` and every setting. It has `limit` only where one is
+            given.
         """
+        left_out = {"limit"} if self.limit is None else set()
         sections: dict[str, PluginChoice] = {section: getattr(self, section) for section in SECTIONS}
-        return self.model_dump(mode="json") | {section: choice.to_dict() for section, choice in sections.items()}
+        return self.model_dump(mode="json", exclude=left_out) | {
+            section: choice.to_dict() for section, choice in sections.items()
+        }
 
     def previous(self) -> Recipe | None:
         """Return the recipe of the stage before, whose weights this one starts from.
 
         Returns:
-            A recipe with this one's seed, folder for runs and evaluation; a recipe for another task keeps its
+            A recipe with this one's seed, limit, folder for runs and evaluation; a recipe for another task keeps its
             evaluation. None if `start_from` is 'model', a run or a checkpoint.
 
         Raises:
@@ -106,7 +119,8 @@ class Recipe(BaseModel):
         trainer = _load(path, ()).trainer.name
         recipe = _load(path, stages.applied(self.start_from_settings, trainer), self.start_from_settings)
         evaluation = self.evaluation if recipe.task.name == self.task.name else recipe.evaluation
-        return recipe.model_copy(update={"seed": self.seed, "runs": self.runs, "evaluation": evaluation})
+        shared = {"seed": self.seed, "limit": self.limit, "runs": self.runs, "evaluation": evaluation}
+        return recipe.model_copy(update=shared)
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = (), everywhere: Sequence[str] = ()) -> Recipe:
@@ -151,10 +165,6 @@ def task_name(path: Path) -> str | None:
 def is_recipe(start_from: str) -> bool:
     """Tell whether `start_from` names a recipe file."""
     return Path(start_from).suffix in (".yaml", ".yml")
-
-
-def _registry_of(section: str) -> registry.Registry:
-    return getattr(registry, f"{section}s")
 
 
 def _load(path: Path, overrides: Sequence[str], inherited: Sequence[str] = ()) -> Recipe:
@@ -208,18 +218,18 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
 
     default_name: dict[str, Any] = {"name": Path(source).stem}
     data = functools.reduce(merge, (layer.data for layer in layers), default_name)
-    chosen: RegisteredPlugin | None = _registered("task", data.get("task"), report)
-    task_choice, task = _task_choice(chosen, data, report)
-    model: RegisteredPlugin | None = _registered("model", data.get("model"), report)
-    trainer: RegisteredTrainer | None = _registered("trainer", data.get("trainer"), report)
+    chosen: RegisteredPlugin | None = registered("task", data.get("task"), report)
+    task_section, task = task_choice(chosen, data, report)
+    model: RegisteredPlugin | None = registered("model", data.get("model"), report)
+    trainer: RegisteredTrainer | None = registered("trainer", data.get("trainer"), report)
     if task and trainer:
         settings = task.trainer_defaults.get(data["trainer"]["name"], {})
         layers = [Layer(f"trainer_defaults of task {data['task']['name']}", {"trainer": settings}), *layers]
         data = merge(layers[0].data, data)
     choices = {
-        "task": task_choice,
-        "model": _choice("model", model, data, report)[0],
-        "trainer": _choice("trainer", trainer, data, report)[0],
+        "task": task_section,
+        "model": plugin_choice("model", model, data, report)[0],
+        "trainer": plugin_choice("trainer", trainer, data, report)[0],
     }
     auxiliary_given = data.get("auxiliary_languages") is not None
     data = _with_defaults(data | choices, task, trainer)
@@ -232,52 +242,6 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
     problems.raise_if_any()
     assert recipe is not None  # a recipe that is not valid has at least one problem, which was raised
     return recipe
-
-
-def _registered(section: str, chosen: object, report: Report) -> Any:
-    """Look up the class that a section names; None, with a problem reported, if there is none."""
-    if chosen is not None and not isinstance(chosen, dict):
-        report((section,), f"found {describe_value(chosen)}, expected a name, or a mapping with name and settings")
-        return None
-    plugins = _registry_of(section)
-    name = (chosen or {}).get("name")
-    if not isinstance(name, str):
-        found = "nothing" if name is None else describe_value(name)
-        hint = did_you_mean("", plugins.names())
-        report((section, "name"), f"found {found}, expected the name of a {section}{hint}")
-        return None
-    try:
-        return plugins.get(name)
-    except UserError as error:
-        report((section, "name"), str(error))
-        return None
-
-
-def _task_choice(
-    plugin: RegisteredPlugin | None, data: dict[str, Any], report: Report
-) -> tuple[dict[str, Any], RegisteredTask | None]:
-    """Make the section of the task, and find the task's facts; None if its settings or data have a problem."""
-    choice, settings = _choice("task", plugin, data, report)
-    try:
-        return choice, task_facts(plugin, settings) if plugin else None
-    except UserError as error:
-        for line in str(error).split("\n"):
-            report((), line)
-        return choice, None
-
-
-def _choice(
-    section: str, plugin: RegisteredPlugin | None, data: dict[str, Any], report: Report
-) -> tuple[dict[str, Any], BaseModel | None]:
-    """Make a section of the resolved recipe, with its settings also as an object; None if they have a problem."""
-    if plugin is None:
-        return {"name": "", "settings": {}}, None
-    given = {key: value for key, value in data[section].items() if key != "name"}
-    name = data[section]["name"]
-    of_every_model = {key: given.pop(key) for key in MODEL_KEYS if section == "model" and key in given}
-    settings = validate(plugin.Settings, given, f"{section} {name}", lambda path, text: report((section, *path), text))
-    choice = {"name": name, "settings": settings.model_dump(mode="json", by_alias=True) if settings else {}}
-    return choice | check_model_keys(of_every_model, report), settings
 
 
 def _with_defaults(

@@ -9,7 +9,7 @@ from iglue_plugins import registry
 from iglue_plugins.recipes.reading import SECTIONS
 
 # The stage before has these from the recipe after it, or they are each recipe's own.
-NOT_INHERITED = {"name", "start_from", "start_from_settings", "seed", "runs", "evaluation"}
+NOT_INHERITED = {"name", "start_from", "start_from_settings", "seed", "runs", "evaluation", "limit"}
 
 
 def is_of_trainer(override: str) -> bool:

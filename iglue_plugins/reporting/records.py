@@ -29,6 +29,7 @@ OPTIONAL: dict[tuple[str, ...], type] = {  # what records need not have, by thei
     ("precision",): str,
     ("code",): dict,
     ("fingerprint",): str,
+    ("limit",): int,
     ("adaptation",): dict,
     ("adaptation", "summary"): str,
     ("start_from",): dict,
@@ -52,6 +53,20 @@ def read_record(folder: Path) -> dict[str, Any]:
     """
     run = Run(folder)
     record = run.require_record()
+    check_record(run, record)
+    return record
+
+
+def check_record(run: Run, record: dict[str, Any]) -> None:
+    """Check that a record has what tables show of it.
+
+    Args:
+        run: The run.
+        record: Its record.
+
+    Raises:
+        UserError: It lacks something, or has a value of another type.
+    """
     for key, kind in RECORDED.items():
         _check_type(run, key, record.get(key), kind)
     for keys, kind in OPTIONAL.items():
@@ -65,7 +80,6 @@ def read_record(folder: Path) -> dict[str, Any]:
             _check_type(run, "code", packages, list)
     if (start := record.get("start_from")) is not None:
         _check_type(run, "start_from.path", start.get("path"), str)
-    return record
 
 
 def _check_type(run: Run, key: str, value: Any, kind: type) -> None:

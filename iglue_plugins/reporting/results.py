@@ -73,10 +73,15 @@ def read_result(
         The results of the run.
 
     Raises:
-        UserError: The run is not finished, was not evaluated on the split or on one of the languages, or has
-            predictions that do not average to the score in its record.
+        UserError: The run is not finished, is a smoke test, was not evaluated on the split or on one of the languages,
+            or has predictions that do not average to the score in its record.
     """
     run, record, seen = Run(folder), read_record(folder), {} if seen is None else seen
+    if (limit := record.get("limit")) is not None:
+        raise UserError(
+            f"{folder}: is a smoke test, limited to {limit} steps and examples, which says nothing of a trainer; name "
+            "a run without a limit"
+        )
     split = scored or _scored_by_recipe(record, split)
     if split not in record["scores"]:
         raise UserError(

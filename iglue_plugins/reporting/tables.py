@@ -238,5 +238,6 @@ def render_record(record: dict[str, Any], split: str) -> Group:
     """
     metric = record["main_metric"]
     scores = [f"{language} {of_language[metric]:.1f}" for language, of_language in record["scores"][split].items()]
-    heading = Text(f"{record['name']}: {record['task']}, {split} split, {metric} (%)", style="bold")
+    limit = f", limited to {record['limit']} steps and examples" if record.get("limit") else ""
+    heading = Text(f"{record['name']}: {record['task']}, {split} split, {metric} (%){limit}", style="bold")
     return Group(heading, Columns(scores, padding=(0, 3), equal=True))

@@ -37,9 +37,8 @@ def evaluate_model(
     with threads_for(model):
         for split, language in pairs:
             start = time.monotonic()
-            rows, scores = evaluate(
-                state.task, model, processor, split, language, evaluation.batch_size, evaluation.workers
-            )
+            how = evaluation.batch_size, evaluation.workers, state.recipe.limit
+            rows, scores = evaluate(state.task, model, processor, split, language, *how)
             scored = evaluation.scored_split(split)
             record["scores"].setdefault(scored, {})[language] = {**scores, "examples": len(rows)}
             data = state.data_fingerprint(split, language)

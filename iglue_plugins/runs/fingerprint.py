@@ -27,9 +27,9 @@ def fingerprint(recipe: Recipe, previous_fingerprint: str | None) -> str:
     """Hash all that determines the trained weights of a run, and nothing else.
 
     These are the settings of task, model and trainer, the precision that they come to on this machine, the seed, the
-    examples that training reads, the weights that it starts from, and the code: this package's version, and the source
-    of plugins from elsewhere. A run that adapts a model to each language reads examples for one language at a time;
-    they count with the scores of that language.
+    examples that training reads, the weights that it starts from, the limit of a smoke test, and the code: this
+    package's version, and the source of plugins from elsewhere. A run that adapts a model to each language reads
+    examples for one language at a time; they count with the scores of that language.
 
     A Settings class may name settings that do not change the weights (paths, logging) in its class attribute
     `fingerprint_exclude`.
@@ -65,6 +65,8 @@ def fingerprint(recipe: Recipe, previous_fingerprint: str | None) -> str:
         "model": _plugin(recipe, "model", frozenset()),
         "trainer": _plugin(recipe, "trainer", frozenset()),
     }
+    if recipe.limit is not None:
+        content["limit"] = recipe.limit
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from iglue_plugins.runs.prediction_rows import read_rows
+from iglue_plugins.runs.record_file import RECORD_FORMAT, read_record_file
 from iglue_plugins.utils import distributed
-from iglue_plugins.utils.errors import UserError, explain_write_errors
+from iglue_plugins.utils.errors import UserError, explain_write_errors, first_line
 from iglue_plugins.utils.files import write_json_atomic, write_jsonl_atomic
 from iglue_plugins.utils.locks import LockFile
-from iglue_plugins.utils.strict_json import DamagedJSONError, parse_json
+from iglue_plugins.utils.strict_json import parse_json
 
-RECORD_FORMAT = 1
 LOCK_SECONDS = 1.0  # how long the main process waits for a lock before it tells the other processes so
+RECORD = "record.json"
 TRAINING_RECORD = ".training.json"  # in the model's folder; hidden files do not count in a folder's content hash
 
 
@@ -69,7 +71,7 @@ class Run:
     @property
     def record_path(self) -> Path:
         """The record, which is written last."""
-        return self.folder / "record.json"
+        return self.folder / RECORD
 
     @property
     def partial_record_path(self) -> Path:
@@ -80,6 +82,16 @@ class Run:
     def processes_path(self) -> Path:
         """What is known of the processes that have worked on the run, until it has a record."""
         return self.folder / "processes.json"
+
+    @property
+    def plan_path(self) -> Path:
+        """The record as it was when the training began, until the run has a record."""
+        return self.folder / "plan.json"
+
+    @property
+    def failure_path(self) -> Path:
+        """Why the run failed, until it is begun again."""
+        return self.folder / "failure.json"
 
     @property
     def adapted_dir(self) -> Path:
@@ -103,6 +115,10 @@ class Run:
         """
         return self.folder / "predictions" / split / f"{language}.jsonl"
 
+    def lock_file(self) -> LockFile:
+        """Return the lock of the run's fingerprint, which is not taken yet."""
+        return LockFile(self.folder.with_name(f".{self.fingerprint}.lock"), self.folder)
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other commands from working on runs of this fingerprint; the lock ends with the process.
@@ -116,8 +132,7 @@ class Run:
         Raises:
             UserError: The folder for runs cannot be written or locked, and the run is not finished.
         """
-        lock = LockFile(self.folder.with_name(f".{self.fingerprint}.lock"), self.folder)
-        with contextlib.closing(lock):
+        with contextlib.closing(self.lock_file()) as lock:
             try:
                 distributed.repeat_in_main_process(lambda: self._wait_for(lock))
             except UserError:
@@ -161,6 +176,27 @@ class Run:
         record["processes"] = [*earlier, process]
         write_json_atomic(self.processes_path, record["processes"])
 
+    def begin(self, record: Mapping[str, Any]) -> None:
+        """Note what a run is to be, for those who list runs before it has a record, and forget an earlier failure.
+
+        Args:
+            record: The record so far.
+        """
+        if not self.is_finished:
+            write_json_atomic(self.plan_path, {**record, "format": RECORD_FORMAT})
+            self.failure_path.unlink(missing_ok=True)
+
+    def note_failure(self, error: Exception) -> None:
+        """Keep what an error says for those who list runs, unless the run is finished or the disk is full.
+
+        Args:
+            error: The error that has ended the run.
+        """
+        sentence = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}"
+        if self.plan_path.is_file():
+            with contextlib.suppress(UserError):
+                write_json_atomic(self.failure_path, {"sentence": sentence})
+
     def remove_stale_files(self) -> None:
         """Remove files that nothing reads any more, and what a killed process left; call it under the lock."""
         with contextlib.suppress(OSError):  # the folder does not exist, or the disk is read-only
@@ -180,7 +216,7 @@ class Run:
         Raises:
             UserError: The record is damaged, or has another format.
         """
-        return _read_record(self.record_path)
+        return read_record_file(self.record_path)
 
     def require_record(self) -> dict[str, Any]:
         """Read the record of a run that has to be finished.
@@ -206,7 +242,7 @@ class Run:
             UserError: A record is damaged, or has another format.
         """
         paths = self.partial_record_path, self.record_path, self.model_dir / TRAINING_RECORD
-        return next((record for path in paths if (record := _read_record(path))), None)
+        return next((record for path in paths if (record := read_record_file(path))), None)
 
     def write_record(self, record: Mapping[str, Any]) -> None:
         """Write the record, which makes the run finished, and remove what it replaces.
@@ -216,7 +252,8 @@ class Run:
         """
         write_json_atomic(self.record_path, {**record, "format": RECORD_FORMAT})
         self.partial_record_path.unlink(missing_ok=True)
-        self.processes_path.unlink(missing_ok=True)
+        for path in (self.processes_path, self.plan_path, self.failure_path):
+            path.unlink(missing_ok=True)
         shutil.rmtree(self.adapted_dir, ignore_errors=True)
 
     def write_partial_record(self, record: Mapping[str, Any]) -> None:
@@ -252,45 +289,4 @@ class Run:
         Raises:
             UserError: The file is missing or damaged.
         """
-        path = self.predictions_path(split, language)
-        try:
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
-        if lines.pop() != "":  # the last line of a whole file ends in a line break
-            raise UserError(f"{path}: line {len(lines) + 1} is cut off; delete the file and run again")
-        return _parse_lines(lines, path)
-
-
-def _read_record(path: Path) -> dict[str, Any] | None:
-    try:
-        record = parse_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise UserError(f"{path}: the record cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: the record is damaged ({error}); delete it and run again") from error
-    found = record.get("format") if isinstance(record, dict) else type(record).__name__
-    if found != RECORD_FORMAT:
-        raise UserError(f"{path}: the record has format {found!r} instead of {RECORD_FORMAT}; delete it and run again")
-    return record
-
-
-def _parse_lines(lines: Sequence[str], path: Path) -> list[dict[str, Any]]:
-    """Parse JSON lines at once, in a third of the time, and one by one only to name a damaged one."""
-    with contextlib.suppress(DamagedJSONError):
-        rows = parse_json(f"[{','.join(lines)}]")
-        if len(rows) == len(lines) and all(isinstance(row, dict) for row in rows):
-            return rows
-    return [_parse_line(line, path, number) for number, line in enumerate(lines, start=1)]
-
-
-def _parse_line(line: str, path: Path, number: int) -> dict[str, Any]:
-    try:
-        row = parse_json(line)
-    except DamagedJSONError as error:
-        raise UserError(f"{path}: line {number} is damaged ({error}); delete the file and run again") from error
-    if not isinstance(row, dict):
-        raise UserError(f"{path}: line {number} is damaged (it is no object); delete the file and run again")
-    return row
+        return read_rows(self.predictions_path(split, language))

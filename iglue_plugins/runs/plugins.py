@@ -19,8 +19,9 @@ from iglue_plugins.models.frozen import freeze
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
-from iglue_plugins.runs.folder import TRAINING_RECORD, Run
+from iglue_plugins.runs.folder import RECORD, TRAINING_RECORD, Run
 from iglue_plugins.runs.loading import load_plugin
+from iglue_plugins.runs.record_file import read_record_file
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.utils.errors import UserError
@@ -56,7 +57,9 @@ def make_trainer(recipe: Recipe) -> Trainer | LanguageAdapter:
         A trainer of one model, or an adapter that makes a model for each evaluated language.
     """
     _, settings = recipe.plugin("trainer")
-    return registry.trainers.load(recipe.trainer.name)(settings)
+    trainer: Trainer | LanguageAdapter = registry.trainers.load(recipe.trainer.name)(settings)
+    trainer.limit = recipe.limit
+    return trainer
 
 
 def load_model(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:
@@ -155,11 +158,12 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
         return None
     path = Path(recipe.start_from)
     run = Run(path)
+    refuse_smoke_test(recipe, "start_from", path)
     if run.is_finished:
         if not run.model_dir.is_dir():
             raise UserError(
-                f"start_from: {run.folder} keeps no model, since its trainer adapts one to each language; name a run "
-                "of another trainer"
+                f"start_from: {run.folder} {why_without_model(run)}; name a run of another trainer, or one that has "
+                "its model"
             )
         return run.model_dir
     is_folder = (path / "config.json").is_file() or holds_adapter(path)
@@ -169,6 +173,40 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
             "finished run, a checkpoint folder with config.json, or a .bin of VOLTA"
         )
     return path
+
+
+def why_without_model(run: Run) -> str:
+    """Say why a finished run has no model, for an error.
+
+    Args:
+        run: The run.
+    """
+    trainer = (run.record() or {}).get("trainer")
+    if trainer in registry.trainers.names() and registry.trainers.get(trainer).trains_on != "target":
+        return "has no model, as where it was imported without it"
+    return "keeps no model, since its trainer adapts one to each language"
+
+
+def refuse_smoke_test(recipe: Recipe, key: str, path: Path) -> None:
+    """Refuse weights of a run with a limit, unless the recipe has one too.
+
+    Args:
+        recipe: The resolved recipe.
+        key: The key that names the weights, for the error.
+        path: The folder of a run or of its model, or anything else.
+
+    Raises:
+        UserError: They are of a smoke test, and the recipe is none.
+    """
+    if recipe.limit is not None:
+        return
+    records = (read_record_file(path / name) for name in (RECORD, TRAINING_RECORD))
+    limits = [record["limit"] for record in records if record and record.get("limit")]
+    if limits:
+        raise UserError(
+            f"{key}: {path} is of a smoke test, limited to {limits[0]} steps, and nothing but a smoke test starts from "
+            "one; name another run, or add --limit"
+        )
 
 
 def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:
@@ -214,5 +252,7 @@ def model_fingerprint(recipe: Recipe) -> str | None:
     completed = cls(settings).settings  # with the defaults of the model's class
     keys = getattr(type(completed), "weight_sources", ("checkpoint", "text_weights"))
     sources = [source for key in keys if (source := getattr(completed, key, None))]
+    for source in sources:
+        refuse_smoke_test(recipe, "model", Path(source))
     hashes = [checkpoint_hash(Path(source)) for source in sources if Path(source).exists()]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest() if hashes else None

@@ -109,19 +109,31 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
     for size, where in sizes.items():
         yield from _problem(check_regions, recipe, where, size)
     if isinstance(trainer, Trainer) and not any(found[examples] for examples in read):
-        yield from _problem(_make_steps, recipe, task, trainer)
+        yield from _problem(count_steps, recipe, task, trainer)
 
 
-def _make_steps(recipe: Recipe, task: Task, trainer: Trainer) -> None:
-    """Make the steps of a training, which finds out if there are enough examples; texts are not tokenized for it."""
+def count_steps(recipe: Recipe, task: Task, trainer: Trainer) -> int:
+    """Count the optimizer steps of a training; texts are not tokenized for it.
+
+    Args:
+        recipe: The resolved recipe.
+        task: Its task.
+        trainer: Its trainer.
+
+    Returns:
+        The number of steps.
+
+    Raises:
+        UserError: There are too few examples, or none.
+    """
     languages = tuple(recipe.auxiliary_languages)
     processor = PlanningProcessor(image_kind(recipe))
-    trainer.steps(
-        TrainingData(task, processor, recipe.source_language, languages, recipe.seed, trainer.settings.examples)
-    )
+    data = TrainingData(task, processor, recipe.source_language, languages, recipe.seed, trainer.settings.examples)
+    steps = -(-len(trainer.steps(data)) // trainer.settings.accumulation)
+    return steps if recipe.limit is None else min(recipe.limit, steps)
 
 
-def _problem(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
+def _problem(check: Callable[..., object], *arguments: Any) -> Iterator[str]:
     try:
         check(*arguments)
     except UserError as error:
@@ -183,8 +195,8 @@ def image_ids(examples: Dataset) -> list[str]:
 
 def _lacking_room(stages: Sequence[Recipe]) -> Iterator[str]:
     """Say if the disk has less room than the models and checkpoints take, as far as their sizes are known."""
-    sizes = [_weights_size(stage) for stage in {json.dumps(stage.to_dict()): stage for stage in stages}.values()]
-    needed = sum(sizes) + WEIGHTS_IN_CHECKPOINTS * max(sizes, default=0)
+    sizes = [weights_size(stage) for stage in {json.dumps(stage.to_dict()): stage for stage in stages}.values()]
+    needed = room(sizes)
     if not needed:
         return
     folder = next(path for path in (stages[-1].runs.absolute(), *stages[-1].runs.absolute().parents) if path.is_dir())
@@ -196,8 +208,21 @@ def _lacking_room(stages: Sequence[Recipe]) -> Iterator[str]:
         )
 
 
-def _weights_size(recipe: Recipe) -> int:
-    """Return the size in bytes of the weights that a recipe's run stores; 0 if it is not known, or an adapter's."""
+def room(sizes: Sequence[int]) -> int:
+    """Return the bytes that stages take while the largest trains: their models, and its checkpoints.
+
+    Args:
+        sizes: The bytes of the weights of each stage.
+    """
+    return sum(sizes) + WEIGHTS_IN_CHECKPOINTS * max(sizes, default=0)
+
+
+def weights_size(recipe: Recipe) -> int:
+    """Return the size in bytes of the weights that a recipe's run stores; 0 if it is not known, or an adapter's.
+
+    Args:
+        recipe: The resolved recipe.
+    """
     if recipe.model.adapter:
         return 0
     settings = recipe.model.settings

@@ -71,7 +71,7 @@ def new_record(recipe: Recipe, run: Run, start: Start, labels_per_step: int) -> 
         "versions": versions(),
         "scores": {},
         "timings": {},
-    }
+    } | ({} if recipe.limit is None else {"limit": recipe.limit})
 
 
 def add_time(record: dict[str, Any], name: str, start: float) -> None:

@@ -22,6 +22,7 @@ from iglue_plugins.runs.plugins import (
     make_trainer,
     model_fingerprint,
     start_checkpoint,
+    why_without_model,
 )
 from iglue_plugins.runs.record import Start, new_record
 from iglue_plugins.runs.state import RunState
@@ -59,7 +60,7 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
         preflight.require(stages)
     trainer = make_trainer(recipe)
     start = starting_point(recipe)
-    identity = recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint)
+    identity = recipe.runs, recipe.run_name, fingerprint(recipe, start.fingerprint)
     if again:
         _set_aside(recipe, Run.open(*identity))
     with locked_run(Run.open(*identity)):
@@ -70,6 +71,7 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
             _say(f"{recipe.name} (seed {recipe.seed}): finished before, reused: {run.folder}")
             return run
         if distributed.is_main_process():
+            run.begin(state.record)
             run.add_process(describe_process(), state.record)
         if isinstance(trainer, LanguageAdapter):
             adapt_and_evaluate(state, trainer, start)
@@ -117,8 +119,25 @@ def finished(recipe: Recipe) -> Run | None:
     if previous is not None and before is None:
         return None
     start = _start(recipe, before)
-    run = Run.open(recipe.runs, recipe.name, fingerprint(recipe, start.fingerprint))
+    run = Run.open(recipe.runs, recipe.run_name, fingerprint(recipe, start.fingerprint))
     return run if run.is_finished and not _state(recipe, run, start).missing_scores() else None
+
+
+def planned_run(recipe: Recipe) -> Run:
+    """Return the run that `run` would make or return, whether or not the stages before it are finished.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        The run, whose folder need not exist.
+
+    Raises:
+        UserError: The task's data are missing or damaged, or `start_from` names nothing to start from.
+    """
+    previous = recipe.previous()
+    before = planned_run(previous).fingerprint if previous is not None else _start(recipe, None).fingerprint
+    return Run.open(recipe.runs, recipe.run_name, fingerprint(recipe, before))
 
 
 def unfinished_stages(recipe: Recipe) -> list[Recipe]:
@@ -209,6 +228,11 @@ def _start(recipe: Recipe, before: Run | None) -> Start:
 
 def _start_of(previous: Run) -> Start:
     record = previous.require_record()
+    if not previous.model_dir.is_dir():
+        raise UserError(
+            f"{previous.folder}: {why_without_model(previous)}, so that nothing can start from it; import it with its "
+            "model, or run its recipe anew with --again"
+        )
     languages = tuple(record["training_languages"])
     return Start(previous.model_dir, record["fingerprint"], languages, training_settings(record))
 
@@ -230,6 +254,11 @@ def locked_run(run: Run) -> Iterator[None]:
         if distributed.is_main_process():
             run.remove_stale_files()
         distributed.barrier()
-        with explain_write_errors(run.folder, only_writes=False):
-            yield
+        try:
+            with explain_write_errors(run.folder, only_writes=False):
+                yield
+        except Exception as error:
+            if distributed.is_main_process():
+                run.note_failure(error)
+            raise
         distributed.barrier()

@@ -16,7 +16,7 @@ from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.evaluation.inference import classify, match_all
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.runs.plugins import load_model
+from iglue_plugins.runs.plugins import load_model, why_without_model
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.threads import threads_for
@@ -65,7 +65,7 @@ def require_model(run: Run, remedy: str = "name a run of another trainer") -> Pa
         UserError: The run keeps no model.
     """
     if not run.model_dir.is_dir():
-        raise UserError(f"{run.folder}: keeps no model, since its trainer adapts one to each language; {remedy}")
+        raise UserError(f"{run.folder}: {why_without_model(run)}; {remedy}")
     return run.model_dir
 
 

@@ -15,9 +15,10 @@ from iglue_plugins import registry
 from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import Head, save_adapter
 from iglue_plugins.models.adapters import is_adapted
-from iglue_plugins.runs.folder import RECORD_FORMAT, TRAINING_RECORD
+from iglue_plugins.runs.folder import TRAINING_RECORD
 from iglue_plugins.runs.plugins import load_model
 from iglue_plugins.runs.record import Start, add_time
+from iglue_plugins.runs.record_file import RECORD_FORMAT
 from iglue_plugins.runs.source_code import plugin_code
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.trainers.base import Trainer

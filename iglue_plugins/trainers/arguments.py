@@ -8,7 +8,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.integrations.integration_utils import get_available_reporting_integrations
 
-from iglue_plugins.trainers.checkpoints import CHECKPOINTS
+from iglue_plugins.trainers.checkpoint_names import CHECKPOINTS
 from iglue_plugins.trainers.precision import resolved_precision
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.utils.errors import UserError

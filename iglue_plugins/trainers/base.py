@@ -150,10 +150,13 @@ class Trainer(TrainerSpec, ABC):
         split, language = validation or (task.validation_split, source_language)
         validate = None
         if settings.validate_every:
-            validate = make_validator(task, model, processor, split, language, evaluation_batch_size, settings.workers)
+            validate = make_validator(
+                task, model, processor, split, language, evaluation_batch_size, settings.workers, self.limit
+            )
+        steps = self.steps(data)
         return train(
             self.objective(model, task),
-            self.steps(data),
+            steps if self.limit is None else steps.first(self.limit * settings.accumulation),
             settings,
             seed=seed,
             folder=folder,

@@ -17,13 +17,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from typing_extensions import override
 
 from iglue_plugins.models.adapters import stored_weights
+from iglue_plugins.trainers.checkpoint_names import FINISHED_CHECKPOINT, checkpoint_step
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
 from iglue_plugins.utils.termination import DeferredTermination
 
-CHECKPOINTS = "checkpoints"  # the folder of the checkpoints, below the one that training is given
-FINISHED_CHECKPOINT = ".finished"  # a file written last into a checkpoint: the hash of its content
 SHARE_OF_TIME = 0.05  # how much of the training's time writing checkpoints may take
 
 
@@ -153,12 +152,3 @@ def resumed_checkpoint(folder: Path) -> Path | None:
     found = [str(last_checkpoint(folder) or "")] if distributed.is_main_process() else [""]
     broadcast_object_list(found)
     return Path(found[0]) if found[0] else None
-
-
-def checkpoint_step(checkpoint: Path) -> int:
-    """Return the optimizer step after which a checkpoint was saved.
-
-    Args:
-        checkpoint: The checkpoint's folder.
-    """
-    return int(checkpoint.name.rpartition("-")[2])

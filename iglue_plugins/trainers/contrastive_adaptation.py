@@ -70,6 +70,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         evaluation_batch_size: int = 256,
     ) -> Adapted:
         settings, (model, processor) = self.settings, load()
+        steps = min(settings.inner_steps, self.limit or settings.inner_steps)
         model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to
         batcher = Batcher(task.load(settings.split, language, settings.shots), task, processor)
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
@@ -86,14 +87,12 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         )
         loss_of.check("contrastive")
         losses = []
-        for step in range(settings.inner_steps):
+        for step in range(steps):
             batch = examples.split_batches(step)[0].to(model.device)
             loss = loss_of(batch, "contrastive")["loss"]
             self._descend(model, loss)
             losses.append(loss.item())
-        return Adapted(
-            model, processor, {"steps": settings.inner_steps, "first_loss": losses[0], "last_loss": losses[-1]}
-        )
+        return Adapted(model, processor, {"steps": steps, "first_loss": losses[0], "last_loss": losses[-1]})
 
     def _descend(self, model: PreTrainedModel, loss: torch.Tensor) -> None:
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

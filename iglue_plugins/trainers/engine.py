@@ -21,7 +21,8 @@ from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.trainers.arguments import training_arguments
-from iglue_plugins.trainers.checkpoints import CHECKPOINTS, Checkpoints, checkpoint_step, resumed_checkpoint
+from iglue_plugins.trainers.checkpoint_names import CHECKPOINTS, checkpoint_step
+from iglue_plugins.trainers.checkpoints import Checkpoints, resumed_checkpoint
 from iglue_plugins.trainers.objective_trainer import ObjectiveTrainer
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import AccumulationShard

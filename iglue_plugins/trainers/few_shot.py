@@ -70,6 +70,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         for rate in self.settings.learning_rates:
             model, processor = load()
             trainer = type(self)(self.settings.model_copy(update={"learning_rate": rate}))
+            trainer.limit = self.limit
             training = trainer.fit(
                 model,
                 processor,

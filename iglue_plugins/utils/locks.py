@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import os
+import re
 import socket
 import sys
 import time
@@ -13,6 +16,7 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 POLL_SECONDS = 0.25
+HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # what a lock that another process holds fails with
 MAX_RECORD = 1024  # bytes of a lock file that are read; filelock's records have some hundred at most
 
 
@@ -122,6 +126,37 @@ class LockFile:
         if len(lines) < 2 or not lines[0].isdigit() or not lines[1].isprintable():
             return f"a process that is not named, since {since}"
         return f"process {lines[0]} on {lines[1].partition('?')[0]} since {since}"  # filelock adds ?pidns-... to a host
+
+    def held_by(self) -> str | None:
+        """Say which other process holds the lock, without taking it or writing anything.
+
+        Where the file system cannot lock files, the file's existence counts, unless its process was one of this machine
+        and is gone.
+
+        Returns:
+            The process, as `holder` describes it; None if no process holds the lock.
+        """
+        try:
+            with self.path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back when the file is closed
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return self.holder() if error.errno in HELD or not self._has_died() else None
+        return None
+
+    def _has_died(self) -> bool:
+        """Tell whether the file names a process of this machine that is gone."""
+        found = re.fullmatch(r"process (\d+) on (.*) since .*", self.holder())
+        if found is None or found[2] != socket.gethostname():
+            return False
+        try:
+            os.kill(int(found[1]), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            return False
+        return False
 
     def close(self) -> None:
         """Give the lock back, if this process has it, and remove the file."""

@@ -36,6 +36,20 @@ def shown(value: object) -> str:
     return printable(_SHORT.repr(value))
 
 
+def duration(seconds: float) -> str:
+    """Return a time as people say it: its two largest units, such as "1 min 48 s".
+
+    Args:
+        seconds: The time, at least 0.
+    """
+    whole = max(round(seconds), 0)
+    for size, unit, below, smaller in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit}" + (f" {rest} {smaller}" if rest else "")
+    return f"{whole} s"
+
+
 class _ShortRepr(reprlib.Repr):
     """Limits depth and length; a whole number of thousands of digits, which Python refuses to write, is described."""
 

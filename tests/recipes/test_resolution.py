@@ -187,6 +187,6 @@ def test_overrides_are_named_as_the_source(write: Write, problems: FindProblems)
         "override 'seed': found 'seed', expected key.path=value",
         "override 'trainer.lr=fast': trainer.lr: found 'fast', expected a valid number",
         "override 'extends=b.yaml': extends: found an unknown key, expected a key of a recipe; choose from "
-        "auxiliary_languages, evaluation, model, name, runs, seed, source_language, start_from, start_from_settings, "
-        "task, trainer",
+        "auxiliary_languages, evaluation, limit, model, name, runs, seed, source_language, start_from, "
+        "start_from_settings, task, trainer",
     ]

@@ -13,7 +13,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.trainers import engine
-from iglue_plugins.trainers.checkpoints import CHECKPOINTS, SHARE_OF_TIME, Checkpoints, checkpoint_step, last_checkpoint
+from iglue_plugins.trainers.checkpoint_names import CHECKPOINTS, checkpoint_step
+from iglue_plugins.trainers.checkpoints import SHARE_OF_TIME, Checkpoints, last_checkpoint
 from iglue_plugins.trainers.settings.base import TrainerSettings
 
 

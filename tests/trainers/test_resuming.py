@@ -12,7 +12,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from iglue_plugins.trainers import engine
 from iglue_plugins.trainers.base import Trainer
-from iglue_plugins.trainers.checkpoints import FINISHED_CHECKPOINT, last_checkpoint, mark_finished
+from iglue_plugins.trainers.checkpoint_names import FINISHED_CHECKPOINT
+from iglue_plugins.trainers.checkpoints import last_checkpoint, mark_finished
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings

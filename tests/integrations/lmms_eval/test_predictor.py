@@ -91,8 +91,8 @@ def test_folders_that_are_not_runs_or_checkpoints(run_of: Callable[..., Run], tm
     with pytest.raises(UserError, match=f"^pretrained: '{run / 'modle'}' is not a run or a checkpoint"):
         Predictor(run / "modle")
     shutil.rmtree(run / "model")
-    (run / "recipe.yaml").unlink()  # a run that keeps no model has none
-    with pytest.raises(UserError, match="run: keeps no model"):
+    (run / "recipe.yaml").unlink()  # a run whose trainer keeps no model has none
+    with pytest.raises(UserError, match="run: has no model"):
         Predictor(run)
 
 
