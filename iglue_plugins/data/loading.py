@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.context import ForkContext, ForkProcess
+from multiprocessing.util import Finalize
 from typing import Any, Literal, TypeVar
 
 from torch.utils.data import DataLoader, Dataset
@@ -69,8 +71,14 @@ def first(items: list[T]) -> T:
 class _WorkerProcess(ForkProcess):
     """A worker, which is killed if it does not end soon: it holds nothing that could be lost.
 
-    torch would wait five seconds for each worker that an error has left behind.
+    torch would wait five seconds for each worker that an error has left behind; and Python, at the end of this process,
+    forever for one that waits in the midst of handing on an item.
     """
+
+    @override
+    def start(self) -> None:
+        super().start()
+        Finalize(None, _kill, (weakref.ref(self),), exitpriority=0)
 
     @override
     def join(self, timeout: float | None = None) -> None:
@@ -79,6 +87,13 @@ class _WorkerProcess(ForkProcess):
     @override
     def terminate(self) -> None:
         self.kill()
+
+
+def _kill(worker: weakref.ref[_WorkerProcess]) -> None:
+    """Kill a worker that is still there when this process ends, before Python waits for it."""
+    process = worker()
+    if process is not None:
+        process.kill()
 
 
 class _WorkerContext(ForkContext):

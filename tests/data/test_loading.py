@@ -6,6 +6,8 @@ import gc
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -167,3 +169,16 @@ def test_a_second_sigterm_ends_a_worker() -> None:
 
     with pytest.raises(UserError, match="a process that works for this one was killed.*exited unexpectedly"):
         list(read_ahead(make, 5, 1))
+
+
+def test_a_process_ends_although_its_workers_wait_to_hand_on_items() -> None:
+    """Python waits at its end for processes that are left, and these wait for room in a pipe."""
+    script = (
+        "import sys, time\n"
+        "from iglue_plugins.data.loading import read_ahead\n"
+        "items = read_ahead(lambda i: bytes(10_000_000), 100, 2)\n"
+        "next(items)\n"
+        "time.sleep(1)\n"  # in which both workers fill their pipe
+        "sys.exit(3)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], timeout=90, check=False).returncode == 3
