@@ -27,10 +27,10 @@ class Ended:
     err: str
 
     def sentence(self) -> str:
-        """The one sentence on standard error. A line that says what is being trained may stand before it."""
+        """The one sentence on standard error. Lines on what is being trained, and how far, may stand before it."""
         *before, last = self.err.splitlines()
         assert (self.code, self.out) == (2, ""), self
-        assert all(line.startswith("training ") for line in before), self.err
+        assert all(line.startswith(("training ", "recipe (seed ")) for line in before), self.err
         assert last.startswith("iglue: "), self.err
         return last.removeprefix("iglue: ")
 

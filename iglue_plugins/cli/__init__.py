@@ -20,7 +20,6 @@ app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,
 )
 app.add_typer(checkpoint.app, name="checkpoint")
@@ -31,6 +30,27 @@ INTERRUPTED = 130  # typer's exit code for Ctrl-C
 
 RecipePath = Annotated[Path, typer.Argument(metavar="RECIPE", help="a recipe (.yaml)")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="settings to change")]
+
+
+def _print_versions(is_asked: bool) -> None:
+    """Print the versions without importing what has them, and end."""
+    if is_asked:
+        import platform
+
+        from iglue_plugins.utils.version import package_version, version_of
+
+        torch = version_of("torch") or "not installed"
+        print(f"iglue_plugins {package_version()}, Python {platform.python_version()}, torch {torch}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Print versions and exit.")
+    ] = False,
+) -> None:
+    """XVL-MAML and the IGLUE tasks: run recipes, compare trainers."""
 
 
 @app.command()
@@ -198,10 +218,14 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
     # A shell expands ~ at the start of a word only, and not in --output=~/folder.
     sys.argv = [re.sub(r"^(--[\w-]+=)(~(?:/.*)?)$", _with_home, argument) for argument in sys.argv]
+    installs = any(
+        argument.startswith("--install-completion") for argument in sys.argv
+    )  # which writes beside the shell
+    written = "the completion of the shell" if installs else "the output"
     try:
-        with exit_on_user_error(), explain_write_errors("the output", only_writes=False):
+        with exit_on_user_error(), explain_write_errors(written, only_writes=installs):
             try:
-                app()
+                app(prog_name="iglue")  # also where it is started by `python -m`, for which no shell completes anything
             finally:
                 _flush()
     except BrokenPipeError:  # who read the output has gone, as in `iglue list | head -1`

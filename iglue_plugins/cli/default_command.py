@@ -16,7 +16,19 @@ class DefaultCommandGroup(TyperGroup):
     @override
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default command before arguments that begin with no command and do not ask for help."""
-        asks_for_help = args[:1] == ["--help"]
-        if not ctx.resilient_parsing and not asks_for_help and (not args or args[0] not in self.commands):
-            args = [self.default, *args]
-        return super().parse_args(ctx, args)
+        names_command = args[0] in (*self.commands, "--help") if args else ctx.resilient_parsing  # completion of a name
+        return super().parse_args(ctx, args if names_command else [self.default, *args])
+
+    @override
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        """Complete the options of the default command too, where no command is named yet."""
+        found = super().shell_complete(ctx, incomplete)
+        if not incomplete.startswith("-"):
+            return found
+        known = {item.value for item in found}
+        return [*found, *(item for item in self._default_completions(ctx, incomplete) if item.value not in known)]
+
+    def _default_completions(self, ctx: Any, incomplete: str) -> list[Any]:
+        command = self.commands[self.default]
+        with command.make_context(self.default, [], parent=ctx, resilient_parsing=True) as inner:
+            return command.shell_complete(inner, incomplete)

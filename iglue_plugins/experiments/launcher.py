@@ -22,7 +22,7 @@ from iglue_plugins.experiments import slurm
 from iglue_plugins.experiments.devices import VISIBLE_GPUS, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
-from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
+from iglue_plugins.utils.progress import DISABLE_BARS, prints_lines, progress_bar
 
 LAUNCHERS = ("processes", *slurm.CLUSTERS)
 
@@ -202,7 +202,8 @@ def _prepare_worker(gpus: SimpleQueue[str | None]) -> None:
     if (gpu := gpus.get()) is not None:
         os.environ[VISIBLE_GPUS] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ[DISABLE_BARS] = "1"
+    if not prints_lines():
+        os.environ[DISABLE_BARS] = "1"
     tqdm.set_lock(threading.RLock())
 
 

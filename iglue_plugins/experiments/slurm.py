@@ -17,7 +17,7 @@ import yaml
 from iglue_plugins.experiments.devices import VISIBLE_GPUS, least_used, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
-from iglue_plugins.utils.progress import DISABLE_BARS, progress_bar
+from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.yaml import load_yaml
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class Work:
         Returns:
             The run's folder, or the error.
         """
-        os.environ[DISABLE_BARS] = "1"
         if self.gpu is not None:
             os.environ[VISIBLE_GPUS] = self.gpu
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from functools import partial
 from typing import cast
@@ -20,6 +19,7 @@ from iglue_plugins.runs.record import Start, add_time
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.trainers.base import LanguageAdapter
 from iglue_plugins.utils import distributed
+from iglue_plugins.utils.progress import labelled, print_line
 
 
 def target_languages(recipe: Recipe) -> list[str]:
@@ -49,27 +49,26 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
     """
     recipe, record = state.recipe, state.record
     missing = state.missing_scores()
-    for language in dict.fromkeys(language for _, language in missing):
+    languages = list(dict.fromkeys(language for _, language in missing))
+    for number, language in enumerate(languages, start=1):
         start_time, folder = time.monotonic(), state.run.adapted_dir / language
         load = partial(_load_with_head, state, start)
         if language != recipe.source_language and distributed.is_main_process():
-            print(
-                f"adapting {recipe.name} (seed {recipe.seed}) to {language}: {recipe.trainer.name}, {folder}",
-                file=sys.stderr,
-            )
+            print_line(f"adapting to {language}, language {number} of {len(languages)}: {folder}")
         torch.manual_seed(recipe.seed)
         if language == recipe.source_language:
             model, processor = load()
         else:
-            adapted = adapter.adapt(
-                load,
-                state.task,
-                language,
-                source_language=recipe.source_language,
-                seed=recipe.seed,
-                folder=folder,
-                evaluation_batch_size=recipe.evaluation.batch_size,
-            )
+            with labelled(language):
+                adapted = adapter.adapt(
+                    load,
+                    state.task,
+                    language,
+                    source_language=recipe.source_language,
+                    seed=recipe.seed,
+                    folder=folder,
+                    evaluation_batch_size=recipe.evaluation.batch_size,
+                )
             model, processor = adapted.model, adapted.processor
             record.setdefault("adaptation", {"summary": adapter.summary, "languages": {}})
             record["adaptation"]["languages"][language] = adapted.notes

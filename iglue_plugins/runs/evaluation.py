@@ -13,6 +13,7 @@ from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.runs.record import add_time, peak_memory_gib
 from iglue_plugins.runs.state import RunState, SplitLanguage
 from iglue_plugins.utils import distributed
+from iglue_plugins.utils.progress import LineClock, labelled, print_line, prints_lines
 from iglue_plugins.utils.threads import threads_for
 
 
@@ -34,11 +35,13 @@ def evaluate_model(
     model.to(device, dtype)  # type: ignore[arg-type]  # transformers' decorator of `to` loses its signature
     if evaluation.compile:
         model.compile(dynamic=True)
+    clock, names = LineClock(), [f"{split}/{language}" for split, language in pairs]
     with threads_for(model):
-        for split, language in pairs:
+        for number, (split, language) in enumerate(pairs, start=1):
             start = time.monotonic()
             how = evaluation.batch_size, evaluation.workers, state.recipe.limit
-            rows, scores = evaluate(state.task, model, processor, split, language, *how)
+            with labelled(f"evaluation of {split}/{language}, language {number} of {len(pairs)}"):
+                rows, scores = evaluate(state.task, model, processor, split, language, *how)
             scored = evaluation.scored_split(split)
             record["scores"].setdefault(scored, {})[language] = {**scores, "examples": len(rows)}
             data = state.data_fingerprint(split, language)
@@ -48,3 +51,6 @@ def evaluate_model(
             if distributed.is_main_process():
                 state.run.write_predictions(scored, language, rows)
                 state.run.write_partial_record(record)
+            if prints_lines() and (clock.is_due() or number == len(pairs)):
+                done, left = ", ".join(names[:number]), ", ".join(names[number:]) or "none"
+                print_line(f"evaluated {number} of {len(pairs)} languages: {done}; left: {left}")

@@ -12,6 +12,7 @@ from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.recipes.sections import Evaluation
 from iglue_plugins.runs import preflight
 from iglue_plugins.runs.adaptation import adapt_and_evaluate
+from iglue_plugins.runs.beginning import say_start
 from iglue_plugins.runs.environment import describe_process
 from iglue_plugins.runs.evaluation import evaluate_model
 from iglue_plugins.runs.fingerprint import fingerprint
@@ -33,6 +34,7 @@ from iglue_plugins.trainers.base import LanguageAdapter
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors
 from iglue_plugins.utils.notices import quiet_libraries
+from iglue_plugins.utils.progress import labelled
 
 
 def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
@@ -73,10 +75,13 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
         if distributed.is_main_process():
             run.begin(state.record)
             run.add_process(describe_process(), state.record)
-        if isinstance(trainer, LanguageAdapter):
-            adapt_and_evaluate(state, trainer, start)
-        elif missing:
-            evaluate_model(state, *trained_model(state, trainer, start), missing)
+            say_start(state, missing)
+        is_adapting = isinstance(trainer, LanguageAdapter)
+        with labelled(f"{recipe.name} (seed {recipe.seed})", start_is_said=not is_adapting):
+            if isinstance(trainer, LanguageAdapter):
+                adapt_and_evaluate(state, trainer, start)
+            elif missing:
+                evaluate_model(state, *trained_model(state, trainer, start), missing)
         if distributed.is_main_process():
             run.write_record(state.record)
     return run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 import time
 
@@ -52,7 +51,6 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
     if distributed.is_main_process():
         text = yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True)
         write_atomic(run.recipe_path, text.encode())
-        print(f"training {recipe.name} (seed {recipe.seed}): {recipe.trainer.name}, {run.folder}", file=sys.stderr)
     training = trainer.fit(
         model,
         processor,

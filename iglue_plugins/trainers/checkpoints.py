@@ -120,13 +120,18 @@ def mark_finished(checkpoint: Path) -> None:
     write_atomic(checkpoint / FINISHED_CHECKPOINT, content_hash(checkpoint).encode())
 
 
-def last_checkpoint(folder: Path) -> Path | None:
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def last_checkpoint(folder: Path, say: Callable[[str], None] = _to_standard_error) -> Path | None:
     """Find the newest whole checkpoint, and remove newer ones, which are half-written or damaged.
 
     transformers would count damaged ones among the checkpoints that it keeps. One process calls this.
 
     Args:
         folder: The folder of the checkpoints.
+        say: Takes a line about each checkpoint that is removed.
 
     Returns:
         The checkpoint's folder, or None if there is none.
@@ -135,7 +140,7 @@ def last_checkpoint(folder: Path) -> Path | None:
         marker = checkpoint / FINISHED_CHECKPOINT
         if marker.is_file() and marker.read_text() == content_hash(checkpoint):
             return checkpoint
-        print(f"{checkpoint}: half-written or damaged, so training resumes before it", file=sys.stderr)
+        say(f"{checkpoint}: half-written or damaged, so training resumes before it")
         shutil.rmtree(checkpoint)
     return None
 

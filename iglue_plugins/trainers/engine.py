@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 import transformers
 from accelerate import PartialState
 from torch import nn
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.trainers.arguments import training_arguments
 from iglue_plugins.trainers.checkpoint_names import CHECKPOINTS, checkpoint_step
 from iglue_plugins.trainers.checkpoints import Checkpoints, resumed_checkpoint
 from iglue_plugins.trainers.objective_trainer import ObjectiveTrainer
+from iglue_plugins.trainers.progress import Progress
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import AccumulationShard
 from iglue_plugins.trainers.validation import BestWeights, Validation, validation_interval
-from iglue_plugins.utils.progress import progress_bar
+from iglue_plugins.utils.progress import print_line, start_is_said
 from iglue_plugins.utils.termination import DeferredTermination
 from iglue_plugins.utils.threads import threads_for
 
@@ -49,53 +47,6 @@ class LearnsNumbers(Protocol):
 
     def learned(self) -> dict[str, float]:
         """Return the numbers by name."""
-
-
-@runtime_checkable
-class LogsOnSomeSteps(Protocol):
-    """An objective that spares the work for scalars which are only logged."""
-
-    is_logging: bool
-
-
-class Progress(TrainerCallback):
-    """Shows a progress bar where standard error is a terminal, and tells the objective which steps are logged.
-
-    Args:
-        objective: The module that is minimized.
-    """
-
-    def __init__(self, objective: nn.Module) -> None:
-        self._objective = objective
-
-    @override
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._bar = progress_bar(total=state.max_steps, initial=state.global_step, unit="step")
-
-    @override
-    def on_step_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if isinstance(self._objective, LogsOnSomeSteps):
-            self._objective.is_logging = (state.global_step + 1) % args.logging_steps == 0
-
-    @override
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._bar.update()
-
-    @override
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        if logs and "loss" in logs:
-            self._bar.set_postfix(loss=f"{logs['loss']:.3f}")
-
-    @override
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self._bar.close()
 
 
 @dataclass(frozen=True)
@@ -131,10 +82,10 @@ def _prepare_process(folder: Path) -> PartialState:
 
 
 def _find_checkpoint(folder: Path, step_count: int) -> Path | None:
-    """Find the checkpoint to resume from, and say so."""
+    """Find the checkpoint to resume from, and say so, unless who calls has said it before."""
     checkpoint = resumed_checkpoint(folder / CHECKPOINTS)
-    if checkpoint and PartialState().is_main_process:
-        print(f"resumed at step {checkpoint_step(checkpoint)} of {step_count}", file=sys.stderr)
+    if checkpoint and PartialState().is_main_process and not start_is_said():
+        print_line(f"resumed at step {checkpoint_step(checkpoint)} of {step_count}")
     return checkpoint
 
 
@@ -156,7 +107,7 @@ def train(
         settings: The settings of the trainer.
         seed: The run's seed.
         folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there, which is said
-            on standard error.
+            on standard error, as is how far it is.
         validate: Scores the weights as they are, higher is better; it is called as `settings.validate_every` says, and
             the objective is left with the weights that score best (the first of equals).
         workers: The number of processes that make items ahead.
@@ -175,6 +126,8 @@ def train(
     # In several processes the launcher ends all when one has failed, and they would wait for it in a step without end.
     termination = DeferredTermination() if state.num_processes == 1 else None
     checkpoints = Checkpoints(settings.save_minutes if settings.save_every is None else None, termination)
+    # It asks the trainer, which is made below, once training has begun.
+    progress = Progress(objective, best_weights, lambda: trainer.examples_seen, state.num_processes)
     trainer = ObjectiveTrainer(
         settings,
         schedule,
@@ -182,7 +135,7 @@ def train(
         model=objective,
         args=training_arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
         train_dataset=shard,
-        callbacks=[Progress(objective), *([best_weights] if best_weights else []), checkpoints],
+        callbacks=[*([best_weights] if best_weights else []), progress, checkpoints],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     if state.process_index:

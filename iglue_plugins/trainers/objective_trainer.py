@@ -17,6 +17,7 @@ from iglue_plugins.data.batching import Batch
 from iglue_plugins.data.loading import checked, loader
 from iglue_plugins.models.adapters import stored_weights
 from iglue_plugins.trainers.checkpoints import load_weights
+from iglue_plugins.trainers.progress import count_examples
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
 from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
@@ -32,6 +33,9 @@ class ObjectiveTrainer(transformers.Trainer):
         schedule_steps: The number of optimizer steps that the schedule of the learning rate spans.
         workers: The number of processes that make items ahead.
         kwargs: Arguments of transformers' Trainer.
+
+    Attributes:
+        examples_seen: The number of examples that this process has computed losses of.
     """
 
     def __init__(self, settings: TrainerSettings, schedule_steps: int, workers: int, **kwargs: Any) -> None:
@@ -41,6 +45,7 @@ class ObjectiveTrainer(transformers.Trainer):
         self._workers = workers
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
         self._scalars: dict[str, list[torch.Tensor]] = defaultdict(list)
+        self.examples_seen = 0
 
     @override
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -102,6 +107,7 @@ class ObjectiveTrainer(transformers.Trainer):
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         weight = inputs.pop(WEIGHT)
+        self.examples_seen += count_examples(inputs)
         scalars = model(**inputs)
         if not torch.isfinite(scalars["loss"]):
             raise self._diverged(f"a loss of {scalars['loss'].item()}")

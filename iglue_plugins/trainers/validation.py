@@ -63,6 +63,7 @@ class BestWeights(TrainerCallback):
 
     Attributes:
         best: The best validation so far, the first one of equals; None before any validation.
+        last: The last validation of this process; None before any.
 
     Raises:
         UserError: The folder holds a damaged score.
@@ -71,6 +72,7 @@ class BestWeights(TrainerCallback):
     def __init__(self, objective: nn.Module, validate: Callable[[], float], every: int, folder: Path) -> None:
         self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
         self._note = folder / "validation.json"
+        self.last: Validation | None = None
         with self._explain_read_errors():
             self.best: Validation | None = json.loads(self._note.read_text()) if self._note.is_file() else None
 
@@ -80,8 +82,9 @@ class BestWeights(TrainerCallback):
         if state.global_step % self._every and state.global_step != state.max_steps:
             return
         score = self._validate()
+        self.last = {"step": state.global_step, "score": score}
         if self.best is None or score > self.best["score"]:
-            self.best = {"step": state.global_step, "score": score}
+            self.best = self.last
             if distributed.is_main_process():
                 self._save_best(self.best)
 

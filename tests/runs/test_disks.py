@@ -12,7 +12,7 @@ import pytest
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
-from iglue_plugins.trainers.engine import Progress
+from iglue_plugins.trainers.progress import Progress
 from iglue_plugins.utils.errors import UserError
 
 MakeRecipe = Callable[..., Recipe]
@@ -135,7 +135,7 @@ def test_a_full_disk_is_an_error_message_and_finished_work_is_kept(
         *before, sentence = said
         assert code == 2
         assert sentence.startswith(f"iglue: {place}: cannot be written ({why})")
-        expected_lines = ("training recipe", f"{run}/checkpoints/checkpoint-", "resumed at step ")
+        expected_lines = ("training recipe", "evaluating recipe", "recipe (seed 0): ", f"{run}/checkpoints/checkpoint-")
         assert all(line.startswith(expected_lines) for line in before), before
     assert failed[3][1][1].startswith(f"{run}/checkpoints/checkpoint-4: half-written or damaged")
     assert (tmp_path / "outside" / "comparison" / "comparison.png").is_file()

@@ -99,16 +99,18 @@ def test_a_terminated_run_saves_the_step_that_is_under_way_and_resumes(
     made = recipe({"trainer": {"name": "xvl_maml", "save_every": None}, "start_from": "model"})
     terminated = start("at_call(MetaObjective, 'forward', 5, signal.SIGTERM)\nrunner.run(load_recipe(recipe))")
     terminated.join(60)
-    training, stop = (tmp_path / "log").read_text().splitlines()
-    assert training.startswith("training recipe (seed 0)")
+    training, stop, reached = (tmp_path / "log").read_text().splitlines()
+    assert training.startswith("training recipe (seed 0): new: ")
     assert stop == "stopped by SIGTERM after step 5 of 6; the same command resumes"
+    assert reached.startswith("recipe (seed 0): step 5 of 6, ")
     assert terminated.exitcode == -signal.SIGTERM
     (folder,) = made.runs.glob("recipe-*")
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["checkpoint-5"]
 
     resumed = start("runner.run(load_recipe(recipe))", "again")
     resumed.join(60)
-    assert "resumed at step 5 of 6" in (tmp_path / "again").read_text().splitlines()
+    first = (tmp_path / "again").read_text().splitlines()[0]
+    assert first == f"training recipe (seed 0): resumed at step 5 of 6: xvl_maml, {folder}"
     same_run(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "whole"})))
 
 
@@ -147,13 +149,13 @@ def test_a_run_whose_workers_are_terminated_with_it_saves_its_step_too(
     time.sleep(0.5)
     (tmp_path / "log.sent").touch()
     terminated.join(60)
-    assert log.read_text().splitlines()[2:] == ["stopped by SIGTERM after step 5 of 12; the same command resumes"]
+    assert log.read_text().splitlines()[2] == "stopped by SIGTERM after step 5 of 12; the same command resumes"
     assert terminated.exitcode == -signal.SIGTERM
     wait_until(lambda: not any(map(is_running, processes)))
 
     resumed = start("runner.run(load_recipe(recipe))", "again")
     resumed.join(60)
-    assert "resumed at step 5 of 12" in (tmp_path / "again").read_text().splitlines()
+    assert "resumed at step 5 of 12" in (tmp_path / "again").read_text().splitlines()[0]
     (folder,) = made.runs.glob("recipe-*")
     same_run(Run(folder), runner.run(made.model_copy(update={"runs": tmp_path / "whole"})))
 
@@ -196,7 +198,7 @@ pathlib.Path(log).with_suffix(".json").write_text(json.dumps(record))
         process.join(120)
         assert process.exitcode == 0, [path.read_text() for path in tmp_path.glob("log*")]
     said = [line for number in range(2) for line in (tmp_path / f"log{number}").read_text().splitlines()]
-    trained = sorted(line.split()[1] for line in said if line.startswith("training"))
+    trained = sorted(line.split()[1] for line in said if line.startswith("training "))
     assert trained in (["finetune", "first"], ["finetune", "second"])
     assert any("waiting for the lock" in line and "held by process" in line for line in said)
     records = [json.loads((tmp_path / f"log{number}.json").read_text()) for number in range(2)]

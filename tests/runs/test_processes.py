@@ -49,20 +49,20 @@ for path in sorted(Path(recipe).parent.glob("*.yaml")):
 """
 NOTE_GRADIENTS = """
 import torch
-from iglue_plugins.trainers import engine
+from iglue_plugins.trainers import progress
 
 def note(self, args, state, control, model=None, **_):
     run, rank = Path(args.output_dir).parent.name, os.environ.get("RANK", "alone")
     found = {name: weight.grad.clone() for name, weight in model.named_parameters() if weight.grad is not None}
     torch.save(found, Path(log).with_name(f"{run.partition('-')[0]}-{state.global_step}-{rank}.pt"))
 
-engine.Progress.on_pre_optimizer_step = note
+progress.Progress.on_pre_optimizer_step = note
 """
 NOTE_STEPS = """
-from iglue_plugins.trainers import engine
+from iglue_plugins.trainers import progress
 
-begins = engine.Progress.on_step_begin
-engine.Progress.on_step_begin = lambda self, args, state, control, **_: (
+begins = progress.Progress.on_step_begin
+progress.Progress.on_step_begin = lambda self, args, state, control, **_: (
     print("step", state.global_step), begins(self, args, state, control)) and None
 """
 TWO_CLOCKS = """

@@ -93,9 +93,9 @@ def test_a_reused_stage_is_said_once(recipe: MakeRecipe, capsys: pytest.CaptureF
     runner.run(made.previous())
     capsys.readouterr()
     runner.run(made)
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["finetune (seed 0)", "training recipe (seed 0)"]
-    assert "finished before, reused: " in lines[0]
+    reused, begun, *_ = capsys.readouterr().err.splitlines()
+    assert reused.startswith("finetune (seed 0): finished before, reused: ")
+    assert begun.startswith("training recipe (seed 0): new: auxiliary_finetune, ")
 
 
 def test_again_sets_a_finished_run_aside(

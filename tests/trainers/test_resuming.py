@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from iglue_plugins.trainers import engine
+from iglue_plugins.trainers import progress
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.checkpoint_names import FINISHED_CHECKPOINT
 from iglue_plugins.trainers.checkpoints import last_checkpoint, mark_finished
@@ -75,7 +75,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 def count_steps(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[int]:
     """Note the number of each optimizer step that begins; step `fail_at`, counted from 1, fails."""
     begun: list[int] = []
-    on_step_begin = engine.Progress.on_step_begin
+    on_step_begin = progress.Progress.on_step_begin
 
     def counted(self, args, state, control, **kwargs):
         begun.append(state.global_step)
@@ -83,7 +83,7 @@ def count_steps(monkeypatch: pytest.MonkeyPatch, fail_at: int = 0) -> list[int]:
             raise RuntimeError("the power fails")
         return on_step_begin(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(engine.Progress, "on_step_begin", counted)
+    monkeypatch.setattr(progress.Progress, "on_step_begin", counted)
     return begun
 
 

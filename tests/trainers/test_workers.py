@@ -16,7 +16,7 @@ from iglue_plugins.data.regions import InMemoryRegions
 from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.mini.tasks import MiniXFlickrCO
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers import engine
+from iglue_plugins.trainers import progress
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.pretrain import Pretrain
@@ -92,15 +92,15 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
 ) -> None:
     """Workers may have made batches of steps that were never taken, and their number may be another one."""
     expected = fit(make(workers=0), "whole")
-    begin = engine.Progress.on_step_begin
+    begin = progress.Progress.on_step_begin
 
-    def fail(self: engine.Progress, args: object, state: object, control: object, **kwargs: object) -> object:
+    def fail(self: progress.Progress, args: object, state: object, control: object, **kwargs: object) -> object:
         if state.global_step == 3:
             raise RuntimeError("the power fails")
         return begin(self, args, state, control, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine.Progress, "on_step_begin", fail)
+        patch.setattr(progress.Progress, "on_step_begin", fail)
         with pytest.raises(RuntimeError, match="the power fails"):
             fit(make(workers=before), "stopped")
     assert equal(fit(make(workers=after), "stopped"), expected)
