@@ -153,9 +153,9 @@ class Trainer(TrainerSpec, ABC):
             validate = make_validator(
                 task, model, processor, split, language, evaluation_batch_size, settings.workers, self.limit
             )
-        steps = self.steps(data)
+        objective, steps = self.objective(model, task), self.steps(data)
         return train(
-            self.objective(model, task),
+            objective,
             steps if self.limit is None else steps.first(self.limit * settings.accumulation),
             settings,
             seed=seed,
