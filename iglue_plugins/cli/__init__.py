@@ -218,9 +218,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="replace")
     # A shell expands ~ at the start of a word only, and not in --output=~/folder.
     sys.argv = [re.sub(r"^(--[\w-]+=)(~(?:/.*)?)$", _with_home, argument) for argument in sys.argv]
-    installs = any(
-        argument.startswith("--install-completion") for argument in sys.argv
-    )  # which writes beside the shell
+    installs = any(argument.startswith("--install-completion") for argument in sys.argv)
     written = "the completion of the shell" if installs else "the output"
     try:
         with exit_on_user_error(), explain_write_errors(written, only_writes=installs):

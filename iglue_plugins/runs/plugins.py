@@ -200,13 +200,20 @@ def refuse_smoke_test(recipe: Recipe, key: str, path: Path) -> None:
     """
     if recipe.limit is not None:
         return
-    records = (read_record_file(path / name) for name in (RECORD, TRAINING_RECORD))
-    limits = [record["limit"] for record in records if record and record.get("limit")]
-    if limits:
+    limit = _limit_of(path / RECORD) or _limit_of(path / TRAINING_RECORD)
+    if limit is not None:
         raise UserError(
-            f"{key}: {path} is of a smoke test, limited to {limits[0]} steps, and nothing but a smoke test starts from "
+            f"{key}: {path} is of a smoke test, limited to {limit} steps, and nothing but a smoke test starts from "
             "one; name another run, or add --limit"
         )
+
+
+def _limit_of(record: Path) -> int | None:
+    """Read the limit in a record; a file of that name may also be another program's."""
+    try:
+        return (read_record_file(record) or {}).get("limit")
+    except UserError:
+        return None
 
 
 def _load(recipe: Recipe, checkpoint: Path | None) -> tuple[PreTrainedModel, Processor]:

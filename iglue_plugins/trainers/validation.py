@@ -20,6 +20,7 @@ from iglue_plugins.trainers.checkpoints import load_weights
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import write_atomic, write_json_atomic
+from iglue_plugins.utils.progress import labelled
 
 
 class Validation(TypedDict):
@@ -81,7 +82,8 @@ class BestWeights(TrainerCallback):
         """Validate if it is time to, and keep the weights if they are better than those before."""
         if state.global_step % self._every and state.global_step != state.max_steps:
             return
-        score = self._validate()
+        with labelled("validation"):
+            score = self._validate()
         self.last = {"step": state.global_step, "score": score}
         if self.best is None or score > self.best["score"]:
             self.best = self.last
