@@ -23,6 +23,7 @@ from iglue_plugins.runs.plugins import check_model, check_regions, image_kind, m
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
+from iglue_plugins.trainers.tracking import check_trackers
 from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
 
@@ -97,6 +98,7 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
     except UserError as error:
         yield str(error)
         return
+    yield from _problem(check_trackers, recipe.trainer.settings.get("report_to", ()))
     if isinstance(trainer, LanguageAdapter):
         for language in languages:
             yield from _problem(trainer.check, task, language)

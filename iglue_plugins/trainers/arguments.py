@@ -6,12 +6,11 @@ from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations.integration_utils import get_available_reporting_integrations
 
 from iglue_plugins.trainers.checkpoint_names import CHECKPOINTS
 from iglue_plugins.trainers.precision import resolved_precision
 from iglue_plugins.trainers.settings.base import TrainerSettings
-from iglue_plugins.utils.errors import UserError
+from iglue_plugins.trainers.tracking import PROJECT, TrackedArguments, check_trackers, run_name
 
 
 def training_arguments(
@@ -33,12 +32,9 @@ def training_arguments(
     Raises:
         UserError: A tracker of `settings.report_to` is not installed.
     """
-    if missing := set(settings.report_to) - set(get_available_reporting_integrations()):
-        raise UserError(
-            f"trainer.report_to: {', '.join(sorted(missing))} cannot be used here, because the package is not "
-            "installed or its environment variables turn it off; install it, or leave it out"
-        )
-    arguments = TrainingArguments(
+    check_trackers(settings.report_to)
+    arguments = TrackedArguments(
+        shown={"seed": seed, **settings.model_dump(mode="json", warnings=False)},
         output_dir=str(folder / CHECKPOINTS),
         max_steps=steps,
         per_device_train_batch_size=1,
@@ -65,7 +61,8 @@ def training_arguments(
         disable_tqdm=True,
         dataloader_pin_memory=torch.cuda.is_available(),
         report_to=list(settings.report_to),
-        run_name=folder.name,
+        run_name=run_name(folder),
+        project=PROJECT,
         logging_nan_inf_filter=False,
         ddp_find_unused_parameters=True,  # a loss may leave a head unused
     )

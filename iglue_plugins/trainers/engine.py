@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -24,21 +23,11 @@ from iglue_plugins.trainers.objective_trainer import ObjectiveTrainer
 from iglue_plugins.trainers.progress import Progress
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import AccumulationShard
+from iglue_plugins.trainers.tracking import begin_run, finish_run, silence_tensorboard_thread_errors
 from iglue_plugins.trainers.validation import BestWeights, Validation, validation_interval
 from iglue_plugins.utils.progress import print_line, start_is_said
 from iglue_plugins.utils.termination import DeferredTermination
 from iglue_plugins.utils.threads import threads_for
-
-
-@contextmanager
-def silence_tensorboard_thread_errors() -> Iterator[None]:
-    """Keep TensorBoard's thread from printing an error that it also hands on to the main thread."""
-    hook = threading.excepthook
-    threading.excepthook = lambda failed: None if isinstance(failed.exc_value, OSError) else hook(failed)
-    try:
-        yield
-    finally:
-        threading.excepthook = hook
 
 
 @runtime_checkable
@@ -77,7 +66,7 @@ def _best_weights(
 def _prepare_process(folder: Path) -> PartialState:
     """Tell the libraries where logs go and how much to say, and return the state of the processes."""
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
-    os.environ["TENSORBOARD_LOGGING_DIR"] = str(folder / "tensorboard")
+    begin_run(folder)
     return PartialState()
 
 
@@ -138,13 +127,16 @@ def train(
         callbacks=[*([best_weights] if best_weights else []), progress, checkpoints],
     )
     trainer.remove_callback(transformers.PrinterCallback)
+    if best_weights:
+        best_weights.log = trainer.log_score
     if state.process_index:
         # transformers seeds all processes alike, and their dropout has to differ.
         torch.manual_seed(seed + state.process_index)
     checkpoint = _find_checkpoint(folder, shard.step_count)
     with threads_for(objective), silence_tensorboard_thread_errors():
-        with termination or nullcontext():
+        with termination or nullcontext(), redirect_stdout(sys.stderr):  # trackers print
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        finish_run()
         trainer.check_weights()
         if best_weights:
             best_weights.restore()

@@ -20,6 +20,7 @@ from iglue_plugins.trainers.checkpoints import load_weights
 from iglue_plugins.trainers.progress import count_examples
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import WEIGHT, AccumulationShard
+from iglue_plugins.trainers.tracking import MEANINGLESS
 from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
 
 HAVE_SETTINGS = {"lr", "weight_decay", "betas", "eps", "params"}  # arguments of optimizers with a setting of their own
@@ -170,6 +171,20 @@ class ObjectiveTrainer(transformers.Trainer):
 
     @override
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log what transformers knows of a step and is of use, with the means of the objective's scalars.
+
+        At the end it knows the mean loss, which is that of a training of fewer steps than between two logs.
+        """
         means = {name: torch.stack(values).mean().item() for name, values in self._scalars.items()}
         self._scalars.clear()
-        super().log({**logs, **means}, start_time)
+        if "train_loss" in logs and not any("loss" in earlier for earlier in self.state.log_history):
+            means["loss"] = logs["train_loss"]
+        if kept := {name: value for name, value in logs.items() if name not in MEANINGLESS} | means:
+            self.state.log_history.append({**kept, "step": self.state.global_step})
+            self.control = self.callback_handler.on_log(self.args, self.state, self.control, kept)
+
+    def log_score(self, score: float) -> None:
+        """Log the score of a validation, from 0 to 100, which leaves the losses of the step to be logged."""
+        is_logged = self.control.should_log
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, {"eval_validation": score})
+        self.control.should_log = is_logged

@@ -14,8 +14,7 @@ from iglue_plugins.data.batching import Batch
 from iglue_plugins.trainers.validation import BestWeights
 from iglue_plugins.utils.progress import ProgressLines, progress_bar
 
-# What transformers logs beside an objective's scalars.
-NO_SCALARS = {"grad_norm", "learning_rate", "epoch", "total_flos"}
+NO_LOSSES = {"grad_norm", "learning_rate"}  # among what is logged
 
 
 @runtime_checkable
@@ -79,12 +78,10 @@ class Progress(TrainerCallback):
     ) -> None:
         logs = logs or {}
         if "loss" in logs:
-            names = [name for name in logs if name not in NO_SCALARS and "/" not in name]
+            names = [name for name in logs if name not in NO_LOSSES and "/" not in name]
             self._losses = ", ".join(f"{name} {logs[name]:.3f}" for name in sorted(names, key="loss".__ne__))
             if not isinstance(self._bar, ProgressLines):
                 self._bar.set_postfix(loss=f"{logs['loss']:.3f}")
-        elif "train_loss" in logs and not self._losses:  # fewer steps than between two logs
-            self._losses = f"mean loss {logs['train_loss']:.3f}"
 
     @override
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:

@@ -65,6 +65,7 @@ class BestWeights(TrainerCallback):
     Attributes:
         best: The best validation so far, the first one of equals; None before any validation.
         last: The last validation of this process; None before any.
+        log: What is called with each score.
 
     Raises:
         UserError: The folder holds a damaged score.
@@ -74,6 +75,7 @@ class BestWeights(TrainerCallback):
         self._objective, self._validate, self._every, self._folder = objective, validate, every, folder
         self._note = folder / "validation.json"
         self.last: Validation | None = None
+        self.log: Callable[[float], None] = lambda score: None
         with self._explain_read_errors():
             self.best: Validation | None = json.loads(self._note.read_text()) if self._note.is_file() else None
 
@@ -85,6 +87,7 @@ class BestWeights(TrainerCallback):
         with labelled("validation"):
             score = self._validate()
         self.last = {"step": state.global_step, "score": score}
+        self.log(score)
         if self.best is None or score > self.best["score"]:
             self.best = self.last
             if distributed.is_main_process():
