@@ -10,14 +10,11 @@ from rich.console import Console
 
 from iglue_plugins import published
 from iglue_plugins.experiments.launcher import Launch, require_all, run_all
-from iglue_plugins.experiments.rows import expanded, load_rows, rows_by_task
+from iglue_plugins.experiments.rows import plan_rows
+from iglue_plugins.experiments.task_results import ExternalRows, read_tasks, recipes_of
 from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.averages import TaskAverage, average_over_tasks
 from iglue_plugins.reporting.comparison import Comparison, compare_results
-from iglue_plugins.reporting.external_rows import with_lmms_eval, with_published
-from iglue_plugins.reporting.lmms_eval_results import read_results_of_tasks
-from iglue_plugins.reporting.records import read_record
-from iglue_plugins.reporting.results import read_rows
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
@@ -75,8 +72,9 @@ def compare(
     Rows of several tasks make a table for each task, and one of the averages over tasks of rows of one name.
 
     Args:
-        paths: Recipes, folders of recipes (a row for each recipe) and folders of finished runs. Finished runs of the
-            same name and settings, one for each seed, make one row. The first row of a task is its baseline.
+        paths: Recipes, folders of recipes (a row for each recipe), folders of finished runs, and folders that hold
+            some. Finished runs of the same name and settings, one for each seed, make one row. The first row of a task
+            is its baseline.
         seeds: The seeds with which each recipe is run.
         split: The split that is compared.
         launch: How the runs are started.
@@ -93,23 +91,14 @@ def compare(
     """
     distributed.require_single_process("iglue compare")
     check_margin(margin)
-    paths = expanded(paths)
-    records = {path: read_record(path) for path in paths if path.is_dir()}
-    recipes = load_rows([path for path in paths if path not in records], seeds, split, overrides)
-    tasks = rows_by_task(paths, records, recipes, split)
-    require_all(recipe for rows in tasks.values() for seeded in rows.recipes.values() for recipe in seeded)
-    figures = {task: published.select(task, split, chosen) if chosen else [] for task in tasks}
-    evaluated = read_results_of_tasks(lmms_eval, tasks)
-    every = [recipe for rows in tasks.values() for seeded in rows.recipes.values() for recipe in seeded]
-    folders = iter(run_all(every, launch))
+    tasks = plan_rows(paths, seeds, split, overrides)
+    recipes = recipes_of(tasks)
+    require_all(recipes)
+    external = ExternalRows.read(tasks, split, chosen, lmms_eval)
     comparisons, results = [], []
-    for task, rows in tasks.items():
-        for name, seeded in rows.recipes.items():
-            rows.folders[name] += [next(folders) for _ in seeded]
-        scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.recipes.items()}
-        results.append(read_rows(list(rows.folders.items()), split, scored=scored))
-        comparison = with_published(compare_results(results[-1], split, margin), figures[task])
-        comparisons.append(with_lmms_eval(comparison, evaluated[task]))
+    for _, of_task in read_tasks(tasks, run_all(recipes, launch), split):
+        results.append(of_task)
+        comparisons.append(external.beside(compare_results(of_task, split, margin)))
     report(comparisons, output, average_over_tasks(comparisons, results) if len(tasks) > 1 else None, full)
 
 

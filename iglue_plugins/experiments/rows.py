@@ -10,17 +10,19 @@ from typing import Any
 
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting.lmms_eval_results import RESULTS
+from iglue_plugins.reporting.records import read_record
 from iglue_plugins.reporting.results import join_names
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.status import run_folders
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError
 
 
 def expanded(rows: Sequence[Path]) -> list[Path]:
-    """Replace folders of recipes by their recipes, finetune.yaml first.
+    """Replace folders of recipes by their recipes, finetune.yaml first, and folders of runs by their finished runs.
 
     Args:
-        rows: Recipes, folders of recipes, and folders of finished runs.
+        rows: Recipes, folders of recipes, folders of finished runs, and folders that hold finished runs.
 
     Returns:
         Recipes and folders of finished runs.
@@ -36,13 +38,31 @@ def expanded(rows: Sequence[Path]) -> list[Path]:
         if path.name.endswith(RESULTS):
             raise UserError(f"{path}: this is a result file of lmms-eval; add it by --lmms-eval {path}")
         recipes = sorted(path.glob("*.yaml"), key=lambda recipe: (recipe.stem != "finetune", recipe.stem))
-        if not recipes:
+        inside = recipes or finished_runs(path)
+        if not inside:
             raise UserError(
-                f"{path}: there is neither a record.json nor a recipe; name a recipe (.yaml), a folder of recipes or "
-                "the folder of a finished run"
+                f"{path}: there is neither a record.json nor a recipe nor a finished run; name a recipe (.yaml), a "
+                "folder of recipes, the folder of a finished run or a folder that holds some"
             )
-        found += recipes
+        found += inside
     return found
+
+
+def finished_runs(folder: Path) -> list[Path]:
+    """List the finished runs in a folder, those of the trainer `finetune` first, which are their tasks' baselines.
+
+    Runs that were set aside, as `iglue run --again` does, and smoke tests are left out.
+
+    Args:
+        folder: A folder, which need not exist.
+
+    Raises:
+        UserError: A record is damaged.
+    """
+    paths = [path for path in (run_folders(folder) if folder.is_dir() else []) if ".before-" not in path.name]
+    records = {path: read_record(path) for path in paths if Run(path).is_finished}
+    runs = [path for path, record in records.items() if record.get("limit") is None]
+    return sorted(runs, key=lambda path: (records[path]["trainer"] != "finetune", path.name))
 
 
 def load_rows(
@@ -122,6 +142,27 @@ class TaskRows:
 
     folders: dict[str, list[Path]]
     recipes: dict[str, list[Recipe]]
+
+
+def plan_rows(paths: Sequence[Path], seeds: Sequence[int], split: str, overrides: Sequence[str]) -> dict[str, TaskRows]:
+    """Find the rows of a command line, and check before any run that those of a task can stand in one table.
+
+    Args:
+        paths: As for `expanded`.
+        seeds: The seeds with which each recipe is run.
+        split: The split that is compared.
+        overrides: `KEY.PATH=VALUE` settings for all recipes and the stages before them.
+
+    Returns:
+        The rows of each task, in the order of the paths.
+
+    Raises:
+        UserError: A path leads to no row, a recipe is wrong, or as `rows_by_task`.
+    """
+    paths = expanded(paths)
+    records = {path: read_record(path) for path in paths if path.is_dir()}
+    recipes = load_rows([path for path in paths if path not in records], seeds, split, overrides)
+    return rows_by_task(paths, records, recipes, split)
 
 
 def rows_by_task(

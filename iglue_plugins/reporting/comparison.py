@@ -155,7 +155,7 @@ def build_comparison(
     return compare_results(read_rows(rows, split, scored=scored), split, margin)
 
 
-def compare_results(results: Mapping[str, list[RunResult]], split: str, margin: float | None = None) -> Comparison:
+def compare_results(results: Mapping[str, Sequence[RunResult]], split: str, margin: float | None = None) -> Comparison:
     """Compare rows of runs that have been read by `read_rows`.
 
     Args:
@@ -171,7 +171,12 @@ def compare_results(results: Mapping[str, list[RunResult]], split: str, margin: 
     """
     first_row, *others = results.values()
     first, every = first_row[0], [result for row in results.values() for result in row]
-    source, auxiliary, targets = _language_roles(first, every)
+    source, auxiliary, targets = language_roles(results)
+    if not targets:
+        raise UserError(
+            f"{first.folder}: there is no target language among {join_names(first.metric)}, since {source} is the "
+            f"source and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on another language"
+        )
     groups, drawn = cluster_examples(pictured_examples(every, targets))
     differences = [None, *row_differences(first_row, [(row, targets) for row in others], groups)]
     return Comparison(
@@ -192,22 +197,24 @@ def compare_results(results: Mapping[str, list[RunResult]], split: str, margin: 
     )
 
 
-def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Return the source language, the auxiliary languages of all runs together, and the target languages."""
-    source = first.record["source_language"]
-    trained_on = {language for result in results for language in result.record["training_languages"]} - {source}
-    auxiliary = tuple(sorted(trained_on))
-    targets = tuple(language for language in first.metric if language != source and language not in trained_on)
-    if not targets:
-        raise UserError(
-            f"{first.folder}: there is no target language among {join_names(first.metric)}, since {source} is the "
-            f"source and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on another language"
-        )
-    return source, auxiliary, targets
+def language_roles(results: Mapping[str, Sequence[RunResult]]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Tell the roles of the languages that rows were evaluated on.
+
+    Args:
+        results: The results of each row's runs, by label.
+
+    Returns:
+        The source language, the auxiliary languages of all rows together, and the target languages, which may be none.
+    """
+    every = [result for row in results.values() for result in row]
+    source = every[0].record["source_language"]
+    trained_on = {language for result in every for language in result.record["training_languages"]} - {source}
+    targets = tuple(language for language in every[0].metric if language != source and language not in trained_on)
+    return source, tuple(sorted(trained_on)), targets
 
 
 def _build_row(
-    label: str, row: list[RunResult], targets: Sequence[str], difference: Difference | None, start: str
+    label: str, row: Sequence[RunResult], targets: Sequence[str], difference: Difference | None, start: str
 ) -> Row:
     record = row[0].record
     return Row(

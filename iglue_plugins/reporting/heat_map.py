@@ -51,10 +51,7 @@ class HeatMapColumn:
 
 
 def heat_map(matrix: Matrix, path: Path) -> None:
-    """Draw a matrix to a PNG file, with a row for each setting and a column for each language and mean.
-
-    With a baseline, cells are differences to it in points, and the first row has the baseline's scores. Without one,
-    cells are scores. Cells of languages that a row was trained on are framed, and left out of its mean.
+    """Draw a matrix to a PNG file; see `heat_figure`.
 
     Args:
         matrix: The matrix.
@@ -62,6 +59,18 @@ def heat_map(matrix: Matrix, path: Path) -> None:
 
     Raises:
         UserError: The file cannot be written.
+    """
+    chart_files.save(heat_figure(matrix), matrix, Path(path))
+
+
+def heat_figure(matrix: Matrix) -> Figure:
+    """Draw a matrix, with a row for each setting and a column for each language and mean.
+
+    With a baseline, cells are differences to it in points, and the first row has the baseline's scores. Without one,
+    cells are scores. Cells of languages that a row was trained on are framed, and left out of its mean.
+
+    Args:
+        matrix: The matrix.
     """
     columns = _columns(matrix)
     right, rows = columns[-1].left + columns[-1].width, len(matrix.all_rows)
@@ -82,7 +91,7 @@ def heat_map(matrix: Matrix, path: Path) -> None:
     figure.supxlabel(wrapped(plain(_note(matrix)), figure.get_figwidth()), fontsize=NOTE_SIZE)
     scale = figure.colorbar(colours, ax=axes, fraction=0.03, pad=0.02)
     scale.set_label(wrapped(plain(_measure(matrix)), beside), fontsize=NOTE_SIZE)
-    chart_files.save(figure, matrix, Path(path))
+    return figure
 
 
 def _columns(matrix: Matrix) -> list[HeatMapColumn]:

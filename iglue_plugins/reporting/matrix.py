@@ -152,6 +152,34 @@ def build_matrix(
     every = [*([baseline] if baseline else []), *rows]
     scored = {swept.label: split for swept in every}
     results = read_rows([(swept.label, swept.folders) for swept in every], split, languages, scored)
+    return matrix_of_results(rows, baseline, results, split, languages, margin)
+
+
+def matrix_of_results(
+    rows: Sequence[SweepRow],
+    baseline: SweepRow | None,
+    results: Mapping[str, Sequence[RunResult]],
+    split: str,
+    languages: Sequence[str],
+    margin: float | None = None,
+) -> Matrix:
+    """Build the matrix of runs that have been read by `read_rows`.
+
+    Args:
+        rows: The rows of the sweep.
+        baseline: The row of the baseline; None builds a matrix without differences.
+        results: The results of the runs of these rows and of no other, by the row's label.
+        split: The split of the scores.
+        languages: The languages of the columns.
+        margin: The largest difference that does not matter, in points, above 0; None judges no difference by a margin.
+
+    Returns:
+        The matrix.
+
+    Raises:
+        UserError: A row was trained on every target language.
+    """
+    every = [*([baseline] if baseline else []), *rows]
     first = next(iter(results.values()))
     source = first[0].record["source_language"]
     targets = tuple(language for language in languages if language != source)
@@ -197,7 +225,7 @@ def _unseen_languages(label: str, result: RunResult, targets: Sequence[str]) -> 
 
 def _differences_to_baseline(
     baseline: SweepRow | None,
-    results: Mapping[str, list[RunResult]],
+    results: Mapping[str, Sequence[RunResult]],
     unseen: Mapping[str, tuple[str, ...]],
     groups: Sequence[ClusterGroup],
 ) -> dict[str, Difference]:
@@ -211,7 +239,7 @@ def _differences_to_baseline(
 
 def _build_row(
     swept: SweepRow,
-    results: list[RunResult],
+    results: Sequence[RunResult],
     unseen: tuple[str, ...],
     common: tuple[str, ...],
     difference: Difference | None,
@@ -243,7 +271,7 @@ def _rank(row: MatrixRow) -> float:
 def _differences_of_best(
     best: MatrixRow,
     others: Sequence[MatrixRow],
-    results: Mapping[str, list[RunResult]],
+    results: Mapping[str, Sequence[RunResult]],
     common: tuple[str, ...],
     groups: Sequence[ClusterGroup],
 ) -> list[PairwiseDifference]:

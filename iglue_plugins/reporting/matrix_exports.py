@@ -81,11 +81,24 @@ def _scores(matrix: Matrix, row: MatrixRow) -> Iterator[dict[str, object]]:
 
 
 def _markdown(matrix: Matrix, sentences: Sequence[str]) -> str:
+    rows = [[escape_markdown(cell) for cell in row] for row in matrix_cells(matrix)]
+    return markdown_text(title(matrix), rows, [*describe_matrix(matrix), *sentences])
+
+
+def matrix_cells(matrix: Matrix) -> list[list[str]]:
+    """Return the texts of the cells of a matrix's rounded table.
+
+    Args:
+        matrix: The matrix.
+
+    Returns:
+        The header, and a row for the baseline, if there is one, and for each setting. Scores in languages that a row
+        was trained on are in brackets.
+    """
     common = bool(matrix.common) and matrix.means_differ
     named = [f"{language} (source)" if language == matrix.source else language for language in matrix.languages]
     headers = difference_headers(len(matrix.rows), matrix.margin) if matrix.baseline else []
-    header = ["", *named, "mean", *(["common"] if common else []), *headers]
-    body = []
+    rows = [["", *named, "mean", *(["common"] if common else []), *headers]]
     for row in matrix.all_rows:
         means = {language: mean_text(row.languages[language]) for language in matrix.languages}
         cells = [f"({mean})" if language in row.trained_on else mean for language, mean in means.items()]
@@ -93,6 +106,5 @@ def _markdown(matrix: Matrix, sentences: Sequence[str]) -> str:
         cells += [score_text(score) for score in row_means]
         if matrix.baseline is not None:
             cells += difference_cells(row.difference, len(matrix.rows), matrix.margin)
-        body.append([escape_markdown(cell) for cell in (row.label, *cells)])
-    every = [*describe_matrix(matrix), *sentences]
-    return markdown_text(title(matrix), [[escape_markdown(name) for name in header], *body], every)
+        rows.append([row.label, *cells])
+    return rows

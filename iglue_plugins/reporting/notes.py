@@ -21,7 +21,7 @@ BEST_NOTE = "The best row is chosen and judged by the same scores, which flatter
 MOST_KINDS = 4  # of rows by how they were trained that a note describes; of more it names what differs
 
 
-def notes(comparison: Comparison) -> list[str]:
+def notes(comparison: Comparison, where_details_are: str = "which --notes lists") -> list[str]:
     """Explain the numbers of a comparison in at most five sentences.
 
     They are on averages and seeds, differences, what makes intervals too narrow, how the rows were trained, and rows
@@ -29,6 +29,7 @@ def notes(comparison: Comparison) -> list[str]:
 
     Args:
         comparison: The comparison.
+        where_details_are: Where a reader finds in what rows differ, if it is too much for a note.
 
     Returns:
         The sentences below a table.
@@ -40,7 +41,7 @@ def notes(comparison: Comparison) -> list[str]:
         f"Scores{_settings_text(comparison.rows)} are {_seeds_text(comparison.seeds)}; {mean}.",
         difference_note(comparison.rows[0].label, differences, comparison.seeds, comparison.drawn, comparison.margin),
         caution_note(differences, comparison.drawn),
-        _training_note(comparison.rows),
+        _training_note(comparison.rows, where_details_are),
         _external_note(comparison),
     ]
     return [sentence for sentence in found if sentence]
@@ -127,7 +128,7 @@ def _settings_text(rows: Sequence[Row]) -> str:
     return f" ({rows[0].scored if all_equal(scored) else by_fact(scored)})"
 
 
-def _training_note(rows: Sequence[Row]) -> str:
+def _training_note(rows: Sequence[Row], where_details_are: str) -> str:
     """Say how the rows were trained, equal ones together."""
     kinds: dict[str, list[str]] = {}
     for row in rows:
@@ -148,7 +149,7 @@ def _training_note(rows: Sequence[Row]) -> str:
         "how they were adapted": {row.adapted for row in rows},
     }
     differing = [name for name, values in facts.items() if len(values) > 1]
-    return f"Rows differ in {_listed(differing)}, which --notes lists."
+    return f"Rows differ in {_listed(differing)}, {where_details_are}."
 
 
 def _training_text(row: Row) -> str:

@@ -29,6 +29,7 @@ INCHES_PER_CLUSTER = 0.4
 NOTE_SIZE = 8  # points
 NOTE_LETTERS_PER_INCH = 13  # with some room at both sides
 MARKERS = ("D", "o", "s", "^")  # of external rows; if there are more rows than markers, none is drawn
+WIDEST = 16.0  # inches
 MARKER_GAP = CLUSTER_WIDTH / len(MARKERS)
 
 
@@ -55,12 +56,7 @@ class Layout:
 
 
 def bar_chart(comparison: Comparison, path: Path) -> None:
-    """Draw a comparison to a PNG file, with a bar for each row and language, and for each row's target mean.
-
-    Languages are grouped by role. Error bars are the standard deviation over seeds. The axis starts at a multiple of
-    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row,
-    two stars one that is significant if corrected for several rows too. A few external rows are drawn as a marker at
-    each cluster; more of them would hide the bars, and are left out.
+    """Draw a comparison to a PNG file; see `bar_figure`.
 
     Args:
         comparison: The comparison.
@@ -69,9 +65,24 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     Raises:
         UserError: The file cannot be written.
     """
+    chart_files.save(bar_figure(comparison), comparison, Path(path))
+
+
+def bar_figure(comparison: Comparison, widest: float = WIDEST) -> Figure:
+    """Draw a comparison, with a bar for each row and language, and for each row's target mean.
+
+    Languages are grouped by role. Error bars are the standard deviation over seeds. The axis starts at a multiple of
+    ten below all bars, which its label says. A star on a target mean marks a significant difference to the first row,
+    two stars one that is significant if corrected for several rows too. A few external rows are drawn as a marker at
+    each cluster; more of them would hide the bars, and are left out.
+
+    Args:
+        comparison: The comparison.
+        widest: The largest width of the figure, in inches.
+    """
     layout = _layout(comparison)
     per_cluster = max(INCHES_PER_CLUSTER, INCHES_PER_BAR * len(comparison.rows))
-    width = min(16.0, max(6.4, 2 + per_cluster * sum(layout.widths)))
+    width = min(widest, max(6.4, 2 + per_cluster * sum(layout.widths)))
     figure = Figure(figsize=(width, 4.6), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -85,7 +96,7 @@ def bar_chart(comparison: Comparison, path: Path) -> None:
     handles = sorted(handles, key=lambda handle: not isinstance(handle, BarContainer))
     columns = int(width / (3 if drawn_external_rows(comparison) else 2))
     figure.legend(handles=handles, loc="outside lower center", ncols=max(1, columns), frameon=False, fontsize=9)
-    chart_files.save(figure, comparison, Path(path))
+    return figure
 
 
 def _layout(comparison: Comparison) -> Layout:

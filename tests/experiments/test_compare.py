@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from made_runs import make_run
 
 from iglue_plugins.experiments import compare, launcher, rows
 from iglue_plugins.experiments.launcher import Launch
@@ -109,6 +110,16 @@ def test_a_folder_of_recipes_is_a_row_for_each_with_the_baseline_first(write: Wr
         "zero",
         "zero",
     ]
+
+
+def test_a_folder_of_runs_is_its_finished_runs_with_the_baseline_first(tmp_path: Path) -> None:
+    for number, (name, trainer) in enumerate((("auxiliary", "auxiliary_finetune"), ("plain", "finetune"))):
+        make_run(tmp_path / "runs", name, f"{number:012x}", trainer=trainer)
+    make_run(tmp_path / "runs", "smoke", "a" * 12, limit=2)
+    make_run(tmp_path / "runs", "aside", "b" * 12).set_aside()
+    (tmp_path / "runs" / f"stopped-{'c' * 12}" / "model").mkdir(parents=True)
+    found = rows.expanded([tmp_path / "runs"])
+    assert [path.name.partition("-")[0] for path in found] == ["plain", "auxiliary"]
 
 
 def test_runs_of_one_name_and_different_settings_are_different_rows(write: Write, tmp_path: Path) -> None:
