@@ -1,5 +1,7 @@
 PYTHON ?= python3
 COMPARED := finetune xvl_maml auxiliary_finetune xvl_maml_inner_lr_0
+RECIPES := $(COMPARED:%=recipes/mini/xvnli/%.yaml)
+SEEDS := 0,1,2,3,4
 EXTRAS :=
 
 LMMS_EVAL := lmms-eval==0.7.3
@@ -9,7 +11,8 @@ LMMS_EVAL_PIP = $(@D)/bin/python -m pip
 .PHONY: demo test lint docs test-lmms-eval
 
 demo: .venv-demo/installed
-	.venv-demo/bin/iglue compare $(COMPARED:%=recipes/mini/xvnli/%.yaml) --seeds 0,1,2,3,4 --jobs 2 --output comparison
+	.venv-demo/bin/iglue compare $(RECIPES) --seeds $(SEEDS) --jobs 2 --output comparison
+	.venv-demo/bin/iglue report $(RECIPES) --seeds $(SEEDS) --output report
 
 test: .venv-test/installed
 	.venv-test/bin/python -m pytest --numprocesses 2 --dist loadfile

@@ -12,8 +12,21 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, runs, score, sweep
-from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
+from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, report, runs, score, sweep
+from iglue_plugins.cli.options import (
+    JobParameters,
+    Jobs,
+    Launcher,
+    LMMSEvalFiles,
+    Margin,
+    Notes,
+    Published,
+    PublishedModels,
+    PublishedSettings,
+    Seeds,
+    Settings,
+    Split,
+)
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
 app = typer.Typer(
@@ -120,7 +133,7 @@ def compare(
         list[Path],
         typer.Argument(
             metavar="RECIPE_OR_FOLDER...",
-            help="recipes, folders of recipes or finished runs; the first is the baseline",
+            help="recipes, folders of recipes or of runs, finished runs; the first is the baseline",
         ),
     ],
     seeds: Seeds = "0",
@@ -132,17 +145,10 @@ def compare(
     output: Annotated[Path, typer.Option(help="folder for CSV, JSON, Markdown, LaTeX and PNG files")] = Path(
         "comparison"
     ),
-    published: Annotated[bool, typer.Option("--published", help="add the figures of the IGLUE paper")] = False,
-    published_models: Annotated[
-        str | None, typer.Option(help="only the figures of these models, such as ctrl_xuniter,uc2")
-    ] = None,
-    published_settings: Annotated[
-        str | None, typer.Option(help="such as zero_shot (the default), translate_test, few_shot")
-    ] = None,
-    lmms_eval: Annotated[
-        list[Path] | None,
-        typer.Option(help="add a result file of lmms-eval (<date>_results.json); several times for several"),
-    ] = None,
+    published: Published = False,
+    published_models: PublishedModels = None,
+    published_settings: PublishedSettings = None,
+    lmms_eval: LMMSEvalFiles = None,
     launcher: Launcher = "processes",
     launch: JobParameters = None,
 ) -> None:
@@ -171,6 +177,7 @@ def compare(
 
 app.command()(predict.predict)
 app.command()(sweep.sweep)
+app.command()(report.report)
 app.command()(score.score)
 app.command("lmms-eval-tasks")(lmms_eval.lmms_eval_tasks)
 

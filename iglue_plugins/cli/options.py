@@ -28,6 +28,15 @@ Notes = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(min=1, help="runs at a time on this machine, a process each")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="KEY.PATH=VALUE for every recipe")]
+Published = Annotated[bool, typer.Option("--published", help="add the figures of the IGLUE paper")]
+PublishedModels = Annotated[str | None, typer.Option(help="only the figures of these models, such as ctrl_xuniter,uc2")]
+PublishedSettings = Annotated[
+    str | None, typer.Option(help="such as zero_shot (the default), translate_test, few_shot")
+]
+LMMSEvalFiles = Annotated[
+    list[Path] | None,
+    typer.Option(help="add a result file of lmms-eval (<date>_results.json); several times for several"),
+]
 Launcher = Annotated[str, typer.Option(help="processes; or slurm or local: jobs, by submitit")]
 JobParameters = Annotated[
     list[str] | None,
