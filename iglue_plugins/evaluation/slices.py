@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from iglue_plugins.evaluation.clusters import ClusterGroup
+from iglue_plugins.evaluation.clusters import ClusterGroup, cluster_weights
 from iglue_plugins.evaluation.resampling import Floats, resample_means
 from iglue_plugins.evaluation.significance import RESAMPLES, Difference, bootstrapped, paired_differences
 
 LEAST = 30  # examples of each language in a slice of numbers
+DIGITS = 9  # after the point, of a number of clusters, so that 20 equal ones are 20
 MOST = 6  # slices by single numbers; where there would be more, numbers are cut at their terciles
 
 Range = tuple[int, int]  # the smallest and the largest number of a slice
@@ -136,7 +137,7 @@ def slice_differences(
     """
     if not others:
         return []
-    number = 1 + max(int(of_language.max()) for of_language in slices.values())
+    number = _count(slices)
     rows = [
         {_name(language, index): values[:, slices[language] == index] for language, values in differences.items()}
         for differences in (paired_differences(first, other, groups) for other in others)
@@ -147,6 +148,26 @@ def slice_differences(
     observed = np.array([np.mean([row[name].mean() for name in sorted(row)]) for row in rows]).reshape(-1, number)
     every = bootstrapped(_with_slope(observed).ravel(), _with_slope(gains).reshape(-1, resamples))
     return [SliceDifferences(of_row[:-1], of_row[-1]) for of_row in _chunks(every, number + 1)]
+
+
+def effective_clusters(groups: Sequence[ClusterGroup], slices: Mapping[str, NDArray[np.intp]]) -> list[float]:
+    """Compute how many clusters of equal weight would tell as much of each slice as its own do.
+
+    Args:
+        groups: The clusters of the examples of all these languages.
+        slices: For each language (examples,) int, the slice of each example.
+
+    Returns:
+        For each slice the inverse of the sum of the squared weights of its clusters in the mean over languages.
+    """
+    number = _count(slices)
+    sliced = [_sliced_group(group, slices, number) for group in groups]
+    weights = (cluster_weights(sliced, [_name(name, index) for name in slices]) for index in range(number))
+    return [round(float(1 / (of_slice**2).sum()), DIGITS) for of_slice in weights]
+
+
+def _count(slices: Mapping[str, NDArray[np.intp]]) -> int:
+    return 1 + max(int(of_language.max()) for of_language in slices.values())
 
 
 def _name(language: str, index: int) -> str:
