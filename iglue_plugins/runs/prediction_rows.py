@@ -39,17 +39,17 @@ def read_first_row(path: Path) -> dict[str, Any]:
         path: The file.
 
     Returns:
-        The object; an empty one for an empty file.
+        The object.
 
     Raises:
-        UserError: The file is missing, or the line is damaged.
+        UserError: The file is missing or empty, or the line is damaged.
     """
     try:
         with path.open(encoding="utf-8-sig") as file:
             line = file.readline()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
-    return _parse_line(line, path, 1) if line.strip() else {}
+    return _parse_line(line, path, 1)
 
 
 def _parse_lines(lines: Sequence[str], path: Path) -> list[dict[str, Any]]:
