@@ -95,10 +95,8 @@ def compare(
     recipes = recipes_of(tasks)
     require_all(recipes)
     external = ExternalRows.read(tasks, split, chosen, lmms_eval)
-    comparisons, results = [], []
-    for _, of_task in read_tasks(tasks, run_all(recipes, launch), split):
-        results.append(of_task)
-        comparisons.append(external.beside(compare_results(of_task, split, margin)))
+    results = list(read_tasks(tasks, run_all(recipes, launch), split).values())
+    comparisons = [external.beside(compare_results(of_task, split, margin)) for of_task in results]
     report(comparisons, output, average_over_tasks(comparisons, results) if len(tasks) > 1 else None, full)
 
 

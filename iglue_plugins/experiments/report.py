@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iglue_plugins import published
 from iglue_plugins.experiments.compare import check_margin
-from iglue_plugins.experiments.rows import plan_rows
-from iglue_plugins.experiments.task_results import ExternalRows, read_tasks, recipes_of
-from iglue_plugins.recipes.recipe import Recipe
+from iglue_plugins.experiments.finished_rows import read_finished
+from iglue_plugins.experiments.task_results import ExternalRows
 from iglue_plugins.reporting.averages import average_over_tasks
-from iglue_plugins.reporting.comparison import compare_results, language_roles
+from iglue_plugins.reporting.comparison import compare_results, target_languages
 from iglue_plugins.reporting.report.contents import TaskRuns, write_report
 from iglue_plugins.reporting.report.sweeps import find_sweep
 from iglue_plugins.reporting.results import RunResult
@@ -57,41 +55,18 @@ def report(
     """
     distributed.require_single_process("iglue report")
     check_margin(margin)
-    tasks = plan_rows(paths, seeds, split, overrides)
-    folders = _finished_folders(recipes_of(tasks), _command(paths, seeds, split, overrides))
-    external = ExternalRows.read(tasks, split, chosen, lmms_eval)
-    every = [_read_task(task, results, split, margin, external) for task, results in read_tasks(tasks, folders, split)]
+    results = read_finished(paths, seeds, split, overrides)
+    external = ExternalRows.read(results, split, chosen, lmms_eval)
+    every = [_read_task(task, of_task, split, margin, external) for task, of_task in results.items()]
     compared = [(runs.comparison, runs.results) for runs in every if runs.comparison]
     average = None
     if len(compared) > 1:
-        average = average_over_tasks([each for each, _ in compared], [results for _, results in compared])
+        average = average_over_tasks([each for each, _ in compared], [of_task for _, of_task in compared])
     return write_report(every, average, split, output)
 
 
-def _command(paths: Sequence[Path], seeds: Sequence[int], split: str, overrides: Sequence[str]) -> str:
-    """Return the command that runs what the recipes of a report lack."""
-    settings = [part for override in overrides for part in ("--set", override)]
-    given = [*map(str, paths), "--seeds", ",".join(map(str, seeds)), "--split", split, *settings]
-    return shlex.join(["iglue", "compare", *given])
-
-
-def _finished_folders(recipes: Sequence[Recipe], command: str) -> list[Path]:
-    if not recipes:  # a report of finished runs does not look at data
-        return []
-    from iglue_plugins.runs import runner
-
-    runs = {(recipe.name, recipe.seed, recipe.task.name): runner.finished(recipe) for recipe in recipes}
-    if lacking := [key for key, run in runs.items() if run is None]:
-        name, seed, task = lacking[0]
-        more = f", nor have {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise UserError(
-            f"recipe '{name}' of {task} has no finished run with seed {seed}{more}; `{command}` runs what is lacking"
-        )
-    return [run.folder for run in runs.values() if run is not None]
-
-
 def _read_task(task: str, results: Results, split: str, margin: float | None, external: ExternalRows) -> TaskRuns:
-    source, _, targets = language_roles(results)
+    targets = target_languages([result for row in results.values() for result in row])
     first = next(iter(results.values()))[0]
     matrix = find_sweep(results, split, margin)
     # Rows that leave no target language have no comparison; they are an error unless they are a sweep.
@@ -100,7 +75,7 @@ def _read_task(task: str, results: Results, split: str, margin: float | None, ex
     return TaskRuns(
         task=task,
         results=results,
-        targets=targets or tuple(language for language in first.metric if language != source),
+        targets=targets or tuple(language for language in first.metric if language != first.record["source_language"]),
         comparison=external.beside(compare_results(results, split, margin)) if has_comparison else None,
         matrix=matrix,
         pictures=pictures,

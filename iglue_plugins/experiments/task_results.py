@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,24 +74,25 @@ def recipes_of(tasks: Mapping[str, TaskRows]) -> list[Recipe]:
 
 def read_tasks(
     tasks: Mapping[str, TaskRows], folders: Iterable[Path], split: str
-) -> Iterator[tuple[str, dict[str, list[RunResult]]]]:
-    """Read the runs of all rows.
+) -> dict[str, dict[str, list[RunResult]]]:
+    """Read the results of the rows of comparisons.
 
     Args:
         tasks: The rows of each task.
         folders: The folders of the runs of `recipes_of`.
         split: The split that is compared.
 
-    Yields:
-        The name of each task and the results of its rows, by label.
+    Returns:
+        For each task the results of each row's runs, by the row's label.
 
     Raises:
-        UserError: A run cannot be read, or runs do not belong into one table.
+        UserError: As `read_rows`.
     """
-    made = iter(folders)
+    made, results = iter(folders), {}
     for task, rows in tasks.items():
         found = {
             label: [*runs, *(next(made) for _ in rows.recipes.get(label, ()))] for label, runs in rows.folders.items()
         }
         scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.recipes.items()}
-        yield task, read_rows(list(found.items()), split, scored=scored)
+        results[task] = read_rows(list(found.items()), split, scored=scored)
+    return results

@@ -171,12 +171,7 @@ def compare_results(results: Mapping[str, Sequence[RunResult]], split: str, marg
     """
     first_row, *others = results.values()
     first, every = first_row[0], [result for row in results.values() for result in row]
-    source, auxiliary, targets = language_roles(results)
-    if not targets:
-        raise UserError(
-            f"{first.folder}: there is no target language among {join_names(first.metric)}, since {source} is the "
-            f"source and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on another language"
-        )
+    source, auxiliary, targets = language_roles(every)
     groups, drawn = cluster_examples(pictured_examples(every, targets))
     differences = [None, *row_differences(first_row, [(row, targets) for row in others], groups)]
     return Comparison(
@@ -197,20 +192,39 @@ def compare_results(results: Mapping[str, Sequence[RunResult]], split: str, marg
     )
 
 
-def language_roles(results: Mapping[str, Sequence[RunResult]]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Tell the roles of the languages that rows were evaluated on.
+def language_roles(results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Tell the roles of the languages of a table.
 
     Args:
-        results: The results of each row's runs, by label.
+        results: The results of all runs of the table.
 
     Returns:
-        The source language, the auxiliary languages of all rows together, and the target languages, which may be none.
+        The source language, the auxiliary languages of all runs together, and the target languages.
+
+    Raises:
+        UserError: Every language was trained on by some run, so that there is no target language.
     """
-    every = [result for row in results.values() for result in row]
-    source = every[0].record["source_language"]
-    trained_on = {language for result in every for language in result.record["training_languages"]} - {source}
-    targets = tuple(language for language in every[0].metric if language != source and language not in trained_on)
-    return source, tuple(sorted(trained_on)), targets
+    first, targets = results[0], target_languages(results)
+    source = first.record["source_language"]
+    trained_on = {language for result in results for language in result.record["training_languages"]} - {source}
+    auxiliary = tuple(sorted(trained_on))
+    if not targets:
+        raise UserError(
+            f"{first.folder}: there is no target language among {join_names(first.metric)}, since {source} is the "
+            f"source and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on another language"
+        )
+    return source, auxiliary, targets
+
+
+def target_languages(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """List the evaluated languages that no run was trained on and that are not the source language, if there are any.
+
+    Args:
+        results: The results of all runs of a table.
+    """
+    trained_on = {language for result in results for language in result.record["training_languages"]}
+    source = results[0].record["source_language"]
+    return tuple(language for language in results[0].metric if language != source and language not in trained_on)
 
 
 def _build_row(
