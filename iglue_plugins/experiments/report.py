@@ -15,6 +15,7 @@ from iglue_plugins.reporting.comparison import compare_results, target_languages
 from iglue_plugins.reporting.report.contents import TaskRuns, write_report
 from iglue_plugins.reporting.report.sweeps import find_sweep
 from iglue_plugins.reporting.results import RunResult
+from iglue_plugins.reporting.slices import slice_table
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, first_line
@@ -78,6 +79,7 @@ def _read_task(task: str, results: Results, split: str, margin: float | None, ex
         targets=targets or tuple(language for language in first.metric if language != first.record["source_language"]),
         comparison=external.beside(compare_results(results, split, margin)) if has_comparison else None,
         matrix=matrix,
+        slices=slice_table(results, split) if has_comparison and len(results) > 1 else None,
         pictures=pictures,
         lack=lack,
     )

@@ -105,7 +105,7 @@ def slices_markdown(table: SliceTable) -> str:
     texts = [
         markdown_text(
             f"{title(table)}, by {NOUNS[quantity.name]}",
-            _markdown_rows(table, quantity),
+            [[escape_markdown(cell) for cell in row] for row in slice_cells(table, quantity)],
             notes if quantity is table.quantities[-1] else [],
         ).rstrip("\n")
         for quantity in table.quantities
@@ -116,22 +116,29 @@ def slices_markdown(table: SliceTable) -> str:
     return "\n\n".join(texts) + "\n"
 
 
-def _markdown_rows(table: SliceTable, quantity: SlicedQuantity) -> list[list[str]]:
+def slice_cells(table: SliceTable, quantity: SlicedQuantity) -> list[list[str]]:
+    """Return the texts of the cells of a quantity's rounded table.
+
+    Args:
+        table: The slices of the task.
+        quantity: One of its quantities.
+
+    Returns:
+        The header, and a row for each slice, for the slopes where there are any, and for all examples.
+    """
     baseline, others = table.labels[0], list(quantity.slopes)
     headers = [header for label in others for header in (label, "corrected")]
     rows = [["slice", "examples a language", "images", baseline, *headers]]
     for each in quantity.slices:
         sizes = [_examples_text(each), _images_text(each), score_text(each.scores[baseline])]
-        rows.append([each.name, *sizes, *_markdown_differences([each.differences[label] for label in others])])
+        rows.append([each.name, *sizes, *_difference_pairs([each.differences[label] for label in others])])
     if others:
-        slopes = _markdown_differences(list(quantity.slopes.values()))
-        rows.append([slope_name(quantity), "", "", "", *slopes])
-    every = _markdown_differences([table.differences[label] for label in others])
-    rows.append([ALL, "", "", score_text(table.scores[baseline]), *every])
-    return [[escape_markdown(cell) for cell in row] for row in rows]
+        rows.append([slope_name(quantity), "", "", "", *_difference_pairs(list(quantity.slopes.values()))])
+    every = _difference_pairs([table.differences[label] for label in others])
+    return [*rows, [ALL, "", "", score_text(table.scores[baseline]), *every]]
 
 
-def _markdown_differences(differences: Sequence[Difference]) -> list[str]:
+def _difference_pairs(differences: Sequence[Difference]) -> list[str]:
     """Make two cells of each difference, the second one of which is empty where nothing is corrected."""
     cells = [[*difference_cells(each, each.compared, None), ""][:2] for each in differences]
     return [cell for pair in cells for cell in pair]

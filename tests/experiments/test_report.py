@@ -10,8 +10,10 @@ import pytest
 from made_runs import files
 from reported_runs import TEXTS, label_line, make_ranked_rows, make_reported_run, make_rows
 
+from iglue_plugins.experiments.launcher import Launch, run_all
 from iglue_plugins.experiments.report import report
 from iglue_plugins.published import PublishedFilter
+from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
 
@@ -36,7 +38,7 @@ def test_everything_of_two_tasks(tmp_path: Path) -> None:
     for heading in ("Average over tasks", "mini/xvnli", "mini/xflickrco", "Examples"):
         assert re.search(rf"<h2 id=\"[^\"]+\">{heading} ", text)
     assert re.findall(r'<h3 id="([^"]+)"', text) == [
-        "mini-xvnli-comparison", "mini-xvnli-bars", "mini-xvnli-curves", "mini-xvnli-confusions",
+        "mini-xvnli-comparison", "mini-xvnli-bars", "mini-xvnli-slices", "mini-xvnli-curves", "mini-xvnli-confusions",
         "mini-xflickrco-comparison", "mini-xflickrco-bars",
     ]  # fmt: skip
     tasks = data(text)["tasks"]
@@ -110,18 +112,18 @@ def test_what_is_lacking_is_named_with_the_command_that_runs_it(write: Callable[
 
 @pytest.mark.usefixtures("without_pictures")
 def test_the_finished_runs_of_recipes_are_found(write: Callable[..., Path], tmp_path: Path) -> None:
-    from iglue_plugins.experiments.launcher import run_all
-    from iglue_plugins.recipes.recipe import load_recipe
-
     recipes = [write("one"), write("two", trainer={"name": "auxiliary_finetune", "steps": 3, "batch_size": 8})]
-    run_all([load_recipe(recipe) for recipe in recipes], launch=_launch())
+    run_all([load_recipe(recipe) for recipe in recipes], Launch())
     text = report(recipes, [0], "dev", (), tmp_path / "report").read_text()
     assert '<th scope="row" title="two">two</th>' in text
     assert "contrastive loss" not in text
     assert "task loss" in text
 
 
-def _launch() -> Any:
-    from iglue_plugins.experiments.launcher import Launch
-
-    return Launch()
+def test_a_folder_s_name_need_not_be_utf8(tmp_path: Path) -> None:
+    make_rows(tmp_path / "runs")
+    try:
+        (tmp_path / "runs").rename(tmp_path / "r\udce9sultats")
+    except OSError:
+        pytest.skip("the file system takes UTF-8 only")
+    assert r"r\udce9sultats" in page(tmp_path / "r\udce9sultats", output=tmp_path / "report")

@@ -22,6 +22,7 @@ from iglue_plugins.reporting.report.page import TaskSection, anchor, write_page
 from iglue_plugins.reporting.report.pictures import Thumbnails
 from iglue_plugins.reporting.report.row_answers import gather_answers
 from iglue_plugins.reporting.results import RunResult, seeds_of
+from iglue_plugins.reporting.slices import SliceTable
 
 WIDEST = 13.0  # inches of a chart, whose text would be too small in a page if it were wider
 ROOM = 12_000_000  # bytes for the examples and pictures of all tasks, so that a page stays below 15 MB
@@ -38,6 +39,7 @@ class TaskRuns:
             where every one was trained on.
         comparison: The comparison of its rows; None where they leave no target language.
         matrix: The matrix of a sweep over auxiliary languages among the rows, or None.
+        slices: The rows' differences in slices of the examples; None where there is no comparison, or a single row.
         pictures: The pictures of the task's images; None if there are none.
         lack: Why there are no pictures, a sentence, or "".
     """
@@ -47,6 +49,7 @@ class TaskRuns:
     targets: Sequence[str]
     comparison: Comparison | None
     matrix: Matrix | None
+    slices: SliceTable | None
     pictures: PictureSource | None
     lack: str
 
@@ -84,6 +87,7 @@ def _section(runs: TaskRuns, room: int) -> TaskSection:
         matrix=runs.matrix,
         heat_map=chart(partial(heat_figure, runs.matrix), f"{name}-heat") if runs.matrix else None,
         curves=chart(partial(curves_figure, logged), f"{name}-curves"),
+        slices=runs.slices if runs.slices and runs.slices.quantities else None,
         confusions=confusions(answers, runs.targets),
         confused_languages=runs.targets,
         examples=examples,

@@ -24,6 +24,9 @@ from iglue_plugins.reporting.notes import average_notes, matrix_notes, notes
 from iglue_plugins.reporting.report.confusions import Confusion
 from iglue_plugins.reporting.report.examples import TaskExamples
 from iglue_plugins.reporting.report.languages import direction, language_tag
+from iglue_plugins.reporting.slice_tables import slice_cells
+from iglue_plugins.reporting.slice_wording import NOUNS, describe_slopes, slice_notes
+from iglue_plugins.reporting.slices import SliceTable
 from iglue_plugins.reporting.table_rows import table_rows
 from iglue_plugins.reporting.wording import describe, describe_matrix, figure_text, mean_text, std_text, title
 from iglue_plugins.utils.files import write_atomic
@@ -45,6 +48,7 @@ class TaskSection:
         matrix: The matrix of a sweep over auxiliary languages among the rows, or None.
         heat_map: The heat map of the matrix.
         curves: The learning curves; None if no run has logged any.
+        slices: The rows' differences in slices of the examples; None where there is no comparison, or nothing to cut.
         confusions: What each row answers in the target languages; none in retrieval.
         confused_languages: The languages of the confusions.
         examples: The examples on which rows disagree, or None.
@@ -58,6 +62,7 @@ class TaskSection:
     matrix: Matrix | None
     heat_map: Markup | None
     curves: Markup | None
+    slices: SliceTable | None
     confusions: Sequence[Confusion]
     confused_languages: Sequence[str]
     examples: TaskExamples | None
@@ -94,7 +99,8 @@ def write_page(sections: Sequence[TaskSection], average: TaskAverage | None, spl
     Raises:
         UserError: The file cannot be written.
     """
-    return write_atomic(folder / PAGE, render(sections, average, split).encode())
+    page = render(sections, average, split)
+    return write_atomic(folder / PAGE, page.encode(errors="backslashreplace"))  # names of folders need not be UTF-8
 
 
 def render(sections: Sequence[TaskSection], average: TaskAverage | None, split: str) -> str:
@@ -130,11 +136,11 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     functions = (
-        average_details, average_notes, describe, describe_matrix, details, difference_cells, difference_headers,
-        figure_text, matrix_cells, matrix_details, matrix_notes, mean_text, notes, std_text, table_rows, title,
-        anchor,
+        anchor, average_details, average_notes, describe, describe_matrix, describe_slopes, details, difference_cells,
+        difference_headers, figure_text, matrix_cells, matrix_details, matrix_notes, mean_text, notes, slice_cells,
+        slice_notes, std_text, table_rows, title,
     )  # fmt: skip
-    environment.globals |= {function.__name__: function for function in functions}
+    environment.globals |= {function.__name__: function for function in functions} | {"NOUNS": NOUNS}
     return environment
 
 

@@ -46,6 +46,12 @@ def test_lines_of_earlier_versions_lack_what_was_not_kept(tmp_path: Path) -> Non
     assert [(answer.label, answer.prediction) for answer in found] == [("neutral", "neutral"), ("0", "1"), ("b", "a")]
 
 
+def test_numbers_that_are_not_finite_are_unknown(tmp_path: Path) -> None:
+    numbers = {"neutral": float("nan"), "entailment": float("inf"), "contradiction": 10**400, "other": None}
+    (answer,) = answers(tmp_path, label_line("en", 0, is_right=True) | {"probabilities": numbers})
+    assert answer.likelihoods == tuple((label, None) for label in numbers)
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [

@@ -36,7 +36,7 @@ def test_examples_on_which_rows_disagree(tmp_path: Path) -> None:
         ("en", "test/1"), ("en", "test/3"), ("en", "test/4"), ("en", "test/5"), ("tr", "test/1"),
     ]  # fmt: skip
     language, id_, text, label, images, answers = data["examples"][4]
-    assert (language, text, data["labels"][label]) == ("tr", "köpek ve kedi 1", "entailment")
+    assert (language, text, data["labels"][label]) == ("tr", "köpek ve kedi 1 x", "entailment")
     assert [data["images"][image][0] for image in images] == ["mini/xvnli/test/1/0"]
     (first, shares, right), (second, _, other_right) = answers
     assert (data["labels"][first], right, data["labels"][second], other_right) == ("entailment", 2, "neutral", 0)

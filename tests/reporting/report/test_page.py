@@ -33,7 +33,9 @@ class Elements(HTMLParser):
 
 def section(**changes: Any) -> TaskSection:
     task = "mini/xvnli"
-    nothing: dict[str, Any] = dict.fromkeys(("comparison", "bars", "matrix", "heat_map", "curves", "examples"))
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("comparison", "bars", "matrix", "heat_map", "slices", "curves", "examples")
+    )
     empty: dict[str, Any] = {"confusions": [], "confused_languages": ["tr"], "lacks": []}
     return TaskSection(**{"task": task, "seeds": (0,), **nothing, **empty, **changes})
 

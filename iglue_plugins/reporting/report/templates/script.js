@@ -156,7 +156,7 @@
     const shares = make("div", "shares");
     for (const [label, probability] of given[1]) {
       const track = make("span", "track"), share = make("i");
-      share.style.width = `${100 * (probability ?? 0)}%`;
+      share.style.width = `${100 * Math.min(1, Math.max(0, probability ?? 0))}%`;
       track.append(share);
       const own = label === example[3] ? " own" : "";
       shares.append(make("span", `name${own}`, task.labels[label]), track, make("span", `number${own}`, percent(probability)));
