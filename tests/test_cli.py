@@ -107,6 +107,8 @@ def test_a_comparison_of_finished_runs_imports_no_torch(tmp_path: Path) -> None:
     command = ["compare", str(tmp_path / "run"), "--output", str(tmp_path / "out")]
     assert imported_by(command, {"torch", "transformers", "datasets", "accelerate"}) == set()
     assert (tmp_path / "out" / "comparison.csv").is_file()
+    sliced = ["slices", str(tmp_path / "run"), "--json"]
+    assert imported_by(sliced, {"torch", "transformers", "datasets", "accelerate", "matplotlib"}) == set()
 
 
 def test_help_imports_no_settings() -> None:

@@ -54,20 +54,18 @@ class SlicesView:
 def _columns(table: SliceTable, quantity: SlicedQuantity) -> tuple[TableColumn, list[list[TableColumn]]]:
     """Make the column of the slices' names, and the others in groups that stay together where a table is split."""
     names, baseline = [Text(each.name) for each in quantity.slices], table.labels[0]
-    below = [Text(ALL)] if not quantity.slopes else [Text(slope_name(quantity)), Text(ALL)]
-    empty = [Text("")] * (len(below) - 1)
-    sizes = [
-        TableColumn("examples\na language", [Text(_examples_text(each)) for each in quantity.slices]),
-        TableColumn("\nimages", [Text(_images_text(each)) for each in quantity.slices]),
-        TableColumn(
-            f"{baseline}\nmean",
-            [score_cell(each.scores[baseline]) for each in quantity.slices],
-            "bold",
-            [[*empty, score_cell(table.scores[baseline])]],
-        ),
+    slope_names = [Text(slope_name(quantity))] if quantity.slopes else []
+    examples = [Text(_examples_text(each)) for each in quantity.slices]
+    images = [Text(_images_text(each)) for each in quantity.slices]
+    scores = [score_cell(each.scores[baseline]) for each in quantity.slices]
+    no_slopes = [Text("") for _ in slope_names]
+    groups = [
+        [
+            TableColumn("examples\na language", examples, "dim", [[*no_slopes, Text("")]]),
+            TableColumn("\nimages", images, "dim", [[*no_slopes, Text("")]]),
+            TableColumn(f"{baseline}\nmean", scores, "bold", [[*no_slopes, score_cell(table.scores[baseline])]]),
+        ]
     ]
-    sizes[:2] = [TableColumn(each.header, each.cells, "dim", [[Text("")] * len(below)]) for each in sizes[:2]]
-    groups = [sizes]
     for label, slope in quantity.slopes.items():
         cells = [each.differences[label] for each in quantity.slices]
         last = [slope, table.differences[label]]
@@ -77,7 +75,7 @@ def _columns(table: SliceTable, quantity: SlicedQuantity) -> tuple[TableColumn, 
                 TableColumn("\ncorrected", [*map(_corrected_cell, cells)], "dim", [[*map(_corrected_cell, last)]]),
             ]
         )
-    return TableColumn("", names, "", [below]), groups
+    return TableColumn("", names, "", [[*slope_names, Text(ALL)]]), groups
 
 
 def _corrected_cell(difference: Difference) -> Text:

@@ -41,12 +41,20 @@ def slice_notes(table: SliceTable) -> list[str]:
     for quantity in table.quantities:
         found += [_length_note(quantity)] if quantity.name == "length" else []
         found += [
-            f"Slices by {quantity.name} are without {language}, since {reason}."
-            for language, reason in quantity.without.items()
+            f"Slices by {quantity.name} are without {join_names(languages)}, since {reason}."
+            for reason, languages in _languages_without(quantity).items()
         ]
         found += _few_notes(table, quantity)
     found += [caution] if (caution := caution_note(table.differences, table.drawn)) else []
     return [*found, *(f"There are no slices by {name}, since {reason}." for name, reason in table.left_out.items())]
+
+
+def _languages_without(quantity: SlicedQuantity) -> dict[str, list[str]]:
+    """List the languages that are left out for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for language, reason in quantity.without.items():
+        by_reason.setdefault(reason, []).append(language)
+    return by_reason
 
 
 def _difference_note(table: SliceTable) -> str:

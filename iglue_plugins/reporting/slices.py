@@ -184,13 +184,13 @@ def _cut(
 ) -> tuple[dict[str, list[Range]], dict[str, str]]:
     """Return the ranges of the slices by language, and why other languages have none."""
     numbers = quantity.numbers
-    without = {language: f"its predictions do not tell {name}" for language in targets if language not in numbers}
+    without = {language: f"their predictions do not tell {name}" for language in targets if language not in numbers}
     if name != "length":
         ranges = cut_numbers(numbers, least) if numbers else []
         return {language: ranges for language in numbers if len(ranges) > 1}, without
     terciles = {language: cut_terciles(of_language) for language, of_language in numbers.items()}
     without |= {
-        language: "its texts have fewer than three lengths" for language, cut in terciles.items() if len(cut) == 1
+        language: "their texts have fewer than three lengths" for language, cut in terciles.items() if len(cut) == 1
     }
     return {language: cut for language, cut in terciles.items() if len(cut) > 1}, without
 

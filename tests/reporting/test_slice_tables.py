@@ -85,6 +85,15 @@ def test_the_notes_say_what_was_counted_drawn_and_left_out(table):
     assert len(notes) == 4
 
 
+def test_languages_that_are_left_out_for_one_reason_share_a_sentence(make_run):
+    facts = {name: examples() if name == "de" else [{"text": "a"}] * 80 for name in ("de", "ja", "sw")}
+    run = make_run("finetune", 0, dict.fromkeys(facts, HARD), facts=facts)
+    notes = slice_notes(slice_table(read_rows([("finetune", [run])], "test"), "test", ["objects", "length"]))
+    assert notes[1] == "Slices by objects are without ja, sw, since their predictions do not tell objects."
+    assert notes[2].startswith("Length is in words, cut at")
+    assert notes[3:] == ["Slices by length are without ja, sw, since their texts have fewer than three lengths."]
+
+
 def test_slices_of_few_images_are_named(results):
     for row in results.values():
         for result in row:

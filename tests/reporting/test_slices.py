@@ -99,7 +99,7 @@ def test_a_language_that_cannot_be_cut_is_left_out_of_a_quantity(read):
     table = slice_table(read({"de": facts(), "sw": facts(texts=["one word"] * 6)}), "test", ["length"])
     (quantity,) = table.quantities
     assert quantity.units == {"de": "words"}
-    assert quantity.without == {"sw": "its texts have fewer than three lengths"}
+    assert quantity.without == {"sw": "their texts have fewer than three lengths"}
     assert quantity.slices[0].scores["finetune"].per_seed == pytest.approx((100, 50))
     assert slice_table(read(facts(texts=[""] * 6)), "test", ["length"]).left_out == {
         "length": "the texts of every language have fewer than three lengths"
@@ -126,7 +126,7 @@ def test_one_row_of_this_version_is_enough(read):
 
 def test_a_language_of_which_no_run_tells_is_left_out(read):
     (quantity,) = slice_table(read({"sw": facts()}), "test", ["objects"], least=2).quantities
-    assert quantity.without == {"de": "its predictions do not tell objects"}
+    assert quantity.without == {"de": "their predictions do not tell objects"}
     assert quantity.units == {"sw": "objects"}
 
 
