@@ -144,14 +144,15 @@ def link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
 
 FIRST = "first-111111111111"
 ODD_NAMES = [
-    "../out", "/tmp/out", f"{FIRST}/../out", f"{FIRST}/model/../../out", f"{FIRST}/model", f"{FIRST}/model//x", FIRST,
-    f"{FIRST}/checkpoints/x", f"{FIRST}/record.json/x", "project/record.json", f".{FIRST}/record.json", "", "x\\..\\y",
-    f"{FIRST}/model/a\nb",
+    "../out", "{absolute}/out", f"{FIRST}/../out", f"{FIRST}/model/../../out", f"{FIRST}/model", f"{FIRST}/model//x",
+    FIRST, f"{FIRST}/checkpoints/x", f"{FIRST}/record.json/x", "project/record.json", f".{FIRST}/record.json", "",
+    "x\\..\\y", f"{FIRST}/model/a\nb",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_name_that_is_no_file_of_a_run(name: str, archive: Path, tmp_path: Path) -> None:
+    name = name.replace("{absolute}", str(tmp_path / "refused"))
     content = with_manifest(members(archive), lambda files: files.update({name: listed(b"x")}))
     write(tmp_path / "odd.tar", [*content, (name, b"x")])
     refused(tmp_path / "odd.tar", "which is no file of a run", tmp_path)
@@ -214,7 +215,7 @@ def refused(archive: Path, sentence: str, folder: Path) -> None:
         import_runs(archive, into)
     assert sentence in str(error.value) and str(archive) in str(error.value)
     assert not into.exists() or not list(into.iterdir())
-    assert not (folder / "refused" / "out").exists() and not Path("/tmp/out").exists()
+    assert not (folder / "refused" / "out").exists()
 
 
 @given(data=st.data())
