@@ -19,12 +19,13 @@ from iglue_plugins.models.frozen import freeze
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
-from iglue_plugins.runs.folder import RECORD, TRAINING_RECORD, Run
+from iglue_plugins.runs.folder import RECORD, Run
 from iglue_plugins.runs.loading import load_plugin
 from iglue_plugins.runs.record_file import read_record_file
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import TRAINING_RECORD
 
 
 def make_task(recipe: Recipe) -> Task:

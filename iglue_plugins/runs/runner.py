@@ -26,6 +26,7 @@ from iglue_plugins.runs.plugins import (
     why_without_model,
 )
 from iglue_plugins.runs.record import Start, new_record
+from iglue_plugins.runs.sharing.card import write_card
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.runs.tracking import track_scores
 from iglue_plugins.runs.trained_model import require_model, run_recipe
@@ -85,6 +86,7 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
                 evaluate_model(state, *trained_model(state, trainer, start), missing)
         if distributed.is_main_process():
             run.write_record(state.record)
+            write_card(run, state.record)
             track_scores(state)
     return run
 
@@ -203,6 +205,7 @@ def evaluate(
             evaluate_model(state, *load_model(recipe, model_folder), missing)
             if distributed.is_main_process():
                 run.write_record(state.record)
+                write_card(run, state.record)
                 track_scores(state)
     return run, recipe.evaluation
 
