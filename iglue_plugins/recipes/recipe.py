@@ -38,7 +38,8 @@ class Recipe(BaseModel):
     trainer: PluginChoice
     start_from: str = Field(
         description="The weights that training starts from: 'model' (the model's own), 'finetune' (those of this "
-        "recipe with trainer finetune), or the path of a recipe, a run or a checkpoint; default: the trainer's choice."
+        "recipe with trainer finetune), the path of a recipe, a run or a checkpoint, or hf://OWNER/NAME@REVISION (a "
+        "run that was pushed to a hub); default: the trainer's choice."
     )
     start_from_settings: list[str] = Field(
         [],

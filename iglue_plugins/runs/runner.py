@@ -23,6 +23,7 @@ from iglue_plugins.runs.plugins import (
     make_trainer,
     model_fingerprint,
     start_checkpoint,
+    start_run,
     why_without_model,
 )
 from iglue_plugins.runs.record import Start, new_record
@@ -232,9 +233,9 @@ def _start(recipe: Recipe, before: Run | None) -> Start:
         return Start(fingerprint=model_fingerprint(recipe))
     if before is not None:
         return _start_of(before)
-    path, checkpoint = Path(recipe.start_from), start_checkpoint(recipe)
+    checkpoint, named = start_checkpoint(recipe), start_run(recipe)
     assert checkpoint is not None  # start_from is not 'model'
-    return _start_of(Run(path)) if Run(path).is_finished else Start(checkpoint, checkpoint_hash(checkpoint))
+    return _start_of(named) if named.is_finished else Start(checkpoint, checkpoint_hash(checkpoint))
 
 
 def _start_of(previous: Run) -> Start:

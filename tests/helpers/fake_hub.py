@@ -108,7 +108,9 @@ class Handler(BaseHTTPRequestHandler):
                 self.change(self.server.repositories[f"{owner}/{name}"], f"{owner}/{name}", kind, revision, body)
             case [_, _, "info", "lfs", "objects", "batch"]:
                 objects = json.loads(body)["objects"]
-                made = [item | {"actions": {"upload": {"href": f"{self.server.url}/lfs/{item['oid']}"}}} for item in objects]
+                made = [
+                    item | {"actions": {"upload": {"href": f"{self.server.url}/lfs/{item['oid']}"}}} for item in objects
+                ]
                 self.answer(200, {"transfer": "basic", "objects": made})
             case _:
                 self.refuse(404)
@@ -190,7 +192,9 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, cache: object) -> Iterator[FakeHub
     with FakeHub() as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
+        monkeypatch.setattr(
+            constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", f"{cache}/no-token")

@@ -54,6 +54,9 @@ def languages_and_data(record: Mapping[str, Any]) -> Iterator[str]:
 
 def scores_by_language(record: Mapping[str, Any], scores: Sequence[SplitScores]) -> Iterator[str]:
     """Make a table for each split, and say what the intervals are of."""
+    if not scores:
+        yield "It has not been scored."
+        return
     roles = {record["source_language"]: "source"} | dict.fromkeys(record["training_languages"], "auxiliary")
     for split in scores:
         yield f"{escaped(split.metric)} in per cent on {escaped(split.split)}:"

@@ -33,7 +33,7 @@ def find_run(source: str | Path, revision: str | None = None) -> Run:
     if is_hub_id(text):
         return fetch_run(text, revision)
     if revision is not None:
-        raise UserError(f"--revision: '{revision}' is of a hub id, but {source} is none; leave it out")
+        raise UserError(f"the revision '{revision}' is of a hub id, but {source} is none; leave it out")
     path = Path(source)
     run = Run(path.parent)
     return run if run.model_dir == path and not (path / RECORD).is_file() else run_in(path)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from iglue_plugins.recipes.reading import START_KEYWORDS
+from iglue_plugins.runs.starts import run_of_model, start_of
 from iglue_plugins.runs.status import as_mapping
 from iglue_plugins.utils.model_sources import is_hub_uri, is_local_path
 
@@ -21,8 +22,8 @@ def public_record(record: Mapping[str, Any]) -> dict[str, Any]:
         record: The record of a run.
 
     Returns:
-        The record, in which a setting that is a local path is null. The run starts from `model` where it started from a
-        local file, whose fingerprint stays.
+        The record, in which a setting that is a local path is null. Of what the run started from, its name and
+        fingerprint stay, and its recipe starts from `model`.
     """
     cleaned: dict[str, Any] = public_value({key: value for key, value in record.items() if key != "processes"})
     recipe = as_mapping(cleaned.get("recipe"))
@@ -30,6 +31,8 @@ def public_record(record: Mapping[str, Any]) -> dict[str, Any]:
     recipe.pop("start_from_settings", None)
     start = as_mapping(record.get("recipe")).get("start_from")
     recipe["start_from"] = start if start in START_KEYWORDS or is_hub_uri(str(start)) else "model"
+    if (before := start_of(record)) is not None:
+        cleaned["start_from"]["path"] = run_of_model(before[0]).folder.name
     processes = record.get("processes")
     cleaned["processes"] = [_process(as_mapping(each)) for each in processes] if isinstance(processes, list) else []
     return cleaned

@@ -105,7 +105,8 @@ def _explained(to: Destination) -> Iterator[None]:
             ) from error
         raise UserError(f"{to.hub_id}: the hub answers with an error ({first_line(error)}); try again") from error
     except Exception as error:  # the hub's client and what it sends by raise almost any error
-        reason = ": ".join(first_line(said) for said in (error, error.__cause__) if said and first_line(said))
+        said = ": ".join(filter(None, map(first_line, filter(None, (error, error.__cause__)))))
         raise UserError(
-            f"{to.hub_id}: {constants.ENDPOINT} cannot be reached, or sending failed ({reason or type(error).__name__}); try again"
+            f"{to.hub_id}: {constants.ENDPOINT} cannot be reached, or sending failed "
+            f"({said or type(error).__name__}); try again"
         ) from error
