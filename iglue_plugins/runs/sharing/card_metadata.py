@@ -41,7 +41,7 @@ def card_metadata(
     languages = dict.fromkeys([record["source_language"], *record["training_languages"], *evaluated])
     base = base_models(record)
     copy = hub_copy(record)
-    has_adapter = bool(as_mapping(as_mapping(record["recipe"]).get("model")).get("adapter"))
+    has_adapter = bool(as_mapping(as_mapping(record.get("recipe")).get("model")).get("adapter"))
     more: dict[str, Any] = {"base_model_relation": "adapter" if has_adapter else "finetune"} if len(base) == 1 else {}
     return ModelCardData(
         language=list(languages),
@@ -66,7 +66,7 @@ def base_models(record: Mapping[str, Any]) -> list[str]:
     Returns:
         Hub ids; none where it started from a local folder, or from fresh weights.
     """
-    start = as_mapping(record["recipe"]).get("start_from")
+    start = as_mapping(record.get("recipe")).get("start_from")
     if isinstance(start, str) and is_hub_uri(start):
         return [split_hub_uri(start)[0]]
     settings, first = training_settings(record), ""

@@ -27,7 +27,7 @@ def escaped(value: Any) -> str:
 
 def summary(record: Mapping[str, Any]) -> Iterator[str]:
     """Say what the model is, and of a smoke test that it is one."""
-    model = as_mapping(record["recipe"].get("model")).get("name")
+    model = as_mapping(as_mapping(record.get("recipe")).get("model")).get("name") or "A model"
     task, trainer = record["task"], record["trainer"]
     yield f"{escaped(model)} for the task {escaped(task)}, trained by the trainer {escaped(trainer)} of iglue_plugins."
     if (limit := record.get("limit")) is not None:

@@ -115,6 +115,8 @@ def _check_shareable(run: Run, record: Mapping[str, Any]) -> None:
             f"{run.folder}: is a smoke test, limited to {limit} steps and examples, which nobody can use; name a run "
             "without a limit"
         )
+    if not record.get("recipe"):
+        raise UserError(f"{run.record_path}: has no recipe, as in records of early versions; run its recipe again")
     if not run.model_dir.is_dir():
         raise UserError(f"{run.folder}: {why_without_model(run)}, so that there is nothing to send; name another run")
     if holds_adapter(run.model_dir):

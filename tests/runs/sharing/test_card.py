@@ -17,6 +17,8 @@ from iglue_plugins.runs.archive import export_runs
 from iglue_plugins.runs.archive_reading import import_runs
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.sharing.card import MARKER, make_card, write_card
+from iglue_plugins.runs.sharing.public_files import public_files
+from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash
 
 
@@ -114,3 +116,23 @@ def test_a_smoke_test_says_so(write: Callable[..., Path]) -> None:
     assert (
         "**This is a smoke test, limited to 2 steps and examples: its scores say nothing" in run.card_path.read_text()
     )
+
+
+def test_a_record_of_an_early_version(tmp_path: Path) -> None:
+    run = made(tmp_path, recipe=None)
+    assert "A model for the task mini/xvnli" in make_card(run, run.require_record(), "old")
+    with pytest.raises(UserError, match="has no recipe, as in records of early versions"):
+        public_files(run, "me/old")
+
+
+def test_own_words_get_the_licence(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    run.card_path.write_text("---\nlanguage: tr\n---\n\nMy own words.\n")
+    cards = [public_files(run, "me/model", licence=licence).files[0] for licence in (None, "mit")]
+    assert [card.name for card in cards] == ["README.md"] * 2
+    assert cards[0].content == run.card_path.read_bytes()
+    found = ModelCard(cards[1].content.decode())
+    assert (found.data.license, found.data.language) == ("mit", "tr") and "My own words." in found.text
+    run.card_path.write_text("---\n: [\n---\n")
+    with pytest.raises(UserError, match="README.md: its metadata cannot be read"):
+        public_files(run, "me/model", licence="mit")
