@@ -94,7 +94,7 @@ def test_nothing_private_leaves(
     assert load_run("me/private").recipe.model.settings["checkpoint"].startswith(str(tmp_path / "cache"))
 
 
-def test_a_branch_and_its_revision(iglue: Iglue, run: Run, hub: FakeHub) -> None:
+def test_a_branch_and_its_revision(iglue: Iglue, run: Run, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     assert iglue("push", run.folder, "me/tiny", "--branch", "second", "--with-predictions").code == 0
     assert hub.repositories["me/tiny"].files == {}
     sent = hub.repositories["me/tiny"].commits[hub.repositories["me/tiny"].branches["second"]]
@@ -104,6 +104,10 @@ def test_a_branch_and_its_revision(iglue: Iglue, run: Run, hub: FakeHub) -> None
     assert load_run("me/tiny", revision="second").run.require_record()["name"] == "tiny"
     with pytest.raises(UserError, match="^me/tiny: there is no such folder, and no such model .* from the hub"):
         load_run("me/tiny", revision="third")
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert load_run("me/tiny", revision="second").run.require_record()["name"] == "tiny"  # of the cache
+    with pytest.raises(UserError, match="^me/other: there is no such folder, and no such model"):
+        load_run("me/other")
     with pytest.raises(UserError, match="the revision 'main' is of a hub id, but .* is none"):
         load_run(run.folder, revision="main")
 
