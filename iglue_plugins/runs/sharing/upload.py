@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, constants, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -85,7 +86,7 @@ def upload(public: PublicFiles, to: Destination, message: str) -> str:
         return str(api.create_commit(to.hub_id, operations, commit_message=message, revision=to.branch).commit_url)
 
 
-def _content(content: object) -> bytes | str:
+def _content(content: bytes | Path) -> bytes | str:
     return content if isinstance(content, bytes) else str(content)
 
 
