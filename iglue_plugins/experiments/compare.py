@@ -16,8 +16,8 @@ from iglue_plugins.reporting.averages import TaskAverage, average_over_tasks
 from iglue_plugins.reporting.comparison import Comparison, compare_results
 from iglue_plugins.reporting.external_rows import with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import read_results_of_tasks
-from iglue_plugins.reporting.records import read_record
 from iglue_plugins.reporting.results import read_rows
+from iglue_plugins.runs.record_checks import read_record
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 
