@@ -107,6 +107,8 @@ def test_a_comparison_of_finished_runs_imports_no_torch(tmp_path: Path) -> None:
     command = ["compare", str(tmp_path / "run"), "--output", str(tmp_path / "out")]
     assert imported_by(command, {"torch", "transformers", "datasets", "accelerate"}) == set()
     assert (tmp_path / "out" / "comparison.csv").is_file()
+    sliced = ["slices", str(tmp_path / "run"), "--json"]
+    assert imported_by(sliced, {"torch", "transformers", "datasets", "accelerate", "matplotlib"}) == set()
 
 
 def test_help_imports_no_settings() -> None:
@@ -276,13 +278,11 @@ def test_an_interrupt_says_that_the_same_command_resumes(
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "in printing"])
 def test_output_that_nobody_reads_or_that_finds_no_room(unbuffered: str) -> None:
     program = """
-import sys
 from iglue_plugins import cli
 cli.app.command("say")(lambda: print("said"))
-sys.argv = ["iglue", "say"]
 cli.main()
 """
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, "say"]
     environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     options = {"cwd": Path(cli.__file__).parents[2], "env": environment, "text": True}
     reading, writing = os.pipe()

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, push, runs, score, sweep
+from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, push, runs, score, slices, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
@@ -97,6 +97,9 @@ def evaluate(
     splits: Annotated[str | None, typer.Option(help="comma-separated; default: the recipe's")] = None,
     languages: Annotated[str | None, typer.Option(help="comma-separated; default: the recipe's")] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bfloat16; default: the recipe's")] = None,
+    again: Annotated[bool, typer.Option("--again", help="score anew what is scored, with the weights as they are")] = (
+        False
+    ),
 ) -> None:
     """Score RUN's model on more splits or languages, and print the scores; what is already scored is not done again."""
     from rich.console import Console
@@ -107,7 +110,7 @@ def evaluate(
 
     overrides = [f"evaluation.precision={precision}"] if precision else []
     run, evaluation = runner.evaluate(
-        folder, splits.split(",") if splits else (), languages.split(",") if languages else (), overrides
+        folder, splits.split(",") if splits else (), languages.split(",") if languages else (), overrides, again
     )
     if distributed.is_main_process():
         for split in evaluation.splits:
@@ -172,6 +175,7 @@ def compare(
 app.command()(predict.predict)
 app.command()(push.push)
 app.command()(sweep.sweep)
+app.command()(slices.slices)
 app.command()(score.score)
 app.command("lmms-eval-tasks")(lmms_eval.lmms_eval_tasks)
 

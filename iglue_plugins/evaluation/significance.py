@@ -136,17 +136,29 @@ def paired_bootstrap(
     the Royal Statistical Society B 69 (clusters); Mandel and Betensky 2008, Computational Statistics and Data Analysis
     52 (simultaneous percentile intervals).
     """
-    rows = [_differences(first, other, groups) for other in others]
+    rows = [paired_differences(first, other, groups) for other in others]
     if not rows:
         return []
     observed = np.array([_observed_mean(row, weights) for row in rows])
-    resampled = resample_means(rows, groups, resamples, seed, weights)
+    return bootstrapped(observed, resample_means(rows, groups, resamples, seed, weights))
+
+
+def bootstrapped(observed: Floats, resampled: Floats) -> list[Difference]:
+    """Make differences with their intervals of resampled ones.
+
+    Args:
+        observed: (differences,) the observed differences, as shares.
+        resampled: (differences, resamples) the same in each resample.
+
+    Returns:
+        The differences, whose simultaneous intervals are for all of them.
+    """
     low, high = np.quantile(resampled, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2], axis=1)
     inner = np.quantile(resampled, [(1 - EQUIVALENCE_COVERAGE) / 2, (1 + EQUIVALENCE_COVERAGE) / 2], axis=1)
-    outer = _simultaneous_bounds(resampled) if len(rows) > 1 else (low, high)
+    outer = _simultaneous_bounds(resampled) if len(observed) > 1 else (low, high)
     bounds = (low, high, np.minimum(outer[0], low), np.maximum(outer[1], high), *inner)
     points = 100 * np.array([observed, *bounds, resampled.std(axis=1, ddof=1)])
-    return [Difference(*of_row, compared=len(rows)) for of_row in points.T.tolist()]
+    return [Difference(*of_row, compared=len(observed)) for of_row in points.T.tolist()]
 
 
 def _observed_mean(row: Mapping[str, Floats], weights: Mapping[str, float] | None) -> float:
@@ -156,10 +168,22 @@ def _observed_mean(row: Mapping[str, Floats], weights: Mapping[str, float] | Non
     return float(np.average([row[name].mean() for name in names], weights=of_names))
 
 
-def _differences(
+def paired_differences(
     first: Mapping[str, ArrayLike], other: Mapping[str, ArrayLike], groups: Sequence[ClusterGroup]
 ) -> dict[str, Floats]:
-    """Check the scores of a row, and return other - first for each of its languages (seeds, examples)."""
+    """Check the scores of two rows, and compute their differences.
+
+    Args:
+        first: For each language (seeds, examples) float in [0, 1], the scores of the first row.
+        other: Those of the other row, in the same form.
+        groups: The clusters of the examples of all these languages, in the order of the scores.
+
+    Returns:
+        For each language of the other row (seeds, examples) float64, other - first.
+
+    Raises:
+        ValueError: As `paired_bootstrap`.
+    """
     a, b = (
         {name: np.asarray(side[name], dtype=np.float64) for name in other if name in side} for side in (other, first)
     )

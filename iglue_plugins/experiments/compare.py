@@ -10,13 +10,12 @@ from rich.console import Console
 
 from iglue_plugins import published
 from iglue_plugins.experiments.launcher import Launch, require_all, run_all
-from iglue_plugins.experiments.rows import expanded, load_rows, rows_by_task
+from iglue_plugins.experiments.rows import expanded, load_rows, read_tasks, rows_by_task
 from iglue_plugins.reporting import chart_files, exports, tables, wording
 from iglue_plugins.reporting.averages import TaskAverage, average_over_tasks
 from iglue_plugins.reporting.comparison import Comparison, compare_results
 from iglue_plugins.reporting.external_rows import with_lmms_eval, with_published
 from iglue_plugins.reporting.lmms_eval_results import read_results_of_tasks
-from iglue_plugins.reporting.results import read_rows
 from iglue_plugins.runs.record_checks import read_record
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
@@ -101,16 +100,12 @@ def compare(
     figures = {task: published.select(task, split, chosen) if chosen else [] for task in tasks}
     evaluated = read_results_of_tasks(lmms_eval, tasks)
     every = [recipe for rows in tasks.values() for seeded in rows.recipes.values() for recipe in seeded]
-    folders = iter(run_all(every, launch))
-    comparisons, results = [], []
-    for task, rows in tasks.items():
-        for name, seeded in rows.recipes.items():
-            rows.folders[name] += [next(folders) for _ in seeded]
-        scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.recipes.items()}
-        results.append(read_rows(list(rows.folders.items()), split, scored=scored))
-        comparison = with_published(compare_results(results[-1], split, margin), figures[task])
+    comparisons, results = [], read_tasks(tasks, run_all(every, launch), split)
+    for task, of_task in results.items():
+        comparison = with_published(compare_results(of_task, split, margin), figures[task])
         comparisons.append(with_lmms_eval(comparison, evaluated[task]))
-    report(comparisons, output, average_over_tasks(comparisons, results) if len(tasks) > 1 else None, full)
+    average = average_over_tasks(comparisons, list(results.values())) if len(tasks) > 1 else None
+    report(comparisons, output, average, full)
 
 
 def report(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting.lmms_eval_results import RESULTS
-from iglue_plugins.reporting.results import join_names
+from iglue_plugins.reporting.results import RunResult, join_names, read_rows
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError
@@ -171,6 +171,31 @@ def rows_by_task(
                 "rows that are averaged over tasks have the same"
             )
     return tasks
+
+
+def read_tasks(
+    tasks: Mapping[str, TaskRows], folders: Iterable[Path], split: str
+) -> dict[str, dict[str, list[RunResult]]]:
+    """Read the results of the rows of comparisons.
+
+    Args:
+        tasks: The rows of each task.
+        folders: The folders of the runs of all recipes, in the order of `tasks`, rows and seeds.
+        split: The split that is compared.
+
+    Returns:
+        For each task the results of each row's runs, by the row's label.
+
+    Raises:
+        UserError: As `read_rows`.
+    """
+    of_recipes, results = iter(folders), {}
+    for task, rows in tasks.items():
+        for name, seeded in rows.recipes.items():
+            rows.folders[name] += [next(of_recipes) for _ in seeded]
+        scored = {name: seeded[0].evaluation.scored_split(split) for name, seeded in rows.recipes.items()}
+        results[task] = read_rows(list(rows.folders.items()), split, scored=scored)
+    return results
 
 
 def _seeds(rows: TaskRows, records: Mapping[Path, Mapping[str, Any]]) -> list[int]:

@@ -117,6 +117,11 @@ class MiniTask(Task):
             examples[first].scenes[number] if first < len(examples) and number < len(examples[first].scenes) else None
         )
 
+    def object_count(self, image_id: str) -> int | None:
+        """Return the number of objects of a scene; see `Task.object_count`."""
+        scene = self.scene(image_id)
+        return None if scene is None else len(scene.objects)
+
     def _regions_of_split(self, image_id: str) -> dict[str, Regions]:
         """Make the region features of all scenes of the split that a scene is of, by the scene's id."""
         if self.scene(image_id) is None:

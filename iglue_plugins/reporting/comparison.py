@@ -171,7 +171,7 @@ def compare_results(results: Mapping[str, list[RunResult]], split: str, margin: 
     """
     first_row, *others = results.values()
     first, every = first_row[0], [result for row in results.values() for result in row]
-    source, auxiliary, targets = _language_roles(first, every)
+    source, auxiliary, targets = language_roles(every)
     groups, drawn = cluster_examples(pictured_examples(every, targets))
     differences = [None, *row_differences(first_row, [(row, targets) for row in others], groups)]
     return Comparison(
@@ -192,8 +192,19 @@ def compare_results(results: Mapping[str, list[RunResult]], split: str, margin: 
     )
 
 
-def _language_roles(first: RunResult, results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """Return the source language, the auxiliary languages of all runs together, and the target languages."""
+def language_roles(results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Tell the roles of the languages of a table.
+
+    Args:
+        results: The results of all runs of the table.
+
+    Returns:
+        The source language, the auxiliary languages of all runs together, and the target languages.
+
+    Raises:
+        UserError: Every language was trained on by some run, so that there is no target language.
+    """
+    first = results[0]
     source = first.record["source_language"]
     trained_on = {language for result in results for language in result.record["training_languages"]} - {source}
     auxiliary = tuple(sorted(trained_on))

@@ -73,24 +73,29 @@ def _json(comparisons: Sequence[Comparison], average: TaskAverage | None) -> str
 
 def _content(table: Comparison | TaskAverage, main: list[str], every: list[str]) -> dict[str, Any]:
     return {
-        **_json_value(table, table.margin),
+        **json_value(table, table.margin),
         "summary": describe(table),
         "notes": main,
         "details": every,
     }
 
 
-def _json_value(value: Any, margin: float | None) -> Any:
-    """Convert dataclasses to objects; scores and differences get the text that a table has of them."""
+def json_value(value: Any, margin: float | None) -> Any:
+    """Convert a value for a JSON file: dataclasses to objects, scores and differences with their text in a table.
+
+    Args:
+        value: The value.
+        margin: The margin of the verdicts on differences, in points, or None.
+    """
     if isinstance(value, Difference):
         text = f"{difference_text(value)} {interval_text(value)}"
-        return {"text": text, **_json_value(difference_values(value, margin), margin)}
+        return {"text": text, **json_value(difference_values(value, margin), margin)}
     if is_dataclass(value):
         text_of_score = {"text": score_text(value)} if isinstance(value, Score) else {}
-        values = {field.name: _json_value(getattr(value, field.name), margin) for field in fields(value)}
+        values = {field.name: json_value(getattr(value, field.name), margin) for field in fields(value)}
         return text_of_score | values
     if isinstance(value, dict):
-        return {key: _json_value(of_key, margin) for key, of_key in value.items()}
+        return {key: json_value(of_key, margin) for key, of_key in value.items()}
     if isinstance(value, list | tuple):
-        return [_json_value(item, margin) for item in value]
+        return [json_value(item, margin) for item in value]
     return without_noise(value)

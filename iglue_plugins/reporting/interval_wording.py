@@ -122,7 +122,7 @@ def difference_note(
     range_text = " to ".join(dict.fromkeys(f"{size:.1f}" for size in (min(sizes), max(sizes))))
     return (
         f"Differences are to {first}, in points, with 95 % intervals of {RESAMPLES} paired bootstrap resamples of "
-        f"{_resampled_text(seeds, drawn)} ({stars}){verdicts}; true ones of {range_text} points are found with a "
+        f"{resampled_text(seeds, drawn)} ({stars}){verdicts}; true ones of {range_text} points are found with a "
         "power of 80 %."
     )
 
@@ -161,7 +161,7 @@ def interval_notes(
         return [] if margin is None else [_unused_margin_note(margin)]
     sentences = [
         f"The difference is to {first}, in points, with the 95 % interval of {RESAMPLES} paired bootstrap resamples of "
-        f"{_resampled_text(seeds, drawn)}; {SIGNIFICANT} where it excludes 0 (each row on its own)."
+        f"{resampled_text(seeds, drawn)}; {SIGNIFICANT} where it excludes 0 (each row on its own)."
     ]
     if len(differences) > 1:
         sentences.append(
@@ -177,7 +177,8 @@ def _unused_margin_note(margin: float) -> str:
     return f"The margin of {points_text(margin)} is not used, since there is no difference to judge."
 
 
-def _resampled_text(seeds: Sequence[int], drawn: DrawnClusters) -> str:
+def resampled_text(seeds: Sequence[int], drawn: DrawnClusters) -> str:
+    """Say what is resampled, such as '400 images and 5 seeds'."""
     return f"{drawn.number} {drawn.unit}" + (f" and {len(seeds)} seeds" if len(seeds) > 1 else "")
 
 

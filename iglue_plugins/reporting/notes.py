@@ -37,7 +37,7 @@ def notes(comparison: Comparison) -> list[str]:
     auxiliary = f" and auxiliary {join_names(comparison.auxiliary)}" if comparison.auxiliary else ""
     mean = f"the mean is over {targets_text(comparison.targets)}, without source {comparison.source}{auxiliary}"
     found = [
-        f"Scores{_settings_text(comparison.rows)} are {_seeds_text(comparison.seeds)}; {mean}.",
+        f"Scores{_settings_text(comparison.rows)} are {seeds_text(comparison.seeds)}; {mean}.",
         difference_note(comparison.rows[0].label, differences, comparison.seeds, comparison.drawn, comparison.margin),
         caution_note(differences, comparison.drawn),
         _training_note(comparison.rows),
@@ -64,7 +64,7 @@ def matrix_notes(matrix: Matrix) -> list[str]:
     differences = {row.label: row.difference for row in matrix.rows if row.difference}
     first = matrix.baseline.label if matrix.baseline else ""
     found = [
-        f"Scores are {_seeds_text(matrix.seeds)}; {mean}.",
+        f"Scores are {seeds_text(matrix.seeds)}; {mean}.",
         difference_note(first, differences, matrix.seeds, matrix.drawn, matrix.margin),
         caution_note(differences, matrix.drawn),
         BEST_NOTE if len(matrix.rows) > 1 else "",
@@ -83,7 +83,7 @@ def average_notes(average: TaskAverage) -> list[str]:
     """
     differences = {row.label: row.difference for row in average.rows if row.difference}
     found = [
-        f"Scores are {_seeds_text(average.seeds)}; a task's score is the mean of its main metric "
+        f"Scores are {seeds_text(average.seeds)}; a task's score is the mean of its main metric "
         f"({by_fact(average.metrics)}) over its target languages, and the average is over tasks, each counted once.",
         _average_difference_note(average, differences),
         caution_note(differences, average.drawn) if average.drawn else "",
@@ -113,7 +113,8 @@ def external_average_note(average: TaskAverage) -> str:
     return f"Rows that are no runs have no seeds, differences or intervals{lacking}." if rows else ""
 
 
-def _seeds_text(seeds: Sequence[int]) -> str:
+def seeds_text(seeds: Sequence[int]) -> str:
+    """Say what scores are over: 'of one seed (0)', or 'means over 2 seeds (0, 1) with standard deviations'."""
     if len(seeds) == 1:
         return f"of one seed ({seeds[0]})"
     return f"means over {len(seeds)} seeds ({join_names(seeds)}) with standard deviations"

@@ -82,9 +82,18 @@ def row_differences(
         The difference of each other row in points, with its intervals.
     """
     languages = {language for _, averaged in others for language in averaged}
-    scores = [_stack_seeds(results, averaged) for results, averaged in others]
-    return paired_bootstrap(_stack_seeds(first, sorted(languages)), scores, groups)
+    scores = [stack_seeds(results, averaged) for results, averaged in others]
+    return paired_bootstrap(stack_seeds(first, sorted(languages)), scores, groups)
 
 
-def _stack_seeds(results: Sequence[RunResult], languages: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+def stack_seeds(results: Sequence[RunResult], languages: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return a row's scores of each example.
+
+    Args:
+        results: The results of the row's runs, one for each seed.
+        languages: The languages.
+
+    Returns:
+        For each language (seeds, examples) float64 in [0, 1], in the order of the example ids.
+    """
     return {language: np.stack([result.scores[language] for result in results]) for language in languages}

@@ -11,6 +11,7 @@ from iglue_plugins.reporting.interval_wording import describe_difference, target
 from iglue_plugins.reporting.matrix import Matrix
 from iglue_plugins.reporting.results import join_names
 from iglue_plugins.reporting.scores import Score, without_noise
+from iglue_plugins.reporting.slices import SliceTable
 
 PUBLISHED_HEADING = f"published by {published.SOURCE}"
 LMMS_EVAL_HEADING = "evaluated by lmms-eval"
@@ -64,8 +65,8 @@ def figure_text(figure: float | None) -> str:
     return "-" if figure is None else f"{without_noise(figure):.1f}"
 
 
-def title(table: Comparison | Matrix | TaskAverage) -> str:
-    """Return the title of a comparison, matrix or average: task, split and metric."""
+def title(table: Comparison | Matrix | TaskAverage | SliceTable) -> str:
+    """Return the title of a table: task, split and metric."""
     if isinstance(table, TaskAverage):
         metrics = join_names(dict.fromkeys(table.metrics.values()))
         return f"average over {len(table.tasks)} tasks, {table.split} split: {metrics} (%)"

@@ -287,8 +287,8 @@ class Run:
 
         Returns:
             Objects with id, prediction, label, score and what else `evaluation.prediction_rows` knew of when they were
-            written, in the order in which they were written. Files of the first versions have no image_ids, and later
-            ones no text, probabilities or similarities.
+            written, in the order in which they were written. Files of the first versions have no image_ids, later
+            ones no text, probabilities or similarities, and those after them no objects and regions.
 
         Raises:
             UserError: The file is missing or damaged.

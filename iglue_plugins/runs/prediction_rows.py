@@ -32,6 +32,26 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     return _parse_lines(lines, path)
 
 
+def read_first_row(path: Path) -> dict[str, Any]:
+    """Read the first line of a file of predictions, which tells what its rows have.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The object.
+
+    Raises:
+        UserError: The file is missing or empty, or the line is damaged.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            line = file.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
+    return _parse_line(line, path, 1)
+
+
 def _parse_lines(lines: Sequence[str], path: Path) -> list[dict[str, Any]]:
     """Parse JSON lines at once, in a third of the time, and one by one only to name a damaged one."""
     with contextlib.suppress(DamagedJSONError):

@@ -172,7 +172,11 @@ def unfinished_stages(recipe: Recipe) -> list[Recipe]:
 
 
 def evaluate(
-    folder: Path, splits: Sequence[str] = (), languages: Sequence[str] = (), overrides: Sequence[str] = ()
+    folder: Path,
+    splits: Sequence[str] = (),
+    languages: Sequence[str] = (),
+    overrides: Sequence[str] = (),
+    again: bool = False,
 ) -> tuple[Run, Evaluation]:
     """Add scores of more splits or languages to a finished run.
 
@@ -181,6 +185,7 @@ def evaluate(
         splits: The splits to evaluate; default: those of its recipe.
         languages: The languages to evaluate; default: those of its recipe.
         overrides: Other settings of the evaluation, such as `evaluation.precision=bfloat16`.
+        again: Whether what is scored already is scored anew, so that its predictions have what this version knows.
 
     Returns:
         The run, and the settings of the evaluation, which say where its scores are.
@@ -200,10 +205,10 @@ def evaluate(
     with locked_run(run):
         record = run.latest_record() or run.require_record()
         state = RunState(recipe, run, make_task(recipe), record, make_trainer(recipe))
-        if missing := state.missing_scores():
+        if pairs := state.asked_scores() if again else state.missing_scores():
             if distributed.is_main_process():
                 run.add_process(describe_process(), record)
-            evaluate_model(state, *load_model(recipe, model_folder), missing)
+            evaluate_model(state, *load_model(recipe, model_folder), pairs)
             if distributed.is_main_process():
                 run.write_record(state.record)
                 write_card(run, state.record)

@@ -33,6 +33,11 @@ class RunState:
     record: dict[str, Any]
     trainer: Trainer | LanguageAdapter
 
+    def asked_scores(self) -> list[SplitLanguage]:
+        """List the (split, language) pairs that the recipe evaluates, in its order."""
+        evaluation = self.recipe.evaluation
+        return [(split, language) for split in evaluation.splits for language in evaluation.languages]
+
     def missing_scores(self) -> list[SplitLanguage]:
         """List the (split, language) pairs of the recipe to evaluate.
 
@@ -42,9 +47,7 @@ class RunState:
         Returns:
             The pairs, in the order of the recipe.
         """
-        evaluation = self.recipe.evaluation
-        pairs = [(split, language) for split in evaluation.splits for language in evaluation.languages]
-        return [pair for pair in pairs if not self._is_scored(*pair)]
+        return [pair for pair in self.asked_scores() if not self._is_scored(*pair)]
 
     def data_fingerprint(self, split: str, language: str) -> str:
         """Return a hash that changes whenever the data behind scores change.

@@ -123,6 +123,16 @@ class Task(ContrastivePairs, TaskSpec, ABC):
         """
         raise UserError(f"task {self.name} has no pictures, only region features")
 
+    def object_count(self, image_id: str) -> int | None:
+        """Return how many objects an image shows; None, as by default, where the task does not know it.
+
+        Predictions keep it, so that scores can be looked at by it; nothing that is trained depends on it.
+
+        Args:
+            image_id: The image's id.
+        """
+        return None
+
     def stores_of(self, split: str, language: str, shots: int | str | None = None) -> list[str]:
         """List the region stores of the images of examples, which may be known without the examples.
 

@@ -64,6 +64,14 @@ def test_xvnli_labels_say_how_many_of_two_named_things_are_there(
         assert len(things & scene) == {"entailment": 2, "neutral": 1, "contradiction": 0}[label]
 
 
+@pytest.mark.parametrize("cls", CLASSES)
+def test_the_objects_of_a_scene_are_counted(cls: type[MiniTask], few: None) -> None:
+    task = cls()
+    scenes = [scene for example in task.examples("dev") for scene in example.scenes]
+    assert [task.object_count(scene.id) for scene in scenes] == [len(set(scene.concepts)) for scene in scenes]
+    assert task.object_count(f"{task.name}/dev/6/0") is None
+
+
 def kind_and_answer(text: str, language: str, scene: set[int], named: Named) -> tuple[str, str]:
     """Return the kind of a question, and its answer according to the scene, as an English word."""
     lexicon = world.lexicon()

@@ -16,7 +16,8 @@ RunMaker = Callable[..., Path]
 def make_run(tmp_path: Path) -> RunMaker:
     """Write a finished run whose predictions have the given scores, '1101' per language, and return its folder.
 
-    `images` gives each example its images, one letter each, such as 'a b ab', per language.
+    `images` gives each example its images, one letter each, such as 'a b ab', per language, and `facts` each example
+    more keys and values.
     """
 
     def make(
@@ -25,6 +26,7 @@ def make_run(tmp_path: Path) -> RunMaker:
         hits_by_language: dict[str, str],
         split: str = "test",
         images: dict[str, str] | None = None,
+        facts: dict[str, list[dict[str, Any]]] | None = None,
         **record: Any,
     ) -> Path:
         folder = tmp_path / f"{trainer}-{seed}-{len(list(tmp_path.iterdir()))}"
@@ -37,6 +39,8 @@ def make_run(tmp_path: Path) -> RunMaker:
             ]
             for line, of_example in zip(lines, (images or {}).get(language, "").split(), strict=False):
                 line["image_ids"] = list(of_example)
+            for line, of_example in zip(lines, (facts or {}).get(language, []), strict=False):
+                line |= of_example
             (predictions / f"{language}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         content = {
             "format": 1,

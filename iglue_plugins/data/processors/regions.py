@@ -59,6 +59,11 @@ class RegionImages:
         """Return the number of boxes of each image, (N,) int64."""
         return self._store.box_counts(positions)
 
+    def region_counts(self, positions: np.ndarray) -> np.ndarray:
+        """Return the number of regions that the model reads of each image, the global one left out, (N,) int64."""
+        counts, most = self._store.box_counts(positions), self._layout.max_regions
+        return counts if most is None else np.minimum(counts, most - self._layout.global_region)
+
 
 class RegionProcessor(Processor):
     """Makes token ids and region features; the processor of xUNITER, UC2 and mUNITER.

@@ -79,6 +79,25 @@ def test_counting_objects_reads_no_features(
     assert batcher.image_source.object_counts(batcher.images[:, 0]).tolist() == [1, 2, 1, 3]
 
 
+@pytest.mark.parametrize(
+    ("layout", "counts"),
+    [
+        (RegionLayout(), [1, 2, 1, 3]),
+        (RegionLayout(True, 5, 3), [1, 2, 1, 2]),
+        (RegionLayout(False, 7, 2), [1, 2, 1, 2]),
+        (RegionLayout(False, 7, 1), [1, 1, 1, 1]),
+    ],
+)
+def test_regions_that_the_model_reads_are_counted_as_it_masks_them(
+    make_store: MakeStore, layout: RegionLayout, counts: list[int]
+) -> None:
+    images = RegionImages(make_store(IMAGES), layout)
+    positions = images.index("abcd")
+    assert images.region_counts(positions).tolist() == counts
+    masked = images.inputs(positions)["region_mask"].sum(1) - int(layout.global_region)
+    assert masked.tolist() == counts
+
+
 @pytest.mark.parametrize("layout", [RegionLayout(), RegionLayout(False, 7, 1)])
 def test_an_image_is_described_by_the_mean_of_all_its_regions(make_store: MakeStore, layout: RegionLayout) -> None:
     store = make_store(IMAGES)
