@@ -18,6 +18,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -90,10 +91,8 @@ def detect(network: FasterRCNN, picture: Image.Image, watch: Stopwatch, size: Im
 
 def choose(preset, boxes, found, resized, size) -> None:
     class_logits, box_deltas, attribute_logits = found
-    try:
+    with suppress(UnusablePictureError):  # raised last, when no threshold has left a region, as with random weights
         select(preset, boxes, class_logits, attribute_logits, box_deltas, resized, size)
-    except UnusablePictureError:
-        pass  # all thresholds were tried
 
 
 def peak_mib() -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,14 @@ __version__ = package_version()
 
 
 def load_run(
-    folder: str | Path,
+    source: str | Path,
     *,
+    revision: str | None = None,
+    settings: Sequence[str] = (),
     detector: str | None = None,
     preset: str | None = None,
     weights: str | None = None,
-    revision: str | None = None,
+    weights_revision: str | None = None,
     boxes: int | None = None,
     device: str = "auto",
 ) -> Predictor:
@@ -32,13 +34,16 @@ def load_run(
     `load_run("runs/finetune-0123456789ab")("photo.jpg", text="Two dogs play.")` is a prediction, which can be printed.
 
     Args:
-        folder: The folder of the run, or of its model.
+        source: The folder of the run or of its model; or the hub id of one that was pushed, OWNER/NAME. Of such a
+            repository nothing is read that could run code.
+        revision: The hub revision of the run: a commit, tag or branch.
+        settings: Changes of the run's recipe, of the form `key.path=value`, such as `task.data_root=FOLDER`.
         detector: What makes regions of pictures, for a model that reads regions; default: what made the region store of
             the run's task.
         preset: How the detector's boxes are chosen; default: the detector's.
         weights: The file, folder or hub id of the detector's weights; default: those that the store or the detector
             names.
-        revision: The hub revision of the detector's weights.
+        weights_revision: The hub revision of the detector's weights.
         boxes: The number of boxes of a detector of transformers; default: its usual number.
         device: The device of the model; 'auto' is a GPU if there is one.
 
@@ -46,13 +51,14 @@ def load_run(
         The predictor, which is called with images and a text.
 
     Raises:
-        UserError: There is no finished run, it keeps no model or a damaged one, its task's data are missing, or there
-            is no such device.
+        UserError: There is no finished run, it cannot be fetched, it keeps no model or a damaged one, its task's data
+            are missing, or there is no such device.
     """
     from iglue_plugins.runs.predictor import Predictor
     from iglue_plugins.runs.region_extractors import ExtractorChoice
 
-    return Predictor.from_run(folder, ExtractorChoice(detector, preset, weights, revision, boxes), device)
+    choice = ExtractorChoice(detector, preset, weights, weights_revision, boxes)
+    return Predictor.from_run(source, choice, device, revision, settings)
 
 
 def register(host: Any) -> dict[str, list[str]]:

@@ -278,13 +278,11 @@ def test_an_interrupt_says_that_the_same_command_resumes(
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "in printing"])
 def test_output_that_nobody_reads_or_that_finds_no_room(unbuffered: str) -> None:
     program = """
-import sys
 from iglue_plugins import cli
 cli.app.command("say")(lambda: print("said"))
-sys.argv = ["iglue", "say"]
 cli.main()
 """
-    command = [sys.executable, "-c", program]
+    command = [sys.executable, "-c", program, "say"]
     environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
     options = {"cwd": Path(cli.__file__).parents[2], "env": environment, "text": True}
     reading, writing = os.pipe()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a finished run")],
+    source: Annotated[
+        str, typer.Argument(metavar="RUN", help="the folder of a finished run, or the hub id of one that was pushed")
+    ],
     image: Annotated[
         list[str],
         typer.Option(help="a picture, or an image of the run's task by its id; several times for several"),
@@ -29,19 +30,35 @@ def predict(
     weights: Annotated[
         str | None, typer.Option(help="the file, folder or hub id of what makes regions of a picture")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="the hub revision of the detector's weights")] = None,
+    weights_revision: Annotated[str | None, typer.Option(help="the hub revision of the detector's weights")] = None,
     boxes: Annotated[
         int | None, typer.Option(min=1, help="the number of boxes of a detector of transformers; default: its own")
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="how many labels, texts or images to show, the best first")] = 5,
+    revision: Annotated[str | None, typer.Option(help="the hub revision of RUN: a commit, tag or branch")] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY.PATH=VALUE", help="a setting of RUN's recipe, such as task.data_root=FOLDER"
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON object")] = False,
 ) -> None:
     """Ask the model of RUN about a picture of your own, or two, and a text; in retrieval, about several of either."""
     from iglue_plugins import load_run
 
-    chosen = {"detector": detector, "preset": preset, "weights": weights, "revision": revision}
-    predictor = load_run(folder, **chosen, boxes=boxes, device=device)
+    predictor = load_run(
+        source,
+        detector=detector,
+        preset=preset,
+        weights=weights,
+        weights_revision=weights_revision,
+        boxes=boxes,
+        device=device,
+        revision=revision,
+        settings=setting or [],
+    )
     answer = predictor.predict(image, text, language).top(top)
     for note in answer.notes:
         print(f"iglue: {note}", file=sys.stderr)

@@ -22,6 +22,7 @@ from iglue_plugins.experiments import slurm
 from iglue_plugins.experiments.devices import VISIBLE_GPUS, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.processes import terminate_with_parent
 from iglue_plugins.utils.progress import DISABLE_BARS, prints_lines, progress_bar
 
 LAUNCHERS = ("processes", *slurm.CLUSTERS)
@@ -192,7 +193,7 @@ def _gpu_of_each_worker(context: SpawnContext, count: int) -> SimpleQueue[str | 
 
 
 def _prepare_worker(gpus: SimpleQueue[str | None]) -> None:
-    """Take a GPU, and leave Ctrl-C and progress bars to the parent process.
+    """Take a GPU, leave Ctrl-C and progress bars to the parent process, and end when it has ended.
 
     tqdm gets a lock of threads, since the parent may end this process while it holds the lock.
 
@@ -202,6 +203,7 @@ def _prepare_worker(gpus: SimpleQueue[str | None]) -> None:
     if (gpu := gpus.get()) is not None:
         os.environ[VISIBLE_GPUS] = gpu
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    terminate_with_parent()
     if not prints_lines():
         os.environ[DISABLE_BARS] = "1"
     tqdm.set_lock(threading.RLock())

@@ -10,9 +10,9 @@ from typing import Any
 
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting.lmms_eval_results import RESULTS
-from iglue_plugins.reporting.records import read_record
 from iglue_plugins.reporting.results import join_names
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.record_checks import read_record
 from iglue_plugins.runs.status import run_folders
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError

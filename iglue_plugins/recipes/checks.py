@@ -11,6 +11,7 @@ from iglue_plugins.recipes.plugins import RegisteredTask, RegisteredTrainer
 from iglue_plugins.recipes.problems import KeyPath, Report
 from iglue_plugins.recipes.reading import START_KEYWORDS
 from iglue_plugins.utils.errors import did_you_mean
+from iglue_plugins.utils.model_sources import HUB_ID, is_hub_uri, split_hub_uri
 
 
 def check_task_values(data: dict[str, Any], task: RegisteredTask, report: Report) -> None:
@@ -66,7 +67,7 @@ def check_auxiliary(data: dict[str, Any], trainer: RegisteredTrainer, given: boo
 
 
 def check_start(start_from: object, report: Report) -> None:
-    """Check that `start_from` is a keyword or a path that exists.
+    """Check that `start_from` is a keyword, a path that exists, or a hub id after hf://.
 
     Args:
         start_from: The value in the recipe; one that is not a string is left to the type check.
@@ -74,10 +75,17 @@ def check_start(start_from: object, report: Report) -> None:
     """
     if not isinstance(start_from, str) or start_from in START_KEYWORDS or Path(start_from).exists():
         return
+    if is_hub_uri(start_from):
+        if not HUB_ID.fullmatch(split_hub_uri(start_from)[0]):
+            report(
+                ("start_from",),
+                f"'{start_from}' names no repository; write hf://OWNER/NAME or hf://OWNER/NAME@REVISION",
+            )
+        return
     path = Path(start_from)
     near = difflib.get_close_matches(path.name, [*START_KEYWORDS, *(file.name for file in path.parent.glob("*"))], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    remedy = "name 'model', 'finetune', or the path of a recipe, run or checkpoint"
+    remedy = "name 'model', 'finetune', the path of a recipe, run or checkpoint, or hf://OWNER/NAME"
     report(("start_from",), f"'{path}' does not exist; {remedy}{hint}")
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, describe_value
 from iglue_plugins.utils.errors import did_you_mean
+from iglue_plugins.utils.model_sources import is_hub_uri
 from iglue_plugins.utils.yaml import YAML12Loader, check_node
 
 SECTIONS = ("task", "model", "trainer")
@@ -214,7 +215,7 @@ def _normalize(data: dict[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(data.get(section), str):
             data[section] = {"name": data[section]}
     start_from = data.get("start_from")
-    if isinstance(start_from, str) and start_from not in START_KEYWORDS:
+    if isinstance(start_from, str) and start_from not in START_KEYWORDS and not is_hub_uri(start_from):
         data["start_from"] = os.path.normpath(folder.absolute() / start_from)
     return data
 

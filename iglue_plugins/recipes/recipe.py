@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -38,7 +38,8 @@ class Recipe(BaseModel):
     trainer: PluginChoice
     start_from: str = Field(
         description="The weights that training starts from: 'model' (the model's own), 'finetune' (those of this "
-        "recipe with trainer finetune), or the path of a recipe, a run or a checkpoint; default: the trainer's choice."
+        "recipe with trainer finetune), the path of a recipe, a run or a checkpoint, or hf://OWNER/NAME@REVISION (a "
+        "run that was pushed to a hub); default: the trainer's choice."
     )
     start_from_settings: list[str] = Field(
         [],
@@ -154,6 +155,24 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = (), everywhere: Seq
             files.append(file)
         stage = stage.previous()
     return recipe
+
+
+def resolve_recipe(data: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Resolve the recipe in a record, in which neither environment variables nor other files are looked up.
+
+    Args:
+        data: The recipe, as `Recipe.to_dict` made it.
+        source: The file that errors name.
+        overrides: Changes of the form `key.path=value`.
+
+    Returns:
+        The resolved recipe.
+
+    Raises:
+        RecipeError: The recipe has problems.
+    """
+    problems = Problems()
+    return _resolve([Layer(source, dict(data)), *read_overrides(overrides, problems)], source, problems)
 
 
 def task_name(path: Path) -> str | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from iglue_plugins.evaluation.clusters import ClusterGroup, cluster_weights, group_clusters
-from iglue_plugins.reporting.predictions import ImagesOfExamples
 from iglue_plugins.reporting.results import RunResult
+from iglue_plugins.runs.scored_examples import ImagesOfExamples
 
 FEW = 20  # clusters of equal weight, below which percentile intervals are too narrow to be relied on
 

@@ -10,9 +10,7 @@ from iglue_plugins.reporting.comparison import Comparison
 from iglue_plugins.reporting.interval_wording import corrected_text, difference_text, interval_text, points_text
 from iglue_plugins.reporting.table_rows import table_rows
 from iglue_plugins.reporting.wording import figure_text, score_text
-
-# What GitHub gives a meaning within a line: emphasis, code, links, HTML, tables, formulas and strikethrough.
-ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\`*_|<>[]~$&"})
+from iglue_plugins.utils.text import escape_markdown
 
 
 def table_markdown(table: Comparison | TaskAverage, sentences: Sequence[str]) -> str:
@@ -66,11 +64,6 @@ def difference_cells(difference: Difference | None, differences: int, margin: fl
     corrected = [corrected_text(difference)] if differences > 1 else []
     verdicts = [] if margin is None else [difference.verdict(margin)]
     return [f"{difference_text(difference)} {interval_text(difference)}", *corrected, *verdicts]
-
-
-def escape_markdown(text: str) -> str:
-    """Escape the characters that have a meaning in Markdown, and put the text on one line."""
-    return " ".join(text.split()).translate(ESCAPES)
 
 
 def markdown_text(heading: str, rows: Sequence[Sequence[str]], sentences: Sequence[str]) -> str:

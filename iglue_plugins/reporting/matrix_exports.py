@@ -10,13 +10,13 @@ from iglue_plugins.reporting.details import matrix_details
 from iglue_plugins.reporting.markdown import (
     difference_cells,
     difference_headers,
-    escape_markdown,
     markdown_text,
 )
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.notes import matrix_notes
 from iglue_plugins.reporting.wording import describe_matrix, mean_text, score_text, title
 from iglue_plugins.utils.files import write_atomic
+from iglue_plugins.utils.text import escape_markdown
 
 
 def write(matrix: Matrix, folder: Path, full: bool = False) -> list[Path]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from iglue_plugins.recipes.sections import scored_split
-from iglue_plugins.reporting.predictions import ImagesOfExamples, read_scored_examples
-from iglue_plugins.reporting.records import check_scores, read_record
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.record_checks import check_scores, read_record
+from iglue_plugins.runs.scored_examples import ImagesOfExamples, read_scored_examples
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError, did_you_mean
 

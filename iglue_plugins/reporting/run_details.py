@@ -7,22 +7,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
 from rich.filesize import decimal
 
-from iglue_plugins import registry
-from iglue_plugins.recipes.sections import Evaluation
-from iglue_plugins.reporting.records import check_record, check_scores
 from iglue_plugins.reporting.results import join_names
+from iglue_plugins.runs.changed_settings import changed_settings
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.record_checks import check_record, check_scores
 from iglue_plugins.runs.starts import previous_run, start_of
 from iglue_plugins.runs.status import Status, as_mapping, file_sizes, is_run_folder, status_of
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.strict_json import parse_json
 
-UNKNOWN = object()  # the default of a setting that no plugin here has
 SHOWN = ("name", "task", "trainer", "seed", "limit", "steps", "training_languages")  # keys of a record
-OF_THE_RUN = {"name", "runs", "start_from_settings"}  # keys of a recipe that say nothing of what is computed
 
 
 @dataclass(frozen=True)
@@ -98,66 +94,6 @@ def read_details(run: Run) -> RunDetails:
         file_sizes(run.folder),
         _processes(run, record),
     )
-
-
-def changed_settings(record: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Find the settings of a run's recipe that differ from the defaults.
-
-    Args:
-        record: The record of the run.
-
-    Returns:
-        Key path, such as `trainer.learning_rate`, to the value and the default.
-    """
-    found = {}
-    for key, value, default in _with_defaults(as_mapping(record.get("recipe"))):
-        if default is UNKNOWN or value != default:
-            found[key] = value, None if default is UNKNOWN else default
-    return found
-
-
-def _with_defaults(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the keys of a recipe with their values and defaults."""
-    task, trainer = _plugin("task", recipe), _plugin("trainer", recipe)
-    of_task = getattr(task, "trainer_defaults", {}).get(as_mapping(recipe.get("trainer")).get("name"), {})
-    defaults = {
-        "seed": 0,
-        "start_from": getattr(trainer, "starts_from", UNKNOWN),
-        "source_language": getattr(task, "source_language", UNKNOWN),
-        "auxiliary_languages": list(getattr(task, "default_auxiliary_languages", ())),
-        "evaluation": _field_defaults(Evaluation) | {"languages": list(getattr(task, "languages", ()))},
-        "task": _field_defaults(task.Settings) if task else None,
-        "model": _field_defaults(model.Settings) if (model := _plugin("model", recipe)) else None,
-        "trainer": _field_defaults(trainer.Settings) | of_task if trainer else None,
-    }
-    for key, value in recipe.items():
-        default = defaults.get(key)
-        if isinstance(value, dict) and (default is None or isinstance(default, dict)):
-            for setting, chosen in value.items():
-                if setting != "name":
-                    yield f"{key}.{setting}", chosen, UNKNOWN if default is None else default.get(setting)
-        elif key not in OF_THE_RUN:
-            yield key, value, default
-
-
-def _plugin(section: str, recipe: Mapping[str, Any]) -> Any:
-    """Return the registered class that a section names; None if it is not installed."""
-    name = as_mapping(recipe.get(section)).get("name")
-    try:
-        return getattr(registry, f"{section}s").get(name) if isinstance(name, str) else None
-    except UserError:
-        return None
-
-
-def _field_defaults(settings: type[BaseModel]) -> dict[str, Any]:
-    """Return the defaults of settings as a recipe has them; those without one are None."""
-    fields = settings.model_fields
-    known = {name: field for name, field in fields.items() if not field.is_required()}
-    made = settings.model_construct(
-        **{name: field.get_default(call_default_factory=True) for name, field in known.items()}
-    )
-    dumped = made.model_dump(mode="json", by_alias=True, include=set(known), warnings=False)
-    return dict.fromkeys(fields) | dumped
 
 
 def _stages(run: Run, record: Mapping[str, Any]) -> list[str]:

@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from iglue_plugins.recipes.sections import scored_split
-from iglue_plugins.reporting.records import check_record, check_scores
 from iglue_plugins.runs.folder import Run
+from iglue_plugins.runs.record_checks import check_record, check_scores
 from iglue_plugins.runs.status import State, folder_size, run_folders, status_of
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.text import printable

@@ -12,7 +12,7 @@ from rich.text import Text
 from iglue_plugins.evaluation.significance import Difference
 from iglue_plugins.reporting.exports import FORMAT, json_value
 from iglue_plugins.reporting.interval_wording import corrected_text
-from iglue_plugins.reporting.markdown import difference_cells, escape_markdown, markdown_text
+from iglue_plugins.reporting.markdown import difference_cells, markdown_text
 from iglue_plugins.reporting.slice_wording import NOUNS, describe_slopes, slice_notes, slope_name
 from iglue_plugins.reporting.slices import Slice, SlicedQuantity, SliceTable
 from iglue_plugins.reporting.table_columns import (
@@ -23,6 +23,7 @@ from iglue_plugins.reporting.table_columns import (
     split_to_width,
 )
 from iglue_plugins.reporting.wording import score_text, title
+from iglue_plugins.utils.text import escape_markdown
 
 ALL = "all"  # the name of the line over all examples
 

@@ -64,15 +64,19 @@ def base_settings(settings: BaseModel, origin: Origin) -> BaseModel:
         settings: The settings of the recipe's model.
         origin: Where the adapter comes from.
     """
-    keys = _source_keys(settings)
+    keys = source_keys(type(settings))
     return settings.model_copy(update={key: value for key, value in origin.base.source.items() if key in keys})
 
 
-def _source_keys(settings: BaseModel) -> list[str]:
-    """List the settings of a model that say where its weights and its processor come from."""
-    sources: tuple[str, ...] = getattr(type(settings), "weight_sources", ("checkpoint", "text_weights"))
+def source_keys(settings: type[BaseModel]) -> list[str]:
+    """List the settings of a model that say where its weights and its processor come from.
+
+    Args:
+        settings: The class of the model's settings.
+    """
+    sources: tuple[str, ...] = getattr(settings, "weight_sources", ("checkpoint", "text_weights"))
     keys = (*sources, *(f"{key}_revision" for key in sources), "revision", "tokenizer")
-    return [key for key in keys if key in type(settings).model_fields]
+    return [key for key in keys if key in settings.model_fields]
 
 
 def load_adapted(
@@ -113,7 +117,7 @@ def load_adapted(
             load_adapter(model, checkpoint, origin)
     hashes, name = _identity(plugin, model)
     if origin is None:
-        source = {key: getattr(settings, key) for key in _source_keys(settings)}
+        source = {key: getattr(settings, key) for key in source_keys(type(settings))}
         origin = Origin(adapter, Base(source, seed, hashes, name))
     elif hashes != origin.base.hashes:
         where = f"in {name}" if name else f"that the model's settings give with seed {origin.base.seed}"

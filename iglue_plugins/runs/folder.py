@@ -13,13 +13,12 @@ from iglue_plugins.runs.prediction_rows import read_rows
 from iglue_plugins.runs.record_file import RECORD_FORMAT, read_record_file
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors, first_line
-from iglue_plugins.utils.files import write_json_atomic, write_jsonl_atomic
+from iglue_plugins.utils.files import MODEL_CARD, TRAINING_RECORD, write_json_atomic, write_jsonl_atomic
 from iglue_plugins.utils.locks import LockFile
 from iglue_plugins.utils.strict_json import parse_json
 
 LOCK_SECONDS = 1.0  # how long the main process waits for a lock before it tells the other processes so
 RECORD = "record.json"
-TRAINING_RECORD = ".training.json"  # in the model's folder; hidden files do not count in a folder's content hash
 
 
 class Run:
@@ -97,6 +96,11 @@ class Run:
     def adapted_dir(self) -> Path:
         """The models of single languages while a `LanguageAdapter` works."""
         return self.folder / "adapted"
+
+    @property
+    def card_path(self) -> Path:
+        """The model card, in the model's folder."""
+        return self.model_dir / MODEL_CARD
 
     @property
     def recipe_path(self) -> Path:

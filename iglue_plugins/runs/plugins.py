@@ -19,12 +19,16 @@ from iglue_plugins.models.frozen import freeze
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
-from iglue_plugins.runs.folder import RECORD, TRAINING_RECORD, Run
+from iglue_plugins.runs.folder import RECORD, Run
 from iglue_plugins.runs.loading import load_plugin
 from iglue_plugins.runs.record_file import read_record_file
+from iglue_plugins.runs.sharing.download import find_run
+from iglue_plugins.runs.sharing.shared_run import run_in
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import LanguageAdapter, Trainer
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.files import TRAINING_RECORD
+from iglue_plugins.utils.model_sources import is_hub_uri
 
 
 def make_task(recipe: Recipe) -> Task:
@@ -142,6 +146,30 @@ def _first_plugin(recipe: Recipe) -> Any:
     return cls(settings)
 
 
+def start_run(recipe: Recipe) -> Run:
+    """Return the run that `start_from` names, where it names neither a recipe nor the model's own weights.
+
+    Args:
+        recipe: The resolved recipe.
+
+    Returns:
+        The run in a folder, which is not finished if it is a checkpoint's or none; or a run of a hub, which is fetched.
+
+    Raises:
+        UserError: It cannot be fetched.
+    """
+    start = recipe.start_from
+    return _fetched(start) if is_hub_uri(start) else run_in(Path(start))
+
+
+@lru_cache(maxsize=4)  # so that all parts of a run see one commit of a branch
+def _fetched(uri: str) -> Run:
+    try:
+        return find_run(uri)
+    except UserError as error:
+        raise UserError(f"start_from: {error}") from error
+
+
 def start_checkpoint(recipe: Recipe) -> Path | None:
     """Find the weights that `start_from` names, where it names no recipe.
 
@@ -156,8 +184,8 @@ def start_checkpoint(recipe: Recipe) -> Path | None:
     """
     if recipe.start_from == "model":
         return None
-    path = Path(recipe.start_from)
-    run = Run(path)
+    run = start_run(recipe)
+    path = run.folder
     refuse_smoke_test(recipe, "start_from", path)
     if run.is_finished:
         if not run.model_dir.is_dir():

@@ -16,7 +16,8 @@ from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.plugins import make_task
 from iglue_plugins.runs.prediction import Measure, Prediction, Ranking
 from iglue_plugins.runs.region_extractors import ExtractorChoice, choose_extractor, extract_regions
-from iglue_plugins.runs.trained_model import TrainedModel, find_run, load_trained
+from iglue_plugins.runs.sharing.download import find_run
+from iglue_plugins.runs.trained_model import TrainedModel, load_trained
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
@@ -50,14 +51,21 @@ class Predictor:
 
     @classmethod
     def from_run(
-        cls, folder: str | Path, choice: ExtractorChoice = ExtractorChoice(), device: str = "auto"
+        cls,
+        source: str | Path,
+        choice: ExtractorChoice = ExtractorChoice(),
+        device: str = "auto",
+        revision: str | None = None,
+        settings: Sequence[str] = (),
     ) -> Predictor:
         """Load the model of a finished run.
 
         Args:
-            folder: The folder of the run, or of its model.
+            source: The folder of the run or of its model, or the hub id of one that was pushed.
             choice: What makes regions of pictures; default: what made the region store of the run's task.
             device: The device of the model; 'auto' is a GPU if there is one.
+            revision: The hub revision of the run.
+            settings: Changes of the run's recipe, of the form `key.path=value`, such as `task.data_root=FOLDER`.
 
         Raises:
             UserError: There is no finished run, it keeps no model or a damaged one, its task's data are missing, or
@@ -65,9 +73,9 @@ class Predictor:
         """
         distributed.require_single_process("a prediction")
         quiet_libraries()
-        run = find_run(folder)
+        run = find_run(source, revision)
         run.require_record()
-        recipe, trained = load_trained(run, device)
+        recipe, trained = load_trained(run, device, settings)
         return cls(run, recipe, make_task(recipe), trained, choice)
 
     def __call__(

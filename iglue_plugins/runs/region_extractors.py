@@ -32,7 +32,7 @@ class ExtractorChoice:
         detector: The name of a detector; None takes what made the region store of the run's training examples.
         preset: How the detector's boxes are chosen; None takes the detector's default.
         weights: The file, folder or hub id of the weights; None takes those that the store or the detector names.
-        revision: The hub revision of the detector's weights.
+        weights_revision: The hub revision of the detector's weights.
         boxes: The number of boxes of a detector of transformers; None takes its usual number.
 
     Raises:
@@ -42,14 +42,14 @@ class ExtractorChoice:
     detector: str | None = None
     preset: str | None = None
     weights: str | None = None
-    revision: str | None = None
+    weights_revision: str | None = None
     boxes: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("preset", "revision", "boxes"):
+        for name in ("preset", "weights_revision", "boxes"):
             value = getattr(self, name)
             if self.detector is None and value is not None:
-                raise UserError(f"--{name}: '{value}' is of a detector; name it by --detector")
+                raise UserError(f"--{name.replace('_', '-')}: '{value}' is of a detector; name it by --detector")
 
 
 def choose_extractor(task: Task, choice: ExtractorChoice, device: torch.device) -> tuple[RegionExtractor, list[str]]:
@@ -67,7 +67,7 @@ def choose_extractor(task: Task, choice: ExtractorChoice, device: torch.device) 
         UserError: No store says what made it, the weights are missing or others than the store's, or cannot be loaded.
     """
     if choice.detector is not None:
-        chosen = choice.preset, choice.weights, choice.revision
+        chosen = choice.preset, choice.weights, choice.weights_revision
         return load_detector(choice.detector, *chosen, "float32", device, choice.boxes), []
     folder, metadata = _training_store(task)
     stored = metadata.extraction

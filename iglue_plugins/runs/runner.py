@@ -23,9 +23,11 @@ from iglue_plugins.runs.plugins import (
     make_trainer,
     model_fingerprint,
     start_checkpoint,
+    start_run,
     why_without_model,
 )
 from iglue_plugins.runs.record import Start, new_record
+from iglue_plugins.runs.sharing.card import write_card
 from iglue_plugins.runs.state import RunState
 from iglue_plugins.runs.tracking import track_scores
 from iglue_plugins.runs.trained_model import require_model, run_recipe
@@ -85,6 +87,7 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
                 evaluate_model(state, *trained_model(state, trainer, start), missing)
         if distributed.is_main_process():
             run.write_record(state.record)
+            write_card(run, state.record)
             track_scores(state)
     return run
 
@@ -208,6 +211,7 @@ def evaluate(
             evaluate_model(state, *load_model(recipe, model_folder), pairs)
             if distributed.is_main_process():
                 run.write_record(state.record)
+                write_card(run, state.record)
                 track_scores(state)
     return run, recipe.evaluation
 
@@ -234,9 +238,9 @@ def _start(recipe: Recipe, before: Run | None) -> Start:
         return Start(fingerprint=model_fingerprint(recipe))
     if before is not None:
         return _start_of(before)
-    path, checkpoint = Path(recipe.start_from), start_checkpoint(recipe)
+    checkpoint, named = start_checkpoint(recipe), start_run(recipe)
     assert checkpoint is not None  # start_from is not 'model'
-    return _start_of(Run(path)) if Run(path).is_finished else Start(checkpoint, checkpoint_hash(checkpoint))
+    return _start_of(named) if named.is_finished else Start(checkpoint, checkpoint_hash(checkpoint))
 
 
 def _start_of(previous: Run) -> Start:

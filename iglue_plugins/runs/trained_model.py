@@ -17,22 +17,10 @@ from iglue_plugins.evaluation.inference import classify, match_all
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.plugins import load_model, why_without_model
+from iglue_plugins.runs.sharing.shared_run import SharedRun
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.threads import threads_for
-
-
-def find_run(path: str | Path) -> Run:
-    """Find the run that a folder is of.
-
-    Args:
-        path: The folder of a run, or of its model.
-
-    Returns:
-        The run, which need not be finished.
-    """
-    run = Run(Path(path).parent)
-    return run if run.model_dir == Path(path) else Run(path)
 
 
 def run_recipe(run: Run, overrides: Sequence[str] = ()) -> Recipe:
@@ -48,6 +36,8 @@ def run_recipe(run: Run, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: The run has no recipe, or an override does not fit it.
     """
+    if isinstance(run, SharedRun):
+        return run.recipe(overrides)
     return load_recipe(run.recipe_path, ["start_from=model", *overrides])
 
 
@@ -109,12 +99,15 @@ class TrainedModel:
             return match_all(self.model, batcher, images, self.batch_size)
 
 
-def load_trained(run: Run, device: str | torch.device = "auto") -> tuple[Recipe, TrainedModel]:
+def load_trained(
+    run: Run, device: str | torch.device = "auto", overrides: Sequence[str] = ()
+) -> tuple[Recipe, TrainedModel]:
     """Load the model of a finished run as its evaluation has it.
 
     Args:
         run: The run.
         device: The device of the model; 'auto' is a GPU if there is one.
+        overrides: Changes of the run's recipe, of the form `key.path=value`.
 
     Returns:
         The run's recipe, and the model in the precision of its evaluation and with its batch size.
@@ -123,7 +116,7 @@ def load_trained(run: Run, device: str | torch.device = "auto") -> tuple[Recipe,
         UserError: The run keeps no model or a damaged one, has no recipe, or there is no such device.
     """
     folder = require_model(run)  # a run that keeps none has no recipe either
-    recipe = run_recipe(run)
+    recipe = run_recipe(run, overrides)
     model, processor = load_model(recipe, folder)
     precision = getattr(torch, recipe.evaluation.precision)
     return recipe, TrainedModel(move(model, device, precision), processor, recipe.evaluation.batch_size)

@@ -14,7 +14,6 @@ from iglue_plugins import registry
 from iglue_plugins.data.processors.base import Processor
 from iglue_plugins.models.adapter_files import Head, save_adapter
 from iglue_plugins.models.adapters import is_adapted
-from iglue_plugins.runs.folder import TRAINING_RECORD
 from iglue_plugins.runs.plugins import load_model
 from iglue_plugins.runs.record import Start, add_time
 from iglue_plugins.runs.record_file import RECORD_FORMAT
@@ -23,7 +22,7 @@ from iglue_plugins.runs.state import RunState
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, disk_error_reason, first_line
-from iglue_plugins.utils.files import sync_folder, write_atomic, write_json_atomic
+from iglue_plugins.utils.files import TRAINING_RECORD, sync_folder, write_atomic, write_json_atomic
 
 
 def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreTrainedModel, Processor]:

@@ -26,7 +26,7 @@ def training_settings(record: Mapping[str, Any]) -> dict[str, Any]:
     Returns:
         Values by key path, such as `trainer.learning_rate`; those of the stage before begin with `start_from.`.
     """
-    recipe = {key: value for key, value in record.get("recipe", {}).items() if key not in NOT_OF_TRAINING}
+    recipe = {key: value for key, value in (record.get("recipe") or {}).items() if key not in NOT_OF_TRAINING}
     settings = dict(_flattened(recipe))
     if PRECISION in settings and "precision" in record:
         settings[PRECISION] = record["precision"]  # what "auto" came to

@@ -54,6 +54,9 @@ class TaskFacts(ConfigSection):
         """
         return {
             "name": self.name,
+            "summary": self.summary,
+            "licence": self.licence,
+            "citation": self.citation,
             "source_language": self.source_language,
             "languages": (self.source_language, *self.target_languages),
             "default_auxiliary_languages": self.auxiliary_languages,

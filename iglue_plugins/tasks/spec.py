@@ -32,6 +32,9 @@ class TaskSpec:
 
     Attributes:
         name: The task's name in recipes.
+        summary: What an example is, in one sentence; "" where a task does not say.
+        licence: The licence of the data, or "".
+        citation: The publication of the task, or "".
         languages: The codes of all languages, the source language first.
         source_language: The language of the large training set.
         default_auxiliary_languages: The languages that XVL-MAML trains on unless a recipe says otherwise.
@@ -42,6 +45,9 @@ class TaskSpec:
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str] = ""
+    licence: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
     languages: tuple[str, ...]
     source_language: str = "en"
     default_auxiliary_languages: tuple[str, ...]

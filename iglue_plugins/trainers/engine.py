@@ -138,7 +138,7 @@ def train(
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         finish_run()
         trainer.check_weights()
-        if best_weights:
-            best_weights.restore()
+    if best_weights:
+        best_weights.restore()
     learned = objective.learned() if isinstance(objective, LearnsNumbers) else {}
     return Training(shard.step_count, best_weights.best if best_weights else None, learned)

@@ -15,6 +15,9 @@ from typing import Any
 
 from iglue_plugins.utils.errors import UserError, explain_write_errors
 
+TRAINING_RECORD = ".training.json"  # in the folder of a run's model
+MODEL_CARD = "README.md"  # beside it; written anew when scores are added
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -128,6 +131,8 @@ def sync_folder(folder: Path) -> None:
 def content_hash(path: str | Path) -> str:
     """Hash a file's bytes, or the names and bytes of all files of a folder that are not hidden.
 
+    The model card in the folder of a run's model does not count, since it changes with the scores and not the weights.
+
     Args:
         path: A file or a folder.
 
@@ -143,6 +148,8 @@ def content_hash(path: str | Path) -> str:
     if not path.is_dir():
         raise UserError(f"{path}: does not exist; name a checkpoint's file or folder")
     files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    if TRAINING_RECORD in files:
+        files.pop(MODEL_CARD, None)
     visible = {name: _file_hash(file) for name, file in files.items() if not f"/{name}".count("/.")}
     return hashlib.sha256(json.dumps(visible, sort_keys=True).encode()).hexdigest()
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import reprlib
 
+# What GitHub gives a meaning within a line: emphasis, code, links, HTML, tables, formulas and strikethrough.
+ESCAPES = str.maketrans({character: f"\\{character}" for character in "\\`*_|<>[]~$&"})
+
 
 def is_utf8(text: str) -> bool:
     """Tells whether a text can be written as UTF-8; pickles and copies of files may hold halves of surrogate pairs."""
@@ -34,6 +37,11 @@ def shown(value: object) -> str:
         value: A value of a file.
     """
     return printable(_SHORT.repr(value))
+
+
+def escape_markdown(text: str) -> str:
+    """Escape the characters that have a meaning in Markdown, and put the text on one line."""
+    return " ".join(text.split()).translate(ESCAPES)
 
 
 def duration(seconds: float) -> str:

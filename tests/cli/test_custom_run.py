@@ -15,7 +15,9 @@ from iglue_plugins import registry
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.mini import world
 from iglue_plugins.mini.feature_cache import cached_region_features
+from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.plugins import _make_task
+from iglue_plugins.runs.sharing.public_files import public_files
 
 LANGUAGES = ("en", "tr", "de")
 SPLITS = {"train": "train", "dev": "dev", "test": "test", "auxiliary": "auxiliary", "few_shot": "auxiliary"}
@@ -108,3 +110,27 @@ def test_the_scores_are_those_of_mini_on_the_same_examples(iglue: Callable[..., 
         assert set(scores["custom"]) == set(LANGUAGES)
         assert scores["custom"] == scores["mini"], trainer
         assert losses["custom"] == losses["mini"], trainer
+
+
+@pytest.mark.usefixtures("no_task_made_before")
+def test_a_shared_run_takes_the_data_from_where_its_reader_has_them(iglue: Callable[..., Any], folder: Path) -> None:
+    recipe = {
+        "task": {"name": "custom/nli", "data": str(folder)},
+        "model": "mini/xuniter",
+        "trainer": {"name": "finetune", **TRAINERS["finetune"]},
+        "evaluation": {"languages": ["en"]},
+        "runs": str(folder.parent / "runs"),
+    }
+    (folder.parent / "r.yaml").write_text(yaml.safe_dump(recipe))
+    run = Run(iglue("run", folder.parent / "r.yaml").out.splitlines()[-1])
+    shared = folder.parent / "shared"
+    shared.mkdir()
+    for file in public_files(run, "me/nli").files:
+        content = file.content if isinstance(file.content, bytes) else file.content.read_bytes()
+        (shared / file.name).write_bytes(content)
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    expected = run.read_predictions("test", "en")[0]
+    question = ("predict", shared, "--image", *expected["image_ids"], "--text", expected["text"], "--json")
+    assert "task custom/nli" in iglue(*question).sentence()
+    found = json.loads(iglue(*question, "--set", f"task.data={elsewhere}").out)
+    assert found["label"] == expected["prediction"]

@@ -63,7 +63,7 @@ def test_a_run_holds_the_adapter_alone_and_the_next_stage_goes_on_with_it(
     assert fits == ["Finetune", "XVLMAML"]
     first = Run(Path(run.record()["start_from"]["path"]).parent)
     assert {path.name for path in run.model_dir.iterdir()} == {
-        ".training.json", "adapter_config.json", "adapter_model.safetensors", "adapter_origin.json",
+        ".training.json", "README.md", "adapter_config.json", "adapter_model.safetensors", "adapter_origin.json",
     }  # fmt: skip
     config = json.loads((run.model_dir / "adapter_config.json").read_text())
     assert (config["base_model_name_or_path"], config["r"]) == (str(tiny_checkpoint), 2)

@@ -132,7 +132,7 @@ def test_pictures_of_several_sizes_are_ranked(
 def test_a_named_detector(run_of: Callable[..., Run], photos: list[Path], loaded: list[Any]) -> None:
     run = run_of("nli")
     expected = iglue_plugins.load_run(run.folder)("1", text="a").probabilities
-    found = iglue_plugins.load_run(run.folder, detector="colors", weights="file.bin", revision="main", boxes=9)
+    found = iglue_plugins.load_run(run.folder, detector="colors", weights="file.bin", weights_revision="main", boxes=9)
     assert found(photos[1], text="a").probabilities == pytest.approx(expected, abs=1e-6)
     assert loaded == [("colors", None, "file.bin", "main", "float32", CPU, 9)]
     with pytest.raises(UserError, match=r"^--detector: colors \(.* makes 32 features of a region, but the model of"):

@@ -19,7 +19,8 @@ from iglue_plugins.models.configuration import current_head
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.recipes.sections import Evaluation
-from iglue_plugins.runs.trained_model import TrainedModel, find_run, load_trained, move
+from iglue_plugins.runs.sharing.download import find_run
+from iglue_plugins.runs.trained_model import TrainedModel, load_trained, move
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.iglue.task import IGLUETask
 from iglue_plugins.tasks.settings import IGLUE_HOME
@@ -35,7 +36,8 @@ class Predictor:
     """A model that predicts the labels of documents.
 
     Args:
-        pretrained: The folder of a finished run, its model's folder, or the folder of a checkpoint.
+        pretrained: The folder of a finished run, its model's folder, the hub id of a run that was pushed, or the folder
+            of a checkpoint.
         data_root: The folder with IGLUE's data; default: that of the run's recipe, or the environment variable
             IGLUE_HOME.
         batch_size: The number of examples in a batch; default: that of the run's recipe.
@@ -60,7 +62,7 @@ class Predictor:
         if data_root is not None and not (str(data_root) and Path(data_root).is_dir()):
             raise UserError(f"data_root: there is no folder '{data_root}'; name the folder with IGLUE's data")
         self.path, self.data_root = Path(pretrained), data_root
-        run = find_run(self.path)
+        run = find_run(pretrained)
         self.recipe: Recipe | None = None
         if run.is_finished:
             self.recipe, self.trained = load_trained(run, device)

@@ -73,7 +73,7 @@ def find_weights(source: str, revision: str | None = None) -> WeightsFile:
     if not path.exists():
         return _download(source, revision)
     if revision is not None:
-        raise UserError(f"--revision: '{revision}' is of a hub id, but {source} is a file or folder; leave it out")
+        raise UserError(f"the revision '{revision}' is of a hub id, but {source} is a file or folder; leave it out")
     file, config = (path, None) if path.is_file() else (_weights_in(path), path / CONFIG_FILE)
     config = config if config and config.is_file() else None
     hashes = content_hash(file) + (content_hash(config) if config else "")

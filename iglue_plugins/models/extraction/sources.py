@@ -42,7 +42,7 @@ def pinned_revision(source: str, revision: str | None, option: str) -> str:
     """
     if Path(source).is_dir():
         if revision is not None:
-            raise UserError(f"--revision: '{revision}' is of a hub id, but {source} is a folder; leave it out")
+            raise UserError(f"the revision '{revision}' is of a hub id, but {source} is a folder; leave it out")
         return content_hash(source)
     revision = revision or "main"
     try:

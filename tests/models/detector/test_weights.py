@@ -128,7 +128,7 @@ def test_the_revision_is_the_hash_of_what_is_read(tmp_path):
     assert find_weights(str(folder / "model.safetensors")).revision != first.revision
     (folder / "config.yaml").write_text("{}")
     assert find_weights(str(folder)).revision != first.revision
-    with pytest.raises(UserError, match="--revision: 'main' is of a hub id, but .*tiny is a file or folder"):
+    with pytest.raises(UserError, match="the revision 'main' is of a hub id, but .*tiny is a file or folder"):
         find_weights(str(folder), "main")
 
 

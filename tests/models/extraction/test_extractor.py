@@ -256,7 +256,7 @@ def test_folders_that_do_not_fit(photos: Path, tower_folder: Callable, tmp_path:
         return str(error.value)
 
     model = tower_folder("vit")
-    assert "--revision: 'main' is of a hub id" in refused(photos, model, "main")
+    assert "the revision 'main' is of a hub id" in refused(photos, model, "main")
     assert f"there is no folder '{tmp_path}/none'" in refused(photos, tmp_path / "none")
     (tmp_path / "deep" / "inner").mkdir(parents=True)
     assert refused(tmp_path / "deep", model).startswith(f"{tmp_path / 'deep'}: holds no pictures")

@@ -44,5 +44,5 @@ def test_a_folder_has_the_hash_of_its_content(tower_folder: Callable[..., Path])
     (folder / "notes.txt").write_text("another content")
     assert pinned_revision(str(folder), None, "--model") != before
     assert source_name(str(folder)) == folder.name
-    with pytest.raises(UserError, match="--revision: 'v2' is of a hub id, but .* is a folder; leave it out"):
+    with pytest.raises(UserError, match="the revision 'v2' is of a hub id, but .* is a folder; leave it out"):
         pinned_revision(str(folder), "v2", "--model")

@@ -127,5 +127,5 @@ def test_options_that_do_not_fit(saved_detector: Callable[[str], Path]) -> None:
         load(folder, "backbones")
     with pytest.raises(UserError, match="--boxes: it is 0"):
         load(folder, boxes=0)
-    with pytest.raises(UserError, match="--revision: 'v1' is of a hub id"):
+    with pytest.raises(UserError, match="the revision 'v1' is of a hub id"):
         load(folder, revision="v1")
