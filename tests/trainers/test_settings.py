@@ -54,7 +54,7 @@ def test_without_labels_both_losses_are_contrastive() -> None:
         ({"inner_lr_factors": (0.0,)}, "greater than 0"),
         ({"inner_lr": 0, "learned_rates": "layer"}, "inner_lr is 0, .* learned_rates"),
         ({"adapt": ()}, "adapt is an empty list"),
-        ({"adapt": "body"}, "'all', 'encoder' or 'heads'"),
+        ({"adapt": "body"}, "'all', 'encoder', 'heads', 'anil' or 'boil'"),
         ({"inner_storage": "disk"}, "'graphs', 'parameters' or 'start'"),
         ({"learned_temperature": True, "inner_loss": "task", "outer_loss": "task"}, "no loss is contrastive"),
         ({"learned_temperature": True, "inner_lr": 0, "outer_loss": "task"}, "no loss is contrastive"),
