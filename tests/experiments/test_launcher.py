@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
@@ -16,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from processes import is_running
 
 from iglue_plugins.experiments import launcher
 from iglue_plugins.experiments.launcher import Launch
@@ -113,36 +111,6 @@ def test_an_interrupt_ends_the_processes_at_once(monkeypatch: pytest.MonkeyPatch
     assert time.monotonic() - began < 15
     assert multiprocessing.active_children() == []
     assert capfd.readouterr().err == ""
-
-
-RUN_FOR_LONG = """
-import multiprocessing, threading, time
-from iglue_plugins.experiments import launcher
-
-def report():
-    while len(multiprocessing.active_children()) < 2:
-        time.sleep(0.05)
-    time.sleep(1)  # for the processes to have begun
-    print(*(process.pid for process in multiprocessing.active_children()), flush=True)
-
-if __name__ == "__main__":
-    launcher._run, launcher.stages = time.sleep, lambda recipes: [recipes]
-    threading.Thread(target=report, daemon=True).start()
-    launcher.run_all([60, 60], launcher.Launch(jobs=2))
-"""
-
-
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGKILL])
-def test_no_process_works_on_when_the_command_is_gone(stop: signal.Signals, tmp_path: Path) -> None:
-    (tmp_path / "command.py").write_text(RUN_FOR_LONG)
-    with subprocess.Popen([sys.executable, tmp_path / "command.py"], stdout=subprocess.PIPE, text=True) as command:
-        processes = [int(number) for number in command.stdout.readline().split()]
-        command.send_signal(stop)
-    assert len(processes) == 2
-    deadline = time.monotonic() + 30
-    while any(map(is_running, processes)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_two_processes_train_what_one_does(write: Write, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
 
 FIRST = "first-111111111111"
 ODD_NAMES = [
-    "../out", "{absolute}/out", f"{FIRST}/../out", f"{FIRST}/model/../../out", f"{FIRST}/model", f"{FIRST}/model//x",
+    "../out", "/proc/out", f"{FIRST}/../out", f"{FIRST}/model/../../out", f"{FIRST}/model", f"{FIRST}/model//x",
     FIRST, f"{FIRST}/checkpoints/x", f"{FIRST}/record.json/x", "project/record.json", f".{FIRST}/record.json", "",
     "x\\..\\y", f"{FIRST}/model/a\nb",
 ]  # fmt: skip
@@ -152,7 +152,6 @@ ODD_NAMES = [
 
 @pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_name_that_is_no_file_of_a_run(name: str, archive: Path, tmp_path: Path) -> None:
-    name = name.replace("{absolute}", str(tmp_path / "refused"))
     content = with_manifest(members(archive), lambda files: files.update({name: listed(b"x")}))
     write(tmp_path / "odd.tar", [*content, (name, b"x")])
     refused(tmp_path / "odd.tar", "which is no file of a run", tmp_path)
