@@ -18,6 +18,10 @@ from iglue_plugins.meta.gradients import Gradients, Parameters, add_gradients
 from iglue_plugins.meta.inner_gradients import Loss, StepGraph, descend, inner_gradients
 from iglue_plugins.meta.inner_loop import OuterGradient, Rates
 
+# Of I + H / strength, which is 1 or more where the inner loss is convex. Along a direction with less, the pull is too
+# weak for a minimum, and the solution would be as long as one likes.
+LEAST_CURVATURE = 0.1
+
 
 class ProximalLoop:
     """Gradient steps on a loss with a pull back to their start, and the implicit gradient where they end.
@@ -128,12 +132,12 @@ class ProximalLoop:
 def conjugate_gradients(
     multiply: Callable[[Parameters], Parameters], right: Parameters, iterations: int, tolerance: float
 ) -> tuple[Parameters, int, float]:
-    """Solve A x = right for a symmetric positive definite A, from x = 0.
+    """Solve A x = right for a symmetric positive definite A that is near the identity, from x = right.
 
-    Where A turns out not to be positive definite, the iterations end at the last x before that.
+    Where A curves less than `LEAST_CURVATURE` in a direction, the iterations end at the last x before it.
 
     Args:
-        multiply: Multiplies A by a vector, which is in tensors by name.
+        multiply: Multiplies A by a vector, which is in tensors by name; it is called once more than `iterations`.
         right: The right-hand side.
         iterations: The largest number of iterations.
         tolerance: The residual's length, as a share of that of `right`, at which they end earlier.
@@ -143,30 +147,25 @@ def conjugate_gradients(
 
     Source: Hestenes and Stiefel 1952; the stop at negative curvature is that of Steihaug 1983.
     """
-    residual = {name: value.clone() for name, value in right.items()}
-    solution = {name: torch.zeros_like(value) for name, value in right.items()}
-    direction = dict(residual)
-    square = first = _dot(residual, residual)
-    for taken in range(iterations):
-        if square <= tolerance**2 * first:
-            return solution, taken, _share(square, first)
-        with torch.enable_grad():
-            product = multiply(direction)
+    solution = {name: value.clone() for name, value in right.items()}
+    residual = {name: right[name] - product for name, product in multiply(solution).items()}
+    direction = {name: value.clone() for name, value in residual.items()}
+    first, square = _dot(right, right), _dot(residual, residual)
+    taken = 0
+    while taken < iterations and square > tolerance**2 * first:
+        product = multiply(direction)
         bend = _dot(direction, product)
-        if bend <= 0:
-            return solution, taken, _share(square, first)
+        if bend <= LEAST_CURVATURE * _dot(direction, direction):
+            break
         length = square / bend
         for name in solution:
             solution[name].add_(direction[name], alpha=length)
             residual[name].sub_(product[name], alpha=length)
         last, square = square, _dot(residual, residual)
         direction = {name: torch.add(residual[name], direction[name], alpha=square / last) for name in direction}
-    return solution, iterations, _share(square, first)
+        taken += 1
+    return solution, taken, (square / first) ** 0.5 if first else 0.0
 
 
 def _dot(one: Parameters, other: Parameters) -> float:
     return sum(torch.dot(one[name].flatten(), other[name].flatten()).item() for name in one)
-
-
-def _share(square: float, first: float) -> float:
-    return (square / first) ** 0.5 if first else 0.0

@@ -70,7 +70,7 @@ class MetaStep:
         self._parameters = dict(parameters)
         self._inner = inner
         self._algorithm = algorithm if isinstance(algorithm, MetaAlgorithm) else MetaAlgorithm(algorithm)
-        name, names = self._algorithm.name, get_args(Algorithm)
+        name, names = str(self._algorithm.name), get_args(Algorithm)
         if name not in names:
             raise UserError(f"there is no algorithm '{name}'{did_you_mean(name, names)}")
         if inner.count < 1 or not inner.rate > 0:
