@@ -21,7 +21,7 @@ LAYERS = [
     {"tasks", "models"},
     {"data"},
     {"recipes"},
-    {"registry"},
+    {"registry", "meta"},
     {"utils"},
 ]
 

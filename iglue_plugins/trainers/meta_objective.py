@@ -14,12 +14,14 @@ from torch.func import functional_call
 from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch
+from iglue_plugins.meta.algorithms import Loop, MetaAlgorithm
+from iglue_plugins.meta.gradients import Gradients, Parameters, add_gradients, with_gradient
+from iglue_plugins.meta.implicit import ProximalLoop
+from iglue_plugins.meta.step import backpropagated
 from iglue_plugins.models.adapters import head_parameters
 from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, autocast_cache_cleared, with_gradient
 from iglue_plugins.trainers.learned import InnerRates
-from iglue_plugins.trainers.maml import InnerLoop
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.settings.base import LossChoice
 from iglue_plugins.trainers.settings.xvl_maml import AdaptChoice, XVLMAMLSettings
@@ -58,16 +60,26 @@ class MetaObjective(nn.Module):
         self.batch_loss = batch_loss
         self.is_logging = True
         self._settings = settings
+        self._algorithm = MetaAlgorithm(
+            settings.algorithm,
+            settings.inner_storage,
+            settings.second_order_after,
+            settings.multi_step,
+            settings.proximal,
+            settings.cg_iterations,
+            settings.cg_tolerance,
+        )
         self.inner_rates = InnerRates(
             adapted_parameters(batch_loss.model, settings.adapt), settings.step_rates, settings.learned_rates
         )
         self._has_warned = False
 
-    def forward(self, episodes: Sequence[Episode]) -> dict[str, Tensor]:
+    def forward(self, episodes: Sequence[Episode], step: int = 0) -> dict[str, Tensor]:
         """Take the inner loops of a meta-step, and compute the meta-gradient.
 
         Args:
             episodes: An episode of each auxiliary language, or of some of them.
+            step: The number of the meta-step, from 0, for what the algorithm anneals.
 
         Returns:
             Scalars by name: "loss", whose backward can be called once, and others, which are logged (means over the
@@ -85,7 +97,7 @@ class MetaObjective(nn.Module):
             trained[rows.name] = rows.gather()
             episodes = [episode | {part: rows.remap_ids(episode[part]) for part in PARTS} for episode in episodes]
         with rows.padding() if rows else nullcontext():
-            outcomes, gradient = self._meta_gradient(episodes, trained)
+            outcomes, gradient = self._meta_gradient(episodes, trained, step)
         logged = {key: torch.stack([outcome[key].detach() for outcome in outcomes]).mean() for key in outcomes[0]}
         if self.is_logging:
             logged |= self.inner_rates.scalars()
@@ -102,7 +114,7 @@ class MetaObjective(nn.Module):
         return self.batch_loss.learned() | {name: rate.item() for name, rate in self.inner_rates.scalars().items()}
 
     def _meta_gradient(
-        self, episodes: Sequence[Episode], trained: Parameters
+        self, episodes: Sequence[Episode], trained: Parameters, step: int
     ) -> tuple[list[dict[str, Tensor]], Gradients]:
         """Compute each episode's scalars, and the gradient of the sum of their outer losses."""
         start = {name: value.detach() for name, value in trained.items()}
@@ -113,14 +125,14 @@ class MetaObjective(nn.Module):
         outcomes: list[dict[str, Tensor]] = []
         total: Gradients = {}
         for episode in episodes:
-            outcome, gradient = self._episode(episode, start, rates)
+            outcome, gradient = self._episode(episode, start, rates, step)
             outcomes.append(outcome)
             for name in list(gradient):  # one at a time, since together they are as large as the model
                 total[name] = add_gradients(total.get(name), gradient.pop(name))
         return outcomes, total
 
     def _episode(
-        self, episode: Episode, start: Parameters, rates: list[dict[str, float]]
+        self, episode: Episode, start: Parameters, rates: list[dict[str, float]], step: int
     ) -> tuple[dict[str, Tensor], Gradients]:
         settings = self._settings
         contrastive_pairs: list[Tensor | None] = []  # of each evaluation of the inner loss
@@ -131,12 +143,12 @@ class MetaObjective(nn.Module):
             contrastive_pairs.append(parts.get("contrastive_pairs"))
             return parts["loss"]
 
-        loop = InnerLoop(
-            inner_loss,
-            rates,
-            second_order=not settings.first_order and torch.is_grad_enabled(),
-            storage=settings.inner_storage,
-            learns_rates=self.inner_rates.is_learned,
+        def outer_losses(parameters: Parameters) -> dict[str, Tensor]:
+            return self._losses(parameters, episode["query"], settings.outer_loss)
+
+        trains = torch.is_grad_enabled()
+        loop = self._algorithm.loop(
+            inner_loss, rates, step, trains=trains, learns_rates=trains and self.inner_rates.is_learned
         )
         adapted = loop.adapt(start)
         scalars: dict[str, Tensor] = {}
@@ -148,28 +160,22 @@ class MetaObjective(nn.Module):
                 device = loop.first_loss.device
                 with torch.no_grad(), torch.random.fork_rng([device] if device.type == "cuda" else []):
                     scalars["inner_loss_after"] = inner_loss(adapted)
-        if not torch.is_grad_enabled():
-            return {**self._losses(adapted, episode["query"], settings.outer_loss), **scalars}, {}
-        parts, gradient = self._outer(adapted, episode["query"])
-        del adapted
-        gradient, rate_gradients = loop.backpropagate(gradient)
+        if not trains:
+            return {**outer_losses(adapted), **scalars}, {}
+        weights = self._algorithm.outer_weights(len(rates), step)
+        parts, gradient, rate_gradients = backpropagated(loop, adapted, outer_losses, weights)
         if self.inner_rates.is_learned:
             gradient[RATES] = self.inner_rates.gradient(
                 [{name.removeprefix(MODEL): value for name, value in step.items()} for step in rate_gradients]
             )
+        if isinstance(loop, ProximalLoop):
+            scalars |= {name: torch.tensor(value) for name, value in loop.scalars.items()}
         return {**parts, **scalars}, gradient
-
-    @autocast_cache_cleared()
-    def _outer(self, adapted: Parameters, query: Batch) -> tuple[dict[str, Tensor], Gradients]:
-        leaves = {name: value.detach().requires_grad_() for name, value in adapted.items()}
-        parts = self._losses(leaves, query, self._settings.outer_loss)
-        gradients = torch.autograd.grad(parts["loss"], list(leaves.values()), allow_unused=True)
-        return {name: part.detach() for name, part in parts.items()}, dict(zip(leaves, gradients, strict=True))
 
     def _losses(self, parameters: Parameters, batch: Batch, choice: LossChoice) -> dict[str, Tensor]:
         return functional_call(self.batch_loss, parameters, (batch, choice))
 
-    def _check_adaptation(self, loop: InnerLoop, rates: dict[str, float], pairs: Tensor | None) -> None:
+    def _check_adaptation(self, loop: Loop, rates: dict[str, float], pairs: Tensor | None) -> None:
         if not rates:
             raise UserError(
                 f"trainer.adapt: no parameter of {self._settings.adapt!r} is trained; name at least one that is"

@@ -33,13 +33,13 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             data: Where the examples are.
 
         Returns:
-            Items {"episodes": [{"language": str, "support": batch, "query": batch}, ...]}.
+            Items {"episodes": [{"language": str, "support": batch, "query": batch}, ...], "step": number}.
 
         Raises:
             UserError: A language has too few examples for an episode, or there are fewer languages than a step takes.
         """
         settings = self.settings
-        return episode_steps(
+        episodes = episode_steps(
             data.batchers(self.trains_on),
             settings.support_size,
             settings.query_size,
@@ -51,6 +51,7 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             distinct_images=settings.distinct_images,
             compare_captions=(settings.pairs or data.task.default_pairs) == "caption",
         )
+        return Steps(lambda item: {**episodes[item], "step": item // settings.accumulation}, len(episodes))
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:

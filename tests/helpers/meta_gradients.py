@@ -49,7 +49,10 @@ def unrolled(objective: MetaObjective, episodes: list[dict]) -> tuple[Tensor, Gr
                 loss = functional_call(losses, theta, (episode["support"], settings.inner_loss))["loss"]
                 names = [name for name in theta if name in rates]
                 slopes = torch.autograd.grad(
-                    loss, [theta[name] for name in names], allow_unused=True, create_graph=not settings.first_order
+                    loss,
+                    [theta[name] for name in names],
+                    allow_unused=True,
+                    create_graph=settings.algorithm != "fomaml",
                 )
                 theta |= {
                     name: theta[name] - rates[name] * slope

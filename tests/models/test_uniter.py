@@ -14,6 +14,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModel
 
+from iglue_plugins.meta.gradients import Parameters
+from iglue_plugins.meta.inner_loop import InnerLoop
 from iglue_plugins.models.configuration import FORMER_HEADS
 from iglue_plugins.models.uniter import (
     MODELS,
@@ -22,8 +24,6 @@ from iglue_plugins.models.uniter import (
     XUniterForVisionAndLanguage,
     join_images,
 )
-from iglue_plugins.trainers.gradients import Parameters
-from iglue_plugins.trainers.maml import InnerLoop
 
 MakeModel = Callable[..., UniterForVisionAndLanguage]
 MakeBatch = Callable[[UniterForVisionAndLanguage], dict[str, Tensor]]

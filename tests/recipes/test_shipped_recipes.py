@@ -106,7 +106,7 @@ def test_controls_see_as_many_labels_a_step_as_the_method(task: str) -> None:
 @pytest.mark.parametrize(
     ("row", "changed"),
     [
-        ("first_order", {"first_order"}),
+        ("first_order", {"algorithm"}),
         ("heads_only", {"adapt"}),
         ("joint_pass", {"joint_pass"}),
         ("learned_rates", {"learned_rates"}),

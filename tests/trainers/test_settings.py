@@ -54,17 +54,35 @@ def test_without_labels_both_losses_are_contrastive() -> None:
         ({"inner_lr_factors": (0.0,)}, "greater than 0"),
         ({"inner_lr": 0, "learned_rates": "layer"}, "inner_lr is 0, .* learned_rates"),
         ({"adapt": ()}, "adapt is an empty list"),
-        ({"adapt": "body"}, "'all', 'encoder' or 'heads'"),
+        ({"adapt": "body"}, "'all', 'encoder', 'heads', 'anil' or 'boil'"),
         ({"inner_storage": "disk"}, "'graphs', 'parameters' or 'start'"),
         ({"learned_temperature": True, "inner_loss": "task", "outer_loss": "task"}, "no loss is contrastive"),
         ({"learned_temperature": True, "inner_lr": 0, "outer_loss": "task"}, "no loss is contrastive"),
-        ({"learned_temperature": True, "first_order": True, "outer_loss": "task"}, "no loss is contrastive"),
+        ({"learned_temperature": True, "algorithm": "fomaml", "outer_loss": "task"}, "no loss is contrastive"),
+        ({"algorithm": "reptle"}, "'maml', 'fomaml', 'reptile' or 'imaml'"),
+        ({"algorithm": "reptile", "multi_step": 5}, "multi_step is 5, .* 'reptile', .* to maml or fomaml"),
+        ({"algorithm": "fomaml", "second_order_after": 5}, "second_order_after is 5, .* set algorithm to maml"),
+        ({"algorithm": "imaml", "learned_rates": "layer"}, "learned_rates is layer, .* to maml or fomaml"),
+        ({"proximal": 2.0}, "proximal is 2.0, but algorithm is 'maml', which does not use it"),
+        ({"first_order": True, "algorithm": "imaml"}, "first_order is true, but algorithm is 'imaml'"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )  # fmt: skip
 def test_invalid_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         XVLMAMLSettings(**settings)
+
+
+@pytest.mark.parametrize(("former", "algorithm"), [("true", "fomaml"), ("false", "maml")])
+def test_first_order_of_former_recipes_is_read(former: str, algorithm: str) -> None:
+    text = f"""{{"first_order": {former}, "inner_lr_factors": [0.5], "adapt": ["head.*"]}}"""
+    settings = XVLMAMLSettings.model_validate_json(text, strict=True)
+    assert settings.algorithm == algorithm
+    assert "first_order" not in settings.model_dump()
+
+
+def test_what_adapts_may_be_called_by_the_name_of_the_algorithm() -> None:
+    assert [XVLMAMLSettings(adapt=name).adapt for name in ("anil", "boil")] == ["heads", "encoder"]
 
 
 @pytest.mark.parametrize("base", [TrainerSpec, LanguageAdapter])

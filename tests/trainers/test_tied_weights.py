@@ -143,11 +143,11 @@ def test_a_model_with_tied_weights_resumes_to_the_same_weights_and_is_saved_and_
     with monkeypatch.context() as patch:
         forward, calls = MetaObjective.forward, []
 
-        def fail(self: MetaObjective, episodes: list[dict]) -> dict[str, Tensor]:
+        def fail(self: MetaObjective, episodes: list[dict], step: int) -> dict[str, Tensor]:
             calls.append(1)
             if len(calls) == 4:
                 raise RuntimeError("the power fails")
-            return forward(self, episodes)
+            return forward(self, episodes, step)
 
         patch.setattr(MetaObjective, "forward", fail)
         with pytest.raises(RuntimeError, match="the power fails"):

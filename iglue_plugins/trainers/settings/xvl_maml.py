@@ -6,18 +6,17 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
+from iglue_plugins.meta.choices import Algorithm, InnerStorage
 from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice, TrainerSettings
 
 LearnedRates = Literal["none", "layer", "parameter"]
-InnerStorage = Literal["graphs", "parameters", "start"]
-AdaptChoice = Literal["all", "encoder", "heads"] | tuple[str, ...]
+AdaptChoice = Literal["all", "encoder", "heads", "anil", "boil"] | tuple[str, ...]
 
 
 class XVLMAMLSettings(ContrastiveSettings):
     """Settings of XVL-MAML: episodes, inner loop and outer loop.
 
-    Source: the XVL-MAML paper (arXiv 2305.14843); MAML (Finn et al. 2017); per-step rates of MAML++ (Antoniou et al.
-    2019); Meta-SGD (Li et al. 2017); ANIL (Raghu et al. 2020).
+    Source: the XVL-MAML paper (arXiv 2305.14843); docs/algorithms.md names the papers of the algorithms.
     """
 
     fingerprint_exclude: ClassVar[frozenset[str]] = TrainerSettings.fingerprint_exclude | {"inner_storage"}
@@ -34,8 +33,8 @@ class XVLMAMLSettings(ContrastiveSettings):
     )
     adapt: AdaptChoice = Field(
         "all",
-        description="parameters that the inner loop adapts: 'all', 'encoder', 'heads' (contrastive projections "
-        "and task head: ANIL), or name patterns, such as encoder.layers.1?.*",
+        description="parameters that the inner loop adapts: 'all', 'heads' (contrastive projections and task head; "
+        "also called 'anil'), 'encoder' (all but these; 'boil'), or name patterns, such as encoder.layers.1?.*",
     )
     inner_dropout: bool = Field(True, description="whether the inner loop has dropout, as the outer loop has")
     inner_storage: InnerStorage = Field(
@@ -48,7 +47,29 @@ class XVLMAMLSettings(ContrastiveSettings):
     supervised: bool = Field(
         True, description="false: use no labels of auxiliary languages; outer_loss is 'contrastive'"
     )
-    first_order: bool = Field(False, description="treat inner gradients as constants (FOMAML)")
+    algorithm: Algorithm = Field(
+        "maml",
+        description="'maml' (exact), 'fomaml' (inner gradients are constants), 'reptile' (where the steps lead, the "
+        "query batch's among them) or 'imaml' (implicit gradient at a minimum near the start)",
+    )
+    first_order: bool | None = Field(
+        None,
+        exclude=True,
+        description="what recipes up to version 0.1 call algorithm 'fomaml' (true) or 'maml'",
+    )
+    second_order_after: int = Field(
+        0, ge=0, description="steps for which 'maml' is of first order, before it is of second (MAML++)"
+    )
+    multi_step: int = Field(
+        0,
+        ge=0,
+        description="steps over which the outer loss counts after every inner step, ever less before the last (MAML++)",
+    )
+    proximal: float = Field(1.0, gt=0, description="pull of 'imaml' back to where the inner loop starts")
+    cg_iterations: int = Field(5, ge=1, description="largest number of conjugate-gradient iterations of 'imaml'")
+    cg_tolerance: float = Field(
+        1e-3, ge=0, lt=1, description="residual of 'imaml', as a share of the outer gradient, that ends them earlier"
+    )
     languages_per_step: int | None = Field(
         None,
         ge=1,
@@ -61,6 +82,20 @@ class XVLMAMLSettings(ContrastiveSettings):
     )
 
     # Not a validator before the fields': after one pydantic takes no list of a recipe for a tuple.
+    @model_validator(mode="after")
+    def _read_former_names(self) -> XVLMAMLSettings:
+        if self.adapt in ("anil", "boil"):
+            self.adapt = "heads" if self.adapt == "anil" else "encoder"
+        if self.first_order is not None:
+            former: Algorithm = "fomaml" if self.first_order else "maml"
+            if "algorithm" in self.model_fields_set and self.algorithm != former:
+                raise ValueError(
+                    f"first_order is {str(self.first_order).lower()}, but algorithm is '{self.algorithm}'; remove "
+                    "first_order, whose place algorithm has taken"
+                )
+            self.algorithm = former
+        return self
+
     @model_validator(mode="after")
     def _unsupervised_outer_loss(self) -> XVLMAMLSettings:
         if not self.supervised and "outer_loss" not in self.model_fields_set:
@@ -99,13 +134,31 @@ class XVLMAMLSettings(ContrastiveSettings):
             raise ValueError(
                 "inner_lr is 0, and learned_rates are factors of it; raise it, or set learned_rates to none"
             )
+        self._check_algorithm()
         if self.adapt == ():
             raise ValueError("adapt is an empty list; give name patterns, or set inner_lr to 0 for no inner step")
         contributing = {self.outer_loss}
-        if self.inner_lr > 0 and not self.first_order:
+        if self.inner_lr > 0 and self.algorithm != "fomaml":
             contributing.add(self.inner_loss)  # the adapted weights depend on the temperature of the inner loss
         self.check_temperature(*contributing)
         return self
+
+    def _check_algorithm(self) -> None:
+        owners = {
+            "second_order_after": ("maml",),
+            "multi_step": ("maml", "fomaml"),
+            "learned_rates": ("maml", "fomaml"),
+            "proximal": ("imaml",),
+            "cg_iterations": ("imaml",),
+            "cg_tolerance": ("imaml",),
+        }
+        for name, algorithms in owners.items():
+            value = getattr(self, name)
+            if self.algorithm not in algorithms and value != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"{name} is {value}, but algorithm is '{self.algorithm}', which does not use it; remove it, or set "
+                    f"algorithm to {' or '.join(algorithms)}"
+                )
 
     @property
     def step_rates(self) -> list[float]:

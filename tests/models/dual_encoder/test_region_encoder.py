@@ -18,11 +18,11 @@ from torch import Tensor
 from transformers import BertConfig, BertModel, XLMRobertaModel
 
 from iglue_plugins.data.regions import InMemoryRegions
+from iglue_plugins.meta.double_backward import attention_for
 from iglue_plugins.models.dual_encoder.model import DualEncoder
 from iglue_plugins.models.dual_encoder.plugin import DualEncoderPlugin
 from iglue_plugins.models.dual_encoder.region_plugin import RegionDualEncoderPlugin
 from iglue_plugins.registry import models
-from iglue_plugins.trainers.maml import attention_for
 from iglue_plugins.utils.errors import UserError
 
 Settings = RegionDualEncoderPlugin.Settings

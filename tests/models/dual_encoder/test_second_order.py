@@ -10,7 +10,7 @@ from loaded_dual_encoders import Loaded, Tiny, load
 from torch import Tensor
 from torch.func import functional_call
 
-from iglue_plugins.trainers.maml import attention_for
+from iglue_plugins.meta.double_backward import attention_for
 
 STEP = 1e-3
 

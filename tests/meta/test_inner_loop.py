@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import dropout, scaled_dot_product_attention
 
-from iglue_plugins.trainers.gradients import Parameters
-from iglue_plugins.trainers.maml import InnerLoop
+from iglue_plugins.meta.gradients import Parameters
+from iglue_plugins.meta.inner_loop import InnerLoop
 from iglue_plugins.utils.errors import UserError
 
 STORAGES = ("graphs", "parameters", "start")
@@ -20,12 +20,6 @@ RATES = [0.3, 0.1, 0.2]
 
 def assert_close(actual: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
-
-
-@pytest.fixture
-def draw() -> Callable[..., Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
 def symmetric(drawn: Tensor) -> Tensor:
@@ -128,6 +122,48 @@ def test_backpropagation_repeats_the_dropout_of_the_inner_steps(draw: Callable[.
     assert not torch.equal(runs[0][1], run("graphs", seed=2)[1])
 
 
+# Outer losses after each step
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+@pytest.mark.parametrize("second_order", [True, False])
+def test_losses_after_each_step_are_backpropagated(
+    draw: Callable[..., Tensor], storage: str, second_order: bool
+) -> None:
+    """The multi-step loss of MAML++: w_1 L(theta_1) + w_2 L(theta_2) + w_3 L(theta_3), against autograd, unrolled."""
+    a, c, start, weights = symmetric(draw(4, 4)), symmetric(draw(4, 4)), draw(4), (0.2, 0.3, 0.5)
+
+    def inner(at: Parameters) -> Tensor:
+        return (at["x"] @ a @ at["x"]) ** 2 / 4 + at["x"].sin().sum()
+
+    def outer(x: Tensor) -> Tensor:
+        return x @ c @ x / 2 + x.cos().sum()
+
+    def slope(x: Tensor) -> Tensor:
+        leaf = x.detach().requires_grad_()
+        return torch.autograd.grad(outer(leaf), leaf)[0]
+
+    rates = [{"x": rate} for rate in RATES]
+    loop = InnerLoop(inner, rates, second_order=second_order, storage=storage, revisits=True)
+    adapted = loop.adapt({"x": start})["x"]
+    visited = []
+
+    def at_step(number: int, theta: Parameters) -> Parameters:
+        visited.append(number)
+        return {"x": weights[number - 1] * slope(theta["x"])}
+
+    gradient, _ = loop.backpropagate({"x": weights[-1] * slope(adapted)}, at_step)
+    assert visited == [2, 1]
+
+    theta = leaf = start.clone().requires_grad_()
+    total = torch.zeros((), dtype=torch.float64)
+    for rate, weight in zip(RATES, weights, strict=True):
+        (found,) = torch.autograd.grad(inner({"x": theta}), theta, create_graph=True)
+        theta = theta - rate * (found if second_order else found.detach())
+        total = total + weight * outer(theta)
+    assert_close(gradient["x"], torch.autograd.grad(total, leaf)[0])
+
+
 # Parameters that a loss does not depend on
 
 
@@ -194,7 +230,7 @@ def test_a_fused_kernel_is_avoided_or_refused_with_a_remedy(draw: Callable[..., 
     assert_close(meta_gradient(SDPBackend.FLASH_ATTENTION, second_order=False), meta_gradient(None, second_order=False))
     with pytest.raises(
         UserError,
-        match="cannot be differentiated twice.*flash_attention.*fused kernel.*trainer.first_order: true",
+        match="cannot be differentiated twice.*flash_attention.*fused kernel.*algorithm .fomaml.",
     ):
         meta_gradient(SDPBackend.FLASH_ATTENTION, second_order=True)
 

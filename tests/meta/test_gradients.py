@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from iglue_plugins.trainers.gradients import Gradients, Parameters, add_gradients, with_gradient
+from iglue_plugins.meta.gradients import Gradients, Parameters, add_gradients, with_gradient
 
 
 def test_a_gradient_that_nothing_is_added_to_is_not_copied() -> None:
