@@ -33,6 +33,9 @@ def report(
     margin: Margin = None,
     override: Settings = None,
     output: Annotated[Path, typer.Option(help="folder of the page, index.html")] = Path("report"),
+    pictures: Annotated[
+        Path | None, typer.Option(help="folder of the pictures, for tasks whose recipe names none, such as of regions")
+    ] = None,
     published: Published = False,
     published_models: PublishedModels = None,
     published_settings: PublishedSettings = None,
@@ -48,6 +51,6 @@ def report(
 
     chosen = PublishedFilter.parse(published, published_models, published_settings)
     page = reports.report(
-        rows, compare.parse_seeds(seeds), split, override or [], output, chosen, lmms_eval or [], margin
+        rows, compare.parse_seeds(seeds), split, override or [], output, chosen, lmms_eval or [], margin, pictures
     )
     print(page)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iglue_plugins import published
+from iglue_plugins.data.pictures.folder import PictureFolder
 from iglue_plugins.experiments.compare import check_margin
 from iglue_plugins.experiments.finished_rows import read_finished
 from iglue_plugins.experiments.task_results import ExternalRows
@@ -35,6 +36,7 @@ def report(
     chosen: published.PublishedFilter | None = None,
     lmms_eval: Sequence[Path] = (),
     margin: float | None = None,
+    pictures: Path | None = None,
 ) -> Path:
     """Write the report of finished runs as one HTML page.
 
@@ -47,18 +49,21 @@ def report(
         chosen: Which published figures are added; None adds none.
         lmms_eval: Result files of lmms-eval that are added as rows.
         margin: The largest difference to the first row that does not matter, in points; None judges by no margin.
+        pictures: The folder of the images of tasks that have no pictures themselves, as for `PictureFolder`.
 
     Returns:
         The path of the page.
 
     Raises:
-        UserError: As `compare`; or a recipe has no finished run.
+        UserError: As `compare`; or a recipe has no finished run, or there is no folder of pictures.
     """
     distributed.require_single_process("iglue report")
     check_margin(margin)
+    if pictures is not None and not pictures.is_dir():
+        raise UserError(f"--pictures: {pictures} is no folder; name the folder with the pictures of the images")
     results = read_finished(paths, seeds, split, overrides)
     external = ExternalRows.read(results, split, chosen, lmms_eval)
-    every = [_read_task(task, of_task, split, margin, external) for task, of_task in results.items()]
+    every = [_read_task(task, of_task, split, margin, external, pictures) for task, of_task in results.items()]
     compared = [(runs.comparison, runs.results) for runs in every if runs.comparison]
     average = None
     if len(compared) > 1:
@@ -66,13 +71,15 @@ def report(
     return write_report(every, average, split, output)
 
 
-def _read_task(task: str, results: Results, split: str, margin: float | None, external: ExternalRows) -> TaskRuns:
+def _read_task(
+    task: str, results: Results, split: str, margin: float | None, external: ExternalRows, folder: Path | None
+) -> TaskRuns:
     targets = target_languages([result for row in results.values() for result in row])
     first = next(iter(results.values()))[0]
     matrix = find_sweep(results, split, margin)
     # Rows that leave no target language have no comparison; they are an error unless they are a sweep.
     has_comparison = bool(targets) or matrix is None
-    pictures, lack = _find_pictures(first.folder) if len(results) > 1 else (None, "")
+    pictures, lack = _find_pictures(first.folder, folder) if len(results) > 1 else (None, "")
     return TaskRuns(
         task=task,
         results=results,
@@ -85,12 +92,13 @@ def _read_task(task: str, results: Results, split: str, margin: float | None, ex
     )
 
 
-def _find_pictures(folder: Path) -> tuple[PictureSource | None, str]:
-    """Return the pictures of the images of a run's task; a run whose task has none says why."""
+def _find_pictures(run: Path, folder: Path | None) -> tuple[PictureSource | None, str]:
+    """Return the pictures of a run's task, or else those of the folder; where there are none, say why."""
     from iglue_plugins.runs.plugins import make_task
     from iglue_plugins.runs.trained_model import run_recipe
 
     try:
-        return make_task(run_recipe(Run(folder))).pictures, ""
+        pictures, lack = make_task(run_recipe(Run(run))).pictures, ""
     except UserError as error:
-        return None, first_line(error)
+        pictures, lack = None, first_line(error)
+    return (pictures, lack) if pictures is not None or folder is None else (PictureFolder(folder), "")

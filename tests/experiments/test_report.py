@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from made_runs import files
+from PIL import Image
 from reported_runs import TEXTS, label_line, make_ranked_rows, make_reported_run, make_rows
 
 from iglue_plugins.experiments.launcher import Launch, run_all
@@ -93,6 +94,20 @@ def test_a_task_that_cannot_be_made_has_no_pictures(tmp_path: Path) -> None:
     text = page(tmp_path / "runs", output=tmp_path / "report")
     assert "mini/xvnli: pictures are lacking." in text
     assert all(uri is None for _, uri in data(text)["tasks"][0]["images"])
+
+
+def test_pictures_of_a_folder_stand_in_for_those_that_a_task_has_not(tmp_path: Path) -> None:
+    rows = make_rows(tmp_path / "runs")
+    for folder in rows["finetune"]:
+        Run(folder).recipe_path.unlink()
+    picture = tmp_path / "pictures" / "mini" / "xvnli" / "test" / "4" / "0.png"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (40, 30), "red").save(picture)
+    text = page(tmp_path / "runs", output=tmp_path / "report", pictures=tmp_path / "pictures")
+    uris = dict(data(text)["tasks"][0]["images"])
+    assert [name for name, uri in uris.items() if uri] == ["mini/xvnli/test/4/0"]
+    with pytest.raises(UserError, match="--pictures: .*nowhere is no folder"):
+        page(tmp_path / "runs", output=tmp_path / "other", pictures=tmp_path / "nowhere")
 
 
 def test_published_rows_need_published_figures(tmp_path: Path) -> None:
