@@ -162,7 +162,7 @@ class Experiments:
             rows = {0: tuple(Row(start, f"{folder}/{start}") for start in curve.starts), **curve.points}
             labelled = {amount: self.labelled(of_amount) for amount, of_amount in rows.items()}
             languages = next(iter(curve.points.values()))[0].recipes([0], self._everywhere)[0].evaluation.languages
-            points = {amount: curve_point(found, languages, CONTROL) for amount, found in labelled.items()}
+            points = {amount: curve_point(found, labelled[0], languages, CONTROL) for amount, found in labelled.items()}
             runs = [run for amount, found in labelled.items() if amount != 0 for _, paths in found for run in paths]
             write_curve(curve.name, curve.heading, points, CONTROL, runs, self.results)
 

@@ -30,10 +30,12 @@ class Point:
     Attributes:
         scores: The mean over the target languages, by start.
         differences: What it is above that of the control, by start; None for the control.
+        gains: What it is above that of the start itself, by start.
     """
 
     scores: Mapping[str, Score]
     differences: Mapping[str, Difference | None]
+    gains: Mapping[str, Difference]
 
 
 def write_table(name: str, heading: str, labelled: Labelled, second: str, folder: Path) -> None:
@@ -47,15 +49,16 @@ def write_table(name: str, heading: str, labelled: Labelled, second: str, folder
     _write(folder / f"real_photographs_{name}.md", lines)
 
 
-def curve_point(labelled: Labelled, languages: Sequence[str], control: str) -> Point:
-    """Compare rows with the control over some languages.
+def curve_point(labelled: Labelled, starts: Labelled, languages: Sequence[str], control: str) -> Point:
+    """Compare rows with the control, and with what they start from, over some languages.
 
     Args:
-        labelled: The runs of each start.
+        labelled: The runs of each start at an amount of data.
+        starts: The runs of each start itself.
         languages: The target languages.
         control: The start that the others are compared with.
     """
-    results = read_rows(labelled, "test", languages)
+    results, before = (read_rows(rows, "test", languages) for rows in (labelled, starts))
     every = [result for row in results.values() for result in row]
     groups, _ = cluster_examples(pictured_examples(every, languages))
     others = [label for label in results if label != control]
@@ -63,23 +66,30 @@ def curve_point(labelled: Labelled, languages: Sequence[str], control: str) -> P
     return Point(
         {label: mean_over_languages(row, languages) for label, row in results.items()},
         {control: None, **dict(zip(others, found, strict=True))},
+        {label: row_differences(before[label], [(row, languages)], groups)[0] for label, row in results.items()},
     )
 
 
 def write_curve(
     name: str, heading: str, points: Mapping[int | str, Point], control: str, runs: Sequence[Path], folder: Path
 ) -> None:
-    """Write the scores of each start by the amount of data, and how far each is from the control at this amount."""
+    """Write the scores of each start by the amount of data, and how far each is from the control and from its start."""
     starts = list(next(iter(points.values())).scores)
     lines = [f"# {heading}", ""]
-    for title, cell in (
-        ("score", lambda point, start: f"{mean_text(point.scores[start])} {std_text(point.scores[start])}"),
-        (f"to {control}", lambda point, start: _difference_cell(point.differences[start])),
+    others = [start for start in starts if start != control]
+    adapted = {amount: point for amount, point in points.items() if amount != 0}
+    for title, rows, columns, cell in (
+        (
+            "score",
+            starts,
+            points,
+            lambda point, start: f"{mean_text(point.scores[start])} {std_text(point.scores[start])}",
+        ),
+        (f"to {control}", others, points, lambda point, start: _difference_cell(point.differences[start])),
+        ("to its start", starts, adapted, lambda point, start: _difference_cell(point.gains[start])),
     ):
-        lines += [f"| {title} | {' | '.join(map(str, points))} |", f"|---{'|---:' * len(points)}|"]
-        for start in starts:
-            if title == "score" or start != control:
-                lines.append(f"| {start} | {' | '.join(cell(point, start) for point in points.values())} |")
+        lines += [f"| {title} | {' | '.join(map(str, columns))} |", f"|---{'|---:' * len(columns)}|"]
+        lines += [f"| {start} | {' | '.join(cell(point, start) for point in columns.values())} |" for start in rows]
         lines.append("")
     detectable = [
         difference.detectable
