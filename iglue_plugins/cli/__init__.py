@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, runs, score, sweep
+from iglue_plugins.cli import advise, checkpoint, data, lmms_eval, predict, runs, score, sweep
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 
@@ -171,6 +171,7 @@ def compare(
 
 app.command()(predict.predict)
 app.command()(sweep.sweep)
+app.command()(advise.advise)
 app.command()(score.score)
 app.command("lmms-eval-tasks")(lmms_eval.lmms_eval_tasks)
 
