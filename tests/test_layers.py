@@ -13,7 +13,7 @@ import pytest
 LAYERS = [
     {"cli"},
     {"experiments"},
-    {"reporting", "integrations"},
+    {"reporting", "integrations", "advice"},
     {"published"},
     {"runs"},
     {"mini", "trainers"},

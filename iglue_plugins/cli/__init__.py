@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from iglue_plugins.cli import checkpoint, data, lmms_eval, predict, push, report, runs, score, slices, sweep
+from iglue_plugins.cli import advise, checkpoint, data, lmms_eval, predict, push, report, runs, score, slices, sweep
 from iglue_plugins.cli.options import (
     JobParameters,
     Jobs,
@@ -181,6 +181,7 @@ def compare(
 app.command()(predict.predict)
 app.command()(push.push)
 app.command()(sweep.sweep)
+app.command()(advise.advise)
 app.command()(report.report)
 app.command()(slices.slices)
 app.command()(score.score)
