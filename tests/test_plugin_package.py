@@ -90,7 +90,7 @@ def run_stages(
     assert ended.returncode == 0, ended.stderr
     run = folder / ended.stdout.splitlines()[-1]
     record = json.loads((run / "record.json").read_text())
-    assert not record["recipe"]["trainer"]["first_order"]
+    assert record["recipe"]["trainer"]["algorithm"] == "maml"
     return run, record
 
 

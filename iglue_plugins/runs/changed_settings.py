@@ -66,11 +66,12 @@ def _plugin(section: str, recipe: Mapping[str, Any]) -> Any:
 
 
 def _field_defaults(settings: type[BaseModel]) -> dict[str, Any]:
-    """Return the defaults of settings as a recipe has them; those without one are None."""
+    """Return the defaults of settings as a recipe has them, former names included; those without one are None."""
     fields = settings.model_fields
     known = {name: field for name, field in fields.items() if not field.is_required()}
     made = settings.model_construct(
         **{name: field.get_default(call_default_factory=True) for name, field in known.items()}
     )
     dumped = made.model_dump(mode="json", by_alias=True, include=set(known), warnings=False)
-    return dict.fromkeys(fields) | dumped
+    former = {name: field.default for name, field in known.items() if field.exclude}
+    return dict.fromkeys(fields) | former | dumped

@@ -90,7 +90,8 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
     expected = []
     for example in task.load("test", "sw"):
         ids = torch.tensor([processor.tokenizer(example["text"]).input_ids] * task.rows_per_example)
-        logits = model(ids, torch.ones_like(ids), **task.regions.gather(task.regions.index(example["image_ids"])))[0]
+        regions = task.regions.gather(task.regions.index(example["image_ids"]))
+        logits = model(ids, torch.ones_like(ids), **regions)[0]
         prediction = task.labels[max(range(task.num_labels), key=lambda i: logits[i])]
         kept = logits.argsort(descending=True, stable=True)[:10].tolist()
         kept += {task.labels.index(example["label"])} - set(kept)
@@ -104,6 +105,8 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
                 "label": example["label"],
                 "score": 1.0 if prediction == example["label"] else 0.0,
                 "probabilities": pytest.approx(probabilities, rel=1e-5),
+                "objects": sum(map(task.object_count, example["image_ids"])),
+                "regions": int(regions["region_mask"].sum()) - task.rows_per_example,  # without the mean of all
             }
         )
     assert rows == expected

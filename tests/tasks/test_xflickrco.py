@@ -113,6 +113,8 @@ def brute_force(task: Task, model: torch.nn.Module, processor: RegionProcessor) 
                 "score": hits / 2,
                 "similarities": pytest.approx([score[id_, image] for image in ranked[:10]], rel=1e-5),
                 "label_similarity": pytest.approx(score[id_, true_image], rel=1e-5),
+                "objects": task.object_count(true_image),
+                "regions": task.object_count(true_image),  # mini has a region for each object
             }
         )
     scores = {"recall@1": pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))}

@@ -52,10 +52,8 @@ class XVLMAMLSettings(ContrastiveSettings):
         description="'maml' (exact), 'fomaml' (inner gradients are constants), 'reptile' (where the steps lead, the "
         "query batch's among them) or 'imaml' (implicit gradient at a minimum near the start)",
     )
-    first_order: bool | None = Field(
-        None,
-        exclude=True,
-        description="what recipes up to version 0.1 call algorithm 'fomaml' (true) or 'maml'",
+    first_order: bool = Field(
+        False, exclude=True, description="what recipes up to version 0.1 call algorithm 'fomaml' (true) or 'maml'"
     )
     second_order_after: int = Field(
         0, ge=0, description="steps for which 'maml' is of first order, before it is of second (MAML++)"
@@ -86,7 +84,7 @@ class XVLMAMLSettings(ContrastiveSettings):
     def _read_former_names(self) -> XVLMAMLSettings:
         if self.adapt in ("anil", "boil"):
             self.adapt = "heads" if self.adapt == "anil" else "encoder"
-        if self.first_order is not None:
+        if "first_order" in self.model_fields_set:
             former: Algorithm = "fomaml" if self.first_order else "maml"
             if "algorithm" in self.model_fields_set and self.algorithm != former:
                 raise ValueError(
