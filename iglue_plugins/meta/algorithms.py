@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import get_args
 
-from iglue_plugins.meta.choices import Algorithm, InnerStorage
+from iglue_plugins.meta.choices import USED_BY, Algorithm, InnerStorage
 from iglue_plugins.meta.implicit import ProximalLoop
 from iglue_plugins.meta.inner_gradients import Loss
 from iglue_plugins.meta.inner_loop import InnerLoop, Rates
 from iglue_plugins.meta.reptile import ReptileLoop
+from iglue_plugins.utils.errors import UserError, did_you_mean
 
 Loop = InnerLoop | ProximalLoop
 
@@ -40,6 +42,22 @@ class MetaAlgorithm:
     proximal: float = 1.0
     cg_iterations: int = 5
     cg_tolerance: float = 1e-3
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            UserError: There is no such algorithm, or it does not use a setting that is not the default.
+        """
+        if self.name not in get_args(Algorithm):
+            raise UserError(f"there is no algorithm '{self.name}'{did_you_mean(self.name, get_args(Algorithm))}")
+        for field in fields(self):
+            algorithms, value = USED_BY.get(field.name, get_args(Algorithm)), getattr(self, field.name)
+            if self.name not in algorithms and value != field.default:
+                raise UserError(
+                    f"{field.name} is {value}, but algorithm '{self.name}' does not use it; remove it, or take "
+                    f"{' or '.join(algorithms)}"
+                )
 
     def loop(
         self, loss: Loss, rates: Sequence[Rates], step: int = 0, *, trains: bool = True, learns_rates: bool = False

@@ -44,6 +44,7 @@ class InnerLoop:
     Attributes:
         first_loss: The inner loss at theta_0, detached; None before `adapt`, and without any step.
         updated_names: The names of the parameters that the first step changes.
+        scalars: What other loops have to log after `backpropagate`, by name; empty.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class InnerLoop:
     ) -> None:
         self.first_loss: Tensor | None = None
         self.updated_names: tuple[str, ...] = ()
+        self.scalars: dict[str, float] = {}
         self._loss = loss
         self._rates = rates
         self._second_order = second_order

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ class MetaStep:
         outer_loss: Computes the loss of a query batch; None: `loss`.
 
     Raises:
-        UserError: There is no such algorithm, no inner step, or no parameter of a name in `inner`.
+        UserError: There is no such algorithm or inner step, or a name in `inner` is no parameter's or does not adapt.
     """
 
     def __init__(
@@ -70,9 +70,6 @@ class MetaStep:
         self._parameters = dict(parameters)
         self._inner = inner
         self._algorithm = algorithm if isinstance(algorithm, MetaAlgorithm) else MetaAlgorithm(algorithm)
-        name, names = str(self._algorithm.name), get_args(Algorithm)
-        if name not in names:
-            raise UserError(f"there is no algorithm '{name}'{did_you_mean(name, names)}")
         if inner.count < 1 or not inner.rate > 0:
             raise UserError(f"{inner.count} inner steps of rate {inner.rate} do not adapt; take one or more above 0")
         trained = {name for name, value in self._parameters.items() if value.requires_grad}
@@ -81,6 +78,8 @@ class MetaStep:
                 f"'{name}' adapts, but is no parameter that requires grad{did_you_mean(name, sorted(trained))}"
             )
         adapted = trained if inner.adapt is None else set(inner.adapt)
+        if stays := set(inner.from_zero) - adapted:
+            raise UserError(f"'{min(stays)}' starts from zero, but does not adapt; name it in adapt too")
         self._rates = [dict.fromkeys(adapted, inner.rate)] * inner.count
 
     def __call__(self, episodes: Iterable[Episode], step: int = 0) -> Tensor:

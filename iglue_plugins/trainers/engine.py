@@ -134,11 +134,16 @@ def train(
         torch.manual_seed(seed + state.process_index)
     checkpoint = _find_checkpoint(folder, shard.step_count)
     with threads_for(objective), silence_tensorboard_thread_errors():
-        with termination or nullcontext(), redirect_stdout(sys.stderr):  # trackers print
-            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        finish_run()
-        trainer.check_weights()
+        _run_trainer(trainer, checkpoint, termination)
     if best_weights:
         best_weights.restore()
     learned = objective.learned() if isinstance(objective, LearnsNumbers) else {}
     return Training(shard.step_count, best_weights.best if best_weights else None, learned)
+
+
+def _run_trainer(trainer: ObjectiveTrainer, checkpoint: Path | None, termination: DeferredTermination | None) -> None:
+    """Train to the end, from a checkpoint if there is one, and check the weights."""
+    with termination or nullcontext(), redirect_stdout(sys.stderr):  # trackers print
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    finish_run()
+    trainer.check_weights()

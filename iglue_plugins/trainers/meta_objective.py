@@ -16,7 +16,6 @@ from transformers import PreTrainedModel
 from iglue_plugins.data.batching import Batch
 from iglue_plugins.meta.algorithms import Loop, MetaAlgorithm
 from iglue_plugins.meta.gradients import Gradients, Parameters, add_gradients, with_gradient
-from iglue_plugins.meta.implicit import ProximalLoop
 from iglue_plugins.meta.step import backpropagated
 from iglue_plugins.models.adapters import head_parameters
 from iglue_plugins.models.tied_weights import tied_names
@@ -168,8 +167,7 @@ class MetaObjective(nn.Module):
             gradient[RATES] = self.inner_rates.gradient(
                 [{name.removeprefix(MODEL): value for name, value in step.items()} for step in rate_gradients]
             )
-        if isinstance(loop, ProximalLoop):
-            scalars |= {name: torch.tensor(value) for name, value in loop.scalars.items()}
+        scalars |= {name: torch.tensor(value) for name, value in loop.scalars.items()}
         return {**parts, **scalars}, gradient
 
     def _losses(self, parameters: Parameters, batch: Batch, choice: LossChoice) -> dict[str, Tensor]:

@@ -132,6 +132,10 @@ def test_context_parameters_start_at_zero_and_only_the_inner_loop_moves_them(dra
             "'hed.bias' adapts, but is no parameter .*mean 'head.bias'",
         ),
         ({"inner": InnerSteps(adapt=["body.0.bias"])}, "'body.0.bias' adapts, but is no parameter that requires grad"),
+        (
+            {"inner": InnerSteps(adapt=["head.bias"], from_zero=["head.weight"])},
+            "'head.weight' starts from zero, but does",
+        ),
         ({"inner": InnerSteps(rate=0.0)}, "1 inner steps of rate 0.0 do not adapt"),
         ({"inner": InnerSteps(count=0)}, "0 inner steps of rate 0.01 do not adapt"),
     ],

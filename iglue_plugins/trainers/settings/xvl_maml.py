@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from iglue_plugins.meta.choices import Algorithm, InnerStorage
+from iglue_plugins.meta.choices import USED_BY, Algorithm, InnerStorage
 from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice, TrainerSettings
 
 LearnedRates = Literal["none", "layer", "parameter"]
@@ -142,15 +142,7 @@ class XVLMAMLSettings(ContrastiveSettings):
         return self
 
     def _check_algorithm(self) -> None:
-        owners = {
-            "second_order_after": ("maml",),
-            "multi_step": ("maml", "fomaml"),
-            "learned_rates": ("maml", "fomaml"),
-            "proximal": ("imaml",),
-            "cg_iterations": ("imaml",),
-            "cg_tolerance": ("imaml",),
-        }
-        for name, algorithms in owners.items():
+        for name, algorithms in USED_BY.items():
             value = getattr(self, name)
             if self.algorithm not in algorithms and value != type(self).model_fields[name].default:
                 raise ValueError(
