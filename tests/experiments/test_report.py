@@ -39,8 +39,8 @@ def test_everything_of_two_tasks(tmp_path: Path) -> None:
     for heading in ("Average over tasks", "mini/xvnli", "mini/xflickrco", "Examples"):
         assert re.search(rf"<h2 id=\"[^\"]+\">{heading} ", text)
     assert re.findall(r'<h3 id="([^"]+)"', text) == [
-        "mini-xvnli-comparison", "mini-xvnli-bars", "mini-xvnli-slices", "mini-xvnli-curves", "mini-xvnli-confusions",
-        "mini-xflickrco-comparison", "mini-xflickrco-bars",
+        "task-mini-xvnli-comparison", "task-mini-xvnli-bars", "task-mini-xvnli-slices", "task-mini-xvnli-curves",
+        "task-mini-xvnli-confusions", "task-mini-xflickrco-comparison", "task-mini-xflickrco-bars",
     ]  # fmt: skip
     tasks = data(text)["tasks"]
     assert [task["task"] for task in tasks] == ["mini/xvnli", "mini/xflickrco"]
