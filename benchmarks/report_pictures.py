@@ -44,7 +44,7 @@ def main() -> None:
         tab.run("scrollTo(0, 0)")
         take(tab, "report_examples.png", top(tab, "#examples") - 20, WIDE, 820)
         tab.open(page, NARROW)
-        take(tab, "report_narrow.png", top(tab, "#mini-xvnli") - 20, NARROW, 1500)
+        take(tab, "report_narrow.png", top(tab, "#task-mini-xvnli") - 20, NARROW, 1500)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,7 @@ from iglue_plugins.experiments.task_results import ExternalRows
 from iglue_plugins.reporting.averages import average_over_tasks
 from iglue_plugins.reporting.comparison import compare_results, target_languages
 from iglue_plugins.reporting.report.contents import TaskRuns, write_report
-from iglue_plugins.reporting.report.sweeps import find_sweep
-from iglue_plugins.reporting.results import RunResult
+from iglue_plugins.reporting.report.sweeps import Results, find_sweep
 from iglue_plugins.reporting.slices import slice_table
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils import distributed
@@ -23,8 +22,6 @@ from iglue_plugins.utils.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from iglue_plugins.data.pictures.source import PictureSource
-
-Results = Mapping[str, Sequence[RunResult]]
 
 
 def report(
@@ -98,7 +95,6 @@ def _find_pictures(run: Path, folder: Path | None) -> tuple[PictureSource | None
     from iglue_plugins.runs.trained_model import run_recipe
 
     try:
-        pictures, lack = make_task(run_recipe(Run(run))).pictures, ""
+        return make_task(run_recipe(Run(run))).pictures, ""
     except UserError as error:
-        pictures, lack = None, first_line(error)
-    return (pictures, lack) if pictures is not None or folder is None else (PictureFolder(folder), "")
+        return (None, first_line(error)) if folder is None else (PictureFolder(folder), "")

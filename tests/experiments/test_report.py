@@ -39,8 +39,8 @@ def test_everything_of_two_tasks(tmp_path: Path) -> None:
     for heading in ("Average over tasks", "mini/xvnli", "mini/xflickrco", "Examples"):
         assert re.search(rf"<h2 id=\"[^\"]+\">{heading} ", text)
     assert re.findall(r'<h3 id="([^"]+)"', text) == [
-        "mini-xvnli-comparison", "mini-xvnli-bars", "mini-xvnli-slices", "mini-xvnli-curves", "mini-xvnli-confusions",
-        "mini-xflickrco-comparison", "mini-xflickrco-bars",
+        "task-mini-xvnli-comparison", "task-mini-xvnli-bars", "task-mini-xvnli-slices", "task-mini-xvnli-curves",
+        "task-mini-xvnli-confusions", "task-mini-xflickrco-comparison", "task-mini-xflickrco-bars",
     ]  # fmt: skip
     tasks = data(text)["tasks"]
     assert [task["task"] for task in tasks] == ["mini/xvnli", "mini/xflickrco"]
@@ -135,10 +135,11 @@ def test_the_finished_runs_of_recipes_are_found(write: Callable[..., Path], tmp_
     assert "task loss" in text
 
 
-def test_a_folder_s_name_need_not_be_utf8(tmp_path: Path) -> None:
+def test_a_folder_s_name_need_not_be_utf8(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_rows(tmp_path / "runs")
     try:
         (tmp_path / "runs").rename(tmp_path / "r\udce9sultats")
     except OSError:
         pytest.skip("the file system takes UTF-8 only")
     assert r"r\udce9sultats" in page(tmp_path / "r\udce9sultats", output=tmp_path / "report")
+    assert r"r\xe9sultats" in capsys.readouterr().err  # TensorBoard opens no such event files

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
+
+from iglue_plugins.utils.text import printable
 
 Scalars = dict[str, dict[int, float]]
 
@@ -13,7 +16,8 @@ FOLDER = "tensorboard"  # in a run's folder
 def read_scalars(folder: Path) -> Scalars:
     """Read what a run has logged while it was trained.
 
-    A run that was resumed may have logged a step twice, and its last word counts.
+    A run that was resumed may have logged a step twice, and its last word counts. An event file that cannot be read to
+    its end is named on stderr, and not on a page, since its name has that of the host.
 
     Args:
         folder: The run's folder.
@@ -30,16 +34,27 @@ def read_scalars(folder: Path) -> Scalars:
 
 
 def _values(path: Path) -> list[tuple[int, str, float]]:
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.tensorflow_stub.errors import OpError, OutOfRangeError
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
 
     found: list[tuple[int, str, float]] = []
     try:
-        for event in EventFileLoader(str(path)).Load():
+        reader = PyRecordReader_New(str(path))  # which EventFileLoader reads with, but takes any damage for the end
+        while True:
+            reader.GetNext()
+            event = Event.FromString(reader.record())
             for value in event.summary.value:
                 if (number := _number(value)) is not None:
                     found.append((int(event.step), value.tag, number))
-    except Exception:  # TensorBoard's readers raise errors of many kinds; what came before the damage is kept
+    except OutOfRangeError:  # the end of the file
         pass
+    # In this order: a damaged record or a missing file; one that cannot be read; a record that is no event; a name that
+    # is not UTF-8; a record that claims to be longer than memory.
+    except (OpError, OSError, DecodeError, UnicodeError, MemoryError, OverflowError):
+        sentence = "could not be read to its end; the learning curves lack what it has from there on"
+        print(f"iglue: {printable(str(path))}: {sentence}", file=sys.stderr)
     return found
 
 

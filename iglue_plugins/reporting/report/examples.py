@@ -23,15 +23,16 @@ class TaskExamples:
 
     Attributes:
         data: JSON values; `script.js` says what they are.
-        shown: The number of examples in it.
         left_out: The number of examples on which rows disagree too, and for which there was no room.
-        pictures: The number of pictures in it.
     """
 
     data: dict[str, Any]
-    shown: int
     left_out: int
-    pictures: int
+
+    @property
+    def shown(self) -> int:
+        """The number of examples in the data."""
+        return len(self.data["examples"])
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,7 @@ def examples_of_task(
         "images": [[image, thumbnails.uri(image)] for image in writer.images],
         "examples": [content for _, content in kept],
     }
-    pictures = sum(uri is not None for _, uri in data["images"])
-    return TaskExamples(data, len(kept), len(every) - len(kept), pictures)
+    return TaskExamples(data, len(every) - len(kept))
 
 
 def _disagreements(rows: Sequence[RowAnswers]) -> Iterator[_Example]:

@@ -75,13 +75,14 @@ class TaskSection:
 
 
 def anchor(name: str) -> str:
-    """Return a name as an id in the page: letters, digits and hyphens.
+    """Return the id of a task in the page: letters, digits and hyphens, after "task-", as no other id there begins.
 
     Args:
-        name: A name; two names have different ids.
+        name: The task's name; two names have different ids.
     """
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
-    return plain if plain == name.replace("/", "-") else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    words = re.findall("[A-Za-z0-9]+", name)
+    digest = [] if "/".join(words) == name else [hashlib.sha256(name.encode()).hexdigest()[:8]]
+    return "-".join(["task", *words, *digest])
 
 
 def write_page(sections: Sequence[TaskSection], average: TaskAverage | None, split: str, folder: Path) -> Path:

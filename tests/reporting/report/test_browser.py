@@ -148,7 +148,7 @@ def test_nothing_is_wider_than_a_narrow_screen(tab: Tab, page: Path, javascript:
     tab.open(page, 390, javascript=javascript)
     assert tab.run(WIDER_THAN_THE_PAGE) == []
     assert tab.run("document.documentElement.scrollWidth <= innerWidth")
-    table = "document.querySelector('#mini-xvnli').parentElement.querySelector('.scroll')"
+    table = "document.querySelector('#task-mini-xvnli').parentElement.querySelector('.scroll')"
     assert tab.run(f"{table}.scrollWidth > {table}.clientWidth")
     cell = f"{table}.querySelector('tbody th')"
     assert tab.run(f"({table}.scrollLeft = 200, {cell}.getBoundingClientRect().left)") == pytest.approx(16, abs=1)

@@ -7,6 +7,8 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
+
 from iglue_plugins.reporting.report.examples import TaskExamples
 from iglue_plugins.reporting.report.page import TaskSection, anchor, render, script_json
 
@@ -46,7 +48,7 @@ def with_examples() -> TaskSection:
         "images": [],
         "examples": [["ar", NASTY, NASTY, 0, [], [[0, None, 1], [1, None, 0]]]],
     }  # fmt: skip
-    return section(task=NASTY, examples=TaskExamples(data, 1, 41, 0), lacks=[NASTY])
+    return section(task=NASTY, examples=TaskExamples(data, 41), lacks=[NASTY])
 
 
 def test_json_cannot_end_its_element() -> None:
@@ -88,12 +90,22 @@ def test_links_lead_to_headings() -> None:
     assert {attributes["href"] for tag, attributes in elements.found if tag == "a"} <= {f"#{id_}" for id_ in ids}
 
 
+@pytest.mark.parametrize("name", ["data", "examples", "average", "row/a"])
+def test_a_task_may_have_the_name_of_a_part_of_the_page(name: str) -> None:
+    examples = with_examples().examples
+    found = Elements(render([section(task=name, examples=examples)], None, "test")).found
+    ids = [attributes["id"] for _, attributes in found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert anchor(name) in ids
+    assert anchor(name) not in ("data", "examples", "average", "row-a")
+
+
 def test_a_page_without_examples_has_no_script() -> None:
     assert "<script" not in render([section()], None, "test")
 
 
 def test_anchors_are_ids_and_differ() -> None:
-    assert anchor("mini/xvnli") == "mini-xvnli"
-    names = ["mini/xvnli", "mini-xvnli ", "a b", "a/b", "a<b", "ä"]
+    assert anchor("mini/xvnli") == "task-mini-xvnli"
+    names = ["mini/xvnli", "mini-xvnli", "mini-xvnli ", "a b", "a/b", "a<b", "ä"]
     assert len({anchor(name) for name in names}) == len(names)
     assert all(re.fullmatch("[A-Za-z0-9-]+", anchor(name)) for name in names)

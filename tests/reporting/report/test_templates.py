@@ -67,7 +67,7 @@ def test_an_average_stands_first(two_rows: list[tuple[str, list[Path]]]) -> None
     page = render([section(one)], average_over_tasks([one, other], [results, results]), "test")
     assert cells(page)[0] == ["row", "mini/xvnli", "other", "average", "difference"]
     assert cells(page)[2][3] == "78.8 ±15.9"
-    assert page.index('id="average"') < page.index('id="mini-xvnli"')
+    assert page.index('id="average"') < page.index('id="task-mini-xvnli"')
 
 
 def test_confusions_are_shaded_and_long_ones_listed(comparison: Comparison) -> None:
