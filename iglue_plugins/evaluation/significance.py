@@ -29,13 +29,14 @@ class Difference:
         difference: The observed difference.
         low: The lower bound of its own 95 % interval.
         high: The upper bound of its own 95 % interval.
-        corrected_low: The lower bound of its simultaneous 95 % interval: those of all rows compared hold at once with
-            this probability. With one row it is `low`.
+        corrected_low: The lower bound of its simultaneous 95 % interval: those of all differences compared hold at once
+            with this probability. With one difference it is `low`.
         corrected_high: The upper bound of its simultaneous interval.
         equivalence_low: The lower bound of its 90 % interval, by which `verdict` judges.
         equivalence_high: The upper bound of its 90 % interval.
         standard_error: The standard deviation of the resampled differences.
-        compared: The number of rows that the simultaneous interval is for.
+        compared: The number of differences that the simultaneous interval is for: one for each row, and in slices one
+            for each slice and slope too.
     """
 
     difference: float
