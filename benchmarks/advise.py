@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from iglue_plugins.advice.advisor import TEXTS
 from iglue_plugins.advice.agreement import votes
 from iglue_plugins.advice.features import Features, make_features
 from iglue_plugins.advice.matrix import read_matrix, shipped_matrix
@@ -25,15 +26,15 @@ from iglue_plugins.advice.tokenizers import find_tokenizer
 from iglue_plugins.advice.uncertainty import LearnedScores, first_choice_advantages
 from iglue_plugins.recipes.recipe import load_recipe
 from iglue_plugins.runs.plugins import make_task
-from iglue_plugins.runs.trained_model import find_run, load_trained
+from iglue_plugins.runs.sharing.download import find_run
+from iglue_plugins.runs.trained_model import load_trained
 
 ROOT = Path(__file__).parents[1]
-TEXTS = 1000
 
 
 def interval(values: np.ndarray, digits: int) -> str:
-    mean, low, high = (round(number, digits) + 0.0 for number in mean_interval(values))
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    mean, low, high = mean_interval(values)
+    return f"{mean:z.{digits}f} [{low:z.{digits}f}, {high:z.{digits}f}]"
 
 
 def quality(predicted: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

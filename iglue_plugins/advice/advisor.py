@@ -52,6 +52,7 @@ def advise(
     _check(task, source_language, languages, candidates, "--candidates")
     texts, notes = _read_all(task, languages, {*targets, *candidates})
     chosen = _candidates(task, texts, candidates)
+    notes += [] if candidates else [f"'{name}' is no candidate: {of.reason}" for name, of in texts.items() if of.reason]
     places = {language: place for place, language in enumerate(texts)}
     rows = {
         places[target]: [places[language] for language in chosen if language != target]
@@ -114,10 +115,10 @@ def _read_all(task: Task, languages: Sequence[str], required: set[str]) -> tuple
     for language in languages:
         try:
             found[language] = read_texts(task, language, TEXTS)
-        except UserError:
+        except UserError as error:
             if language in required or not found and language == languages[-1]:
                 raise
-            notes.append(f"'{language}' is left out, since there are no texts in it")
+            notes.append(f"'{language}' is left out: {error}")
     if tested := [language for language, of in found.items() if of.examples.split == LAST_RESORT]:
         notes.append(f"texts in {', '.join(tested)} are those of the test split, without their labels")
     return found, notes
@@ -127,27 +128,17 @@ def _candidates(task: Task, texts: Mapping[str, LanguageTexts], given: Sequence[
     """Return the languages that can be trained on."""
     trainable = [language for language, of in texts.items() if of.size]
     if not trainable:
-        reason = _why_not_auxiliary(task, next(iter(texts)))
         raise UserError(
-            f"task {task.name}: there are no auxiliary examples in any language{reason}; "
+            f"task {task.name}: there are no auxiliary examples in any language ({next(iter(texts.values())).reason}); "
             "give their data, or a recipe that says where they are"
         )
     for language in given:
         if language not in trainable:
             raise UserError(
-                f"--candidates: task {task.name} has no auxiliary examples in '{language}'"
+                f"--candidates: task {task.name} has no auxiliary examples in '{language}' ({texts[language].reason})"
                 f"{did_you_mean(language, trainable)}"
             )
     return list(dict.fromkeys(given)) or trainable
-
-
-def _why_not_auxiliary(task: Task, language: str) -> str:
-    """Return in brackets why a language has no auxiliary examples, if the task says so."""
-    try:
-        task.load(task.training_splits["auxiliary"], language)
-    except UserError as error:
-        return f" ({error})"
-    return ""
 
 
 def _with_choice(texts: Mapping[str, LanguageTexts], candidates: Sequence[str]) -> list[str]:

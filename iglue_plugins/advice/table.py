@@ -72,11 +72,11 @@ def verdict(ranking: Ranking, fitted: bool) -> str:
 
 def points(number: float) -> str:
     """Format a difference with its sign; one that is rounded to 0 is +0.0."""
-    return f"{round(number, 1) + 0.0:+.1f}"
+    return f"{number:+z.1f}"
 
 
 def _interval(low: float, high: float) -> str:
-    return f"[{round(low, 1) + 0.0:.1f}, {round(high, 1) + 0.0:.1f}]"
+    return f"[{low:z.1f}, {high:z.1f}]"
 
 
 def sentences(advice: Advice) -> Iterator[str]:

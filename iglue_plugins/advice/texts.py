@@ -20,11 +20,13 @@ class LanguageTexts:
         texts: The texts, without labels.
         examples: Which examples of the task they are of.
         size: The number of auxiliary examples in the language; None where it has none and cannot be trained on.
+        reason: Why it has none; None where it has some.
     """
 
     texts: tuple[str, ...]
     examples: ExampleSet
     size: int | None
+    reason: str | None
 
 
 def read_texts(task: Task, language: str, limit: int) -> LanguageTexts:
@@ -41,18 +43,22 @@ def read_texts(task: Task, language: str, limit: int) -> LanguageTexts:
     Raises:
         UserError: The task has no texts in the language.
     """
-    auxiliary = ExampleSet(task.training_splits["auxiliary"], language)
-    reason = "no split has any"
-    for examples in (auxiliary, *_other_examples(task, language)):
+    reasons: list[str] = []
+    for examples in (ExampleSet(task.training_splits["auxiliary"], language), *_other_examples(task, language)):
         try:
             dataset = task.load(*examples)
         except UserError as error:
-            reason = str(error)
+            reasons.append(str(error))
             continue
         if len(dataset):
             texts = tuple(dataset.select(range(min(limit, len(dataset))))["text"])
-            return LanguageTexts(texts, examples, len(dataset) if examples == auxiliary else None)
-    raise UserError(f"task {task.name}: there are no texts in '{language}' ({reason}); give its data, or leave it out")
+            if reasons:  # the first of which is that of the auxiliary data
+                return LanguageTexts(texts, examples, None, reasons[0])
+            return LanguageTexts(texts, examples, len(dataset), None)
+        reasons.append(f"split '{examples.split}' is empty")
+    raise UserError(
+        f"task {task.name}: there are no texts in '{language}' ({reasons[-1]}); give its data, or leave it out"
+    )
 
 
 def _other_examples(task: Task, language: str) -> Iterator[ExampleSet]:

@@ -51,7 +51,12 @@ def distances(languages: Sequence[str]) -> dict[str, Floats]:
         URIEL (Littell et al. 2017, EACL) and URIEL+ (Khan et al. 2025, COLING), whose angular distance this is.
     """
     codes = [_iso_639_3(language) for language in languages]
-    return {name: _angular_distances(_vectors(codes, file, prefix)) for name, (file, prefix) in FEATURES.items()}
+    read = {file: _vectors(codes, file) for file in {file for file, _ in FEATURES.values()}}
+    found = {}
+    for name, (file, prefix) in FEATURES.items():
+        features, vectors = read[file]
+        found[name] = _angular_distances(vectors[:, [feature.startswith(prefix) for feature in features]])
+    return found
 
 
 def _iso_639_3(language: str) -> str:
@@ -63,25 +68,24 @@ def _iso_639_3(language: str) -> str:
         return language
 
 
-def _vectors(codes: Sequence[str], file: str, prefix: str) -> Floats:
-    """Read the features of languages: (L, features), 0 to 1; NaN where a feature is not known."""
+def _vectors(codes: Sequence[str], file: str) -> tuple[list[str], Floats]:
+    """Read the names of features, and those of languages: (L, features), 0 to 1; NaN where one is not known."""
     spec = importlib.util.find_spec("urielplus")
     assert spec is not None and spec.submodule_search_locations is not None  # is_installed was asked before
     path = Path(spec.submodule_search_locations[0]) / DATABASE / file
     try:
         with np.load(path, allow_pickle=False) as arrays:
             place = {str(language): position for position, language in enumerate(arrays["langs"])}
-            columns = [i for i, name in enumerate(arrays["feats"]) if str(name).startswith(prefix)]
-            data = arrays["data"]
-        vectors = np.full((len(codes), len(columns)), np.nan)
+            names, data = [str(name) for name in arrays["feats"]], arrays["data"]
+        vectors = np.full((len(codes), len(names)), np.nan)
         for row, code in enumerate(codes):
             if code in place:
-                vectors[row] = data[place[code], columns].max(-1)
+                vectors[row] = data[place[code]].max(-1)
     except (OSError, ValueError, KeyError, IndexError) as error:
         raise UserError(
             f"{path}: cannot be read ({first_line(error)}); install urielplus 1.3 again: {INSTALL}"
         ) from error
-    return np.where(vectors < 0, np.nan, vectors)
+    return names, np.where(vectors < 0, np.nan, vectors)
 
 
 def _angular_distances(vectors: Floats) -> Floats:

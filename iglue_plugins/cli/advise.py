@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iglue_plugins.cli.options import DataRoot, load_task
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.notices import quiet_libraries
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from iglue_plugins.tasks.base import Task
 
 
 def advise(
@@ -41,29 +46,13 @@ def advise(
     """Rank auxiliary languages for target languages of a task, with reasons and intervals; nothing is trained."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # is read when the libraries are imported, which is below
     chosen = [] if candidates is None else [language.strip() for language in candidates.split(",")]
-    from_recipe = Path(task).suffix in (".yaml", ".yml")
-    if from_recipe and data_root is not None:
-        raise UserError("--data-root: a recipe says itself where its data are; leave the option out, or name the task")
+    of_task, source_language, tokenizer = _read_task(task, data_root)
 
     from rich.console import Console
 
     from iglue_plugins.advice import advisor
     from iglue_plugins.advice.table import render_advice
 
-    quiet_libraries()
-    if from_recipe:
-        from iglue_plugins.advice.tokenizers import find_tokenizer
-        from iglue_plugins.recipes.recipe import load_recipe
-        from iglue_plugins.runs.plugins import make_task
-
-        recipe = load_recipe(task)
-        of_task, source_language, tokenizer = make_task(recipe), recipe.source_language, find_tokenizer(recipe)
-    else:
-        of_task = load_task(task, data_root)
-        source_language, tokenizer = (
-            of_task.source_language,
-            "a task names no model; give a recipe, or a run by --model",
-        )
     trained = None
     if model is not None:
         from iglue_plugins.runs.sharing.download import find_run
@@ -76,3 +65,22 @@ def advise(
         print(json.dumps(advice.to_dict(), ensure_ascii=False, indent=2))
     else:
         Console().print(render_advice(advice))
+
+
+def _read_task(name: str, data_root: Path | None) -> tuple[Task, str, PreTrainedTokenizerBase | str]:
+    """Return a task, its source language, and the tokenizer of a recipe's model, or why there is none."""
+    from iglue_plugins.recipes.recipe import is_recipe, load_recipe
+
+    if not is_recipe(name):
+        quiet_libraries()
+        of_task = load_task(name, data_root)
+        return of_task, of_task.source_language, "a task names no model; give a recipe, or a run by --model"
+    if data_root is not None:
+        raise UserError("--data-root: a recipe says itself where its data are; leave the option out, or name the task")
+
+    from iglue_plugins.advice.tokenizers import find_tokenizer
+    from iglue_plugins.runs.plugins import make_task
+
+    quiet_libraries()
+    recipe = load_recipe(name)
+    return make_task(recipe), recipe.source_language, find_tokenizer(recipe)

@@ -29,13 +29,14 @@ class Difference:
         difference: The observed difference.
         low: The lower bound of its own 95 % interval.
         high: The upper bound of its own 95 % interval.
-        corrected_low: The lower bound of its simultaneous 95 % interval: those of all rows compared hold at once with
-            this probability. With one row it is `low`.
+        corrected_low: The lower bound of its simultaneous 95 % interval: those of all differences compared hold at once
+            with this probability. With one difference it is `low`.
         corrected_high: The upper bound of its simultaneous interval.
         equivalence_low: The lower bound of its 90 % interval, by which `verdict` judges.
         equivalence_high: The upper bound of its 90 % interval.
         standard_error: The standard deviation of the resampled differences.
-        compared: The number of rows that the simultaneous interval is for.
+        compared: The number of differences that the simultaneous interval is for: one for each row, and in slices one
+            for each slice and slope too.
     """
 
     difference: float
@@ -139,7 +140,7 @@ def paired_bootstrap(
     rows = [paired_differences(first, other, groups) for other in others]
     if not rows:
         return []
-    observed = np.array([_observed_mean(row, weights) for row in rows])
+    observed = np.array([observed_mean(row, weights) for row in rows])
     return bootstrapped(observed, resample_means(rows, groups, resamples, seed, weights))
 
 
@@ -161,8 +162,13 @@ def bootstrapped(observed: Floats, resampled: Floats) -> list[Difference]:
     return [Difference(*of_row, compared=len(observed)) for of_row in points.T.tolist()]
 
 
-def _observed_mean(row: Mapping[str, Floats], weights: Mapping[str, float] | None) -> float:
-    """Compute a row's mean over languages, all of the same weight where there are no weights."""
+def observed_mean(row: Mapping[str, Floats], weights: Mapping[str, float] | None = None) -> float:
+    """Compute a row's mean over languages of the mean over seeds and examples.
+
+    Args:
+        row: For each language (seeds, examples).
+        weights: The weight of each language, of sum 1; None: all weigh the same.
+    """
     names = sorted(row)
     of_names = None if weights is None else [weights[name] for name in names]
     return float(np.average([row[name].mean() for name in names], weights=of_names))

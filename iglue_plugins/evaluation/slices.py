@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from iglue_plugins.evaluation.clusters import ClusterGroup, cluster_weights
 from iglue_plugins.evaluation.resampling import Floats, resample_means
-from iglue_plugins.evaluation.significance import RESAMPLES, Difference, bootstrapped, paired_differences
+from iglue_plugins.evaluation.significance import (
+    RESAMPLES,
+    Difference,
+    bootstrapped,
+    observed_mean,
+    paired_differences,
+)
 
 LEAST = 30  # examples of each language in a slice of numbers
 DIGITS = 9  # after the point, of a number of clusters, so that 20 equal ones are 20
@@ -145,9 +151,10 @@ def slice_differences(
     ]
     sliced = [_sliced_group(group, slices, number) for group in groups]
     gains = resample_means(rows, sliced, resamples, seed).reshape(len(others), number, resamples)
-    observed = np.array([np.mean([row[name].mean() for name in sorted(row)]) for row in rows]).reshape(-1, number)
+    observed = np.array([observed_mean(row) for row in rows]).reshape(-1, number)
     every = bootstrapped(_with_slope(observed).ravel(), _with_slope(gains).reshape(-1, resamples))
-    return [SliceDifferences(of_row[:-1], of_row[-1]) for of_row in _chunks(every, number + 1)]
+    starts = range(0, len(every), number + 1)
+    return [SliceDifferences(every[start : start + number], every[start + number]) for start in starts]
 
 
 def effective_clusters(groups: Sequence[ClusterGroup], slices: Mapping[str, NDArray[np.intp]]) -> list[float]:
@@ -189,8 +196,3 @@ def _sliced_group(group: ClusterGroup, slices: Mapping[str, NDArray[np.intp]], n
 def _with_slope(gains: Floats) -> Floats:
     """Add to (rows, slices, ...) gains, as one more slice, the last slice's minus the first one's."""
     return np.concatenate([gains, gains[:, -1:] - gains[:, :1]], axis=1)
-
-
-def _chunks(differences: Sequence[Difference], size: int) -> Iterator[list[Difference]]:
-    for start in range(0, len(differences), size):
-        yield list(differences[start : start + size])

@@ -59,9 +59,9 @@ def _languages_without(quantity: SlicedQuantity) -> dict[str, list[str]]:
 
 def _difference_note(table: SliceTable) -> str:
     every = [difference for quantity in table.quantities for difference in _differences(quantity)]
-    numbers = join_names(f"{_compared(quantity)} by {quantity.name}" for quantity in table.quantities)
-    sizes = sorted(difference.detectable for difference in every)
-    range_of_sizes = " to ".join(dict.fromkeys(f"{size:.1f}" for size in (sizes[0], sizes[-1])))
+    numbers = join_names(f"{len(_differences(quantity))} by {quantity.name}" for quantity in table.quantities)
+    sizes = [difference.detectable for difference in every]
+    range_of_sizes = " to ".join(dict.fromkeys(f"{size:.1f}" for size in (min(sizes), max(sizes))))
     return (
         f"Differences are to {table.labels[0]}, in points, with 95 % intervals of {RESAMPLES} paired bootstrap "
         f"resamples of {resampled_text(table.seeds, table.drawn)} ({SIGNIFICANT} where they exclude 0, "
@@ -74,10 +74,6 @@ def _difference_note(table: SliceTable) -> str:
 def _differences(quantity: SlicedQuantity) -> list[Difference]:
     of_slices = [difference for each in quantity.slices for difference in each.differences.values()]
     return [*of_slices, *quantity.slopes.values()]
-
-
-def _compared(quantity: SlicedQuantity) -> int:
-    return len(_differences(quantity))
 
 
 def _length_note(quantity: SlicedQuantity) -> str:

@@ -44,7 +44,11 @@ def test_languages_without_auxiliary_data_are_targets_only() -> None:
     assert {c.language for c in advice.rankings[0].candidates} == {"de", "fr", "es", "ru"}
     assert {c.language for c in advice.rankings[1].candidates} == {"fr", "es", "ru"}
     said = list(sentences(advice))
-    assert "'sw' is left out, since there are no texts in it." in said
+    assert (
+        "'sw' is left out: task words: there are no texts in 'sw' (no auxiliary in sw); give its data, or leave it out."
+    ) in said
+    assert "'ta' is no candidate: no auxiliary in ta." in said
+    assert not any("no candidate" in note for note in advise(Words(), "en", "none", candidates=("de", "fr")).notes)
     assert "Texts in ta are those of the test split, without their labels." in said
 
 
@@ -56,13 +60,15 @@ def test_targets_of_all_are_those_with_two_candidates() -> None:
 
 
 def test_candidates_and_targets_need_data() -> None:
-    with pytest.raises(UserError, match="--candidates: task words has no auxiliary examples in 'ta'"):
+    with pytest.raises(UserError, match=r"--candidates: .* has no auxiliary examples in 'ta' \(no auxiliary in ta\);"):
         advise(Words(), "en", "no tokenizer", candidates=("de", "ta"))
     with pytest.raises(UserError, match="there are no texts in 'sw'"):
         advise(Words(), "en", "no tokenizer", targets=("sw",))
     only_tested = Words()
     only_tested.tested = tuple(WORDS)
-    with pytest.raises(UserError, match="task words: there are no auxiliary examples in any language"):
+    with pytest.raises(
+        UserError, match=r"task words: .* no auxiliary examples in any language \(no auxiliary in de\);"
+    ):
         advise(only_tested, "en", "no tokenizer")
     only_tested.tested, only_tested.languages = (), ("en", "sw")
     with pytest.raises(UserError, match="there are no texts in 'sw'"):

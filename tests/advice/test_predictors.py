@@ -57,7 +57,7 @@ def test_features_that_tell_no_language_from_another_are_left_out(monkeypatch: p
     monkeypatch.setattr(typology, "is_installed", lambda: False)
     examples = ExampleSet("auxiliary", "x")
     texts = {
-        code: LanguageTexts(tuple(text.split()), examples, size)
+        code: LanguageTexts(tuple(text.split()), examples, size, None if size else "empty")
         for code, text, size in (("de", "ja nein", 10), ("fr", "oui non", 10), ("ru", "да нет", 10))
     }
     found = make_features(texts, "no tokenizer here", None, 80)

@@ -29,13 +29,15 @@ class SomeSplits:
 
 def test_auxiliary_texts_come_first() -> None:
     found = read_texts(registry.tasks.load("mini/xvnli")(), "sw", 5)
-    assert (len(found.texts), found.examples, found.size) == (5, ExampleSet("auxiliary", "sw"), 1000)
+    assert (len(found.texts), found.examples) == (5, ExampleSet("auxiliary", "sw"))
+    assert (found.size, found.reason) == (1000, None)
 
 
 def test_other_splits_follow_with_most_shots_and_the_test_split_last() -> None:
     task = SomeSplits(("test", "sw", (None,)), ("few_shot", "id", ("5",)), ("few_shot", "sw", ("1", "48")))
     found = read_texts(task, "sw", 2)
     assert (found.texts, found.size) == (("few_shot 48 0", "few_shot 48 1"), None)
+    assert found.reason == "no auxiliary data"
     assert read_texts(SomeSplits(("test", "sw", (None,))), "sw", 2).examples.split == "test"
 
 
