@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from iglue_plugins.recipes.sections import scored_split
+from iglue_plugins.runs.adapted_models import weight_sources
 from iglue_plugins.runs.changed_settings import installed_plugin
 from iglue_plugins.runs.sharing.card_scores import SplitScores
 from iglue_plugins.runs.status import as_mapping
@@ -74,7 +75,7 @@ def base_models(record: Mapping[str, Any]) -> list[str]:
     if first.removesuffix(".") in settings or (not first and record.get("start_from")):
         return []  # a checkpoint of which nothing else is known
     plugin = installed_plugin("model", settings.get(f"{first}model.name"))
-    keys = getattr(getattr(plugin, "Settings", None), "weight_sources", ("checkpoint", "text_weights"))
+    keys = weight_sources(getattr(plugin, "Settings", None))
     found = [value for key in keys if isinstance(value := settings.get(f"{first}model.{key}"), str)]
     return [value for value in found if value and not value.endswith(".bin") and not is_local_path(value)]
 

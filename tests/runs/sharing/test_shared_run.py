@@ -78,6 +78,7 @@ def test_any_model(name: str, write: Callable[..., Path], tmp_path: Path) -> Non
     run = runner.run(load_recipe(write("any", model=model, evaluation={"splits": ["dev"], "languages": ["en"]})))
     expected = load_run(run.folder)(IMAGE, text=TEXT)
     folder = share(run, tmp_path / "shared")
+    assert not [path for path in folder.rglob("*") if str(tmp_path).encode() in path.read_bytes()]
     for gone in (name, "text", "vision", "runs"):
         shutil.rmtree(tmp_path / gone, ignore_errors=True)
     assert load_run(folder)(IMAGE, text=TEXT).probabilities == pytest.approx(expected.probabilities)
