@@ -49,4 +49,4 @@ def push(
     if dry_run:
         print("nothing was sent")
     else:
-        print(upload(public, to, message or f"iglue push {run.folder.absolute().name}"))
+        print(upload(public, to, message or f"iglue push {run.name}"))

@@ -74,9 +74,19 @@ def source_keys(settings: type[BaseModel]) -> list[str]:
     Args:
         settings: The class of the model's settings.
     """
-    sources: tuple[str, ...] = getattr(settings, "weight_sources", ("checkpoint", "text_weights"))
+    sources = weight_sources(settings)
     keys = (*sources, *(f"{key}_revision" for key in sources), "revision", "tokenizer")
     return [key for key in keys if key in settings.model_fields]
+
+
+def weight_sources(settings: type | None) -> tuple[str, ...]:
+    """List the settings of a model that name folders or hub ids of weights.
+
+    Args:
+        settings: The class of the model's settings; None where it is not installed.
+    """
+    sources: tuple[str, ...] = getattr(settings, "weight_sources", ("checkpoint", "text_weights"))
+    return sources
 
 
 def load_adapted(

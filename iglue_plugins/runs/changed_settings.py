@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from iglue_plugins import registry
 from iglue_plugins.recipes.sections import Evaluation
 from iglue_plugins.runs.status import as_mapping
+from iglue_plugins.runs.training_settings import REGISTRIES
 from iglue_plugins.utils.errors import UserError
 
 UNKNOWN = object()  # the default of a setting that no plugin here has
@@ -34,7 +34,7 @@ def changed_settings(record: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
 
 def _with_defaults(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yield the keys of a recipe with their values and defaults."""
-    task, trainer = _plugin("task", recipe), _plugin("trainer", recipe)
+    task, model, trainer = (_named_plugin(section, recipe) for section in ("task", "model", "trainer"))
     of_task = getattr(task, "trainer_defaults", {}).get(as_mapping(recipe.get("trainer")).get("name"), {})
     defaults = {
         "seed": 0,
@@ -43,7 +43,7 @@ def _with_defaults(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
         "auxiliary_languages": list(getattr(task, "default_auxiliary_languages", ())),
         "evaluation": _field_defaults(Evaluation) | {"languages": list(getattr(task, "languages", ()))},
         "task": _field_defaults(task.Settings) if task else None,
-        "model": _field_defaults(model.Settings) if (model := _plugin("model", recipe)) else None,
+        "model": _field_defaults(model.Settings) if model else None,
         "trainer": _field_defaults(trainer.Settings) | of_task if trainer else None,
     }
     for key, value in recipe.items():
@@ -56,13 +56,24 @@ def _with_defaults(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
             yield key, value, default
 
 
-def _plugin(section: str, recipe: Mapping[str, Any]) -> Any:
-    """Return the registered class that a section names; None if it is not installed."""
-    name = as_mapping(recipe.get(section)).get("name")
+def installed_plugin(section: str, name: Any) -> Any:
+    """Return the registered class of a name in a record.
+
+    Args:
+        section: "task", "model" or "trainer".
+        name: The name, which somebody may have edited.
+
+    Returns:
+        A class with `Settings` and the facts of its kind; None if it is not installed.
+    """
     try:
-        return getattr(registry, f"{section}s").get(name) if isinstance(name, str) else None
+        return REGISTRIES[section].get(name) if isinstance(name, str) else None
     except UserError:
         return None
+
+
+def _named_plugin(section: str, recipe: Mapping[str, Any]) -> Any:
+    return installed_plugin(section, as_mapping(recipe.get(section)).get("name"))
 
 
 def _field_defaults(settings: type[BaseModel]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ class Run:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
+        self.name = os.path.basename(os.path.abspath(folder))  # which "." and ".." have too
 
     @classmethod
     def open(cls, runs_dir: str | Path, name: str, fingerprint: str) -> Run:
@@ -50,7 +52,7 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """The fingerprint, from the folder's name."""
-        return self.folder.name.rpartition("-")[2]
+        return self.name.rpartition("-")[2]
 
     @property
     def is_finished(self) -> bool:
@@ -121,7 +123,7 @@ class Run:
 
     def lock_file(self) -> LockFile:
         """Return the lock of the run's fingerprint, which is not taken yet."""
-        return LockFile(self.folder.with_name(f".{self.fingerprint}.lock"), self.folder)
+        return LockFile(Path(os.path.abspath(self.folder)).with_name(f".{self.fingerprint}.lock"), self.folder)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -18,7 +18,7 @@ from iglue_plugins.models.adapter_files import Origin, holds_adapter
 from iglue_plugins.models.frozen import freeze
 from iglue_plugins.models.volta.reading import checkpoint_hash
 from iglue_plugins.recipes.recipe import Recipe
-from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin
+from iglue_plugins.runs.adapted_models import base_settings, load_adapted, stored_origin, weight_sources
 from iglue_plugins.runs.folder import RECORD, Run
 from iglue_plugins.runs.loading import load_plugin
 from iglue_plugins.runs.record_file import read_record_file
@@ -285,8 +285,7 @@ def model_fingerprint(recipe: Recipe) -> str | None:
     """
     cls, settings = registry.models.load(recipe.model.name), recipe.plugin("model")[1]
     completed = cls(settings).settings  # with the defaults of the model's class
-    keys = getattr(type(completed), "weight_sources", ("checkpoint", "text_weights"))
-    sources = [source for key in keys if (source := getattr(completed, key, None))]
+    sources = [source for key in weight_sources(type(completed)) if (source := getattr(completed, key, None))]
     for source in sources:
         refuse_smoke_test(recipe, "model", Path(source))
     hashes = [checkpoint_hash(Path(source)) for source in sources if Path(source).exists()]

@@ -75,6 +75,8 @@ def check_record(run: Run, record: dict[str, Any]) -> None:
             value = value.get(key) if value is not None else None
         if value is not None:
             _check_type(run, ".".join(keys), value, kind)
+    for language in record["training_languages"]:
+        _check_type(run, "training_languages", language, str)
     for packages in (record.get("code") or {}).values():
         if not isinstance(packages, list) or not all(isinstance(package, dict) for package in packages):
             _check_type(run, "code", packages, list)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-from pathlib import Path
 
 HUB_SCHEME = "hf://"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -16,7 +16,7 @@ def is_missing_folder(source: str) -> bool:
     Args:
         source: A folder or a hub id, such as google/siglip2-base-patch16-224.
     """
-    return not Path(source).is_dir() and (source.startswith((".", "/", "~")) or source.count("/") > 1)
+    return not os.path.isdir(source) and (source.startswith((".", "/", "~")) or source.count("/") > 1)
 
 
 def is_hub_id(source: str) -> bool:
@@ -25,7 +25,7 @@ def is_hub_id(source: str) -> bool:
     Args:
         source: A folder, a file or a hub id.
     """
-    return HUB_ID.fullmatch(source) is not None and ".." not in source and not Path(source).exists()
+    return HUB_ID.fullmatch(source) is not None and ".." not in source and not os.path.exists(source)
 
 
 def is_local_path(text: str) -> bool:
@@ -34,7 +34,7 @@ def is_local_path(text: str) -> bool:
     Args:
         text: A path, a hub id or any other text.
     """
-    return LOCAL_PATH.match(text) is not None or ("/" in text and len(text) < 4096 and Path(text).exists())
+    return LOCAL_PATH.match(text) is not None or ("/" in text and os.path.exists(text))
 
 
 def is_hub_uri(text: str) -> bool:

@@ -199,5 +199,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, cache: object) -> Iterator[FakeHub
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", f"{cache}/no-token")
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        yield hub
-        hub.shutdown()
+        try:
+            yield hub
+        finally:
+            hub.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,15 +22,17 @@ MARKER = (
 def write_card(run: Run, record: Mapping[str, Any]) -> None:
     """Write the card of a run that keeps a model, unless somebody has made it their own.
 
+    The run is finished without it: if predictions are gone or damaged, or nothing can be written, a line says so.
+
     Args:
         run: The run.
         record: Its record.
-
-    Raises:
-        UserError: The card cannot be written, or the predictions are damaged.
     """
-    if run.model_dir.is_dir() and edited_card(run) is None:
-        write_atomic(run.card_path, make_card(run, record, run.folder.name).encode())
+    try:
+        if run.model_dir.is_dir() and edited_card(run) is None:
+            write_atomic(run.card_path, make_card(run, record, run.name).encode())
+    except UserError as error:
+        print(f"{run.name}: its model card is not written ({error})", file=sys.stderr, flush=True)
 
 
 def edited_card(run: Run) -> str | None:

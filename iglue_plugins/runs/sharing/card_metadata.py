@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from iglue_plugins import registry
 from iglue_plugins.recipes.sections import scored_split
+from iglue_plugins.runs.adapted_models import weight_sources
+from iglue_plugins.runs.changed_settings import installed_plugin
 from iglue_plugins.runs.sharing.card_scores import SplitScores
 from iglue_plugins.runs.status import as_mapping
 from iglue_plugins.runs.training_settings import BEFORE, training_settings
 from iglue_plugins.tasks.config import HubCopyConfig
 from iglue_plugins.tasks.spec import IGLUESpec
-from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.model_sources import is_hub_uri, is_local_path, split_hub_uri
 
 if TYPE_CHECKING:
@@ -74,28 +74,21 @@ def base_models(record: Mapping[str, Any]) -> list[str]:
         first += BEFORE
     if first.removesuffix(".") in settings or (not first and record.get("start_from")):
         return []  # a checkpoint of which nothing else is known
-    plugin = _registered(registry.models, settings.get(f"{first}model.name"))
-    keys = getattr(getattr(plugin, "Settings", None), "weight_sources", ("checkpoint", "text_weights"))
+    plugin = installed_plugin("model", settings.get(f"{first}model.name"))
+    keys = weight_sources(getattr(plugin, "Settings", None))
     found = [value for key in keys if isinstance(value := settings.get(f"{first}model.{key}"), str)]
     return [value for value in found if value and not value.endswith(".bin") and not is_local_path(value)]
 
 
 def task_facts(record: Mapping[str, Any]) -> Any:
     """Return the registered class of a run's task; None if it is not installed."""
-    return _registered(registry.tasks, record["task"])
+    return installed_plugin("task", record["task"])
 
 
 def hub_copy(record: Mapping[str, Any]) -> HubCopyConfig | None:
     """Return the copy of the task's test sets on the hub; None if there is none."""
     task = task_facts(record)
     return task.config.hub if isinstance(task, type) and issubclass(task, IGLUESpec) else None
-
-
-def _registered(known: registry.Registry, name: Any) -> Any:
-    try:
-        return known.get(name) if isinstance(name, str) else None
-    except UserError:
-        return None
 
 
 def _results(record: Mapping[str, Any], split: SplitScores, copy: HubCopyConfig | None) -> list[EvalResult]:

@@ -119,9 +119,9 @@ def usage(source: str, is_on_hub: bool) -> Iterator[str]:
 
 def versions(record: Mapping[str, Any]) -> Iterator[str]:
     """List the versions that the run was begun with."""
-    known = as_mapping(record.get("versions"))
+    known = [f"{escaped(name)} {escaped(version)}" for name, version in as_mapping(record.get("versions")).items()]
     fingerprint = escaped(record.get("fingerprint", "unknown"))
-    yield f"{', '.join(f'{escaped(name)} {escaped(version)}' for name, version in known.items())}. Run {fingerprint}."
+    yield f"{', '.join(known) or 'Versions are unknown'}. Run {fingerprint}."
 
 
 def licences(record: Mapping[str, Any], licence: str | None) -> Iterator[str]:

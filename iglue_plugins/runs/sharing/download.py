@@ -27,7 +27,7 @@ def find_run(source: str | Path, revision: str | None = None) -> Run:
             a folder.
     """
     text = str(source)
-    if isinstance(source, str) and is_hub_uri(text):
+    if is_hub_uri(text):
         text, named = split_hub_uri(text)
         return fetch_run(text, revision or named)
     if is_hub_id(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
@@ -12,8 +13,10 @@ from iglue_plugins.models.adapter_files import CONFIG, holds_adapter
 from iglue_plugins.recipes.recipe import Recipe, resolve_recipe
 from iglue_plugins.runs.adapted_models import source_keys
 from iglue_plugins.runs.folder import RECORD, Run
-from iglue_plugins.runs.record_checks import check_record
+from iglue_plugins.runs.record_checks import check_record, check_scores
+from iglue_plugins.runs.sharing.private_values import public_value
 from iglue_plugins.runs.status import as_mapping
+from iglue_plugins.utils.errors import UserError
 
 
 class SharedRun(Run):
@@ -29,8 +32,31 @@ class SharedRun(Run):
         """The folder itself."""
         return self.folder
 
+    @override
+    def record(self) -> dict[str, Any] | None:
+        """Read the record, which somebody else may have written.
+
+        Returns:
+            The record, or None if the run is not finished. What is not in it of the run before stays unknown, since
+            the folder that it names is no business of this machine.
+
+        Raises:
+            UserError: The record is damaged, has another format, or lacks what is read of it.
+        """
+        record = super().record()
+        if record is None:
+            return None
+        check_record(self, record)
+        if not isinstance(record.get("fingerprint"), str):
+            raise UserError(f"{self.record_path}: has no fingerprint; fetch the run again, or run it again")
+        for split in record["scores"]:
+            check_scores(self, record, split)
+        if (start := record.get("start_from")) is not None and start.get("settings") is None:
+            start["settings"] = {}
+        return record
+
     def recipe(self, overrides: Sequence[str] = ()) -> Recipe:
-        """Resolve the recipe in the record; a whole model has its weights and processor from the folder.
+        """Resolve the recipe in the record, without local paths of the data; a whole model comes from the folder.
 
         Args:
             overrides: Changes of the form `key.path=value`.
@@ -41,9 +67,8 @@ class SharedRun(Run):
         Raises:
             UserError: The record is damaged, its plugins are not installed, or an override does not fit.
         """
-        record = self.require_record()
-        check_record(self, record)
-        data = dict(as_mapping(record.get("recipe")))
+        data = dict(as_mapping(self.require_record().get("recipe")))
+        data["task"] = public_value(data.get("task"), "task")
         model = as_mapping(data.get("model"))
         if not holds_adapter(self.folder) and isinstance(name := model.get("name"), str):
             settings = registry.models.get(name).Settings

@@ -120,7 +120,8 @@ def test_a_smoke_test_says_so(write: Callable[..., Path]) -> None:
 
 def test_a_record_of_an_early_version(tmp_path: Path) -> None:
     run = made(tmp_path, recipe=None)
-    assert "A model for the task mini/xvnli" in make_card(run, run.require_record(), "old")
+    card = make_card(run, run.require_record(), "old")
+    assert "A model for the task mini/xvnli" in card and "\nVersions are unknown. Run 000000000000.\n" in card
     with pytest.raises(UserError, match="has no recipe, as in records of early versions"):
         public_files(run, "me/old")
 
@@ -136,3 +137,26 @@ def test_own_words_get_the_licence(tmp_path: Path) -> None:
     run.card_path.write_text("---\n: [\n---\n")
     with pytest.raises(UserError, match="README.md: its metadata cannot be read"):
         public_files(run, "me/model", licence="mit")
+
+
+def test_a_card_that_cannot_be_made_costs_no_score(
+    write: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = runner.run(load_recipe(write("tiny", evaluation={"splits": ["dev"], "languages": ["en"]})))
+    before = run.card_path.read_text()
+    predictions = run.predictions_path("dev", "en")
+    predictions.unlink()
+    runner.evaluate(run.folder, languages=["tr"])
+    assert list(run.require_record()["scores"]["dev"]) == ["en", "tr"] and run.card_path.read_text() == before
+    said = capsys.readouterr().err
+    assert f"{run.folder.name}: its model card is not written ({predictions}: cannot be read" in said
+    runner.evaluate(run.folder, languages=["en", "tr"])
+    assert set(table(run.card_path.read_text())) == {"en", "tr"}
+
+
+def test_a_run_in_the_working_folder(write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runner.run(load_recipe(write("tiny", evaluation={"splits": ["dev"], "languages": ["en"]})))
+    monkeypatch.chdir(run.folder)
+    runner.evaluate(Path(), languages=["tr"])
+    card = run.card_path.read_text()
+    assert set(table(card)) == {"en", "tr"} and f'load_run("{run.folder.name}")' in card

@@ -12,6 +12,7 @@ import pytest
 import tiny_dual_encoders as tiny
 from answered_runs import model_section
 from fake_hub import Repository, fake_hub
+from made_runs import make_run, start_from
 from transformers import AutoTokenizer, Dinov2Model, XLMRobertaModel
 
 from iglue_plugins import load_run
@@ -77,6 +78,7 @@ def test_any_model(name: str, write: Callable[..., Path], tmp_path: Path) -> Non
     run = runner.run(load_recipe(write("any", model=model, evaluation={"splits": ["dev"], "languages": ["en"]})))
     expected = load_run(run.folder)(IMAGE, text=TEXT)
     folder = share(run, tmp_path / "shared")
+    assert not [path for path in folder.rglob("*") if str(tmp_path).encode() in path.read_bytes()]
     for gone in (name, "text", "vision", "runs"):
         shutil.rmtree(tmp_path / gone, ignore_errors=True)
     assert load_run(folder)(IMAGE, text=TEXT).probabilities == pytest.approx(expected.probabilities)
@@ -106,16 +108,47 @@ def test_a_record_reads_neither_variables_nor_files(
     "made",
     [
         lambda record: record.update(scores=[]),
+        lambda record: record.update(scores={"dev": {"en": 3}}),
+        lambda record: record.update(training_languages=[["tr"]]),
+        lambda record: record.pop("source_language"),
+        lambda record: record.pop("fingerprint"),
+    ],
+)
+def test_a_damaged_record_ends_in_a_sentence(shared: Path, made: Change, write: Callable[..., Path]) -> None:
+    change(shared, made)
+    with pytest.raises(UserError, match="record.json"):
+        load_run(shared)
+    with pytest.raises(UserError, match="record.json"):
+        runner.run(load_recipe(write("after", start_from=str(shared))))
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
         lambda record: record.update(recipe="x"),
         lambda record: record["recipe"].update(model=[]),
         lambda record: record["recipe"]["model"].update(name="no/such"),
-        lambda record: record.pop("source_language"),
     ],
 )
-def test_a_damaged_record_ends_in_a_sentence(shared: Path, made: Change) -> None:
+def test_a_damaged_recipe_ends_in_a_sentence(shared: Path, made: Change) -> None:
     change(shared, made)
     with pytest.raises(UserError):
         load_run(shared)
+
+
+def test_folders_that_a_record_names_are_not_looked_up(
+    shared: Path, tmp_path: Path, write: Callable[..., Path]
+) -> None:
+    before = make_run(tmp_path, name="secret")
+    change(shared, lambda record: record.update(start_from=start_from(before)))
+    after = runner.run(load_recipe(write("after", start_from=str(shared))))
+    settings = after.require_record()["start_from"]["settings"]
+    assert settings["trainer.name"] == "auxiliary_finetune" and "start_from.trainer.name" not in settings
+    task = {"name": "xvnli", "data_root": str(tmp_path)}
+    change(shared, lambda record: record["recipe"].update(task=task, auxiliary_languages=["ar"]))
+    assert SharedRun(shared).recipe().task.settings["data_root"] != str(tmp_path)
+    chosen = SharedRun(shared).recipe([f"task.data_root={tmp_path}"])
+    assert chosen.task.settings["data_root"] == str(tmp_path)
 
 
 def test_nothing_that_runs_code_is_fetched(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
