@@ -224,7 +224,7 @@ def test_arguments_of_the_model(run_of: Callable[..., Run], monkeypatch: pytest.
     ("model_args", "sentence"),
     [
         ("runs", "model_args: 'runs' is not a list of name=value, separated by commas"),
-        ("pretrained=no/such", "pretrained: 'no/such' is not a run or a checkpoint"),
+        ("pretrained=no/such", "no/such: there is no such folder, and no such model can be fetched from the hub"),
         ("pretrained=no/such,data_root=1", "data_root: there is no folder '1'"),
     ],
 )
