@@ -42,10 +42,21 @@ def table(to_finetune: Comparison, to_second: Comparison) -> list[str]:
     second = to_second.rows[0].label
     other = {row.label: row.difference for row in to_second.rows}
     auxiliary = to_finetune.auxiliary[0]
-    headers = ("", to_finetune.source, auxiliary, f"{len(to_finetune.targets)} targets", "to finetune", f"to {second}")
+    headers = (
+        "",
+        *to_finetune.sources,
+        auxiliary,
+        f"{len(to_finetune.targets)} targets",
+        "to finetune",
+        f"to {second}",
+    )
     lines = [f"| {' | '.join(headers)} |", "|---|---:|---:|---:|---:|---:|"]
     for row in to_finetune.rows:
-        scores = (row.languages[to_finetune.source], row.languages[auxiliary], row.target_mean)
+        scores = (
+            *(row.languages[language] for language in to_finetune.sources),
+            row.languages[auxiliary],
+            row.target_mean,
+        )
         cells = [f"{mean_text(score)} {std_text(score)}" for score in scores]
         cells += [
             f"{difference_text(interval)} {interval_text(interval)}" if interval else ""

@@ -57,7 +57,7 @@ class Host:
         processor = RegionProcessor(AutoTokenizer.from_pretrained(recipe["checkpoint"]))
         settings = {**task.trainer_defaults.get(recipe["trainer"], {}), **recipe["settings"]}
         trainer(trainer.Settings(**settings)).fit(
-            model, processor, task, source_language="en", auxiliary_languages=("tr",), seed=5, folder=folder
+            model, processor, task, source_languages=("en",), auxiliary_languages=("tr",), seed=5, folder=folder
         )
         return model, {language: evaluate(task, model, processor, "dev", language)[1] for language in LANGUAGES}
 

@@ -22,7 +22,7 @@ TEXTS = 1000  # of each language
 
 def advise(
     task: Task,
-    source_language: str,
+    source_languages: Sequence[str],
     tokenizer: PreTrainedTokenizerBase | str,
     trained: TrainedModel | None = None,
     matrices: Sequence[Path] = (),
@@ -33,7 +33,7 @@ def advise(
 
     Args:
         task: The task, whose texts are read.
-        source_language: The source language, which is neither a target nor a candidate.
+        source_languages: The source languages, which are neither targets nor candidates.
         tokenizer: The tokenizer of the model that is to be trained; or a text that says why there is none.
         trained: A model whose vectors of texts are compared; None leaves NN-Rank out.
         matrices: Files of sweeps to learn from; by default the one that ships for the task, if any.
@@ -44,12 +44,12 @@ def advise(
         The rankings.
 
     Raises:
-        UserError: A language is none of the task's, the source language, or without auxiliary examples; a target has
+        UserError: A language is none of the task's, a source language, or without auxiliary examples; a target has
             less than two candidates, or no texts; a matrix cannot be learned from.
     """
-    languages = [language for language in task.languages if language != source_language]
-    _check(task, source_language, languages, targets, "--target")
-    _check(task, source_language, languages, candidates, "--candidates")
+    languages = [language for language in task.languages if language not in source_languages]
+    _check(task, source_languages, languages, targets, "--target")
+    _check(task, source_languages, languages, candidates, "--candidates")
     texts, notes = _read_all(task, languages, {*targets, *candidates})
     chosen = _candidates(task, texts, candidates)
     notes += [] if candidates else [f"'{name}' is no candidate: {of.reason}" for name, of in texts.items() if of.reason]
@@ -97,11 +97,13 @@ def _named(path: Path, shipped: Path | None) -> str:
     return "the matrix that ships for the task" if path == shipped else str(path)
 
 
-def _check(task: Task, source_language: str, languages: Sequence[str], given: Sequence[str], option: str) -> None:
+def _check(
+    task: Task, source_languages: Sequence[str], languages: Sequence[str], given: Sequence[str], option: str
+) -> None:
     """Check that languages are target languages of the task."""
     for language in given:
-        if language == source_language:
-            raise UserError(f"{option}: '{language}' is the source language; name another language of task {task.name}")
+        if language in source_languages:
+            raise UserError(f"{option}: '{language}' is a source language; name another language of task {task.name}")
         if language not in languages:
             raise UserError(
                 f"{option}: task {task.name} has no language '{language}'{did_you_mean(language, languages)}"

@@ -46,7 +46,7 @@ def advise(
     """Rank auxiliary languages for target languages of a task, with reasons and intervals; nothing is trained."""
     os.environ["HF_HUB_OFFLINE"] = "1"  # is read when the libraries are imported, which is below
     chosen = [] if candidates is None else [language.strip() for language in candidates.split(",")]
-    of_task, source_language, tokenizer = _read_task(task, data_root)
+    of_task, source_languages, tokenizer = _read_task(task, data_root)
 
     from rich.console import Console
 
@@ -60,21 +60,21 @@ def advise(
 
         _, trained = load_trained(find_run(model))
         tokenizer = getattr(trained.processor, "tokenizer", tokenizer)
-    advice = advisor.advise(of_task, source_language, tokenizer, trained, matrix or [], target or [], chosen)
+    advice = advisor.advise(of_task, source_languages, tokenizer, trained, matrix or [], target or [], chosen)
     if as_json:
         print(json.dumps(advice.to_dict(), ensure_ascii=False, indent=2))
     else:
         Console().print(render_advice(advice))
 
 
-def _read_task(name: str, data_root: Path | None) -> tuple[Task, str, PreTrainedTokenizerBase | str]:
-    """Return a task, its source language, and the tokenizer of a recipe's model, or why there is none."""
+def _read_task(name: str, data_root: Path | None) -> tuple[Task, tuple[str, ...], PreTrainedTokenizerBase | str]:
+    """Return a task, its source languages, and the tokenizer of a recipe's model, or why there is none."""
     from iglue_plugins.recipes.recipe import is_recipe, load_recipe
 
     if not is_recipe(name):
         quiet_libraries()
         of_task = load_task(name, data_root)
-        return of_task, of_task.source_language, "a task names no model; give a recipe, or a run by --model"
+        return of_task, (of_task.source_language,), "a task names no model; give a recipe, or a run by --model"
     if data_root is not None:
         raise UserError("--data-root: a recipe says itself where its data are; leave the option out, or name the task")
 
@@ -83,4 +83,4 @@ def _read_task(name: str, data_root: Path | None) -> tuple[Task, str, PreTrained
 
     quiet_libraries()
     recipe = load_recipe(name)
-    return make_task(recipe), recipe.source_language, find_tokenizer(recipe)
+    return make_task(recipe), recipe.source_languages, find_tokenizer(recipe)

@@ -10,15 +10,15 @@ from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import preflight
 from iglue_plugins.runs.plugins import make_task
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.languages import JOIN
 
 LANGUAGES = "auxiliary_languages"
-JOIN = "+"  # between languages that are trained on together
+SOURCES = "source_language"
 SHARED = {  # keys that are the same in all rows, and what to use instead
     "name": "the rows' own names",
     "seed": "--seeds",
     "evaluation": "--split or --set",
     "runs": "--set",
-    "source_language": "--set",
     "extends": "another recipe",
     "task.name": "a sweep for each task",
 }
@@ -30,7 +30,7 @@ class Axis:
 
     Attributes:
         key: The key's path, such as `trainer.inner_lr`.
-        values: The values as they were typed. Of `auxiliary_languages`, "tr+ru" is one value, two languages together.
+        values: The values as they were typed. Of languages, "tr+ru" is one value, two languages together.
     """
 
     key: str
@@ -38,11 +38,15 @@ class Axis:
 
     def override(self, value: str) -> str:
         """Return the override that gives a recipe one of the values."""
-        return f"{self.key}=[{value.replace(JOIN, ',')}]" if self.key == LANGUAGES else f"{self.key}={value}"
+        return f"{self.key}=[{value.replace(JOIN, ',')}]" if _is_languages(self.key) else f"{self.key}={value}"
 
     def label(self, value: str) -> str:
         """Return what a row's name says of one of the values."""
-        return value if self.key == LANGUAGES else f"{self.key.rpartition('.')[2]}={value}"
+        return value if _is_languages(self.key) else f"{self.key.rpartition('.')[2]}={value}"
+
+
+def _is_languages(key: str) -> bool:
+    return key in (LANGUAGES, SOURCES)
 
 
 def parse_axis(text: str) -> Axis:
@@ -66,7 +70,7 @@ def parse_axis(text: str) -> Axis:
         raise UserError(f"--over {key}: all rows of a sweep share this key; use {SHARED[shared]} instead")
     distinct: dict[object, str] = {}
     for value in found:
-        content = frozenset(value.split(JOIN)) if key == LANGUAGES else value
+        content = frozenset(value.split(JOIN)) if _is_languages(key) else value
         if content in distinct:
             raise UserError(f"--over {key}: '{value}' is the same as '{distinct[content]}'; give each value once")
         distinct[content] = value
@@ -74,7 +78,7 @@ def parse_axis(text: str) -> Axis:
 
 
 def every_language(recipe: Recipe) -> Axis:
-    """Make an axis of all languages but the source that the recipe's task has auxiliary data in.
+    """Make an axis of all languages but the sources that the recipe's task has auxiliary data in.
 
     Languages without data are named on standard error.
 
@@ -90,7 +94,7 @@ def every_language(recipe: Recipe) -> Axis:
     check_trains_on_auxiliary(recipe)
     found, lacking = [], {}
     for language in make_task(recipe).languages:
-        if language == recipe.source_language:
+        if language in recipe.source_languages:
             continue
         try:
             preflight.check_examples(recipe.model_copy(update={LANGUAGES: [language]}))

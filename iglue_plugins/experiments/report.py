@@ -19,6 +19,7 @@ from iglue_plugins.reporting.slices import slice_table
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, first_line
+from iglue_plugins.utils.languages import language_tuple
 
 if TYPE_CHECKING:
     from iglue_plugins.data.pictures.source import PictureSource
@@ -73,6 +74,7 @@ def _read_task(
 ) -> TaskRuns:
     targets = target_languages([result for row in results.values() for result in row])
     first = next(iter(results.values()))[0]
+    sources = language_tuple(first.record["source_language"])
     matrix = find_sweep(results, split, margin)
     # Rows that leave no target language have no comparison; they are an error unless they are a sweep.
     has_comparison = bool(targets) or matrix is None
@@ -80,7 +82,7 @@ def _read_task(
     return TaskRuns(
         task=task,
         results=results,
-        targets=targets or tuple(language for language in first.metric if language != first.record["source_language"]),
+        targets=targets or tuple(language for language in first.metric if language not in sources),
         comparison=external.beside(compare_results(results, split, margin)) if has_comparison else None,
         matrix=matrix,
         slices=slice_table(results, split) if has_comparison and len(results) > 1 else None,

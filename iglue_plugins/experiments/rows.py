@@ -16,6 +16,7 @@ from iglue_plugins.runs.record_checks import read_record
 from iglue_plugins.runs.status import run_folders
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.languages import language_tuple
 
 
 def expanded(rows: Sequence[Path]) -> list[Path]:
@@ -180,7 +181,7 @@ def rows_by_task(
         The rows of each task, in the order of the paths.
 
     Raises:
-        UserError: Two rows of a task have the same name; rows of a task differ in source language, seeds or languages,
+        UserError: Two rows of a task have the same name; rows of a task differ in seeds or languages,
             or have no target language left; or the rows of two tasks differ in seeds, which their average needs.
     """
     of_task: dict[str, list[Path]] = {}
@@ -199,7 +200,7 @@ def rows_by_task(
                 )
             folders.setdefault(labels[path], []).extend([path] if path in recorded else [])
         rows = TaskRows(folders, {labels[path]: recipes[path] for path in of_path if path not in recorded})
-        check_targets(rows.recipes)
+        check_targets(rows.recipes, list(recorded.values()))
         if rows.recipes:
             check_rows(folders, rows.recipes, records, split)
         tasks[task] = rows
@@ -237,7 +238,7 @@ def check_rows(
         split: The split that is compared.
 
     Raises:
-        UserError: Rows differ in source language, seeds or languages.
+        UserError: Rows differ in seeds or languages.
     """
     facts = {name: _facts_of_recipes(seeded) for name, seeded in recipes.items()}
     facts |= {
@@ -256,7 +257,6 @@ def check_rows(
 def _facts_of_recipes(recipes: Sequence[Recipe]) -> dict[str, Any]:
     recipe = recipes[0]
     return {
-        "source language": recipe.source_language,
         "seeds": sorted(recipe.seed for recipe in recipes),
         "languages": sorted(recipe.evaluation.languages),
     }
@@ -265,7 +265,6 @@ def _facts_of_recipes(recipes: Sequence[Recipe]) -> dict[str, Any]:
 def _facts_of_runs(records: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
     record = records[0]
     return {
-        "source language": record["source_language"],
         "seeds": sorted(record["seed"] for record in records),
         "languages": sorted(record["scores"].get(split, {})),
     }
@@ -275,11 +274,12 @@ def _listed(value: Any) -> str:
     return join_names(value) or "none" if isinstance(value, list) else str(value)
 
 
-def check_targets(recipes: dict[str, list[Recipe]]) -> None:
+def check_targets(recipes: Mapping[str, Sequence[Recipe]], records: Sequence[Mapping[str, Any]] = ()) -> None:
     """Check before any run that a language is left which no row is trained on.
 
     Args:
         recipes: The recipes of each row, by its name.
+        records: The records of the finished runs that stand beside them.
 
     Raises:
         UserError: A recipe evaluates source and auxiliary languages only.
@@ -288,9 +288,13 @@ def check_targets(recipes: dict[str, list[Recipe]]) -> None:
     trained = {
         language for recipe in all_recipes if recipe.trains_on == "auxiliary" for language in recipe.auxiliary_languages
     }
+    trained |= {language for record in records for language in record["training_languages"]}
+    recorded = [language_tuple(record["source_language"]) for record in records]
+    of_rows = [*(recipe.source_languages for recipe in all_recipes), *recorded]
+    sources = dict.fromkeys(language for of_row in of_rows for language in of_row)
     for recipe in all_recipes:
-        if not set(recipe.evaluation.languages) - trained - {recipe.source_language}:
+        if not set(recipe.evaluation.languages) - trained - sources.keys():
             raise UserError(
                 f"recipe '{recipe.name}': evaluation.languages leaves no target language besides source "
-                f"{recipe.source_language} and auxiliary {', '.join(sorted(trained)) or 'none'}"
+                f"{join_names(sources)} and auxiliary {join_names(sorted(trained)) or 'none'}"
             )

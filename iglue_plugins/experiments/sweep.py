@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from iglue_plugins.experiments.axes import LANGUAGES, Axis, check_trains_on_auxiliary, every_language, parse_axis
+from iglue_plugins.experiments.axes import (
+    LANGUAGES,
+    SOURCES,
+    Axis,
+    check_trains_on_auxiliary,
+    every_language,
+    parse_axis,
+)
 from iglue_plugins.experiments.compare import check_margin, console
 from iglue_plugins.experiments.launcher import Launch, require_all, run_all, same_run
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import chart_files, matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, SweepRow, build_matrix
+from iglue_plugins.reporting.source_comparison import SourceComparison, compare_sources
+from iglue_plugins.reporting.source_exports import SourceTable, write_sources
 from iglue_plugins.reporting.tables import MatrixTable
 from iglue_plugins.reporting.wording import describe_matrix
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.languages import JOIN
 
 
 @dataclass(frozen=True)
@@ -25,11 +36,13 @@ class Combination:
     """One value for each swept key.
 
     Attributes:
-        label: The row's name.
-        values: Key to value, as typed.
+        source: The value of `source_language`, where that is swept; otherwise "".
+        label: The row's name among those of its source.
+        values: Key to value, as typed, without `source_language`.
         recipes: The recipe with these values, for each seed.
     """
 
+    source: str
     label: str
     values: dict[str, str]
     recipes: tuple[Recipe, ...]
@@ -48,7 +61,8 @@ def sweep(
 ) -> None:
     """Run a recipe with every combination of values and every seed, print the matrix of scores, and write it.
 
-    The matrix's first row is the stage that all combinations start from, where that is one recipe.
+    The matrix's first row is the stage that all combinations start from, where that is one recipe. A sweep over
+    `source_language` has a matrix for each source, and a table of all sources.
 
     Args:
         path: The recipe.
@@ -72,17 +86,35 @@ def sweep(
     axes = [parse_axis(text) for text in over] or [every_language(load_recipe(path, overrides))]
     combinations = combine(path, axes, seeds, overrides)
     check(combinations)
-    before = baseline(combinations)
+    of_source: dict[str, list[Combination]] = {}
+    for combination in combinations:
+        of_source.setdefault(combination.source, []).append(combination)
+    before = {source: baseline(of_one) for source, of_one in of_source.items()}
     require_all(recipe for combination in combinations for recipe in combination.recipes)
-    recipes = [*before, *(recipe for combination in combinations for recipe in combination.recipes)]
-    folders = iter(run_all(recipes, launch))
-    first = SweepRow(before[0].name, {}, tuple(itertools.islice(folders, len(before)))) if before else None
-    rows = [
-        SweepRow(combination.label, combination.values, tuple(itertools.islice(folders, len(seeds))))
-        for combination in combinations
-    ]
+    stages = [recipe for recipes in before.values() for recipe in recipes]
+    recipes = [*stages, *(recipe for combination in combinations for recipe in combination.recipes)]
+    found = run_all(recipes, launch)
+    folder_of = {same_run(recipe): folder for recipe, folder in zip(recipes, found, strict=True)}
     evaluation = recipes[-1].evaluation
-    report(build_matrix(rows, first, evaluation.scored_split(split), evaluation.languages, margin), output, full)
+    split_name, languages = evaluation.scored_split(split), evaluation.languages
+    matrices = {
+        source: build_matrix(
+            [_row(each.label, each.values, each.recipes, folder_of) for each in of_one],
+            _row(before[source][0].name, {}, before[source], folder_of) if before[source] else None,
+            split_name,
+            languages,
+            margin,
+        )
+        for source, of_one in of_source.items()
+    }
+    for source, matrix in matrices.items():
+        report(matrix, output / f"source-{source}" if source else output, full)
+    if len(matrices) > 1:
+        report_sources(compare_sources(matrices), output)
+
+
+def _row(label: str, values: Mapping[str, str], recipes: Sequence[Recipe], folder_of: Mapping[str, Path]) -> SweepRow:
+    return SweepRow(label, values, tuple(folder_of[same_run(recipe)] for recipe in recipes))
 
 
 def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: Sequence[str]) -> list[Combination]:
@@ -95,11 +127,12 @@ def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: S
         overrides: `KEY.PATH=VALUE` settings for all combinations.
 
     Returns:
-        The combinations; the last key's values change fastest.
+        The combinations; the last key's values change fastest. Those in which an auxiliary language is a source
+        language are left out, and named on standard error.
 
     Raises:
-        UserError: A key is given twice, the recipe refuses a value, or two combinations have the same settings or the
-            same name.
+        UserError: A key is given twice, the recipe refuses a value, two combinations have the same settings or the
+            same name, or none is left.
     """
     keys = [axis.key for axis in axes]
     if repeated := [key for key in keys if keys.count(key) > 1]:
@@ -108,20 +141,42 @@ def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: S
         )
     combinations: list[Combination] = []
     label_of: dict[str, str] = {}  # by what makes a combination the same as another
+    left_out = []
     for values in itertools.product(*(axis.values for axis in axes)):
+        typed = dict(zip(keys, values, strict=True))
+        if _trains_on_source(typed):
+            left_out.append(", ".join(values))
+            continue
         chosen = [axis.override(value) for axis, value in zip(axes, values, strict=True)]
-        label = ", ".join(axis.label(value) for axis, value in zip(axes, values, strict=True))
         recipes = [load_recipe(path, [*overrides, *chosen, f"seed={seed}"]) for seed in seeds]
         if LANGUAGES in keys:
             check_trains_on_auxiliary(recipes[0])
-        name = f"{recipes[0].name}_{re.sub(r'[^A-Za-z0-9_.+-]+', '-', label)}"
+        source = typed.pop(SOURCES, "")
+        labels = [axis.label(value) for axis, value in zip(axes, values, strict=True) if axis.key != SOURCES]
+        label = ", ".join(labels) or recipes[0].name
+        name = "_".join([recipes[0].name, *map(_slug, [source] * bool(source) + [label] * bool(labels))])
+        described = f"{source}: {label}" if source else label
         for same, what in ((same_run(recipes[0]), "the same settings"), (f"name {name}", f"the name '{name}'")):
             if same in label_of:
-                raise UserError(f"--over: '{label}' and '{label_of[same]}' have {what}; leave one of them out")
-            label_of[same] = label
+                raise UserError(f"--over: '{described}' and '{label_of[same]}' have {what}; leave one of them out")
+            label_of[same] = described
         named = tuple(recipe.model_copy(update={"name": name}) for recipe in recipes)
-        combinations.append(Combination(label, dict(zip(keys, values, strict=True)), named))
+        combinations.append(Combination(source, label, typed, named))
+    if not combinations:
+        raise UserError(f"--over: every auxiliary language is a source language ({'; '.join(left_out)}); name others")
+    if left_out:
+        print(f"iglue: left out, since an auxiliary language is a source: {'; '.join(left_out)}", file=sys.stderr)
     return combinations
+
+
+def _trains_on_source(typed: Mapping[str, str]) -> bool:
+    """Tell whether swept auxiliary languages and swept source languages have one in common."""
+    sources, auxiliary = (set(typed[key].split(JOIN)) if key in typed else set() for key in (SOURCES, LANGUAGES))
+    return bool(sources & auxiliary)
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.+-]+", "-", label)
 
 
 def check(combinations: Sequence[Combination]) -> None:
@@ -136,10 +191,10 @@ def check(combinations: Sequence[Combination]) -> None:
     for combination in combinations:
         recipe = combination.recipes[0]
         trained = _trained_on(recipe)
-        if not set(recipe.evaluation.languages) - {recipe.source_language, *trained}:
+        if not set(recipe.evaluation.languages) - {*recipe.source_languages, *trained}:
             raise UserError(
                 f"'{combination.label}': evaluation.languages leaves no target language besides source "
-                f"{recipe.source_language} and auxiliary {', '.join(trained) or 'none'}"
+                f"{', '.join(recipe.source_languages)} and auxiliary {', '.join(trained) or 'none'}"
             )
 
 
@@ -154,7 +209,7 @@ def baseline(combinations: Sequence[Combination]) -> list[Recipe]:
     """Find the stage that all combinations start from.
 
     Args:
-        combinations: All combinations.
+        combinations: All combinations of a source.
 
     Returns:
         The stage's recipe for each seed; empty where the combinations start from different stages, from a checkpoint or
@@ -203,4 +258,23 @@ def report(matrix: Matrix, output: Path, full: bool = False) -> None:
         from iglue_plugins.reporting.heat_map import heat_map  # imports matplotlib
 
         heat_map(matrix, written[-1])
+    print("written:", ", ".join(str(path) for path in written))
+
+
+def report_sources(comparison: SourceComparison, output: Path) -> None:
+    """Print the table of a sweep from several sources, and write it and its heat map into a folder.
+
+    Args:
+        comparison: The comparison of the sources.
+        output: The folder, which is made if need be.
+
+    Raises:
+        UserError: A file cannot be written.
+    """
+    console().print(SourceTable(comparison))
+    written = [*write_sources(comparison, output), output / "sources.png"]
+    if not chart_files.is_drawn(comparison, written[-1]):
+        from iglue_plugins.reporting.source_heat_map import source_heat_map  # imports matplotlib
+
+        source_heat_map(comparison, written[-1])
     print("written:", ", ".join(str(path) for path in written))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,35 +35,38 @@ def check_task_values(data: dict[str, Any], task: RegisteredTask, report: Report
                     report(place, f"found '{value}', expected a {kind} of task {name}{did_you_mean(value, choices)}")
 
 
-def check_auxiliary(data: dict[str, Any], trainer: RegisteredTrainer, given: bool, report: Report) -> None:
-    """Check the auxiliary languages.
+def check_languages(data: dict[str, Any], trainer: RegisteredTrainer, report: Report) -> None:
+    """Check the source languages and the auxiliary languages.
 
-    No language may stand twice, none may be the source language, and a trainer that trains on them needs at least one.
+    No language may stand twice, no auxiliary language may be a source language, and a trainer that trains on auxiliary
+    languages needs at least one.
 
     Args:
         data: The merged recipe.
         trainer: The recipe's trainer.
-        given: Whether the recipe itself names the auxiliary languages; False if they are the task's default.
         report: The function that takes each problem.
     """
-    languages, source = data["auxiliary_languages"], data["source_language"]
+    languages, sources = data["auxiliary_languages"], [value for _, value in _strings_at(data, ("source_language",))]
+    if isinstance(data["source_language"], list):
+        if not sources:
+            report(("source_language",), "the list is empty; name at least one language")
+        _check_repeated(("source_language",), sources, report)
     if not isinstance(languages, list):
         return
-    if source in languages and not given:
-        report(
-            ("source_language",),
-            f"'{source}' is one of the task's auxiliary languages; set auxiliary_languages to others",
-        )
-        return
     for index, language in enumerate(languages):
-        place = ("auxiliary_languages", str(index))
-        if language == source:
-            report(place, f"'{language}' is the source language; name other languages")
-        elif language in languages[:index]:
-            report(place, f"'{language}' stands twice; name each language once")
+        if language in sources:
+            what = "the source language" if len(sources) == 1 else "a source language"
+            report(("auxiliary_languages", str(index)), f"'{language}' is {what}; name other languages")
+    _check_repeated(("auxiliary_languages",), languages, report)
     if not languages and trainer.trains_on == "auxiliary":
         name = data["trainer"]["name"]
         report(("auxiliary_languages",), f"there are none, but trainer {name} trains on them; name at least one")
+
+
+def _check_repeated(path: KeyPath, names: Sequence[object], report: Report) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            report((*path, str(index)), f"'{name}' stands twice; name each language once")
 
 
 def check_start(start_from: object, report: Report) -> None:
@@ -90,11 +93,10 @@ def check_start(start_from: object, report: Report) -> None:
 
 
 def _strings_at(data: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the strings at a key path with their paths: one for the source language, or those in a list."""
+    """Yield the strings at a key path with their paths: the one that is there, or those in a list."""
     for key in path:
         data = data.get(key) if isinstance(data, dict) else None
-    if path == ("source_language",):
-        values: list[tuple[KeyPath, Any]] = [(path, data)]
-    else:
-        values = [((*path, str(index)), value) for index, value in enumerate(data)] if isinstance(data, list) else []
+    values: list[tuple[KeyPath, Any]] = [(path, data)]
+    if isinstance(data, list):
+        values = [((*path, str(index)), value) for index, value in enumerate(data)]
     yield from ((place, value) for place, value in values if isinstance(value, str))

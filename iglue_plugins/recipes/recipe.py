@@ -8,15 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from iglue_plugins.recipes import stages
-from iglue_plugins.recipes.checks import check_auxiliary, check_start, check_task_values
+from iglue_plugins.recipes.checks import check_languages, check_start, check_task_values
 from iglue_plugins.recipes.choices import plugin_choice, registered, registry_of, task_choice
 from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, validate
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
 from iglue_plugins.recipes.sections import Evaluation, ModelChoice, PluginChoice
+from iglue_plugins.utils.languages import language_tuple
 
 Section = Literal["task", "model", "trainer"]
 
@@ -46,8 +47,13 @@ class Recipe(BaseModel):
         description="Settings, KEY.PATH=VALUE, for the recipe that start_from names and for those before it; those of "
         "a trainer count wherever the trainer has them. Overrides are added by themselves.",
     )
-    source_language: str = Field(description="The language of the large training set; default: the task's.")
-    auxiliary_languages: list[str] = Field(description="The languages to meta-train on; default: the task's.")
+    source_language: str | list[str] = Field(
+        description="The language of the large training set, or a list of several, from which batches come in turn; "
+        "default: the task's."
+    )
+    auxiliary_languages: list[str] = Field(
+        description="The languages to meta-train on; default: the task's, without source languages."
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="The seed of all random numbers.")
     evaluation: Evaluation
     runs: Path = Field(Path("runs"), description="The folder for runs.")
@@ -70,6 +76,16 @@ class Recipe(BaseModel):
         choice: PluginChoice = getattr(self, section)
         cls = registry_of(section).get(choice.name)
         return cls, cls.Settings.model_validate_json(json.dumps(choice.settings))
+
+    @field_validator("source_language")
+    @classmethod
+    def _one_or_several(cls, value: str | list[str]) -> str | list[str]:
+        return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+    @property
+    def source_languages(self) -> tuple[str, ...]:
+        """The languages of the large training sets, in the order of the recipe."""
+        return language_tuple(self.source_language)
 
     @property
     def trains_on(self) -> str:
@@ -250,12 +266,11 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
         "model": plugin_choice("model", model, data, report)[0],
         "trainer": plugin_choice("trainer", trainer, data, report)[0],
     }
-    auxiliary_given = data.get("auxiliary_languages") is not None
     data = _with_defaults(data | choices, task, trainer)
     if task:
         check_task_values(data, task, report)
     if trainer and (task or not chosen):
-        check_auxiliary(data, trainer, auxiliary_given, report)
+        check_languages(data, trainer, report)
     check_start(data["start_from"], report)
     recipe = validate(Recipe, data, "a recipe", report)
     problems.raise_if_any()
@@ -270,10 +285,16 @@ def _with_defaults(
     evaluation = data.get("evaluation") or {}
     if isinstance(evaluation, dict) and evaluation.get("languages") is None:
         evaluation = evaluation | {"languages": list(task.languages) if task else [""]}
-    defaults = {
+    defaults: dict[str, Any] = {
         "start_from": trainer.starts_from if trainer else "model",
         "source_language": task.source_language if task else "",
-        "auxiliary_languages": list(task.default_auxiliary_languages) if task else [],
     }
+    sources = data.get("source_language") or defaults["source_language"]
+    usual = task.default_auxiliary_languages if task else ()
+    defaults["auxiliary_languages"] = [
+        language
+        for language in usual
+        if language != sources and not (isinstance(sources, list) and language in sources)
+    ]
     missing = {key: value for key, value in defaults.items() if data.get(key) is None}
     return data | missing | {"evaluation": evaluation}

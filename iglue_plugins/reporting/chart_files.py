@@ -16,20 +16,22 @@ from PIL import Image
 
 from iglue_plugins.reporting.comparison import Comparison
 from iglue_plugins.reporting.matrix import Matrix
+from iglue_plugins.reporting.source_comparison import SourceComparison
 from iglue_plugins.utils.files import write_atomic
 from iglue_plugins.utils.version import package_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Chart = Comparison | Matrix | SourceComparison  # what a chart shows
 KEY = "iglue_plugins"  # of the PNG's text that holds the hash of what is drawn
 
 
-def is_drawn(shown: Comparison | Matrix, path: Path) -> bool:
+def is_drawn(shown: Chart, path: Path) -> bool:
     """Tell whether a file holds the chart of these figures, drawn by this version of the package.
 
     Args:
-        shown: The comparison or the matrix.
+        shown: The table.
         path: A PNG file that may be missing, damaged or of another origin.
     """
     try:
@@ -39,12 +41,12 @@ def is_drawn(shown: Comparison | Matrix, path: Path) -> bool:
         return False
 
 
-def save(figure: Figure, shown: Comparison | Matrix, path: Path) -> None:
+def save(figure: Figure, shown: Chart, path: Path) -> None:
     """Write a figure as a PNG file that `is_drawn` recognizes.
 
     Args:
         figure: The drawn figure.
-        shown: The comparison or the matrix that it shows.
+        shown: The table that it shows.
         path: Where to write; the file is replaced when the new one is whole.
 
     Raises:
@@ -55,6 +57,6 @@ def save(figure: Figure, shown: Comparison | Matrix, path: Path) -> None:
     write_atomic(path, png.getvalue())
 
 
-def _content_hash(shown: Comparison | Matrix) -> str:
+def _content_hash(shown: Chart) -> str:
     content = json.dumps([package_version(), asdict(shown)], sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()

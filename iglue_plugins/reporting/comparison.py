@@ -12,6 +12,7 @@ from iglue_plugins.reporting.results import RunResult, join_names, read_rows, se
 from iglue_plugins.reporting.scores import Score, mean_over_languages, row_differences, score_over_seeds
 from iglue_plugins.reporting.starts import started_from
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.languages import language_tuple
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Row:
     Attributes:
         label: The label of the row.
         trainer: The trainer's name.
-        training_languages: The languages other than the source language that the runs were trained on.
+        source_languages: The source languages that the runs were trained on.
+        training_languages: The other languages that the runs were trained on.
         labels_per_step: The number of labelled examples that an optimizer step uses.
         steps: The number of optimizer steps.
         adapted: How a model was adapted to each language; None if one model is scored on all of them.
@@ -35,6 +37,7 @@ class Row:
 
     label: str
     trainer: str
+    source_languages: tuple[str, ...]
     training_languages: tuple[str, ...]
     labels_per_step: int
     steps: int
@@ -97,8 +100,8 @@ class Comparison:
         task: The task's name.
         split: The split of all scores.
         metric: The main metric.
-        source: The source language.
-        auxiliary: The languages other than the source language that any row was trained on.
+        sources: The source languages of all rows.
+        auxiliary: The other languages that any row was trained on.
         targets: All other languages, so that every row is averaged over the same zero-shot languages.
         seeds: The seeds of every row.
         examples: The number of examples by language.
@@ -112,7 +115,7 @@ class Comparison:
     task: str
     split: str
     metric: str
-    source: str
+    sources: tuple[str, ...]
     auxiliary: tuple[str, ...]
     targets: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -127,7 +130,7 @@ class Comparison:
     def languages(self) -> tuple[str, ...]:
         """The evaluated languages, in the order of the columns: source, auxiliary and target languages."""
         return tuple(
-            language for language in (self.source, *self.auxiliary, *self.targets) if language in self.examples
+            language for language in (*self.sources, *self.auxiliary, *self.targets) if language in self.examples
         )
 
 
@@ -171,14 +174,14 @@ def compare_results(results: Mapping[str, Sequence[RunResult]], split: str, marg
     """
     first_row, *others = results.values()
     first, every = first_row[0], [result for row in results.values() for result in row]
-    source, auxiliary, targets = language_roles(every)
+    sources, auxiliary, targets = language_roles(every)
     groups, drawn = cluster_examples(pictured_examples(every, targets))
     differences = [None, *row_differences(first_row, [(row, targets) for row in others], groups)]
     return Comparison(
         task=first.record["task"],
         split=split,
         metric=first.record["main_metric"],
-        source=source,
+        sources=sources,
         auxiliary=auxiliary,
         targets=targets,
         seeds=seeds_of(first_row),
@@ -192,39 +195,50 @@ def compare_results(results: Mapping[str, Sequence[RunResult]], split: str, marg
     )
 
 
-def language_roles(results: Sequence[RunResult]) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+def language_roles(results: Sequence[RunResult]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Tell the roles of the languages of a table.
 
     Args:
         results: The results of all runs of the table.
 
     Returns:
-        The source language, the auxiliary languages of all runs together, and the target languages.
+        The source languages and the auxiliary languages of all runs together, and the target languages.
 
     Raises:
         UserError: Every language was trained on by some run, so that there is no target language.
     """
     first, targets = results[0], target_languages(results)
-    source = first.record["source_language"]
-    trained_on = {language for result in results for language in result.record["training_languages"]} - {source}
-    auxiliary = tuple(sorted(trained_on))
+    sources = source_languages(results)
+    trained_on = {language for result in results for language in result.record["training_languages"]}
+    auxiliary = tuple(sorted(trained_on - {*sources}))
     if not targets:
         raise UserError(
-            f"{first.folder}: there is no target language among {join_names(first.metric)}, since {source} is the "
-            f"source and the rows trained on {join_names(auxiliary) or 'no other'}; evaluate on another language"
+            f"{first.folder}: there is no target language among {join_names(first.metric)}, since "
+            f"{join_names(sources)} {'is the source' if len(sources) == 1 else 'are sources'} and the rows trained on "
+            f"{join_names(auxiliary) or 'no other'}; evaluate on another language"
         )
-    return source, auxiliary, targets
+    return sources, auxiliary, targets
+
+
+def source_languages(results: Sequence[RunResult]) -> tuple[str, ...]:
+    """List the source languages of runs, each once.
+
+    Args:
+        results: The results of the runs.
+    """
+    every = (language_tuple(result.record["source_language"]) for result in results)
+    return tuple(dict.fromkeys(language for sources in every for language in sources))
 
 
 def target_languages(results: Sequence[RunResult]) -> tuple[str, ...]:
-    """List the evaluated languages that no run was trained on and that are not the source language, if there are any.
+    """List the evaluated languages that no run was trained on, as source or auxiliary language, if there are any.
 
     Args:
         results: The results of all runs of a table.
     """
     trained_on = {language for result in results for language in result.record["training_languages"]}
-    source = results[0].record["source_language"]
-    return tuple(language for language in results[0].metric if language != source and language not in trained_on)
+    trained_on |= {*source_languages(results)}
+    return tuple(language for language in results[0].metric if language not in trained_on)
 
 
 def _build_row(
@@ -234,6 +248,7 @@ def _build_row(
     return Row(
         label=label,
         trainer=record["trainer"],
+        source_languages=language_tuple(record["source_language"]),
         training_languages=tuple(record["training_languages"]),
         labels_per_step=record["labels_per_step"],
         steps=record["steps"],

@@ -51,10 +51,11 @@ def matrix_details(matrix: Matrix) -> list[str]:
     Returns:
         The sentences.
     """
+    source = join_names(matrix.sources)
     sentences = [
-        f"Languages in brackets are those that a row was trained on besides {matrix.source}; its mean is without them."
+        f"Languages in brackets are those that a row was trained on besides {source}; its mean is without them."
         if any(row.trained_on for row in matrix.all_rows)
-        else f"The mean is over {targets_text(matrix.targets)}, without source {matrix.source}."
+        else f"The mean is over {targets_text(matrix.targets)}, without source {source}."
     ]
     if matrix.common and matrix.means_differ:
         sentences.append(
@@ -93,7 +94,8 @@ def average_details(average: TaskAverage) -> list[str]:
 
 def _mean_note(comparison: Comparison) -> str:
     auxiliary = f" and auxiliary {join_names(comparison.auxiliary)}" if comparison.auxiliary else ""
-    return f"The mean is over {targets_text(comparison.targets)}, without source {comparison.source}{auxiliary}."
+    source = join_names(comparison.sources)
+    return f"The mean is over {targets_text(comparison.targets)}, without source {source}{auxiliary}."
 
 
 def _seeds_note(comparison: Comparison) -> str:
@@ -121,6 +123,7 @@ def _lmms_eval_note(comparison: Comparison) -> str:
 def _training_notes(rows: tuple[Row, ...]) -> list[str]:
     """Explain the labels and steps of rows, what they started from, and where they differ in more than the trainer."""
     amounts = {row.label: f"{row.labels_per_step} labelled examples per step, {row.steps} steps" for row in rows}
+    sources = {row.label: join_names(row.source_languages) for row in rows}
     languages = {row.label: join_names(row.training_languages) or "none" for row in rows}
     starts = {row.label: row.started_from for row in rows}
     scored = {row.label: row.scored for row in rows}
@@ -132,6 +135,8 @@ def _training_notes(rows: tuple[Row, ...]) -> list[str]:
     adapted = {row.label: row.adapted for row in rows if row.adapted}
     if adapted:
         sentences.append(f"A model of its own for each language but the source, adapted: {by_fact(adapted)}.")
+    if not all_equal(sources):
+        sentences.append(f"Rows differ in source languages: {by_fact(sources)}.")
     if not all_equal(languages):
         sentences.append(f"Rows differ in auxiliary languages trained on: {by_fact(languages)}.")
     if len(rows) > 1:

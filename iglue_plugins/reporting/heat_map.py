@@ -19,6 +19,7 @@ from iglue_plugins.reporting import chart_files
 from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED, significance_mark
 from iglue_plugins.reporting.matrix import Matrix, MatrixRow
 from iglue_plugins.reporting.plots import NOTE_SIZE, plain, wrapped
+from iglue_plugins.reporting.results import join_names
 from iglue_plugins.reporting.wording import title
 
 DIFFERENCES, SCORES = "RdBu", "viridis"  # color-blind readers can tell the colors of both scales apart
@@ -98,7 +99,7 @@ def _columns(matrix: Matrix) -> list[HeatMapColumn]:
     columns, left = [], 0.0
     for language in matrix.languages:
         columns.append(HeatMapColumn(language, left, 1.0, language))
-        left += 1.0 + (GAP if language == matrix.source else 0)
+        left += 1.0 + (GAP if language in matrix.evaluated_sources[-1:] else 0)
     left += GAP
     columns.append(HeatMapColumn("mean", left, MEAN_WIDTH))
     if matrix.common and matrix.means_differ:
@@ -205,8 +206,8 @@ def _note(matrix: Matrix) -> str:
     meanings = []
     if any(row.trained_on for row in matrix.all_rows):
         meanings.append("framed: trained on, and not in the row's mean")
-    if matrix.source in matrix.languages:
-        meanings.append(f"{matrix.source}: source, in no mean")
+    if matrix.evaluated_sources:
+        meanings.append(f"{join_names(matrix.evaluated_sources)}: source, in no mean")
     if matrix.baseline is not None:
         meanings.append(f"{matrix.baseline.label}: its scores (%)")
         corrected = f", {SIGNIFICANT_CORRECTED} corrected for all rows too" if len(matrix.rows) > 1 else ""

@@ -12,6 +12,7 @@ from iglue_plugins.reporting.clustering import DrawnClusters, cluster_examples, 
 from iglue_plugins.reporting.results import RunResult, join_names, read_rows, seeds_of
 from iglue_plugins.reporting.scores import Score, mean_over_languages, row_differences, score_over_seeds
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.languages import language_tuple
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class MatrixRow:
         values: The values that the row sets, as given, by key; none for the baseline.
         runs: The folders of the runs, one for each seed.
         languages: The scores by language.
-        trained_on: The evaluated languages that the row was trained on besides the source language.
+        trained_on: The evaluated languages that the row was trained on besides the source languages.
         unseen: The target languages that the row was not trained on, in no stage.
         unseen_mean: The mean over `unseen`.
         common_mean: The mean over the target languages that no row of the matrix was trained on; None if there are
@@ -81,8 +82,8 @@ class Matrix:
         task: The task's name.
         split: The split of all scores.
         metric: The main metric.
-        source: The source language.
-        targets: The evaluated languages other than the source language.
+        sources: The source languages, the same of all rows.
+        targets: The evaluated languages other than the source languages.
         common: The target languages that no row was trained on.
         seeds: The seeds of every row.
         keys: The keys that the sweep sets.
@@ -99,7 +100,7 @@ class Matrix:
     task: str
     split: str
     metric: str
-    source: str
+    sources: tuple[str, ...]
     targets: tuple[str, ...]
     common: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -118,8 +119,13 @@ class Matrix:
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The evaluated languages, in the order of the columns: the source language and the target languages."""
-        return tuple(language for language in (self.source, *self.targets) if language in self.rows[0].languages)
+        """The evaluated languages, in the order of the columns: the source languages and the target languages."""
+        return tuple(language for language in (*self.sources, *self.targets) if language in self.rows[0].languages)
+
+    @property
+    def evaluated_sources(self) -> tuple[str, ...]:
+        """The source languages that have scores."""
+        return tuple(language for language in self.languages if language in self.sources)
 
     @property
     def means_differ(self) -> bool:
@@ -181,8 +187,8 @@ def matrix_of_results(
     """
     every = [*([baseline] if baseline else []), *rows]
     first = next(iter(results.values()))
-    source = first[0].record["source_language"]
-    targets = tuple(language for language in languages if language != source)
+    sources = language_tuple(first[0].record["source_language"])
+    targets = tuple(language for language in languages if language not in sources)
     unseen = {label: _unseen_languages(label, row[0], targets) for label, row in results.items()}
     common = tuple(language for language in targets if all(language in of_row for of_row in unseen.values()))
     every_result = [result for row in results.values() for result in row]
@@ -198,7 +204,7 @@ def matrix_of_results(
         task=first[0].record["task"],
         split=split,
         metric=first[0].record["main_metric"],
-        source=source,
+        sources=sources,
         targets=targets,
         common=common,
         seeds=seeds_of(first),

@@ -66,7 +66,7 @@ def _scores(matrix: Matrix, row: MatrixRow) -> Iterator[dict[str, object]]:
     """Yield the columns of each score of each seed, with the language's role: source, auxiliary or target."""
     for index, (seed, run) in enumerate(zip(matrix.seeds, row.runs, strict=True)):
         for language in matrix.languages:
-            role = "source" if language == matrix.source else "auxiliary" if language in row.trained_on else "target"
+            role = "source" if language in matrix.sources else "auxiliary" if language in row.trained_on else "target"
             yield {
                 **_settings(matrix, row),
                 "task": matrix.task,
@@ -96,7 +96,7 @@ def matrix_cells(matrix: Matrix) -> list[list[str]]:
         was trained on are in brackets.
     """
     common = bool(matrix.common) and matrix.means_differ
-    named = [f"{language} (source)" if language == matrix.source else language for language in matrix.languages]
+    named = [f"{language} (source)" if language in matrix.sources else language for language in matrix.languages]
     headers = difference_headers(len(matrix.rows), matrix.margin) if matrix.baseline else []
     rows = [["", *named, "mean", *(["common"] if common else []), *headers]]
     for row in matrix.all_rows:

@@ -36,7 +36,8 @@ def notes(comparison: Comparison, where_details_are: str = "which --notes lists"
     """
     differences = {row.label: row.difference for row in comparison.rows if row.difference}
     auxiliary = f" and auxiliary {join_names(comparison.auxiliary)}" if comparison.auxiliary else ""
-    mean = f"the mean is over {targets_text(comparison.targets)}, without source {comparison.source}{auxiliary}"
+    source = join_names(comparison.sources)
+    mean = f"the mean is over {targets_text(comparison.targets)}, without source {source}{auxiliary}"
     found = [
         f"Scores{_settings_text(comparison.rows)} are {seeds_text(comparison.seeds)}; {mean}.",
         difference_note(comparison.rows[0].label, differences, comparison.seeds, comparison.drawn, comparison.margin),
@@ -56,9 +57,10 @@ def matrix_notes(matrix: Matrix) -> list[str]:
     Returns:
         The sentences below a table.
     """
-    mean = f"the mean is over {targets_text(matrix.targets)}, without source {matrix.source}"
+    source = join_names(matrix.sources)
+    mean = f"the mean is over {targets_text(matrix.targets)}, without source {source}"
     if any(row.trained_on for row in matrix.all_rows):
-        mean = f"a row's mean is without source {matrix.source} and without the languages in brackets, which it was "
+        mean = f"a row's mean is without source {source} and without the languages in brackets, which it was "
         mean += "trained on"
     if matrix.common and matrix.means_differ:
         mean += f", and common is the mean over the {targets_text(matrix.common)} that no row was trained on"
@@ -131,9 +133,10 @@ def _settings_text(rows: Sequence[Row]) -> str:
 
 def _training_note(rows: Sequence[Row], where_details_are: str) -> str:
     """Say how the rows were trained, equal ones together."""
+    sources_differ = len({row.source_languages for row in rows}) > 1
     kinds: dict[str, list[str]] = {}
     for row in rows:
-        kinds.setdefault(_training_text(row), []).append(row.label)
+        kinds.setdefault(_training_text(row, sources_differ), []).append(row.label)
     if len(kinds) == 1:
         return f"Every row was trained {next(iter(kinds))}."
     if len(kinds) <= MOST_KINDS:
@@ -145,6 +148,7 @@ def _training_note(rows: Sequence[Row], where_details_are: str) -> str:
     facts: dict[str, set[Any]] = {
         "steps": {row.steps for row in rows},
         "labelled examples a step": {row.labels_per_step for row in rows},
+        "source languages": {row.source_languages for row in rows},
         "languages trained on": {row.training_languages for row in rows},
         "the weights that they started from": {row.started_from for row in rows},
         "how they were adapted": {row.adapted for row in rows},
@@ -153,11 +157,13 @@ def _training_note(rows: Sequence[Row], where_details_are: str) -> str:
     return f"Rows differ in {_listed(differing)}, {where_details_are}."
 
 
-def _training_text(row: Row) -> str:
-    languages = f" with auxiliary {join_names(row.training_languages)}" if row.training_languages else ""
+def _training_text(row: Row, names_sources: bool) -> str:
+    sources = f" with source {join_names(row.source_languages)}" if names_sources else ""
+    joined = " and auxiliary" if sources else " with auxiliary"
+    languages = f"{joined} {join_names(row.training_languages)}" if row.training_languages else ""
     adapted = f", to a model for each language but the source {row.adapted}" if row.adapted else ""
     steps = f"{row.steps} steps of {row.labels_per_step} labelled examples"
-    return f"from {row.started_from}{languages} for {steps}{adapted}"
+    return f"from {row.started_from}{sources}{languages} for {steps}{adapted}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -18,9 +18,10 @@ from iglue_plugins.runs.training_settings import differing_settings, training_se
 from iglue_plugins.utils.errors import UserError, did_you_mean
 
 ROUNDING = 0.05  # points by which a record may differ from the mean of its predictions
-SHARED_BY_ALL_ROWS = {"task": "task", "main_metric": "main metric", "source_language": "source language"}
+SHARED_BY_ALL_ROWS = {"task": "task", "main_metric": "main metric"}
 SHARED_BY_A_ROW = {
     "trainer": "trainer",
+    "source_language": "source language",
     "training_languages": "training languages",
     "labels_per_step": "labels per step",
     "steps": "steps",
@@ -137,7 +138,7 @@ def read_rows(
 
     Raises:
         UserError: There is no row or no run, or a label is given twice; a run cannot be read (as in `read_result`);
-            runs differ in task, metric, source language, languages or examples, runs of one row in more than the
+            runs differ in task, metric, languages or examples, runs of one row in more than the
             seed, or rows in their seeds.
     """
     _check_labels([label for label, _ in rows])
@@ -207,7 +208,7 @@ def check_comparable(first: RunResult, other: RunResult, split: str) -> None:
         split: The split of the results, for errors.
 
     Raises:
-        UserError: The runs differ in task, metric, source language, languages, examples, or the images of examples.
+        UserError: The runs differ in task, metric, languages, examples, or the images of examples.
     """
     _check_same(first, other, SHARED_BY_ALL_ROWS, "only runs of one task and metric can be compared")
     if missing := sorted(first.metric.keys() ^ other.metric.keys()):

@@ -20,6 +20,7 @@ from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.record_checks import check_record, check_scores
 from iglue_plugins.runs.status import State, folder_size, run_folders, status_of
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.languages import language_tuple
 from iglue_plugins.utils.text import printable
 
 SAID_BELOW = {"running": " by ", "failed": ": ", "damaged": ": "}  # states whose details stand below the table
@@ -170,7 +171,7 @@ def target_mean(run: Run, record: dict[str, Any], split: str) -> float | None:
         UserError: A score is missing, or no number in its range.
     """
     check_scores(run, record, split)
-    others = {record["source_language"], *map(str, record["training_languages"])}
+    others = {*language_tuple(record["source_language"]), *map(str, record["training_languages"])}
     scores = [found[record["main_metric"]] for name, found in record["scores"][split].items() if name not in others]
     return fmean(scores) if scores else None
 

@@ -87,7 +87,7 @@ class SliceTable:
         task: The task's name.
         split: The split of all scores.
         metric: The main metric.
-        source: The source language.
+        sources: The source languages of all rows.
         targets: The target languages, over which scores are averaged.
         seeds: The seeds of every row.
         labels: The labels of the rows, that of the first one, the baseline, first.
@@ -101,7 +101,7 @@ class SliceTable:
     task: str
     split: str
     metric: str
-    source: str
+    sources: tuple[str, ...]
     targets: tuple[str, ...]
     seeds: tuple[int, ...]
     labels: tuple[str, ...]
@@ -150,7 +150,7 @@ def slice_table(results: Results, split: str, by: Sequence[str] = QUANTITIES, le
     by = check_quantities(by)
     first, *others = results.values()
     every = [result for row in results.values() for result in row]
-    source, _, targets = language_roles(every)
+    sources, _, targets = language_roles(every)
     pictured = pictured_examples(every, targets)
     groups, drawn = cluster_examples(pictured)
     differences = row_differences(first, [(row, targets) for row in others], groups)
@@ -167,7 +167,7 @@ def slice_table(results: Results, split: str, by: Sequence[str] = QUANTITIES, le
         task=first[0].record["task"],
         split=split,
         metric=first[0].record["main_metric"],
-        source=source,
+        sources=sources,
         targets=targets,
         seeds=seeds_of(first),
         labels=tuple(results),

@@ -202,9 +202,9 @@ def matrix_groups(matrix: Matrix) -> list[list[TableColumn]]:
     groups = [
         [
             TableColumn(
-                f"{language}\n{'src' if language == matrix.source else ''}",
+                f"{language}\n{'src' if language in matrix.sources else ''}",
                 [_matrix_cell(row, language) for row in rows],
-                "dim" if language == matrix.source else "",
+                "dim" if language in matrix.sources else "",
             )
         ]
         for language in matrix.languages

@@ -83,7 +83,7 @@ def role(comparison: Comparison, language: str) -> str:
     Returns:
         'source', 'auxiliary' or 'target'.
     """
-    if language == comparison.source:
+    if language in comparison.sources:
         return "source"
     return "auxiliary" if language in comparison.auxiliary else "target"
 

@@ -23,7 +23,7 @@ from iglue_plugins.utils.progress import labelled, print_line
 
 
 def target_languages(recipe: Recipe) -> list[str]:
-    """List the evaluated languages that a `LanguageAdapter` adapts to: all except the source language.
+    """List the evaluated languages that a `LanguageAdapter` adapts to: all except source languages.
 
     Args:
         recipe: The resolved recipe.
@@ -31,13 +31,13 @@ def target_languages(recipe: Recipe) -> list[str]:
     Returns:
         The language codes, in the order of the recipe.
     """
-    return [language for language in recipe.evaluation.languages if language != recipe.source_language]
+    return [language for language in recipe.evaluation.languages if language not in recipe.source_languages]
 
 
 def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) -> None:
     """Adapt the model to one language at a time, evaluate it, and drop it.
 
-    The source language is evaluated with the weights that each adaptation starts from.
+    Source languages are evaluated with the weights that each adaptation starts from.
 
     Args:
         state: The run, whose record gets the scores and what each adaptation found.
@@ -53,10 +53,10 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
     for number, language in enumerate(languages, start=1):
         start_time, folder = time.monotonic(), state.run.adapted_dir / language
         load = partial(_load_with_head, state, start)
-        if language != recipe.source_language and distributed.is_main_process():
+        if language not in recipe.source_languages and distributed.is_main_process():
             print_line(f"adapting to {language}, language {number} of {len(languages)}: {folder}")
         torch.manual_seed(recipe.seed)
-        if language == recipe.source_language:
+        if language in recipe.source_languages:
             model, processor = load()
         else:
             with labelled(language):
@@ -64,7 +64,7 @@ def adapt_and_evaluate(state: RunState, adapter: LanguageAdapter, start: Start) 
                     load,
                     state.task,
                     language,
-                    source_language=recipe.source_language,
+                    source_languages=recipe.source_languages,
                     seed=recipe.seed,
                     folder=folder,
                     evaluation_batch_size=recipe.evaluation.batch_size,

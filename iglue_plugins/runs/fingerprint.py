@@ -48,10 +48,10 @@ def fingerprint(recipe: Recipe, previous_fingerprint: str | None) -> str:
     task, trainer = make_task(recipe), make_trainer(recipe)
     languages = tuple(recipe.auxiliary_languages)
     if isinstance(trainer, LanguageAdapter):
-        read = trainer.reads(task, recipe.source_language, tuple(recipe.evaluation.languages))
+        read = trainer.reads(task, recipe.source_languages, tuple(recipe.evaluation.languages))
         data = {}
     else:
-        read = trainer.reads(task, recipe.source_language, languages)
+        read = trainer.reads(task, recipe.source_languages, languages)
         data = {str(examples): task.fingerprint(*examples) for examples in read}
     content = {
         "meaning": MEANING,

@@ -67,7 +67,7 @@ def require(stages: Sequence[Recipe]) -> None:
 
 
 def check_examples(recipe: Recipe) -> None:
-    """Check that a task has the examples that the recipe's trainer reads, apart from the source language's.
+    """Check that a task has the examples that the recipe's trainer reads, apart from the source languages'.
 
     Args:
         recipe: The resolved recipe.
@@ -76,13 +76,13 @@ def check_examples(recipe: Recipe) -> None:
         UserError: Examples are missing.
     """
     task, trainer = make_task(recipe), make_trainer(recipe)
-    for examples in trainer.reads(task, recipe.source_language, _trained_languages(recipe, trainer)):
-        if examples.language != recipe.source_language:
+    for examples in trainer.reads(task, recipe.source_languages, _trained_languages(recipe, trainer)):
+        if examples.language not in recipe.source_languages:
             task.load(*examples)
 
 
 def _trained_languages(recipe: Recipe, trainer: Trainer | LanguageAdapter) -> tuple[str, ...]:
-    """Return the languages, besides the source language, that a trainer takes examples of."""
+    """Return the languages, besides the source languages, that a trainer takes examples of."""
     if not isinstance(trainer, LanguageAdapter):
         return tuple(recipe.auxiliary_languages)
     return tuple(target_languages(recipe))
@@ -94,7 +94,7 @@ def _lacking_in_stage(recipe: Recipe) -> Iterator[str]:
     try:
         task, trainer = make_task(recipe), make_trainer(recipe)
         languages = _trained_languages(recipe, trainer)
-        needed = trainer.reads(task, recipe.source_language, languages)
+        needed = trainer.reads(task, recipe.source_languages, languages)
     except UserError as error:
         yield str(error)
         return
@@ -130,7 +130,7 @@ def count_steps(recipe: Recipe, task: Task, trainer: Trainer) -> int:
     """
     languages = tuple(recipe.auxiliary_languages)
     processor = PlanningProcessor(image_kind(recipe))
-    data = TrainingData(task, processor, recipe.source_language, languages, recipe.seed, trainer.settings.examples)
+    data = TrainingData(task, processor, recipe.source_languages, languages, recipe.seed, trainer.settings.examples)
     steps = -(-len(trainer.steps(data)) // trainer.settings.accumulation)
     return steps if recipe.limit is None else min(recipe.limit, steps)
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.languages import language_tuple
 from iglue_plugins.utils.text import printable, shown
 
-RECORDED: dict[str, type] = {  # what tables read of a record
+RECORDED: dict[str, type | UnionType] = {  # what tables read of a record
     "name": str,
     "seed": int,
     "task": str,
     "trainer": str,
-    "source_language": str,
+    "source_language": str | list,
     "training_languages": list,
     "labels_per_step": int,
     "steps": int,
@@ -75,8 +77,11 @@ def check_record(run: Run, record: dict[str, Any]) -> None:
             value = value.get(key) if value is not None else None
         if value is not None:
             _check_type(run, ".".join(keys), value, kind)
-    for language in record["training_languages"]:
-        _check_type(run, "training_languages", language, str)
+    for key in ("source_language", "training_languages"):
+        for language in language_tuple(record[key]):
+            _check_type(run, key, language, str)
+    if not record["source_language"]:
+        raise UserError(f"{run.record_path}: its source_language is empty; correct it, or run again")
     for packages in (record.get("code") or {}).values():
         if not isinstance(packages, list) or not all(isinstance(package, dict) for package in packages):
             _check_type(run, "code", packages, list)
@@ -84,11 +89,11 @@ def check_record(run: Run, record: dict[str, Any]) -> None:
         _check_type(run, "start_from.path", start.get("path"), str)
 
 
-def _check_type(run: Run, key: str, value: Any, kind: type) -> None:
+def _check_type(run: Run, key: str, value: Any, kind: type | UnionType) -> None:
     if not isinstance(value, kind):
+        name = getattr(kind, "__name__", kind)  # a union has none
         raise UserError(
-            f"{run.record_path}: its {key} is {shown(value)}, but it has to be of type {kind.__name__}; correct it, or "
-            "run again"
+            f"{run.record_path}: its {key} is {shown(value)}, but it has to be of type {name}; correct it, or run again"
         )
 
 

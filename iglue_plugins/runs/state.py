@@ -61,10 +61,10 @@ class RunState:
             adaptation reads.
         """
         found = self.task.fingerprint(split, language)
-        source = self.recipe.source_language
-        if not isinstance(self.trainer, LanguageAdapter) or language == source:
+        sources = self.recipe.source_languages
+        if not isinstance(self.trainer, LanguageAdapter) or language in sources:
             return found
-        read = self.trainer.reads(self.task, source, (language,))
+        read = self.trainer.reads(self.task, sources, (language,))
         adapted_on = {str(examples): self.task.fingerprint(*examples) for examples in read}
         return hashlib.sha256(json.dumps([found, adapted_on], sort_keys=True).encode()).hexdigest()
 

@@ -17,7 +17,7 @@ def track_scores(state: RunState) -> None:
         state: The run, whose record has the scores.
     """
     record, evaluation = state.record, state.recipe.evaluation
-    trained_on = {state.recipe.source_language, *record["training_languages"]}
+    trained_on = {*state.recipe.source_languages, *record["training_languages"]}
     scores: dict[str, float] = {}
     for split in dict.fromkeys(map(evaluation.scored_split, evaluation.splits)):
         by_language = record["scores"].get(split, {})

@@ -54,7 +54,7 @@ def trained_model(state: RunState, trainer: Trainer, start: Start) -> tuple[PreT
         model,
         processor,
         state.task,
-        source_language=recipe.source_language,
+        source_languages=recipe.source_languages,
         auxiliary_languages=tuple(recipe.auxiliary_languages),
         seed=recipe.seed,
         folder=run.folder,

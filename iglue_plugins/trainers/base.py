@@ -75,7 +75,7 @@ class Trainer(TrainerSpec, ABC):
             returns numbers that it has trained beside the model's weights, by name, for the run's record.
         """
 
-    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+    def reads(self, task: Task, source_languages: tuple[str, ...], languages: tuple[str, ...]) -> list[ExampleSet]:
         """List the examples that training reads, which determine its weights.
 
         Unless a subclass says otherwise, these are the training examples that `trains_on` says, and those that
@@ -83,16 +83,16 @@ class Trainer(TrainerSpec, ABC):
 
         Args:
             task: The task.
-            source_language: The language that fine-tuning trains on.
+            source_languages: The languages that fine-tuning trains on.
             languages: The auxiliary languages.
 
         Returns:
             The examples, in the order in which training takes the languages.
         """
-        trained = (source_language,) if self.trains_on == "source" else languages
+        trained = source_languages if self.trains_on == "source" else languages
         found = [ExampleSet(task.training_splits[self.trains_on], language) for language in trained]
         if self.settings.validate_every:
-            found.append(ExampleSet(task.validation_split, source_language))
+            found.append(ExampleSet(task.validation_split, source_languages[0]))
         return found
 
     def labels_per_step(self, task: Task, languages: int) -> int:
@@ -113,7 +113,7 @@ class Trainer(TrainerSpec, ABC):
         processor: Processor,
         task: Task,
         *,
-        source_language: str = "en",
+        source_languages: tuple[str, ...] = ("en",),
         auxiliary_languages: tuple[str, ...] = (),
         seed: int = 0,
         folder: Path,
@@ -126,12 +126,12 @@ class Trainer(TrainerSpec, ABC):
             model: The model.
             processor: Its processor.
             task: The task; the model gets its head.
-            source_language: The language that fine-tuning trains on.
+            source_languages: The languages that fine-tuning trains on.
             auxiliary_languages: The languages that meta-training trains on.
             seed: The seed of a new head, of the order of examples and of dropout.
             folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there.
             validation: The split and language that `settings.validate_every` scores; None: the task's validation split
-                in the source language.
+                in the first source language.
             evaluation_batch_size: Examples in a batch of a validation; in retrieval, (caption, image) pairs.
 
         Returns:
@@ -145,9 +145,9 @@ class Trainer(TrainerSpec, ABC):
         cast("HasTaskHeads", model).set_head(task.head, task.num_labels)
         check_tied_weights(model)
         settings, languages = self.settings, tuple(auxiliary_languages)
-        reads = tuple(self.reads(task, source_language, languages))
-        data = TrainingData(task, processor, source_language, languages, seed, settings.examples, reads)
-        split, language = validation or (task.validation_split, source_language)
+        reads = tuple(self.reads(task, source_languages, languages))
+        data = TrainingData(task, processor, source_languages, languages, seed, settings.examples, reads)
+        split, language = validation or (task.validation_split, source_languages[0])
         validate = None
         if settings.validate_every:
             validate = make_validator(
@@ -183,7 +183,7 @@ class Adapted:
 class LanguageAdapter(TrainerSpec, ABC):
     """A way of adapting a model to each target language separately; recipes name it as a `trainer`.
 
-    The source language is evaluated without adaptation.
+    Source languages are evaluated without adaptation.
 
     Args:
         settings: An instance of `Settings`; None takes the defaults.
@@ -217,12 +217,12 @@ class LanguageAdapter(TrainerSpec, ABC):
         """What a model is adapted on, as tables say it, such as "on 10 shots"."""
 
     @abstractmethod
-    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+    def reads(self, task: Task, source_languages: tuple[str, ...], languages: tuple[str, ...]) -> list[ExampleSet]:
         """List the examples that adaptation reads.
 
         Args:
             task: The task.
-            source_language: The language of the model's fine-tuning.
+            source_languages: The languages of the model's fine-tuning.
             languages: The target languages.
 
         Returns:
@@ -248,7 +248,7 @@ class LanguageAdapter(TrainerSpec, ABC):
         task: Task,
         language: str,
         *,
-        source_language: str,
+        source_languages: tuple[str, ...],
         seed: int,
         folder: Path,
         evaluation_batch_size: int = 256,
@@ -259,7 +259,7 @@ class LanguageAdapter(TrainerSpec, ABC):
             load: Loads the model that adaptation starts from, and its processor, anew at each call.
             task: The task.
             language: The target language.
-            source_language: The language of the model's fine-tuning.
+            source_languages: The languages of the model's fine-tuning.
             seed: The seed of the order of examples and of dropout.
             folder: Where checkpoints go. Adaptation resumes from what an earlier call has left there.
             evaluation_batch_size: Examples in a batch of a validation.

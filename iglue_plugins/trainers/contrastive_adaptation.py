@@ -39,7 +39,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         return f"by {steps} contrastive step{'s' if steps > 1 else ''} on {examples} without labels"
 
     @override
-    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+    def reads(self, task: Task, source_languages: tuple[str, ...], languages: tuple[str, ...]) -> list[ExampleSet]:
         return [ExampleSet(self.settings.split, language, self.settings.shots) for language in languages]
 
     @override
@@ -64,7 +64,7 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         task: Task,
         language: str,
         *,
-        source_language: str,
+        source_languages: tuple[str, ...],
         seed: int,
         folder: Path,
         evaluation_batch_size: int = 256,

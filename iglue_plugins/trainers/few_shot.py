@@ -40,12 +40,12 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         return data.batchers("few_shot", self.settings.shots)
 
     @override
-    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+    def reads(self, task: Task, source_languages: tuple[str, ...], languages: tuple[str, ...]) -> list[ExampleSet]:
         found = []
         for language in languages:
             found.append(ExampleSet(task.training_splits["few_shot"], language, self.settings.shots))
             if self.settings.validate_every:
-                found.append(ExampleSet(*task.few_shot_validation(language, source_language)))
+                found.append(ExampleSet(*task.few_shot_validation(language, source_languages[0])))
         return found
 
     @override
@@ -59,12 +59,12 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
         task: Task,
         language: str,
         *,
-        source_language: str,
+        source_languages: tuple[str, ...],
         seed: int,
         folder: Path,
         evaluation_batch_size: int = 256,
     ) -> Adapted:
-        validation = task.few_shot_validation(language, source_language)
+        validation = task.few_shot_validation(language, source_languages[0])
         best: Adapted | None = None
         best_score = -math.inf
         for rate in self.settings.learning_rates:
@@ -75,7 +75,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
                 model,
                 processor,
                 task,
-                source_language=source_language,
+                source_languages=source_languages,
                 auxiliary_languages=(language,),
                 seed=seed,
                 folder=folder / f"learning-rate-{rate:g}",

@@ -130,9 +130,9 @@ class Pretrain(PretrainSpec, Trainer):
     settings: PretrainSettings
 
     @override
-    def reads(self, task: Task, source_language: str, languages: tuple[str, ...]) -> list[ExampleSet]:
+    def reads(self, task: Task, source_languages: tuple[str, ...], languages: tuple[str, ...]) -> list[ExampleSet]:
         captioned = tuple(sorted(self.settings.language_shares))
-        validated = super().reads(task, source_language, languages)[1:]
+        validated = super().reads(task, source_languages, languages)[1:]
         return [*(ExampleSet("train", language) for language in captioned), *validated]
 
     @override

@@ -20,7 +20,7 @@ class TrainingData:
     Attributes:
         task: The task.
         processor: The model's processor.
-        source_language: The language that fine-tuning trains on.
+        source_languages: The languages that fine-tuning trains on.
         auxiliary_languages: The languages that meta-training trains on; for `LanguageAdapter`, the one target language.
         seed: The run's seed.
         examples: How many training examples of each language are used; None: all.
@@ -30,7 +30,7 @@ class TrainingData:
 
     task: Task
     processor: Processor
-    source_language: str
+    source_languages: tuple[str, ...]
     auxiliary_languages: tuple[str, ...]
     seed: int
     examples: int | None = None
@@ -40,7 +40,7 @@ class TrainingData:
         """Make a batcher over the training examples of each language.
 
         Args:
-            trains_on: "source" for the source language; "auxiliary" or "few_shot" for the auxiliary languages.
+            trains_on: "source" for the source languages; "auxiliary" or "few_shot" for the auxiliary languages.
             shots: The number of shots, with "few_shot".
 
         Returns:
@@ -50,9 +50,9 @@ class TrainingData:
             UserError: There is no auxiliary language, the task has no such examples, or the trainer does not declare
                 that it reads them.
         """
-        languages = (self.source_language,) if trains_on == "source" else self.auxiliary_languages
+        languages = self.source_languages if trains_on == "source" else self.auxiliary_languages
         if not languages:
-            choices = sorted(set(self.task.languages) - {self.source_language})
+            choices = sorted(set(self.task.languages) - {*self.source_languages})
             raise UserError(
                 f"task {self.task.name}: there are no auxiliary_languages to train on; name at least one of "
                 f"{', '.join(choices)}"

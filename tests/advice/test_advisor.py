@@ -39,7 +39,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_languages_without_auxiliary_data_are_targets_only() -> None:
-    advice = advise(Words(), "en", "no tokenizer", targets=("ta", "de"))
+    advice = advise(Words(), ("en",), "no tokenizer", targets=("ta", "de"))
     assert [ranking.target for ranking in advice.rankings] == ["ta", "de"]
     assert {c.language for c in advice.rankings[0].candidates} == {"de", "fr", "es", "ru"}
     assert {c.language for c in advice.rankings[1].candidates} == {"fr", "es", "ru"}
@@ -48,28 +48,28 @@ def test_languages_without_auxiliary_data_are_targets_only() -> None:
         "'sw' is left out: task words: there are no texts in 'sw' (no auxiliary in sw); give its data, or leave it out."
     ) in said
     assert "'ta' is no candidate: no auxiliary in ta." in said
-    assert not any("no candidate" in note for note in advise(Words(), "en", "none", candidates=("de", "fr")).notes)
+    assert not any("no candidate" in note for note in advise(Words(), ("en",), "none", candidates=("de", "fr")).notes)
     assert "Texts in ta are those of the test split, without their labels." in said
 
 
 def test_targets_of_all_are_those_with_two_candidates() -> None:
-    (ranking,) = advise(Words(), "en", "no tokenizer", candidates=("de", "fr")).rankings
+    (ranking,) = advise(Words(), ("en",), "no tokenizer", candidates=("de", "fr")).rankings
     assert (ranking.target, {c.language for c in ranking.candidates}) == (None, {"de", "fr"})
     with pytest.raises(UserError, match="--candidates: for no target of the task are there two candidates"):
-        advise(Words(), "en", "no tokenizer", candidates=("de",))
+        advise(Words(), ("en",), "no tokenizer", candidates=("de",))
 
 
 def test_candidates_and_targets_need_data() -> None:
     with pytest.raises(UserError, match=r"--candidates: .* has no auxiliary examples in 'ta' \(no auxiliary in ta\);"):
-        advise(Words(), "en", "no tokenizer", candidates=("de", "ta"))
+        advise(Words(), ("en",), "no tokenizer", candidates=("de", "ta"))
     with pytest.raises(UserError, match="there are no texts in 'sw'"):
-        advise(Words(), "en", "no tokenizer", targets=("sw",))
+        advise(Words(), ("en",), "no tokenizer", targets=("sw",))
     only_tested = Words()
     only_tested.tested = tuple(WORDS)
     with pytest.raises(
         UserError, match=r"task words: .* no auxiliary examples in any language \(no auxiliary in de\);"
     ):
-        advise(only_tested, "en", "no tokenizer")
+        advise(only_tested, ("en",), "no tokenizer")
     only_tested.tested, only_tested.languages = (), ("en", "sw")
     with pytest.raises(UserError, match="there are no texts in 'sw'"):
-        advise(only_tested, "en", "no tokenizer")
+        advise(only_tested, ("en",), "no tokenizer")

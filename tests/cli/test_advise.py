@@ -90,7 +90,7 @@ def test_a_run_compares_texts(iglue: Iglue, write: Callable[..., Path], matrix: 
     ("arguments", "sentence"),
     [
         ((RECIPE, "--target", "xx"), "--target: task mini/xvnli has no language 'xx'"),
-        ((RECIPE, "--target", "en"), "--target: 'en' is the source language"),
+        ((RECIPE, "--target", "en"), "--target: 'en' is a source language"),
         ((RECIPE, "--candidates", "tr,xx"), "--candidates: task mini/xvnli has no language 'xx'"),
         ((RECIPE, "--target", "sw", "--candidates", "sw"), "--target: 'sw' is the only candidate itself"),
         ((RECIPE, "--target", "sw", "--candidates", "sw,tr"), "--target: 'sw' has only one candidate beside itself"),

@@ -85,7 +85,7 @@ def test_support_batches_with_false_negatives(
 ) -> None:
     """Of 1,000 support batches of 16, as the sampler draws them; the figures stand in docs/method.md."""
     task = make_task(name, language, shots)
-    data = TrainingData(task, RegionProcessor(Words()), "en", (language,), seed=0)
+    data = TrainingData(task, RegionProcessor(Words()), ("en",), (language,), seed=0)
     found = {}
     for distinct in (False, True):
         steps = XVLMAML(XVLMAMLSettings(steps=EPISODES, distinct_images=distinct)).steps(data)

@@ -80,7 +80,7 @@ def test_a_step_of_pre_training(name: str) -> None:
     model, processor = plugins.load_model(recipe, None)
     task, trainer = plugins.make_task(recipe), plugins.make_trainer(recipe)
     model.set_head(task.head, task.num_labels)
-    data = TrainingData(task, processor, "en", (), 0, None, tuple(trainer.reads(task, "en", ())))
+    data = TrainingData(task, processor, ("en",), (), 0, None, tuple(trainer.reads(task, ("en",), ())))
     losses = trainer.objective(model, task)(**trainer.steps(data)[0])
     losses["loss"].backward()
     assert all(value.isfinite() for value in losses.values())

@@ -54,11 +54,12 @@ def test_task_defaults_that_a_trainer_does_not_have_name_the_task(
 
 
 def test_languages_and_splits(write: Write, problems: FindProblems) -> None:
-    assert problems(write(BASE + "source_language: ar\nevaluation: {splits: [dev], languages: []}\n")) == [
+    assert problems(write(BASE + "evaluation: {splits: [dev], languages: []}\n")) == [
         "r.yaml: evaluation.splits.0: found 'dev', expected a split of task nli; choose from test, train, val",
-        "r.yaml: source_language: 'ar' is one of the task's auxiliary languages; set auxiliary_languages to others",
         "r.yaml: evaluation.languages: found [], expected a list to have at least 1 item after validation, not 0",
     ]
+    (line,) = problems(write(BASE.replace("finetune", "meta") + "source_language: ar\n"))
+    assert line == "r.yaml: auxiliary_languages: there are none, but trainer meta trains on them; name at least one"
     (line,) = problems(write(BASE + "auxiliary_languages: [fr, fr]\n"))
     assert line.startswith("r.yaml: auxiliary_languages.1: 'fr' stands twice")
 

@@ -69,6 +69,21 @@ def test_null_means_the_default(write: Write) -> None:
     assert recipe.evaluation.languages == ["en", "ar", "fr", "ru"]
 
 
+def test_sources_are_one_language_or_several(write: Write, problems: FindProblems) -> None:
+    assert load_recipe(write(BASE), ["source_language=[en, fr]"]).source_languages == ("en", "fr")
+    one = load_recipe(write(BASE), ["source_language=[fr]"])
+    arabic = load_recipe(write(BASE), ["source_language=[en, ar]"])
+    assert arabic.auxiliary_languages == []  # the task's default, Arabic, is a source
+    assert (one.source_language, one) == ("fr", load_recipe(write(BASE), ["source_language=fr"]))
+    for value, sentence in {
+        "[]": "source_language: the list is empty; name at least one language",
+        "[en, fr, en]": "source_language.2: 'en' stands twice; name each language once",
+        "[en, xx]": "source_language.1: found 'xx', expected a language of task",
+    }.items():
+        (problem,) = problems(write(BASE), f"source_language={value}")
+        assert f": {sentence}" in problem, problem
+
+
 # extends
 
 

@@ -7,6 +7,7 @@ import pytest
 from iglue_plugins.evaluation.significance import Difference
 from iglue_plugins.reporting.comparison import build_comparison
 from iglue_plugins.reporting.details import details
+from iglue_plugins.reporting.notes import notes
 from iglue_plugins.reporting.wording import describe
 from iglue_plugins.utils.errors import UserError
 
@@ -25,7 +26,7 @@ def test_languages_have_mean_and_deviation_over_seeds(two_rows):
 
 def test_source_and_auxiliary_are_left_out_of_every_rows_mean(two_rows):
     comparison = build_comparison(two_rows)
-    assert (comparison.source, comparison.auxiliary, comparison.targets) == ("en", ("tr",), ("ar", "ru"))
+    assert (comparison.sources, comparison.auxiliary, comparison.targets) == (("en",), ("tr",), ("ar", "ru"))
     assert comparison.languages == ("en", "tr", "ar", "ru")
     finetune, xvl_maml = comparison.rows
     assert finetune.target_mean.per_seed == (35.0, 32.5)
@@ -40,6 +41,25 @@ def test_auxiliary_is_the_union_over_rows(two_rows, make_run):
     comparison = build_comparison([*two_rows, ("x_maml", third)])
     assert (comparison.auxiliary, comparison.targets) == (("ar", "tr"), ("ru",))
     assert [row.target_mean.mean for row in comparison.rows] == [30.0, 70.0, 20.0]
+
+
+def test_rows_of_different_sources_are_averaged_over_what_no_row_was_trained_on(make_run):
+    scores = {"en": "1111", "tr": "0000", "ar": "1110", "ru": "10000"}
+    rows = [
+        ("english", [make_run("finetune", 0, scores, steps=800)]),
+        ("both", [make_run("finetune", 0, scores, source_language=["en", "tr"])]),
+        ("turkish", [make_run("xvl_maml", 0, scores, source_language="tr", training_languages=["ar"])]),
+    ]
+    comparison = build_comparison(rows)
+    assert (comparison.sources, comparison.auxiliary, comparison.targets) == (("en", "tr"), ("ar",), ("ru",))
+    assert [row.source_languages for row in comparison.rows] == [("en",), ("en", "tr"), ("tr",)]
+    said = " ".join(notes(comparison, "below"))
+    assert "without source en, tr and auxiliary ar" in said
+    assert "turkish was trained from" in said and "with source tr and auxiliary ar for" in said
+    with pytest.raises(UserError, match="among en, tr, since en, tr are sources and"):
+        build_comparison(
+            [(label, [make_run("x", 0, {"en": "1", "tr": "1"}, source_language=["en", "tr"])]) for label in "a"]
+        )
 
 
 def test_the_difference_is_to_the_first_row_over_the_targets(two_rows):

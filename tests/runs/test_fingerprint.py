@@ -55,6 +55,12 @@ def test_auxiliary_languages_count_for_a_trainer_that_uses_them(found: Callable[
     assert found("trainer=xvl_maml") != found("trainer=xvl_maml", "auxiliary_languages=[tr, de]")
 
 
+def test_source_languages_count_and_a_list_of_one_is_that_one(found: Callable[..., str]) -> None:
+    assert found("source_language=[en]") == found()
+    both = {found("source_language=[en, de]"), found("source_language=[de, en]"), found("source_language=de"), found()}
+    assert len(both) == 4
+
+
 def test_the_stage_before_the_version_and_the_meaning_count(
     found: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

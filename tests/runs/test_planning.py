@@ -108,7 +108,7 @@ def test_planned_steps_see_the_examples_of_the_training(recipe: MakeRecipe, trai
     task.load("auxiliary", "tr")
     processors = (PlanningProcessor("regions"), RegionProcessor(AutoTokenizer.from_pretrained(ASSETS / "tokenizer")))
     planned, real = (
-        make_trainer(made).steps(TrainingData(task, processor, "en", ("tr", "de"), made.seed))
+        make_trainer(made).steps(TrainingData(task, processor, ("en",), ("tr", "de"), made.seed))
         for processor in processors
     )
     assert len(planned) == len(real) > 0

@@ -165,7 +165,7 @@ def gradients_by_hand(recipe: Recipe) -> list[dict[str, Tensor]]:
     torch.manual_seed(recipe.seed)
     model.set_head(task.head, task.num_labels)
     objective = trainer.objective(model.train(), task)
-    steps = trainer.steps(TrainingData(task, processor, "en", tuple(recipe.auxiliary_languages), recipe.seed))
+    steps = trainer.steps(TrainingData(task, processor, ("en",), tuple(recipe.auxiliary_languages), recipe.seed))
     found, accumulation = [], trainer.settings.accumulation
     for first in range(0, len(steps), accumulation):
         items = range(first, min(first + accumulation, len(steps)))

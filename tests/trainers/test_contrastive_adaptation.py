@@ -31,7 +31,7 @@ def adapt(
     def run(**settings: object) -> Adapted:
         adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS | settings))
         return adapter.adapt(
-            lambda: (make_model(dropout=0.1), processor), task, "tr", source_language="en", seed=3, folder=tmp_path
+            lambda: (make_model(dropout=0.1), processor), task, "tr", source_languages=("en",), seed=3, folder=tmp_path
         )
 
     return run
@@ -100,5 +100,5 @@ def test_a_number_of_shots_of_a_few_shot_split(
     adapt(shots=5)
     assert loaded == [("auxiliary", "tr", 5)]
     adapter = ContrastiveAdaptation(ContrastiveAdaptationSettings(**SETTINGS, shots=5))
-    assert adapter.reads(task, "en", ("tr",)) == [("auxiliary", "tr", 5)]
+    assert adapter.reads(task, ("en",), ("tr",)) == [("auxiliary", "tr", 5)]
     assert adapter.summary == "by 1 contrastive step on 5 shots without labels"

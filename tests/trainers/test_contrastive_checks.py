@@ -56,7 +56,7 @@ class Embedding(Bare):
 
 def adapt(model: PreTrainedModel, processor: RegionProcessor, task: Task, folder: Path, **settings: Any) -> None:
     adaptation = ContrastiveAdaptation(ContrastiveAdaptation.Settings(split="auxiliary", support_size=4, **settings))
-    adaptation.adapt(lambda: (model, processor), task, "tr", source_language="en", seed=0, folder=folder)
+    adaptation.adapt(lambda: (model, processor), task, "tr", source_languages=("en",), seed=0, folder=folder)
 
 
 @pytest.mark.parametrize("trainer", OBJECTIVES)

@@ -30,7 +30,7 @@ def adapt(
     def run(folder: str, **settings: object) -> Adapted:
         trainer = FewShot(FewShotSettings(**{"shots": 5, "epochs": 2, "batch_size": 2, **settings}))
         return trainer.adapt(
-            lambda: (make_model(), processor), task, "tr", source_language="en", seed=0, folder=tmp_path / folder
+            lambda: (make_model(), processor), task, "tr", source_languages=("en",), seed=0, folder=tmp_path / folder
         )
 
     return run
@@ -113,6 +113,6 @@ def test_without_validation_the_last_weights_of_the_only_rate_are_kept(
     adapted = adapt("alone", learning_rates=(1e-2,), validate_every=None)
     assert adapted.notes == {"learning_rate": 1e-2, "steps": 6}
     settings = FewShotSettings(shots=5, learning_rates=(1e-2,), validate_every=None)
-    assert FewShot(settings).reads(task, "en", ("tr",)) == [ExampleSet("auxiliary", "tr", 5)]
+    assert FewShot(settings).reads(task, ("en",), ("tr",)) == [ExampleSet("auxiliary", "tr", 5)]
     with pytest.raises(ValidationError, match="validation chooses one of the 3 learning_rates"):
         FewShotSettings(shots=5, validate_every=None)

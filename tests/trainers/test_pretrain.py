@@ -31,7 +31,7 @@ def items(captions: Task, processor: RegionProcessor) -> MakeItems:
         chosen = PretrainSettings(**{"steps": 3, "batch_size": 16, "language_shares": {"en": 1, "tr": 1}} | settings)
         return list(
             map(
-                Pretrain(chosen).steps(TrainingData(captions, processor, "en", (), seed=0)).__getitem__,
+                Pretrain(chosen).steps(TrainingData(captions, processor, ("en",), (), seed=0)).__getitem__,
                 range(chosen.steps),
             )
         )

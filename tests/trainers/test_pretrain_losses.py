@@ -32,7 +32,7 @@ def settings(**changes: object) -> PretrainSettings:
 
 @pytest.fixture
 def item(captions: Task, processor: RegionProcessor) -> dict[str, Any]:
-    return Pretrain(settings()).steps(TrainingData(captions, processor, "en", (), seed=0))[0]
+    return Pretrain(settings()).steps(TrainingData(captions, processor, ("en",), (), seed=0))[0]
 
 
 @pytest.fixture

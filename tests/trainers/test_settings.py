@@ -201,7 +201,7 @@ def test_pretraining_takes_captions_only() -> None:
 
 @pytest.fixture
 def data(task: Task, processor: RegionProcessor) -> TrainingData:
-    return TrainingData(task, processor, "en", ("tr", "de"), seed=3)
+    return TrainingData(task, processor, ("en",), ("tr", "de"), seed=3)
 
 
 def texts(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -223,6 +223,17 @@ def test_fine_tuning_sees_the_source_language_and_the_control_each_auxiliary_one
             assert set(texts(steps[step]["batch"], tokenizer)) <= written[language], (step, language)
 
 
+def test_batches_of_several_sources_come_in_turn(
+    task: Task, processor: RegionProcessor, tokenizer: PreTrainedTokenizerBase
+) -> None:
+    trainer = Finetune(FinetuneSettings(batch_size=8, steps=4, validate_every=2))
+    assert trainer.reads(task, ("en", "de"), ()) == [("train", "en", None), ("train", "de", None), ("dev", "en", None)]
+    steps = trainer.steps(TrainingData(task, processor, ("en", "de"), ("tr",), seed=3))
+    for step, language in enumerate(["en", "de", "en", "de"]):
+        written = set(task.load("train", language)["text"])
+        assert set(texts(steps[step]["batch"], tokenizer)) <= written, (step, language)
+
+
 def test_a_meta_step_sees_an_episode_of_each_language(data: TrainingData, task: Task) -> None:
     steps = XVLMAML(XVLMAMLSettings(steps=5, accumulation=2, support_size=4, query_size=6)).steps(data)
     assert len(steps) == 10
@@ -235,7 +246,7 @@ def test_the_setting_examples_selects_the_same_examples_in_every_language(
     task: Task, processor: RegionProcessor
 ) -> None:
     def images(seed: int, examples: int | None) -> list[list[list[int]]]:
-        made = TrainingData(task, processor, "en", ("tr", "de"), seed, examples).batchers("auxiliary")
+        made = TrainingData(task, processor, ("en",), ("tr", "de"), seed, examples).batchers("auxiliary")
         return [sorted(batcher.images.tolist()) for batcher in made.values()]
 
     turkish, german = images(0, 10)

@@ -64,7 +64,7 @@ def train(make_model: Callable[..., PreTrainedModel], processor: RegionProcessor
             model.set_head(task.head, task.num_labels)
             made.check(task, "tr")
             load = partial(tuple, (model, processor))
-            return made.adapt(load, task, "tr", source_language="en", seed=2, folder=folder).model.state_dict()
+            return made.adapt(load, task, "tr", source_languages=("en",), seed=2, folder=folder).model.state_dict()
         made.fit(model, processor, task, auxiliary_languages=("tr",), seed=2, folder=folder)
         return model.state_dict()
 
@@ -110,7 +110,7 @@ def test_too_few_scenes_for_distinct_images_are_found_before_training(
 def test_without_distinct_images_batches_have_shared_scenes(processor: RegionProcessor) -> None:
     def images(distinct: bool) -> list[int]:
         settings = XVLMAMLSettings(steps=20, support_size=6, query_size=6, distinct_images=distinct)
-        steps = XVLMAML(settings).steps(TrainingData(make_task(3), processor, "en", ("tr",), seed=0))
+        steps = XVLMAML(settings).steps(TrainingData(make_task(3), processor, ("en",), ("tr",), seed=0))
         batches = [item["episodes"][0][part] for item in steps for part in ("support", "query")]
         return [len(batch.image_identity.unique()) for batch in batches]
 
@@ -120,7 +120,7 @@ def test_without_distinct_images_batches_have_shared_scenes(processor: RegionPro
 
 def test_a_batch_of_pre_training_has_an_image_once(processor: RegionProcessor) -> None:
     settings = PretrainSettings(steps=20, batch_size=8, language_shares={"en": 1})
-    steps = Pretrain(settings).steps(TrainingData(make_task(3), processor, "en", (), seed=0))
+    steps = Pretrain(settings).steps(TrainingData(make_task(3), processor, ("en",), (), seed=0))
     batches = [step["batch"] for step in steps]
     assert {len(batch.image_identity.unique()) for batch in batches} == {8}
     assert len({text for batch in batches for text in batch.text_identity.tolist()}) > 8  # any of an image's captions

@@ -13,6 +13,7 @@ from iglue_plugins.runs.status import as_mapping
 from iglue_plugins.runs.training_settings import BEFORE, training_settings
 from iglue_plugins.tasks.config import HubCopyConfig
 from iglue_plugins.tasks.spec import IGLUESpec
+from iglue_plugins.utils.languages import language_tuple
 from iglue_plugins.utils.model_sources import is_hub_uri, is_local_path, split_hub_uri
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def card_metadata(
     from huggingface_hub import ModelCardData
 
     evaluated = [language for split in scores for language in split.scores]
-    languages = dict.fromkeys([record["source_language"], *record["training_languages"], *evaluated])
+    languages = dict.fromkeys([*language_tuple(record["source_language"]), *record["training_languages"], *evaluated])
     base = base_models(record)
     copy = hub_copy(record)
     has_adapter = bool(as_mapping(as_mapping(record.get("recipe")).get("model")).get("adapter"))

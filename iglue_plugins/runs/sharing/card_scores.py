@@ -11,6 +11,7 @@ from iglue_plugins.evaluation.intervals import MeanScore, mean_scores
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.record_checks import check_scores
 from iglue_plugins.runs.scored_examples import read_scored_examples
+from iglue_plugins.utils.languages import language_tuple
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def _read_split(run: Run, record: Mapping[str, Any], split: str) -> SplitScores:
     found = {language: read_scored_examples(run, split, language) for language in record["scores"][split]}
     images = {name: examples.image_ids for name, examples in found.items() if examples.image_ids}
     groups = group_clusters({name: examples.ids for name, examples in found.items()}, images)
-    trained_on = {record["source_language"], *record["training_languages"]}
+    trained_on = {*language_tuple(record["source_language"]), *record["training_languages"]}
     targets = tuple(language for language in found if language not in trained_on)
     means = [[language] for language in found] + [list(targets)] * (len(targets) > 1)
     computed = mean_scores({name: examples.scores for name, examples in found.items()}, means, groups)

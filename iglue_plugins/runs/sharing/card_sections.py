@@ -12,6 +12,7 @@ from iglue_plugins.runs.sharing.card_metadata import base_models, hub_copy, task
 from iglue_plugins.runs.sharing.card_scores import SplitScores
 from iglue_plugins.runs.sharing.private_values import public_value
 from iglue_plugins.runs.status import as_mapping
+from iglue_plugins.utils.languages import language_tuple
 from iglue_plugins.utils.text import escape_markdown, printable
 
 METHOD = "Meta-Learning for Vision-and-Language Cross-lingual Transfer, arXiv 2305.14843 (XVL-MAML)"
@@ -39,11 +40,11 @@ def languages_and_data(record: Mapping[str, Any]) -> Iterator[str]:
     task, copy = task_facts(record), hub_copy(record)
     if sentence := getattr(task, "summary", ""):
         yield escaped(sentence)
-    trained, source = record["training_languages"], record["source_language"]
+    trained, sources = record["training_languages"], language_tuple(record["source_language"])
     evaluated = dict.fromkeys(name for scores in record["scores"].values() for name in scores)
-    targets = [language for language in evaluated if language not in {source, *trained}]
+    targets = [language for language in evaluated if language not in {*sources, *trained}]
     rows = {
-        "source language, that of the large training set": [source],
+        "source language, that of the large training set": sources,
         "auxiliary languages, trained on too": trained,
         "target languages, never trained on": targets,
     }
@@ -57,7 +58,9 @@ def scores_by_language(record: Mapping[str, Any], scores: Sequence[SplitScores])
     if not scores:
         yield "It has not been scored."
         return
-    roles = {record["source_language"]: "source"} | dict.fromkeys(record["training_languages"], "auxiliary")
+    roles = dict.fromkeys(language_tuple(record["source_language"]), "source") | dict.fromkeys(
+        record["training_languages"], "auxiliary"
+    )
     for split in scores:
         yield f"{escaped(split.metric)} in per cent on {escaped(split.split)}:"
         lines = ["| language | role | examples | score | 95 % interval |", "| --- | --- | ---: | ---: | ---: |"]
