@@ -57,6 +57,12 @@ def what_is_imported_is_no_garbage() -> None:
 
 
 @pytest.fixture(autouse=True)
+def processor_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `precision: auto` comes to is the same on every machine that runs the tests."""
+    monkeypatch.setattr("iglue_plugins.trainers.precision.multiplies_bfloat16", lambda device: False)
+
+
+@pytest.fixture(autouse=True)
 def single_thread() -> Iterator[None]:
     """Threads cost tiny models more than they bring, and sums of several are rounded otherwise."""
     from iglue_plugins.utils.threads import single_thread

@@ -80,9 +80,8 @@ def test_the_code_of_plugins_from_elsewhere_counts(found: Callable[..., str], mo
 def test_what_auto_precision_comes_to_counts(found: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert found() == found("trainer.precision=float32") != found("trainer.precision=bfloat16")
     low = found("trainer.precision=bfloat16")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda: True)
-    assert found() == low
+    monkeypatch.setattr("iglue_plugins.trainers.precision.multiplies_bfloat16", lambda device: True)
+    assert found("trainer.precision=auto") == low
 
 
 def test_a_checkpoint_counts_by_its_content(recipe: MakeRecipe, tiny_checkpoint: Path, tmp_path: Path) -> None:

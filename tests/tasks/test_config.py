@@ -74,6 +74,9 @@ def test_an_invalid_file(folder: Path, change: str, found: str) -> None:
 # The files that ship
 
 
+REQUIRED = {"few_shot": {"shots": 1}, "pretrain": {"language_shares": {"en": 1}}}  # what recipes have to say
+
+
 def check_languages(config: GeneratedTaskConfig, cls: type) -> None:
     assert cls.source_language == config.source_language
     assert cls.languages == (config.source_language, *config.target_languages)
@@ -86,7 +89,8 @@ def check_languages(config: GeneratedTaskConfig, cls: type) -> None:
 def check_trainer_defaults(config: GeneratedTaskConfig, cls: type) -> None:
     assert cls.trainer_defaults == config.trainer_defaults
     for trainer, settings in config.trainer_defaults.items():
-        made = registry.trainers.get(trainer).Settings.model_validate_json(json.dumps(settings), strict=True)
+        plugin, required = registry.trainers.get(trainer), REQUIRED.get(trainer, {})
+        made = plugin.Settings.model_validate_json(json.dumps(required | settings), strict=True)
         assert made.model_dump(include=set(settings)) == settings
 
 

@@ -182,13 +182,23 @@ def test_losses_go_to_no_tracker_where_none_is_named(tmp_path: Path) -> None:
 
 
 def test_auto_is_the_precision_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    for has_gpu, has_bfloat16, expected in (
-        (False, False, "float32"),
-        (True, False, "float32"),
-        (True, True, "bfloat16"),
+    monkeypatch.undo()  # of the suite's processor without bfloat16
+    for has_gpu, emulates, multiplies, instructions, expected in (
+        (False, True, False, {}, "float32"),
+        (False, True, False, {"avx512_f": True, "avx512_bf16": False}, "float32"),
+        (False, True, False, {"avx512_bf16": True}, "bfloat16"),
+        (False, True, False, {"amx_bf16": True}, "bfloat16"),
+        (False, True, False, {"bf16": True, "sve": False}, "bfloat16"),
+        (True, True, False, {"amx_bf16": True}, "float32"),
+        (True, True, True, {}, "bfloat16"),
     ):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda has_gpu=has_gpu: has_gpu)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda has_bfloat16=has_bfloat16: has_bfloat16)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda has=has_gpu: has)
+        monkeypatch.setattr(
+            torch.cuda,
+            "is_bf16_supported",
+            lambda including_emulation=True, one=emulates, other=multiplies: one if including_emulation else other,
+        )
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=instructions: has)
         assert precision.resolved_precision("auto") == expected
         assert precision.resolved_precision("float32") == "float32"
         assert precision.resolved_precision("bfloat16") == "bfloat16"

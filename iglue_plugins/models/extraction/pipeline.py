@@ -26,6 +26,7 @@ from iglue_plugins.models.extraction.base import (
     UnusablePictureError,
 )
 from iglue_plugins.models.extraction.pictures import StorePictures
+from iglue_plugins.utils.bfloat16 import multiplies_bfloat16
 from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.text import printable
@@ -83,7 +84,7 @@ def parse_precision(name: str, device: torch.device) -> PrecisionName:
         UserError: There is no such precision.
     """
     if name == "auto":
-        return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        return "bfloat16" if device.type == "cuda" and multiplies_bfloat16("cuda") else "float32"
     for precision in get_args(PrecisionName):
         if name == precision:
             return precision

@@ -51,7 +51,11 @@ class TrainerSettings(BaseModel):
     weight_decay: float = Field(1e-4, ge=0, description="weight decay of matrices; biases and LayerNorms have none")
     clip_norm: float = Field(1.0, ge=0, description="largest norm of the gradient; 0 turns clipping off")
     accumulation: int = Field(1, ge=1, description="batches or episodes whose gradients are averaged for one step")
-    precision: Precision = Field("auto", description="precision of training; auto: bfloat16 on GPUs that support it")
+    precision: Precision = Field(
+        "auto",
+        description="precision of training; auto: bfloat16 where the GPU, or without one the processor, multiplies it "
+        "itself",
+    )
     examples: int | None = Field(None, ge=1, description="training examples of each language that are used; null: all")
     validate_every: int | Literal["epoch"] | None = Field(
         None, description="steps between validations, whose best weights are kept; null: keep the last weights"
