@@ -78,13 +78,19 @@ def make_model(hidden: int, layers: int) -> XUniterForVisionAndLanguage:
 
 
 @torch.inference_mode()
-def by_a_loop(model: XUniterForVisionAndLanguage, batcher: Batcher, images: np.ndarray, batch_size: int) -> np.ndarray:
+def by_a_loop(
+    model: XUniterForVisionAndLanguage,
+    batcher: Batcher,
+    images: np.ndarray,
+    batch_size: int,
+    padded_to: int = PADDED_TO,
+) -> np.ndarray:
     scores = np.zeros((len(batcher), len(images)), dtype=np.float32)
     for caption in range(len(batcher)):
         for start in range(0, len(images), batch_size):
             block = images[start : start + batch_size]
             inputs = batcher.rows(np.asarray([caption]), np.full(len(block), caption), block).inputs
-            padding = (0, PADDED_TO - inputs["input_ids"].shape[1])
+            padding = (0, max(0, padded_to - inputs["input_ids"].shape[1]))
             ids = nn.functional.pad(inputs["input_ids"], padding, value=WordNumbers.pad_token_id)
             text = {"input_ids": ids, "attention_mask": nn.functional.pad(inputs["attention_mask"], padding)}
             encoded = model.encoder(**inputs.replace(text, text).to(model.device))
