@@ -47,8 +47,9 @@ def xvl_maml(**settings: object) -> XVLMAML:
 
 
 @pytest.mark.parametrize(
-    "trainer", [lambda: finetune(accumulation=2, loss="both"), lambda: xvl_maml(inner_steps=2)],
-    ids=["finetune", "xvl_maml"])  # fmt: skip
+    "trainer", [lambda: finetune(accumulation=2, loss="both"), lambda: finetune(length_window=3),
+                lambda: xvl_maml(inner_steps=2)],
+    ids=["finetune", "length_window", "xvl_maml"])  # fmt: skip
 def test_an_interrupted_training_resumes_to_the_same_weights(
     trainer: Callable[[], Trainer], fit: Callable[..., Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
