@@ -1,19 +1,23 @@
-"""Images a second, in random order: VOLTA's way, the memory-mapped store, and an array column of datasets.
+"""Images a second, in random order: VOLTA's way, the memory-mapped store, a mapped array, and a column of datasets.
 
     python benchmarks/region_store.py                  # 3,000 images of 36 boxes with 2,048 features; 2.6 GB of disk
     python benchmarks/region_store.py --images 500     # a first impression
+    python benchmarks/region_store.py --batch 128      # batches of more than 32 MiB
 
 VOLTA's way: an LMDB of pickled items whose features and boxes are float32 in base64; an image's key is looked for
 in the list of all keys, its item unpickled and decoded, locations and the mean region added, and a batch is a stack of
-images. The store holds float16 and is converted from that very LMDB; `gather` returns the same batch. The datasets
-column is a float16 array whose rows come as one torch tensor, without locations and mean. The files are in the page
-cache. Rounds of the three alternate, and the figures are medians of the rounds.
+images. The store holds float16 and is converted from that very LMDB; `gather` returns the same batch. 'np.load' is the
+features with their mean in a file of NumPy's, mapped into memory and indexed, without locations: float16 as stored, and
+converted to the float32 that a model reads. The datasets column is a float16 array whose rows come as one torch tensor,
+without locations and mean. The files are in the page cache. Rounds alternate; the figures are their medians, by the
+seconds that the process computes on one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
+import os
 import pickle
 import statistics
 import tempfile
@@ -30,7 +34,7 @@ from torch import Tensor
 from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 
-BOXES, FEATURES, BATCH = 36, 2048, 64
+BOXES, FEATURES = 36, 2048
 WIDTH, HEIGHT = 640, 480
 
 Reader = Callable[[Sequence[int]], Tensor]
@@ -84,6 +88,18 @@ def store_reader(path: Path) -> Reader:
     return lambda numbers: store.gather(store.index(map(str, numbers)))["region_features"]
 
 
+def array_reader(path: Path, store: MappedRegions) -> Callable[[Sequence[int]], np.ndarray]:
+    """Rows of a mapped file, float16."""
+    positions = store.index(str(number) for number in range(len(store)))
+    shape = (len(store), 1 + BOXES, FEATURES)
+    written = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+    for number, position in enumerate(positions):
+        written[number] = store.features(position)
+    written.flush()
+    mapped = np.load(path, mmap_mode="r")
+    return lambda numbers: mapped[list(numbers)]
+
+
 def column_reader(path: Path, store: MappedRegions) -> Reader:
     row = Features({"features": Array2D((BOXES, FEATURES), "float16")})
 
@@ -96,40 +112,48 @@ def column_reader(path: Path, store: MappedRegions) -> Reader:
     return lambda numbers: dataset[list(numbers)]["features"].float()
 
 
-def measure(readers: dict[str, Reader], images: int, rounds: int) -> dict[str, float]:
+def measure(readers: dict[str, Reader], images: int, batch: int, rounds: int) -> dict[str, float]:
     """Images a second, medians of the rounds, each of 10 batches of a reader and then of the next."""
     rng = np.random.default_rng(1)
     rates: dict[str, list[float]] = {name: [] for name in readers}
     for _ in range(rounds):
         for name, read in readers.items():
-            batches = [rng.choice(images, BATCH, replace=False).tolist() for _ in range(10)]
-            start = time.perf_counter()
+            batches = [rng.choice(images, batch, replace=False).tolist() for _ in range(10)]
+            start = time.process_time()
             for numbers in batches:
                 read(numbers)
-            rates[name].append(10 * BATCH / (time.perf_counter() - start))
+            rates[name].append(10 * batch / (time.process_time() - start))
     return {name: statistics.median(found) for name, found in rates.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    print(f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         write_lmdb(path / "lmdb", arguments.images)
         convert([path / "lmdb"], path / "store")
-        readers = {
+        rows = array_reader(path / "features.npy", MappedRegions(path / "store"))
+        readers: dict[str, Reader] = {
             "VOLTA's LMDB": volta_reader(path / "lmdb"),
             "memory-mapped store": store_reader(path / "store"),
+            "np.load, as float32": lambda numbers: torch.from_numpy(rows(numbers)).float(),
+            "np.load, float16": lambda numbers: torch.from_numpy(rows(numbers)),
             "datasets column": column_reader(path / "column", MappedRegions(path / "store")),
         }
-        numbers = range(BATCH)
-        slow, fast, _ = (read(numbers) for read in readers.values())
+        numbers = range(arguments.batch)
+        slow, fast, array = (read(numbers) for read in list(readers.values())[:3])
         torch.testing.assert_close(slow, fast, rtol=1e-3, atol=1e-3)  # the same batch, but for float16
-        found = measure(readers, arguments.images, arguments.rounds)
+        torch.testing.assert_close(array, fast, rtol=0, atol=0)
+        found = measure(readers, arguments.images, arguments.batch, arguments.rounds)
     for name, rate in found.items():
         print(f"{name:20} {rate:8.0f} images/s {rate / next(iter(found.values())):6.1f} times")
+    print(f"load {os.getloadavg()[0]:.1f} at the end")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from torch.utils.data import Dataset
 
 from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.episode_examples import EpisodeExamples, Shortage
+from iglue_plugins.data.language_choice import check_languages, sample_languages
+from iglue_plugins.data.length_windows import sort_in_windows
 from iglue_plugins.utils.errors import UserError
 
 
@@ -26,6 +28,8 @@ class ShuffledExamples:
         seed: The numbers that seed the shuffles and what the batcher draws.
         keep_last: Whether the examples that remain at the end of an epoch make a smaller last step. By default they are
             dropped.
+        length_window: The number of batches that are made of texts of similar length together; 0 makes batches
+            whatever the length. See `sort_in_windows`.
 
     Attributes:
         steps_per_epoch: The number of steps that one pass over the examples takes.
@@ -34,7 +38,14 @@ class ShuffledExamples:
         UserError: There are fewer examples than a step takes, and `keep_last` is false.
     """
 
-    def __init__(self, batcher: Batcher, per_step: int, seed: tuple[int, ...], keep_last: bool = False) -> None:
+    def __init__(
+        self,
+        batcher: Batcher,
+        per_step: int,
+        seed: tuple[int, ...],
+        keep_last: bool = False,
+        length_window: int = 0,
+    ) -> None:
         if len(batcher) < per_step and not keep_last:
             raise UserError(
                 f"task {batcher.task.name}: found {len(batcher)} training examples in a language, expected at least "
@@ -44,9 +55,7 @@ class ShuffledExamples:
         self._per_step = per_step
         self._seed = seed
         self.steps_per_epoch = -(-len(batcher) // per_step) if keep_last else len(batcher) // per_step
-        self._permutation = lru_cache(maxsize=2)(
-            lambda epoch: np.random.default_rng((*seed, epoch)).permutation(len(batcher))
-        )
+        self._permutation = lru_cache(maxsize=2)(partial(_shuffle, batcher, per_step, seed, length_window))
 
     def split_batches(self, step: int, *sizes: int) -> list[Batch]:
         """Splits a step's examples into batches that share no example.
@@ -92,6 +101,13 @@ class ShuffledExamples:
         return [self._batcher.batch(examples, rng) for examples in splits]
 
 
+def _shuffle(batcher: Batcher, per_step: int, seed: tuple[int, ...], length_window: int, epoch: int) -> np.ndarray:
+    """Returns the order of the examples in an epoch, (examples,) int64."""
+    rng = np.random.default_rng((*seed, epoch))
+    order = rng.permutation(len(batcher))
+    return sort_in_windows(order, batcher.texts.lengths, per_step, length_window, rng) if length_window else order
+
+
 class Steps(Dataset):
     """Makes one item for each training step (or part of a step, with gradient accumulation), as a map-style dataset.
 
@@ -135,7 +151,9 @@ class Steps(Dataset):
         return Steps(self.__getitem__, min(count, len(self)), self.epoch)
 
 
-def batch_steps(batchers: Sequence[Batcher], batch_size: int, count: int, seed: int) -> Steps:
+def batch_steps(
+    batchers: Sequence[Batcher], batch_size: int, count: int, seed: int, *, length_window: int = 0
+) -> Steps:
     """Makes steps of one batch, from each language in turn.
 
     Args:
@@ -143,6 +161,8 @@ def batch_steps(batchers: Sequence[Batcher], batch_size: int, count: int, seed: 
         batch_size: The number of examples of a batch.
         count: The number of steps.
         seed: The run's seed.
+        length_window: The number of batches of a language that are made together of texts of similar length; 0 for
+            none. See `sort_in_windows`.
 
     Returns:
         Steps whose items are `{"batch": batch}`.
@@ -150,11 +170,22 @@ def batch_steps(batchers: Sequence[Batcher], batch_size: int, count: int, seed: 
     Raises:
         UserError: A language has fewer examples than a batch.
     """
-    languages = [ShuffledExamples(batcher, batch_size, (seed, i)) for i, batcher in enumerate(batchers)]
+    languages = [
+        ShuffledExamples(batcher, batch_size, (seed, i), length_window=length_window)
+        for i, batcher in enumerate(batchers)
+    ]
     return Steps(_round_robin(languages), count, epoch=sum(examples.steps_per_epoch for examples in languages))
 
 
-def batch_epochs(batchers: Sequence[Batcher], batch_size: int, epochs: int, schedule_epochs: int, seed: int) -> Steps:
+def batch_epochs(
+    batchers: Sequence[Batcher],
+    batch_size: int,
+    epochs: int,
+    schedule_epochs: int,
+    seed: int,
+    *,
+    length_window: int = 0,
+) -> Steps:
     """Makes steps of one batch for a number of epochs; the last batch of a language in an epoch may be smaller.
 
     Args:
@@ -163,11 +194,15 @@ def batch_epochs(batchers: Sequence[Batcher], batch_size: int, epochs: int, sche
         epochs: The number of passes over all examples.
         schedule_epochs: The number of epochs that the learning-rate schedule is stretched over.
         seed: The run's seed.
+        length_window: As that of `batch_steps`.
 
     Returns:
         Steps as those of `batch_steps`.
     """
-    languages = [ShuffledExamples(batcher, batch_size, (seed, i), keep_last=True) for i, batcher in enumerate(batchers)]
+    languages = [
+        ShuffledExamples(batcher, batch_size, (seed, i), keep_last=True, length_window=length_window)
+        for i, batcher in enumerate(batchers)
+    ]
     epoch = sum(examples.steps_per_epoch for examples in languages)
     return Steps(_round_robin(languages), epochs * epoch, epoch, schedule_epochs * epoch)
 
@@ -222,8 +257,8 @@ def episode_steps(
     }
     languages = list(examples)
     per_step = languages_per_step or len(languages)
-    _check_languages(languages, per_step, repeat_languages)
-    sample = partial(_sample_languages, languages, per_step, seed=seed, repeat=repeat_languages)
+    check_languages(languages, per_step, repeat_languages)
+    sample = partial(sample_languages, languages, per_step, seed=seed, repeat=repeat_languages)
     choices = {
         language: EpisodeExamples(
             batcher, language, support_size, query_size, disjoint_images, distinct_images, compare_captions
@@ -243,19 +278,6 @@ def episode_steps(
     return Steps(make_step, count)
 
 
-def _check_languages(languages: Sequence[str], per_step: int, repeat: bool) -> None:
-    """Check that a step takes no more languages than there are.
-
-    Raises:
-        UserError: It does, and they are not drawn with replacement.
-    """
-    if per_step > len(languages) and not repeat:
-        raise UserError(
-            f"trainer.languages_per_step is {per_step}, but there are {len(languages)} auxiliary languages "
-            f"({', '.join(languages)}); lower it, or set trainer.repeat_languages: true"
-        )
-
-
 def _check_episodes(
     examples: Mapping[str, ShuffledExamples],
     choices: Mapping[str, EpisodeExamples],
@@ -272,13 +294,3 @@ def _check_episodes(
         for language, number in sample(step=step):
             if language in doubtful:
                 examples[language].episode_examples(number, choices[language])
-
-
-def _sample_languages(
-    languages: Sequence[str], per_step: int, step: int, seed: int, repeat: bool
-) -> list[tuple[str, int]]:
-    """Returns the languages of a step, each with the number of the step that its examples take."""
-    if per_step == len(languages) and not repeat:
-        return [(language, step) for language in languages]
-    sampled = np.random.default_rng((seed, step, 2)).choice(len(languages), per_step, replace=repeat)
-    return [(languages[i], step * per_step + turn) for turn, i in enumerate(sampled)]

@@ -101,8 +101,8 @@ class Recipe(BaseModel):
         """Return the content of a recipe file that `load_recipe` resolves to an equal recipe.
 
         Returns:
-            JSON values by key; a section is a mapping with `name` and every setting. It has `limit` only where one is
-            given.
+            JSON values by key; a section is a mapping with `name` and every setting, but for those that
+            are left out where they are off (`exclude_if`). It has `limit` only where one is given.
         """
         left_out = {"limit"} if self.limit is None else set()
         sections: dict[str, PluginChoice] = {section: getattr(self, section) for section in SECTIONS}

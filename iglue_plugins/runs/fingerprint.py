@@ -32,7 +32,8 @@ def fingerprint(recipe: Recipe, previous_fingerprint: str | None) -> str:
     examples for one language at a time; they count with the scores of that language.
 
     A Settings class may name settings that do not change the weights (paths, logging) in its class attribute
-    `fingerprint_exclude`.
+    `fingerprint_exclude`. One that is newer than its trainer and off by default has `exclude_if`, so that a resolved
+    recipe has it only where it is on, and runs of before keep their fingerprints.
 
     Args:
         recipe: The resolved recipe.

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.loading import worker_count
 from iglue_plugins.data.processors.base import Processor
+from iglue_plugins.data.thread_loading import uses_thread
 from iglue_plugins.evaluation.evaluator import make_validator
 from iglue_plugins.models.protocols import HasTaskHeads
 from iglue_plugins.models.tied_weights import check_tied_weights
@@ -162,6 +163,7 @@ class Trainer(TrainerSpec, ABC):
             folder=folder,
             validate=validate,
             workers=worker_count(settings.workers, processor.reads),
+            uses_thread=uses_thread(settings.workers, processor.reads),
         )
 
 

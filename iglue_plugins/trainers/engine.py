@@ -87,6 +87,7 @@ def train(
     folder: Path,
     validate: Callable[[], float] | None = None,
     workers: int = 0,
+    uses_thread: bool = False,
 ) -> Training:
     """Minimize an objective.
 
@@ -100,6 +101,7 @@ def train(
         validate: Scores the weights as they are, higher is better; it is called as `settings.validate_every` says, and
             the objective is left with the weights that score best (the first of equals).
         workers: The number of processes that make items ahead.
+        uses_thread: Whether a thread makes items ahead where no process does.
 
     Returns:
         What the run's record says of the training.
@@ -121,6 +123,7 @@ def train(
         settings,
         schedule,
         workers,
+        uses_thread,
         model=objective,
         args=training_arguments(settings, shard.step_count, schedule, shard.per_step, seed, folder),
         train_dataset=shard,

@@ -24,11 +24,11 @@ class Finetune(FinetuneSpec, Trainer):
     @override
     def steps(self, data: TrainingData) -> Steps:
         settings, batchers = self.settings, list(self._batchers(data).values())
+        size, window = settings.batch_size, settings.length_window
         if settings.epochs:
-            return batch_epochs(
-                batchers, settings.batch_size, settings.epochs, settings.schedule_epochs or settings.epochs, data.seed
-            )
-        return batch_steps(batchers, settings.batch_size, settings.steps * settings.accumulation, data.seed)
+            schedule = settings.schedule_epochs or settings.epochs
+            return batch_epochs(batchers, size, settings.epochs, schedule, data.seed, length_window=window)
+        return batch_steps(batchers, size, settings.steps * settings.accumulation, data.seed, length_window=window)
 
     def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
         return data.batchers(self.trains_on)

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from iglue_plugins.data.batching import Batch
 from iglue_plugins.data.loading import checked, loader
+from iglue_plugins.data.thread_loading import ThreadedItems
 from iglue_plugins.models.adapters import stored_weights
 from iglue_plugins.trainers.checkpoints import load_weights
 from iglue_plugins.trainers.progress import count_examples
@@ -33,17 +34,21 @@ class ObjectiveTrainer(transformers.Trainer):
         settings: The settings of the trainer.
         schedule_steps: The number of optimizer steps that the schedule of the learning rate spans.
         workers: The number of processes that make items ahead.
+        uses_thread: Whether a thread makes items ahead where no process does.
         kwargs: Arguments of transformers' Trainer.
 
     Attributes:
         examples_seen: The number of examples that this process has computed losses of.
     """
 
-    def __init__(self, settings: TrainerSettings, schedule_steps: int, workers: int, **kwargs: Any) -> None:
+    def __init__(
+        self, settings: TrainerSettings, schedule_steps: int, workers: int, uses_thread: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self._settings = settings
         self._schedule_steps = schedule_steps
         self._workers = workers
+        self._uses_thread = uses_thread and not workers
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
         self._scalars: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.examples_seen = 0
@@ -120,7 +125,10 @@ class ObjectiveTrainer(transformers.Trainer):
     def get_train_dataloader(self) -> DataLoader:
         """Make a loader of the items as they are: `AccumulationShard` has shared them between processes already."""
         assert isinstance(self.train_dataset, AccumulationShard)
-        return loader(self.train_dataset, self._workers, self.args.dataloader_pin_memory)
+        pin_memory = self.args.dataloader_pin_memory
+        if self._uses_thread:  # which pins the memory as well
+            return loader(ThreadedItems(self.train_dataset, pin_memory), 0)
+        return loader(self.train_dataset, self._workers, pin_memory)
 
     @override
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -130,8 +138,13 @@ class ObjectiveTrainer(transformers.Trainer):
 
     @override
     def _prepare_input(self, data: Any) -> Any:
-        """Move a part of an item to the device; transformers moves tensors, and passes over batches."""
-        return data.to(self.args.device) if isinstance(data, Batch) else super()._prepare_input(data)
+        """Move a part of an item to the device; transformers moves tensors, and passes over batches.
+
+        Copies from pinned memory are not waited for: what the device computes next comes after them.
+        """
+        if isinstance(data, Batch):
+            return data.to(self.args.device, non_blocking=self.args.dataloader_pin_memory)
+        return super()._prepare_input(data)
 
     @override
     def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:

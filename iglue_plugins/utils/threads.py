@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
@@ -17,6 +18,17 @@ SMALL_MODEL = 20_000_000  # parameters; below it, several threads are slower tha
 def single_thread() -> Iterator[None]:
     """Compute on one thread in the block, for work that is too small to be worth sharing between threads."""
     with _thread_pools().limit(limits=1):
+        yield
+
+
+@contextmanager
+def single_loop_thread() -> Iterator[None]:
+    """Run the loops of PyTorch that this thread begins in the block on this thread; what others compute is left alone.
+
+    `single_thread` limits NumPy's threads too, whose number all threads of a process share.
+    """
+    torch.get_num_threads()  # PyTorch sets the number at its first use in a thread, which would undo the limit
+    with _thread_pools().limit(limits=1, user_api="openmp"):
         yield
 
 

@@ -50,6 +50,16 @@ def test_settings_that_change_the_weights_count(override: str, found: Callable[.
     assert found(override) != found()
 
 
+def test_a_window_of_lengths_counts_where_there_is_one(found: Callable[..., str], recipe: MakeRecipe) -> None:
+    """Runs of before there were any keep their fingerprints."""
+    assert found("trainer=finetune", "trainer.length_window=0") == found("trainer=finetune")
+    assert len({found("trainer=finetune", f"trainer.length_window={window}") for window in (0, 4, 8)}) == 3
+    without, with_window = recipe(None, "trainer=finetune"), recipe(None, "trainer=finetune", "trainer.length_window=8")
+    assert "length_window" not in without.to_dict()["trainer"]
+    assert with_window.to_dict()["trainer"]["length_window"] == 8
+    assert with_window.plugin("trainer")[1].length_window == 8
+
+
 def test_auxiliary_languages_count_for_a_trainer_that_uses_them(found: Callable[..., str]) -> None:
     assert found("trainer=xvl_maml") != found("trainer=xvl_maml", "auxiliary_languages=[de]")
     assert found("trainer=xvl_maml") != found("trainer=xvl_maml", "auxiliary_languages=[tr, de]")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from iglue_plugins.data.thread_loading import ThreadedItems
 from iglue_plugins.trainers import progress
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.checkpoint_names import FINISHED_CHECKPOINT
@@ -47,8 +48,9 @@ def xvl_maml(**settings: object) -> XVLMAML:
 
 
 @pytest.mark.parametrize(
-    "trainer", [lambda: finetune(accumulation=2, loss="both"), lambda: xvl_maml(inner_steps=2)],
-    ids=["finetune", "xvl_maml"])  # fmt: skip
+    "trainer", [lambda: finetune(accumulation=2, loss="both"), lambda: finetune(length_window=3),
+                lambda: xvl_maml(inner_steps=2)],
+    ids=["finetune", "length_window", "xvl_maml"])  # fmt: skip
 def test_an_interrupted_training_resumes_to_the_same_weights(
     trainer: Callable[[], Trainer], fit: Callable[..., Weights], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +126,28 @@ def test_an_error_names_the_folder_of_damaged_best_weights(tmp_path: Path) -> No
         assert str(folder) in str(raised.value)
         assert f"delete {folder.parent} and run again" in str(raised.value)
         (folder / file).write_bytes(whole)
+
+
+def test_a_thread_that_makes_batches_ahead_changes_no_weight_of_a_resumed_training_either(
+    fit: Callable[..., Weights], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = fit(finetune(), "without")
+    asked: list[int] = []
+    take = ThreadedItems.__getitem__
+    monkeypatch.setattr("iglue_plugins.trainers.base.uses_thread", lambda *_: True)
+    monkeypatch.setattr(ThreadedItems, "__getitem__", lambda self, place: asked.append(place) or take(self, place))
+    assert_same_weights(fit(finetune(), "with"), expected)
+    assert asked == list(range(6))
+    with monkeypatch.context() as patch:
+        count_steps(patch, fail_at=4)
+        with pytest.raises(RuntimeError, match="the power fails"):
+            fit(finetune(), "interrupted")
+    asked.clear()
+    assert_same_weights(fit(finetune(), "interrupted"), expected)
+    assert asked == list(range(2, 6))
+    asked.clear()
+    fit(finetune(workers=1), "in a worker process")
+    assert asked == []
 
 
 # Settings that do not change the weights

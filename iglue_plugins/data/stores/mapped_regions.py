@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from iglue_plugins.data.regions import Positions, RegionLayout, apply_layout
+from iglue_plugins.data.stores.batch_memory import empty_floats
 from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_index_columns, read_metadata
 from iglue_plugins.data.stores.objects import OBJECTS_FILE, StoredObjects
 from iglue_plugins.utils.errors import UserError
-from iglue_plugins.utils.threads import single_thread
+from iglue_plugins.utils.threads import single_loop_thread
 
 
 class MappedRegions:
@@ -205,10 +206,10 @@ def gather_regions(by_store: Sequence[StoreRows], layout: RegionLayout) -> dict[
     if layout.max_regions is not None:
         counts = np.minimum(counts, layout.max_regions - mean_rows)
     mask = np.arange(counts.max()) < counts[:, None]
-    features = torch.empty(len(mask), mean_rows + mask.shape[1], by_store[0].store.feature_size)
+    features = empty_floats(len(mask), mean_rows + mask.shape[1], by_store[0].store.feature_size)
     boxes, sizes = np.zeros((*mask.shape, 4), dtype=np.float32), np.empty((len(mask), 2), dtype=np.float32)
     images = features.unbind()
-    with single_thread():
+    with single_loop_thread():
         for store, rows, positions in by_store:
             sizes[rows] = store._sizes[positions]
             for row, offset, first, count in zip(

@@ -68,7 +68,8 @@ class TrainerSettings(BaseModel):
     )
     log_every: int = Field(10, ge=1, description="steps between logged losses")
     workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field(
-        "auto", description="processes that make batches ahead; auto: none for regions, some for pixels"
+        "auto",
+        description="processes that make batches ahead; auto: some for pixels, none for regions (with a GPU, a thread)",
     )
     report_to: tuple[Tracker, ...] = Field(
         ("tensorboard",), description="trackers that losses are logged to, as transformers names them"

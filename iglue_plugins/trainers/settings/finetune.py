@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -19,6 +20,14 @@ class FinetuneSettings(ContrastiveSettings):
     epochs: int | None = Field(None, ge=1, description="passes over the training examples, instead of `steps`")
     schedule_epochs: int | None = Field(
         None, ge=1, description="epochs that the schedule of the learning rate spans (VOLTA: 20); null: `epochs`"
+    )
+
+    length_window: int = Field(
+        0,
+        ge=0,
+        exclude_if=operator.not_,  # so that runs of before there was this setting are runs of the same recipe
+        description="batches that are made together of texts of similar length, for less padding; 0: whatever the "
+        "length",
     )
 
     @model_validator(mode="after")
