@@ -79,49 +79,61 @@ def fine_tuning(forward: Callable[[], torch.Tensor], model: torch.nn.Module, lab
     return step
 
 
-def compare_encoder(options: argparse.Namespace) -> None:
+def base_model(layers: int) -> XUniterForVisionAndLanguage:
     torch.manual_seed(0)
-    config = XUniterConfig(num_hidden_layers=options.layers, head="classifier", num_labels=3)
-    model = XUniterForVisionAndLanguage(config).eval()
-    batch, reference = encoder.make_batch(config), encoder.ReferenceLayout(model)
+    config = XUniterConfig(num_hidden_layers=layers, head="classifier", num_labels=3)
+    return XUniterForVisionAndLanguage(config).eval()
+
+
+@torch.inference_mode()
+def compare_encoder(options: argparse.Namespace) -> None:
+    model = base_model(options.layers)
+    batch, reference = encoder.make_batch(model.config), encoder.ReferenceLayout(model)
+    steps: dict[str, Step] = {"forward": lambda: model(**batch), "reference layout": lambda: reference(batch)}
+    steps["products alone"] = products_of(steps["forward"])
+    show("encoder", in_turn(steps, options.rounds))
+
+
+def compare_training(options: argparse.Namespace) -> None:
+    model = base_model(options.layers)
+    batch, reference = encoder.make_batch(model.config), encoder.ReferenceLayout(model)
     labels = torch.randint(3, (encoder.BATCH,))
-    if "encoder" in options.only:
-        with torch.inference_mode():
-            steps = {"forward": lambda: model(**batch), "reference layout": lambda: reference(batch)}
-            steps["products alone"] = products_of(steps["forward"])
-            show("encoder", in_turn(steps, options.rounds))
-    if "training" in options.only:
-        ours = fine_tuning(lambda: model(**batch), model, labels)
-        theirs = fine_tuning(lambda: reference(batch), model, labels)
-        steps = {"step": ours, "reference layout": theirs, "products alone": products_of(ours)}
-        show("training", in_turn(steps, options.rounds))
+    steps = {
+        "step": fine_tuning(lambda: model(**batch), model, labels),
+        "reference layout": fine_tuning(lambda: reference(batch), model, labels),
+    }
+    steps["products alone"] = products_of(steps["step"])
+    show("training", in_turn(steps, options.rounds))
+
+
+def rivals_of(order: int) -> list[str]:
+    """The contenders of a meta-step that are installed; TorchOpt's is always of second order."""
+    found = [name for name, package in maml_step.CONTENDERS.items() if not package or is_installed(package)]
+    return [name for name in found if name != "xvl_maml" and not (name == "torchopt" and order == 1)]
 
 
 def compare_meta_step(options: argparse.Namespace) -> None:
     losses, support, query = maml_step.build(options.layers)
-    namespace = argparse.Namespace(inner_steps=1, storage="graphs", dtype="float32", default_allocator=False)
-    namespace.layers, namespace.repeats = options.layers, 0
-    lacking = [name for name, package in maml_step.CONTENDERS.items() if package and not _is_installed(package)]
-    for order in (1, 2):
-        namespace.order = order
-        rivals = [name for name, package in maml_step.CONTENDERS.items() if not package or _is_installed(package)]
-        rivals = [name for name in rivals if name != "xvl_maml" and not (name == "torchopt" and order == 1)]
+    for order, kind in ((1, "first"), (2, "second")):
         steps: dict[str, Step] = {}
-        for name in ["xvl_maml", *rivals]:
-            plain = argparse.Namespace(**vars(namespace) | {"order": 1 if name == "fine-tuning" else order})
+        for name in ["xvl_maml", *rivals_of(order)]:
+            of_name = 1 if name == "fine-tuning" else order
+            plain = argparse.Namespace(inner_steps=1, storage="graphs", order=of_name)
             steps[name] = _cleared(maml_step.make_step(name, losses, support, query, plain), losses)
         steps["products alone"] = products_of(steps["xvl_maml"])
-        taken = in_turn(steps, options.rounds)
-        show(f"meta-step, {'first' if order == 1 else 'second'} order", taken)
-        peaks = {
-            name: [
-                maml_step.in_process(
-                    name, 1 if name == "fine-tuning" else order, 1, "graphs", namespace, for_memory=True
-                )["gib"]
-            ]
-            for name in ("xvl_maml", *rivals)
-        }
-        show(f"peak memory, {'first' if order == 1 else 'second'} order", peaks, "GiB")
+        show(f"meta-step, {kind} order", in_turn(steps, options.rounds))
+
+
+def measure_memory(options: argparse.Namespace) -> None:
+    """Peaks of processes of their own; this one is light, since a process inherits the peak of its parent."""
+    settings = argparse.Namespace(layers=options.layers, repeats=0, dtype="float32", default_allocator=False)
+    for order, kind in ((1, "first"), (2, "second")):
+        peaks = {}
+        for name in ["xvl_maml", *rivals_of(order)]:
+            of_name = 1 if name == "fine-tuning" else order
+            peaks[name] = [maml_step.in_process(name, of_name, 1, "graphs", settings, for_memory=True)["gib"]]
+        show(f"peak memory, {kind} order", peaks, "GiB")
+    lacking = [name for name, package in maml_step.CONTENDERS.items() if package and not is_installed(package)]
     print(f"| not installed, so not measured: {', '.join(lacking) or 'none'} | | | |")
 
 
@@ -133,7 +145,7 @@ def _cleared(step: Step, module: torch.nn.Module) -> Step:
     return run
 
 
-def _is_installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
 
 
@@ -186,26 +198,33 @@ def measure_start(options: argparse.Namespace) -> None:
     show("start: one step and one language of mini/xvnli", {"CPU seconds": seconds[1:]})
 
 
+SECTIONS = {
+    "encoder": compare_encoder,
+    "training": compare_training,
+    "meta-step": compare_meta_step,
+    "memory": measure_memory,
+    "regions": compare_regions,
+    "retrieval": compare_retrieval,
+    "start": measure_start,
+}
+
+
 def main() -> None:
-    sections = {
-        "encoder": compare_encoder,
-        "training": compare_encoder,
-        "meta-step": compare_meta_step,
-        "regions": compare_regions,
-        "retrieval": compare_retrieval,
-        "start": measure_start,
-    }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--layers", type=int, default=12)
     parser.add_argument("--images", type=int, default=1000, help="of the region store")
-    parser.add_argument("--only", nargs="+", choices=sections, default=list(sections))
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--section", choices=SECTIONS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.section:
+        SECTIONS[options.section](options)
+        return
     print(f"{options.layers} layers, one thread, torch {torch.__version__}, load {os.getloadavg()[0]:.1f}\n")
-    print("| what | median | rival | times as much (spread) |\n|---|---:|---|---:|")
-    for section in dict.fromkeys(sections[name] for name in options.only):
-        section(options)
+    print("| what | median | rival | times as much (spread) |\n|---|---:|---|---:|", flush=True)
+    for section in options.only:
+        subprocess.run([sys.executable, *sys.argv, "--section", section], check=True)
     print(f"\nload {os.getloadavg()[0]:.1f}")
 
 

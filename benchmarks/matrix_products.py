@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 aten = torch.ops.aten
 # Each product's operands among the arguments of an operation.
 PLAIN = {aten.mm.default: (0, 1), aten.bmm.default: (0, 1), aten.addmm.default: (1, 2), aten.baddbmm.default: (1, 2)}
+LINEAR, MATMUL, ATTENTION = aten.linear.default, aten.matmul.default, aten.scaled_dot_product_attention.default
 FUSED = aten._scaled_dot_product_flash_attention_for_cpu.default
 FUSED_BACKWARD = aten._scaled_dot_product_flash_attention_for_cpu_backward.default
 Shape = tuple[tuple[int, ...], tuple[int, ...], torch.dtype]  # sizes, strides
@@ -27,7 +28,11 @@ class Products(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in PLAIN:
             self._add(*(args[place] for place in PLAIN[func]))
-        elif func is FUSED:
+        elif func is LINEAR:  # under inference mode operations are not taken apart
+            self._add(args[0].flatten(0, -2), args[1].t())
+        elif func is MATMUL and all(factor.dim() > 1 for factor in args[:2]):
+            self._add(*args[:2])
+        elif func in (FUSED, ATTENTION):
             query, key, value = args[:3]
             self._attention(query, key)
             self._add_sizes(query, (*query.shape[:-1], key.shape[-2]), value.shape)
