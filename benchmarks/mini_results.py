@@ -27,15 +27,18 @@ ROOT = Path(__file__).parents[1]
 MOST_BARS = 12  # a language, that can be told apart
 
 
-def rows(paths: Sequence[Path], seeds: int, runs: Path, launch: Launch) -> list[tuple[str, list[Path]]]:
-    recipes = [load_recipe(path, [f"seed={seed}", f"runs={runs}"]) for path in paths for seed in range(seeds)]
+def rows(
+    paths: Sequence[Path], seeds: int, runs: Path, launch: Launch, settings: Sequence[str] = ()
+) -> list[tuple[str, list[Path]]]:
+    own = [f"runs={runs}", *settings]
+    recipes = [load_recipe(path, [f"seed={seed}", *own]) for path in paths for seed in range(seeds)]
     require_all(recipes)
     folders = run_all(recipes, launch)
     return [(path.stem, folders[i * seeds : (i + 1) * seeds]) for i, path in enumerate(paths)]
 
 
-def against(labelled: list[tuple[str, list[Path]]], first: str) -> Comparison:
-    return build_comparison(sorted(labelled, key=lambda row: row[0] != first))
+def against(labelled: list[tuple[str, list[Path]]], first: str, split: str = "test") -> Comparison:
+    return build_comparison(sorted(labelled, key=lambda row: row[0] != first), split)
 
 
 def table(to_finetune: Comparison, to_second: Comparison) -> list[str]:

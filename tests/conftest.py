@@ -153,10 +153,10 @@ def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves out the region features of mini tasks, which take most of the time, and keeps none in the cache."""
     import numpy as np
 
-    from iglue_plugins.mini import tasks, world
+    from iglue_plugins.mini import base, world
 
     nothing = np.zeros((1, world.FEATURE_SIZE), dtype=np.float32), np.zeros((1, 4), dtype=np.float32)
-    monkeypatch.setattr(tasks, "cached_region_features", lambda scenes: [nothing] * len(scenes))
+    monkeypatch.setattr(base, "cached_region_features", lambda scenes: [nothing] * len(scenes))
 
 
 @pytest.fixture(scope="session")

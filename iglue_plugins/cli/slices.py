@@ -20,14 +20,16 @@ def slices(
             "baseline",
         ),
     ],
-    by: Annotated[str, typer.Option(help="comma-separated: objects, regions, length")] = "objects,regions,length",
+    by: Annotated[
+        str, typer.Option(help="comma-separated: objects, regions, length, unseen")
+    ] = "objects,regions,length",
     seeds: Seeds = "0",
     split: Split = "test",
     override: Settings = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="print Markdown")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON object, unrounded")] = False,
 ) -> None:
-    """Print how rows differ from the first by objects, regions and the length of texts; nothing is trained."""
+    """Print how rows differ from the first in slices of the examples; nothing is trained."""
     from iglue_plugins.experiments.compare import console, parse_seeds
     from iglue_plugins.experiments.finished_rows import read_finished
     from iglue_plugins.reporting import slice_tables, slice_wording

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.loading import Workers, worker_count
 from iglue_plugins.data.processors.base import Processor
-from iglue_plugins.evaluation.image_facts import image_facts
+from iglue_plugins.evaluation.example_facts import example_facts
 from iglue_plugins.evaluation.inference import classify
 from iglue_plugins.evaluation.prediction_rows import label_rows
 from iglue_plugins.evaluation.retrieval import candidate_accuracy, evaluate_retrieval
@@ -44,14 +44,14 @@ def evaluate(
 
     Returns:
         The predictions in the split's order, with a score in [0, 1] each, as `prediction_rows` makes them, with what
-        `image_facts` knows of their images, and the metrics in percent by name, the task's `main_metric` among them.
+        `example_facts` knows of their images, and the metrics in percent by name, the task's `main_metric` among them.
 
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
     batcher = Batcher(_first(task.load(split, language), limit), task, processor)
     rows, metrics = _evaluate(batcher, model, task, batch_size, worker_count(workers, processor.reads))
-    return [row | facts for row, facts in zip(rows, image_facts(task, batcher), strict=True)], metrics
+    return [row | facts for row, facts in zip(rows, example_facts(task, batcher), strict=True)], metrics
 
 
 def make_validator(

@@ -2,6 +2,7 @@
 
     pictures.png     RGBA atlas of emoji pictures (Noto Emoji, from emoji-datasource-google)
     concepts.json    their names in 15 languages, and each language's list patterns (Unicode CLDR)
+    unseen.png, unseen.json    the same of the concepts that only the split unseen has
     tokenizer/       a Unigram tokenizer with XLM-R's special tokens, trained on the benchmark's words
     licences/        Apache-2.0 (pictures), Unicode-3.0 (text)
 
@@ -27,11 +28,18 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import PreTrainedTokenizerFast
 
 from iglue_plugins.mini import ASSETS, ATLAS_COLUMNS, LANGUAGES, PICTURE_SIZE
-from iglue_plugins.mini.concepts import candidate_concepts, language_facts, select_concepts
+from iglue_plugins.mini.concepts import (
+    CONCEPTS,
+    NEW_CONCEPTS,
+    candidate_concepts,
+    language_facts,
+    select_concepts,
+)
 from iglue_plugins.mini.npm import PACKAGES, NpmPackage
 from iglue_plugins.utils.errors import UserError
 
 VOCABULARY_SIZE = 5000
+UNSPELLED = "zh"  # most new names have characters of their own there, which the tokenizer lacks
 
 
 def read_picture(emoji: NpmPackage, image: str) -> Image.Image:
@@ -137,6 +145,37 @@ def tokenizer_texts(facts: dict[str, Any]) -> list[str]:
     return texts
 
 
+def is_spelled(names: dict[str, str], tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Tell whether a tokenizer knows all characters of a concept's names, in all languages but `UNSPELLED`.
+
+    Args:
+        names: The names by language.
+        tokenizer: The tokenizer.
+
+    Returns:
+        Whether it knows them.
+    """
+    texts = [name for language, name in names.items() if language != UNSPELLED]
+    return not any(tokenizer.unk_token_id in ids for ids in tokenizer(texts).input_ids)
+
+
+def write_concepts(
+    folder: Path, name: str, pictures: str, facts: dict[str, Any], chosen: list[tuple[dict[str, Any], Image.Image]]
+) -> None:
+    """Write concepts and the atlas of their pictures.
+
+    Args:
+        folder: The folder of the assets.
+        name: The name of the JSON file.
+        pictures: The name of the atlas.
+        facts: What the JSON file has besides.
+        chosen: The concepts and their pictures.
+    """
+    make_atlas([picture for _, picture in chosen]).save(folder / pictures, optimize=True)
+    facts = {"sources": list(PACKAGES), **facts, "concepts": [concept for concept, _ in chosen]}
+    (folder / name).write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
 def build(folder: Path, downloads: Path) -> None:
     """Write all assets but the pre-trained encoder.
 
@@ -155,16 +194,19 @@ def build(folder: Path, downloads: Path) -> None:
     languages = {language: language_facts(misc, language) for language in LANGUAGES}
     concepts = candidate_concepts(emoji, annotations, languages)
     pictures = [read_picture(emoji, concept.pop("image")) for concept in concepts]
-    chosen = select_concepts(concepts, np.stack([shrink_picture(picture) for picture in pictures]))
+    small = np.stack([shrink_picture(picture) for picture in pictures])
+    chosen = select_concepts(concepts, small, CONCEPTS)
+    facts = {"languages": languages, "concepts": [concepts[i] for i in chosen]}
+    tokenizer = train_tokenizer(tokenizer_texts(facts))
+    spelled = [i for i, concept in enumerate(concepts) if is_spelled(concept["names"], tokenizer)]
+    new = select_concepts(concepts, small, NEW_CONCEPTS, taken=chosen, allowed=spelled)
     folder.mkdir(parents=True, exist_ok=True)
-    make_atlas([pictures[i] for i in chosen]).save(folder / "pictures.png", optimize=True)
-    facts = {
-        "sources": list(PACKAGES),
-        "languages": languages,
-        "concepts": [concepts[i] for i in chosen],
-    }
-    (folder / "concepts.json").write_text(json.dumps(facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    train_tokenizer(tokenizer_texts(facts)).save_pretrained(folder / "tokenizer")
+    for name, atlas, others, positions in (
+        ("concepts.json", "pictures.png", {"languages": languages}, chosen),
+        ("unseen.json", "unseen.png", {}, new),
+    ):
+        write_concepts(folder, name, atlas, others, [(concepts[i], pictures[i]) for i in positions])
+    tokenizer.save_pretrained(folder / "tokenizer")
     (folder / "licences").mkdir(exist_ok=True)
     (folder / "licences" / "Unicode-3.0.txt").write_bytes(misc.read("LICENSE"))
     apache = (ASSETS / "licences" / "Apache-2.0.txt").read_bytes()  # the picture package names it only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ CATEGORY_LABELS = {  # the picture set's category: the key of CLDR's localized l
     "Activities": "activities",
 }
 CONCEPTS = 120
+NEW_CONCEPTS = 24  # that no training split has
 MAX_WORDS = 3
 
 
@@ -107,36 +109,43 @@ def names_clash(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return any(a in b or b in a for a, b in pairs)
 
 
-def select_concepts(concepts: list[dict[str, Any]], pictures: NDArray[np.float32], count: int = CONCEPTS) -> list[int]:
+def select_concepts(
+    concepts: list[dict[str, Any]],
+    pictures: NDArray[np.float32],
+    count: int = CONCEPTS,
+    taken: Collection[int] = (),
+    allowed: Collection[int] | None = None,
+) -> list[int]:
     """Select concepts that look different, by greedy farthest-point selection, and whose names do not clash.
 
-    The first one is the picture farthest from the mean picture.
+    The first one is the picture farthest from the mean picture, or from those that are taken.
 
     Args:
         concepts: The candidates.
         pictures: (concepts, 192) float32, their pictures of 8 x 8 RGB pixels.
         count: How many to select.
+        taken: Positions of concepts that are selected already; the others look and are called otherwise.
+        allowed: Positions of concepts that can be selected; default: all.
 
     Returns:
-        Positions of the selected concepts, sorted.
+        Positions of the selected concepts without those that are taken, sorted.
 
     Raises:
         UserError: There are too few concepts whose names do not clash.
     """
+    left = set(range(len(concepts)) if allowed is None else allowed) - set(taken)
     distance = np.linalg.norm(pictures - pictures.mean(0), axis=1)
+    if taken:
+        distance = np.min([np.linalg.norm(pictures - pictures[i], axis=1) for i in taken], axis=0)
     chosen: list[int] = []
     while len(chosen) < count:
-        best = int(distance.argmax())
-        if distance[best] == -np.inf:
+        if not left:
             raise UserError(f"only {len(chosen)} concepts have names that do not clash, but {count} are needed")
-        clash = any(names_clash(concepts[best], concepts[i]) for i in chosen)
-        if not clash:
-            distance_to_best = np.linalg.norm(pictures - pictures[best], axis=1)
-            distance = (
-                np.minimum(distance, distance_to_best)
-                if chosen
-                else np.where(distance == -np.inf, distance, distance_to_best)
-            )
-            chosen.append(best)
-        distance[best] = -np.inf
+        best = max(sorted(left), key=lambda i: distance[i])
+        left.remove(best)
+        if any(names_clash(concepts[best], concepts[i]) for i in (*taken, *chosen)):
+            continue
+        distance_to_best = np.linalg.norm(pictures - pictures[best], axis=1)
+        distance = np.minimum(distance, distance_to_best) if taken or chosen else distance_to_best
+        chosen.append(best)
     return sorted(chosen)

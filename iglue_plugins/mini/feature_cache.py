@@ -57,6 +57,6 @@ def _split(features: NDArray[np.float32], boxes: NDArray[np.float32], ends: NDAr
 
 def _key(scenes: Sequence[Scene]) -> str:
     digest = hashlib.sha256(repr([np.__version__, PIL.__version__, scenes]).encode())
-    for path in (Path(world.__file__), ASSETS / "pictures.png"):
+    for path in (Path(world.__file__), *(ASSETS / name for name in world.ATLASES)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:32]

@@ -3,25 +3,50 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from iglue_plugins.mini import world
 
 TextByLanguage = Callable[[str], str]  # takes a language's code
 
 
-def draw_concepts(rng: random.Random, count: int, excluded: Sequence[int] = ()) -> list[int]:
-    """Draw different concepts.
+@dataclass(frozen=True)
+class Draws:
+    """Draws of the concepts of a split.
 
-    Args:
-        rng: The source of the draw.
-        count: How many to draw.
-        excluded: Concepts that are not drawn.
-
-    Returns:
-        Positions in the lexicon.
+    Attributes:
+        rng: The source of all choices.
+        known: The concepts that all splits have, as positions in the lexicon.
+        new: Concepts that only this split has. As far as there are some, each concept is one of them with a
+            probability of one half.
     """
-    return rng.sample([i for i in range(len(world.lexicon().concepts)) if i not in excluded], count)
+
+    rng: random.Random
+    known: Sequence[int]
+    new: Sequence[int] = ()
+
+    def concepts(self, count: int, excluded: Sequence[int] = ()) -> list[int]:
+        """Draw different concepts.
+
+        Args:
+            count: How many to draw.
+            excluded: Concepts that are not drawn.
+
+        Returns:
+            Positions in the lexicon.
+        """
+        if not self.new:
+            return self.rng.sample([i for i in self.known if i not in excluded], count)
+        drawn: list[int] = []
+        for _ in range(count):
+            known, new = ([i for i in pool if i not in (*excluded, *drawn)] for pool in (self.known, self.new))
+            drawn.append(self.rng.choice(new if new and self.rng.random() < 0.5 else known))
+        return drawn
+
+    def shuffled(self, concepts: list[int]) -> list[int]:
+        """Return concepts in random order."""
+        return self.rng.sample(concepts, len(concepts))
 
 
 def list_names(concepts: list[int]) -> TextByLanguage:
@@ -32,11 +57,6 @@ def list_names(concepts: list[int]) -> TextByLanguage:
         return lexicon.join_list(lexicon.names(concepts, language), language)
 
     return text
-
-
-def shuffled(rng: random.Random, concepts: list[int]) -> list[int]:
-    """Return concepts in random order."""
-    return rng.sample(concepts, len(concepts))
 
 
 def ask_what_else(lexicon: world.Lexicon, concept: int, language: str) -> str:
@@ -52,3 +72,17 @@ def ask_what_else(lexicon: world.Lexicon, concept: int, language: str) -> str:
     """
     (name,) = lexicon.names([concept], language)
     return lexicon.question(lexicon.join_list([name, ""], language).rstrip(), language)
+
+
+def count_named(text: str, language: str, concepts: Iterable[int]) -> int:
+    """Count the concepts that a text names; no name contains another.
+
+    Args:
+        text: The text.
+        language: The language's code.
+        concepts: The concepts to look for, positions in the lexicon.
+
+    Returns:
+        How many of them the text names.
+    """
+    return sum(world.lexicon().concepts[i].names[language] in text for i in concepts)

@@ -15,6 +15,7 @@ from PIL import Image
 
 from iglue_plugins.mini import ASSETS, ATLAS_COLUMNS, PICTURE_SIZE
 
+ATLASES = ("pictures.png", "unseen.png")  # of the benchmark's concepts, and of the new ones
 CANVAS = 128  # width and height of a scene in pixels; it has up to four objects, one in each quadrant
 OBJECT_SIZES = (40, 60)  # smallest and largest width of an object in pixels
 ROTATIONS = {"train": (-14.0, 4.0), "test": (6.0, 14.0)}  # degrees; the ranges do not overlap
@@ -45,12 +46,19 @@ class Lexicon:
     """The concepts, and how each language writes lists and questions.
 
     Attributes:
-        concepts: The concepts.
+        concepts: The concepts of the benchmark, and then new ones.
+        new: The positions of the new ones, which only the split unseen has.
         languages: By language, its list patterns, question mark and category labels.
     """
 
     concepts: tuple[Concept, ...]
+    new: range
     languages: dict[str, dict[str, Any]]
+
+    @property
+    def known(self) -> range:
+        """The positions of the benchmark's concepts."""
+        return range(self.new.start)
 
     def names(self, concepts: list[int], language: str) -> list[str]:
         """Return the names of concepts in a language.
@@ -90,18 +98,27 @@ class Lexicon:
 @lru_cache(maxsize=1)
 def lexicon() -> Lexicon:
     """Read the concepts and languages of the benchmark from its assets."""
-    facts = json.loads((ASSETS / "concepts.json").read_text(encoding="utf-8"))
-    return Lexicon(tuple(Concept(**concept) for concept in facts["concepts"]), facts["languages"])
+    benchmark, unseen = (
+        json.loads((ASSETS / name).read_text(encoding="utf-8")) for name in ("concepts.json", "unseen.json")
+    )
+    known, new = ([Concept(**concept) for concept in facts["concepts"]] for facts in (benchmark, unseen))
+    return Lexicon((*known, *new), range(len(known), len(known) + len(new)), benchmark["languages"])
 
 
 @lru_cache(maxsize=1)
 def pictures() -> tuple[Image.Image, ...]:
     """Read the pictures of all concepts, RGBA of 64 x 64 pixels."""
-    sheet = Image.open(ASSETS / "pictures.png").convert("RGBA")
-    corners = (
-        (i % ATLAS_COLUMNS * PICTURE_SIZE, i // ATLAS_COLUMNS * PICTURE_SIZE) for i in range(len(lexicon().concepts))
+    return tuple(
+        picture
+        for name, concepts in zip(ATLASES, (lexicon().known, lexicon().new), strict=True)
+        for picture in _read_atlas(name, len(concepts))
     )
-    return tuple(sheet.crop((x, y, x + PICTURE_SIZE, y + PICTURE_SIZE)) for x, y in corners)
+
+
+def _read_atlas(name: str, count: int) -> list[Image.Image]:
+    sheet = Image.open(ASSETS / name).convert("RGBA")
+    corners = ((i % ATLAS_COLUMNS * PICTURE_SIZE, i // ATLAS_COLUMNS * PICTURE_SIZE) for i in range(count))
+    return [sheet.crop((x, y, x + PICTURE_SIZE, y + PICTURE_SIZE)) for x, y in corners]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,14 @@ from iglue_plugins.runs.prediction_rows import read_first_row
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.text import shown
 
-KEYS = {"objects": "objects", "regions": "regions", "length": "text"}  # of predictions, by the name of the quantity
+KEYS = {  # of predictions, by the name of the quantity
+    "objects": "objects",
+    "regions": "regions",
+    "length": "text",
+    "unseen": "unseen",
+}
 QUANTITIES = tuple(KEYS)
+OF_ALL_TASKS = ("objects", "regions", "length")  # what is worth looking at where nothing else is asked for
 
 # Thai, Lao, Tibetan, Burmese, Khmer, kana and Chinese characters, whose texts do not put spaces between words.
 UNSPACED = re.compile(
@@ -35,7 +41,8 @@ class Quantity:
     Attributes:
         numbers: For each language (examples,) int64, in the order of the example ids; without languages whose
             predictions do not tell it.
-        units: What is counted in each of these languages: 'objects', 'regions', 'words' or 'characters'.
+        units: What is counted in each of these languages: 'objects', 'regions', 'words',
+            'characters' or 'unseen'.
     """
 
     numbers: dict[str, NDArray[np.int64]] = field(default_factory=dict)

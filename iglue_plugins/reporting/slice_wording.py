@@ -17,7 +17,12 @@ from iglue_plugins.reporting.notes import seeds_text
 from iglue_plugins.reporting.results import join_names
 from iglue_plugins.reporting.slices import SlicedQuantity, SliceTable, range_text
 
-NOUNS = {"objects": "objects of the images", "regions": "regions that the model reads", "length": "length of the text"}
+NOUNS = {
+    "objects": "objects of the images",
+    "regions": "regions that the model reads",
+    "length": "length of the text",
+    "unseen": "unseen concepts that the text names",
+}
 
 
 def slope_name(quantity: SlicedQuantity) -> str:

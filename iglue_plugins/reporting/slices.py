@@ -21,7 +21,7 @@ from iglue_plugins.evaluation.slices import (
 )
 from iglue_plugins.reporting.clustering import DrawnClusters, Pictured, cluster_examples, pictured_examples
 from iglue_plugins.reporting.comparison import language_roles
-from iglue_plugins.reporting.quantities import QUANTITIES, Quantity, read_quantities
+from iglue_plugins.reporting.quantities import OF_ALL_TASKS, QUANTITIES, Quantity, read_quantities
 from iglue_plugins.reporting.results import RunResult, seeds_of
 from iglue_plugins.reporting.scores import (
     Score,
@@ -64,9 +64,9 @@ class SlicedQuantity:
     """The slices by one quantity, which share the examples among them.
 
     Attributes:
-        name: 'objects', 'regions' or 'length'.
-        units: What is counted in each language: 'objects', 'regions', 'words' or 'characters'. The slices are of the
-            examples in these languages.
+        name: One of `QUANTITIES`.
+        units: What is counted in each language: 'objects', 'regions', 'words', 'characters' or 'unseen'. The slices
+            are of the examples in these languages.
         without: Why other target languages are left out, by language.
         slices: The slices, from the smallest numbers to the largest.
         slopes: The difference of each other row in the last slice minus that in the first one, by its label.
@@ -129,17 +129,17 @@ def check_quantities(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def slice_table(results: Results, split: str, by: Sequence[str] = QUANTITIES, least: int = LEAST) -> SliceTable:
+def slice_table(results: Results, split: str, by: Sequence[str] = OF_ALL_TASKS, least: int = LEAST) -> SliceTable:
     """Cut the examples of rows into slices, and compare the rows in each.
 
-    Objects and regions are cut at each number, and rare ones are joined (`cut_numbers`); lengths are cut at the
-    terciles of each language.
+    Lengths are cut at the terciles of each language, all other quantities at each number, where rare ones are joined
+    (`cut_numbers`).
 
     Args:
         results: The results of each row's runs by label, as `read_rows` returns them, those of the baseline first.
         split: The split of all scores.
         by: Some of `QUANTITIES`.
-        least: The number of examples that each language has at least in a slice by objects or regions.
+        least: The number of examples that each language has at least in a slice by another quantity than length.
 
     Returns:
         The table.
@@ -202,6 +202,7 @@ def _why_left_out(name: str, read: Mapping[str, Quantity], ranges: Mapping[str, 
         cause = {
             "objects": "the task does not know how many objects an image shows",
             "regions": "the models read no regions",
+            "unseen": "the task does not know which concepts training has not seen",
         }.get(name)
         return (
             f"the predictions do not tell {'texts' if name == 'length' else name}: "
@@ -215,7 +216,8 @@ def _why_left_out(name: str, read: Mapping[str, Quantity], ranges: Mapping[str, 
     if not ranges:
         every = np.unique(np.concatenate(list(numbers.values()))).tolist()
         if len(every) == 1:
-            return f"there are {every[0]} {name} in every example"
+            what = "unseen concepts in every text" if name == "unseen" else f"{name} in every example"
+            return f"there are {every[0]} {what}"
         return "there are too few examples, or too few numbers, to cut them"
     return None
 

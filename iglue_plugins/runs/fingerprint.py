@@ -62,7 +62,7 @@ def fingerprint(recipe: Recipe, previous_fingerprint: str | None) -> str:
         "auxiliary_languages": languages if recipe.trains_on == "auxiliary" else None,
         "start_from": previous_fingerprint,
         "data": data,
-        "task": _plugin(recipe, "task", _settings_of_other_splits(recipe, read)),
+        "task": _plugin(recipe, "task", _settings_in_examples(recipe, read)),
         "model": _plugin(recipe, "model", frozenset()),
         "trainer": _plugin(recipe, "trainer", frozenset()),
     }
@@ -111,8 +111,10 @@ def _content(value: Any) -> Any:
     return checkpoint_hash(Path(value)) if isinstance(value, str) and value and Path(value).exists() else value
 
 
-def _settings_of_other_splits(recipe: Recipe, read: list[ExampleSet]) -> frozenset[str]:
-    """Return the task's settings that choose the examples of splits which are not read."""
-    of_splits: Mapping[str, frozenset[str]] = getattr(recipe.plugin("task")[0].Settings, "split_settings", {})
+def _settings_in_examples(recipe: Recipe, read: list[ExampleSet]) -> frozenset[str]:
+    """Return the task's settings that count by the examples that are read, if at all."""
+    settings = recipe.plugin("task")[0].Settings
+    of_splits: Mapping[str, frozenset[str]] = getattr(settings, "split_settings", {})
     splits = {examples.split for examples in read}
-    return frozenset().union(*(keys for split, keys in of_splits.items() if split not in splits))
+    of_examples: frozenset[str] = getattr(settings, "example_settings", frozenset())
+    return of_examples.union(*(keys for split, keys in of_splits.items() if split not in splits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from iglue_plugins.utils.errors import UserError
 NOT_OF_TRAINING = {"name", "seed", "runs", "evaluation", "start_from", "start_from_settings"}
 BEFORE = "start_from."
 PRECISION = "trainer.precision"
+TASK = "task.name"
 REGISTRIES = {"task": registry.tasks, "model": registry.models, "trainer": registry.trainers}
 
 
@@ -24,7 +26,8 @@ def training_settings(record: Mapping[str, Any]) -> dict[str, Any]:
         record: The record of a run.
 
     Returns:
-        Values by key path, such as `trainer.learning_rate`; those of the stage before begin with `start_from.`.
+        Values by key path, such as `trainer.learning_rate`; those of the stage before begin with `start_from.`. Those
+        of a task's `example_settings` that a record does not have yet are their defaults.
     """
     recipe = {key: value for key, value in (record.get("recipe") or {}).items() if key not in NOT_OF_TRAINING}
     settings = dict(_flattened(recipe))
@@ -34,14 +37,14 @@ def training_settings(record: Mapping[str, Any]) -> dict[str, Any]:
         settings[f"{section}.code"] = ", ".join(package.get("sha256", "")[:12] for package in packages)
     start = record.get("start_from")
     if start is None:
-        return settings
+        return _with_example_settings(settings)
     before = start.get("settings")
     if before is None:  # a record of an earlier version, or a checkpoint
         previous = Run(Path(start["path"]).parent).record()
         if previous is None:
-            return settings | {"start_from": record["recipe"].get("start_from")}
+            return _with_example_settings(settings) | {"start_from": record["recipe"].get("start_from")}
         before = training_settings(previous)
-    return settings | {f"{BEFORE}{key}": value for key, value in before.items()}
+    return _with_example_settings(settings | {f"{BEFORE}{key}": value for key, value in before.items()})
 
 
 def differing_settings(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -77,6 +80,20 @@ def _has_effect(key: str, settings: Mapping[str, Any]) -> bool:
         return setting not in getattr(plugin.Settings, "fingerprint_exclude", ())
     except (UserError, KeyError, AttributeError):
         return True
+
+
+def _with_example_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the defaults of the tasks' `example_settings` to settings that lack them, in all stages."""
+    defaults: dict[str, Any] = {}
+    for key, value in settings.items():
+        if key.removeprefix(BEFORE * key.count(BEFORE)) != TASK:
+            continue
+        with contextlib.suppress(UserError):  # a task that is not installed
+            kind = registry.tasks.get(value).Settings
+            place = key.removesuffix("name")
+            names = sorted(getattr(kind, "example_settings", ()))
+            defaults |= {f"{place}{name}": kind.model_fields[name].default for name in names}
+    return defaults | dict(settings)
 
 
 def _flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

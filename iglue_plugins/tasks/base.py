@@ -16,6 +16,7 @@ from iglue_plugins.data.batching import Batch, Batcher
 from iglue_plugins.data.image_kind import ImageKind
 from iglue_plugins.data.pictures.source import PictureSource
 from iglue_plugins.data.regions import RegionStore
+from iglue_plugins.tasks.counts import ExampleCounts
 from iglue_plugins.tasks.pairs import ContrastivePairs
 from iglue_plugins.tasks.settings import TaskSettings
 from iglue_plugins.tasks.spec import TaskSpec
@@ -23,7 +24,7 @@ from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.plugin_settings import plugin_settings
 
 
-class Task(ContrastivePairs, TaskSpec, ABC):
+class Task(ContrastivePairs, ExampleCounts, TaskSpec, ABC):
     """A task on one or two images and a text, in several languages.
 
     Subclasses define where examples come from (`load`), where their images come from, as region features, as pictures,
@@ -122,16 +123,6 @@ class Task(ContrastivePairs, TaskSpec, ABC):
             UserError: The task has no pictures.
         """
         raise UserError(f"task {self.name} has no pictures, only region features")
-
-    def object_count(self, image_id: str) -> int | None:
-        """Return how many objects an image shows; None, as by default, where the task does not know it.
-
-        Predictions keep it, so that scores can be looked at by it; nothing that is trained depends on it.
-
-        Args:
-            image_id: The image's id.
-        """
-        return None
 
     def stores_of(self, split: str, language: str, shots: int | str | None = None) -> list[str]:
         """List the region stores of the images of examples, which may be known without the examples.

@@ -23,10 +23,13 @@ class TaskSettings(BaseModel):
     Attributes:
         split_settings: The settings that choose the examples of a split, by split. They do not count for a run that
             does not read the split.
+        example_settings: The settings that choose the examples of all splits, and are in `Task.fingerprint` of these.
+            They count by that alone, so that a run made before there was such a setting is that of its default.
     """
 
     model_config = ConfigDict(extra="forbid")
     split_settings: ClassVar[Mapping[str, frozenset[str]]] = {}
+    example_settings: ClassVar[frozenset[str]] = frozenset()
 
 
 def data_setting(settings: type[BaseModel]) -> str | None:

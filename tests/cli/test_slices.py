@@ -67,8 +67,8 @@ def test_nothing_is_written(iglue, runs: list[Path], tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--by", "colors"], "--by: there are no slices by 'colors'; choose from length, objects, regions"),
-        (["--by", ""], "--by: there are no slices by ''; choose from length, objects, regions"),
+        (["--by", "colors"], "--by: there are no slices by 'colors'; choose from length, objects, regions, unseen"),
+        (["--by", ""], "--by: there are no slices by ''; choose from length, objects, regions, unseen"),
         (["--by", "object"], "--by: there are no slices by 'object'; did you mean 'objects'?"),
         (["--json", "--markdown"], "--markdown: it was given with --json; choose one of the two"),
         (["--seeds", "x"], "--seeds: 'x' is not a list of whole numbers such as 0,1,2"),

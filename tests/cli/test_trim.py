@@ -17,7 +17,9 @@ from iglue_plugins.utils.errors import UserError
 
 @pytest.fixture(autouse=True)
 def small_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.tasks.load("mini/xvnli"), "sizes", {"train": 8, "auxiliary": 8, "dev": 8, "test": 8})
+    monkeypatch.setattr(
+        registry.tasks.load("mini/xvnli"), "sizes", dict.fromkeys(("train", "auxiliary", "dev", "test", "unseen"), 8)
+    )
 
 
 def test_it_says_what_it_kept(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -31,8 +33,8 @@ def test_it_says_what_it_kept(tiny_checkpoint: Path, tmp_path: Path) -> None:
     rows, parameters = len(tokenizer), model.num_parameters()
     before = parameters + (3574 - rows) * model.config.hidden_size
     assert ended.stdout.splitlines() == [
-        f"texts: ta 64, zh 64, {tmp_path}/notes.txt 2",
-        "130 texts, all tokenized as before",
+        f"texts: ta 80, zh 80, {tmp_path}/notes.txt 2",
+        "162 texts, all tokenized as before",
         f"vocabulary: {rows} of 3,574 rows",
         f"parameters: {parameters:,} of {before:,}",
         f"weights: {parameters * 4 / 1e6:.1f} of {before * 4 / 1e6:.1f} MB",

@@ -17,7 +17,7 @@ from iglue_plugins.utils.errors import UserError
 @pytest.fixture(autouse=True)
 def few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     for task in (MiniMaRVL, MiniXVNLI):
-        monkeypatch.setattr(task, "sizes", {"train": 1, "auxiliary": 1, "dev": 1, "test": 4})
+        monkeypatch.setattr(task, "sizes", {"train": 1, "auxiliary": 1, "dev": 1, "test": 4, "unseen": 1})
 
 
 @pytest.fixture

@@ -114,6 +114,22 @@ def test_too_few_concepts_without_clashes() -> None:
         concepts.select_concepts([concept("a"), concept("b"), concept("bb")], pictures, count=3)
 
 
+def test_further_concepts_look_and_are_called_otherwise_than_those_that_are_taken() -> None:
+    pictures = np.asarray([[0], [10], [9], [4], [1]], dtype=np.float32)
+    named = [concept(name) for name in ("a", "b", "c", "ab", "d")]
+    assert concepts.select_concepts(named, pictures, count=2, taken=[0, 1]) == [2, 4], "3 clashes"
+    assert concepts.select_concepts(named, pictures, count=1, taken=[0, 1], allowed=[2, 4]) == [2]
+    assert concepts.select_concepts(named, pictures, count=1, taken=[1, 2]) == [0]
+    with pytest.raises(UserError, match="only 1 concepts .* 2 are needed"):
+        concepts.select_concepts(named, pictures, count=2, taken=[0, 1], allowed=[3, 4])
+
+
+def test_a_name_is_spelled_if_the_tokenizer_knows_its_characters_beside_chinese() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(ASSETS / "tokenizer")
+    assert build.is_spelled({"en": "hat", "zh": "獾"}, tokenizer)
+    assert not build.is_spelled({"en": "hat", "ja": "獾"}, tokenizer)
+
+
 def test_thumbnails_are_on_white() -> None:
     picture = Image.new("RGBA", (64, 64))
     picture.paste((255, 0, 0, 255), (0, 0, 8, 8))
@@ -139,8 +155,11 @@ def test_facts_name_the_pinned_packages(facts: dict) -> None:
 
 
 def test_shipped_names_do_not_clash_and_are_plain(facts: dict) -> None:
-    shipped = facts["concepts"]
-    assert [item["emoji"] for item in shipped] == sorted(item["emoji"] for item in shipped)
+    new = json.loads((ASSETS / "unseen.json").read_text(encoding="utf-8"))["concepts"]
+    for part, count in ((facts["concepts"], concepts.CONCEPTS), (new, concepts.NEW_CONCEPTS)):
+        assert [item["emoji"] for item in part] == sorted({item["emoji"] for item in part})
+        assert len(part) == count
+    shipped = facts["concepts"] + new
     assert all(
         concepts.is_plain_name(name, facts["languages"][language]["list_patterns"])
         for item in shipped

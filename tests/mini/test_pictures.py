@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from iglue_plugins.mini import tasks, world
+from iglue_plugins.mini import base, world
 from iglue_plugins.mini.tasks import MiniMaRVL
 from iglue_plugins.utils.errors import UserError
 
@@ -49,10 +49,8 @@ def test_region_features_are_computed_where_they_are_read_only(
     task: MiniMaRVL, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
-    features = tasks.cached_region_features
-    monkeypatch.setattr(
-        tasks, "cached_region_features", lambda scenes: computed.append(len(scenes)) or features(scenes)
-    )
+    features = base.cached_region_features
+    monkeypatch.setattr(base, "cached_region_features", lambda scenes: computed.append(len(scenes)) or features(scenes))
     ids = sum(task.load("dev", "en")["image_ids"], [])
     task.pictures.picture(ids[0])
     task.pictures.has("mini/marvl/train/0/0")

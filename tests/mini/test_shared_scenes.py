@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable
 
@@ -109,11 +107,8 @@ def test_batches_know_the_shared_scenes(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("cls", CLASSES)
-def test_without_shared_scenes_the_fingerprint_is_that_of_a_world_that_knew_none(cls: type[MiniTask]) -> None:
-    digest = hashlib.sha256(json.dumps(["1", cls.sizes], sort_keys=True).encode())
-    for asset in ("concepts.json", "pictures.png"):
-        digest.update((ASSETS / asset).read_bytes())
-    assert cls().fingerprint("train", "en") == make(cls, 1).fingerprint("train", "en") == digest.hexdigest()
+def test_the_fingerprint_changes_with_the_number_of_examples_that_share_scenes(cls: type[MiniTask]) -> None:
+    assert cls().fingerprint("train", "en") == make(cls, 1).fingerprint("train", "en")
     assert len({make(cls, count).fingerprint("train", "en") for count in (1, 2, 3)}) == 3
 
 

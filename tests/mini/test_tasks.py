@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iglue_plugins.mini import ASSETS, LANGUAGES, tasks, world
+from iglue_plugins.mini import ASSETS, LANGUAGES, base, world
 from iglue_plugins.mini.tasks import MiniCaptions, MiniMaRVL, MiniTask, MiniXFlickrCO, MiniXGQA, MiniXVNLI
 
 Named = Callable[[str, str], set[int]]
@@ -104,7 +104,7 @@ def test_xgqa_answers_follow_from_the_scene(named: Named, without_pictures: None
 def test_xgqa_answers_are_english_words() -> None:
     labels = MiniXGQA().labels
     assert labels[:2] == ("no", "yes")
-    assert list(labels[2:]) == [concept.names["en"] for concept in world.lexicon().concepts]
+    assert list(labels[2:]) == [concept.names["en"] for concept in world.lexicon().concepts[:120]]
 
 
 def test_marvl_is_true_if_both_scenes_show_all_named_things(named: Named, without_pictures: None) -> None:
@@ -162,7 +162,7 @@ def test_splits_share_no_scene_and_training_no_view_with_evaluation(
     assert len(set(ids)) == len(ids)
     rotations = {split: [item.rotation for scene in scenes[split] for item in scene.objects] for split in scenes}
     trained = [angle for split in scenes if split in ("train", "auxiliary") for angle in rotations[split]]
-    scored = [angle for split in scenes if split in ("dev", "test") for angle in rotations[split]]
+    scored = [angle for split in scenes if split in ("dev", "test", "unseen") for angle in rotations[split]]
     assert max(trained) < min(scored)
     assert len({tuple(map(frozenset, example)) for example in scenes_of(task, "train")}) > 50, "not one scene repeated"
 
@@ -205,7 +205,7 @@ def test_regions_are_the_scenes_with_the_global_one_first(cls: type[MiniTask], f
 def copied_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("concepts.json", "pictures.png"):
         shutil.copy(ASSETS / name, tmp_path)
-    monkeypatch.setattr(tasks, "ASSETS", tmp_path)
+    monkeypatch.setattr(base, "ASSETS", tmp_path)
     return tmp_path
 
 
@@ -229,7 +229,7 @@ def test_a_changed_world_needs_a_new_version(few: None) -> None:
             for image_id in row["image_ids"]:
                 digest.update(task.pictures.picture(image_id).tobytes())
     first = task.regions.gather(task.regions.index(rows[0]["image_ids"]))
-    assert (tasks.WORLD_VERSION, digest.hexdigest()[:16]) == ("1", "6a30b66d565ee7b6")
+    assert (base.WORLD_VERSION, digest.hexdigest()[:16]) == ("1", "6a30b66d565ee7b6")
     assert first["region_features"][0, :2, 0].tolist() == pytest.approx([-1.18668, -0.89305], abs=1e-4)
     location = [0.57812, 0.64844, 0.92969, 1.0, 0.12360]
     assert first["region_locations"][0, 1].tolist() == pytest.approx(location, abs=1e-4)
@@ -243,6 +243,6 @@ def test_the_fingerprint_changes_with_the_sizes_of_the_splits(monkeypatch: pytes
 
 @pytest.mark.parametrize("cls", CLASSES)
 def test_the_documentation_states_the_sizes(cls: type[MiniTask]) -> None:
-    sizes = [str(cls.sizes.get(split, "")) for split in ("train", "auxiliary", "dev", "test")]
+    sizes = [str(cls.sizes.get(split, "")) for split in ("train", "auxiliary", "dev", "test", "unseen")]
     row = "|".join(["", f"`{cls.name}`", *sizes, ""])
     assert row in (Path(__file__).parents[2] / "docs/mini.md").read_text(encoding="utf-8").replace(" ", "")

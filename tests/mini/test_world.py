@@ -34,7 +34,7 @@ def lexicon() -> world.Lexicon:
 
 
 def test_every_concept_has_a_short_name_in_each_of_15_languages(lexicon: world.Lexicon) -> None:
-    assert len(lexicon.concepts) == 120
+    assert (len(lexicon.concepts), lexicon.known, lexicon.new) == (144, range(120), range(120, 144))
     assert len(LANGUAGES) == 15 and set(lexicon.languages) == set(LANGUAGES)
     for concept in lexicon.concepts:
         assert set(concept.names) == set(LANGUAGES)
@@ -69,14 +69,19 @@ def test_question_marks(lexicon: world.Lexicon, language: str, mark: str) -> Non
 # Pictures
 
 
-def test_pictures_are_the_atlas_in_rows(lexicon: world.Lexicon) -> None:
-    with Image.open(ASSETS / "pictures.png") as sheet:
-        pixels = np.asarray(sheet.convert("RGBA"))
-    assert pixels.shape == (10 * PICTURE_SIZE, ATLAS_COLUMNS * PICTURE_SIZE, 4)
-    rows = pixels.reshape(10, PICTURE_SIZE, ATLAS_COLUMNS, PICTURE_SIZE, 4).swapaxes(1, 2)
-    expected = rows.reshape(-1, PICTURE_SIZE, PICTURE_SIZE, 4)
-    assert len(world.pictures()) == len(expected) == len(lexicon.concepts)
-    for picture, cell in zip(world.pictures(), expected, strict=True):
+def test_pictures_are_the_atlases_in_rows(lexicon: world.Lexicon) -> None:
+    cells: list[np.ndarray] = []
+    for name, rows in (("pictures.png", 10), ("unseen.png", 2)):
+        with Image.open(ASSETS / name) as sheet:
+            pixels = np.asarray(sheet.convert("RGBA"))
+        assert pixels.shape == (rows * PICTURE_SIZE, ATLAS_COLUMNS * PICTURE_SIZE, 4)
+        cells.extend(
+            pixels.reshape(rows, PICTURE_SIZE, ATLAS_COLUMNS, PICTURE_SIZE, 4)
+            .swapaxes(1, 2)
+            .reshape(-1, PICTURE_SIZE, PICTURE_SIZE, 4)
+        )
+    assert len(world.pictures()) == len(cells) == len(lexicon.concepts)
+    for picture, cell in zip(world.pictures(), cells, strict=True):
         assert np.array_equal(np.asarray(picture), cell)
         assert (cell[..., 3] == 255).any(), "a picture, not an empty cell"
 

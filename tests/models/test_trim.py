@@ -127,7 +127,9 @@ def test_on_multilingual_bert(bert: BertTokenizer, save: Callable[..., Path], tm
 
 @pytest.mark.parametrize("name", ["mini/xvnli", "mini/xgqa", "mini/marvl", "mini/xflickrco"])
 def test_on_the_mini_tasks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry.tasks.load(name), "sizes", {"train": 12, "auxiliary": 12, "dev": 24, "test": 12})
+    monkeypatch.setattr(
+        registry.tasks.load(name), "sizes", {"train": 12, "auxiliary": 12, "dev": 24, "test": 12, "unseen": 12}
+    )
     task: MiniTask = registry.tasks.load(name)()
     source = ASSETS / "xuniter"
     trim_checkpoint(str(source), tmp_path / "out", task_texts(task, ["ta", "zh"]).languages)

@@ -59,8 +59,11 @@ def test_the_first_run_that_tells_a_quantity_counts(make_run) -> None:
         "objects": {"de": [1, 2], "sw": [8, 8]},
         "regions": {"de": [36, 36]},
         "length": {"de": [1, 2], "sw": [8, 8]},
+        "unseen": {},
     }
     assert read([old])["regions"] == {}
+    new = make_run("new", 0, hits, facts={"de": facts(1, 1, unseen=2)})
+    assert read([old, new])["unseen"] == {"de": [2, 2]}
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,14 @@ def test_the_first_run_that_tells_a_quantity_counts(make_run) -> None:
         ("objects", True, "line 2 has objects True, but"),
         ("objects", 2.0, "line 2 has objects 2.0, but"),
         ("objects", 2**40, "line 2 has objects 1099511627776, but"),
+        ("unseen", "1", "line 2 has unseen '1', but it has to be a whole number"),
         ("regions", None, "line 2 has regions None, but"),
         ("text", 3, "line 2 has text 3, but it has to be a text"),
     ],
 )
 def test_what_somebody_has_written_by_hand_is_named_by_its_line(make_run, key, value, sentence) -> None:
     hits = {"de": "10", "sw": "10"}
-    run = make_run("a", 0, hits, facts={name: facts(1, 2, regions=3) for name in hits})
+    run = make_run("a", 0, hits, facts={name: facts(1, 2, regions=3, unseen=1) for name in hits})
     path = run / "predictions/test/sw.jsonl"
     first, second = map(json.loads, path.read_text().splitlines())
     path.write_text(f"{json.dumps(first)}\n{json.dumps(second | {key: value})}\n")

@@ -136,10 +136,20 @@ def test_a_language_of_which_no_run_tells_is_left_out(read):
         (facts([2] * 6), ["objects"], {"objects": "there are 2 objects in every example"}),
         (facts(), ["objects"], {"objects": "there are too few examples, or too few numbers, to cut them"}),
         (facts(regions=36), ["regions"], {"regions": "there are 36 regions in every example"}),
+        (facts(unseen=0), ["unseen"], {"unseen": "there are 0 unseen concepts in every text"}),
     ],
 )
 def test_what_cannot_be_cut_is_left_out(read, of_examples, by, reason):
     assert slice_table(read(of_examples), "test", by).left_out == reason
+
+
+def test_slices_by_unseen_concepts_are_made_where_they_are_asked_for(read):
+    each = [fact | {"unseen": number // 3} for number, fact in enumerate(facts())]
+    table = slice_table(read(each), "test", ["unseen"], least=2)
+    assert [part.name for part in table.quantities[0].slices] == ["0", "1"]
+    assert "unseen" not in slice_table(read(facts()), "test").left_out
+    reason = slice_table(read(facts()), "test", ["unseen"]).left_out["unseen"]
+    assert "unseen: the task does not know which concepts training has not seen, or they" in reason
 
 
 def test_regions_that_are_the_objects_are_left_out_beside_them(read):

@@ -33,14 +33,16 @@ def test_predictions_of_an_earlier_version_are_made_anew_without_training(
     recipe: MakeRecipe, fits: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.setattr("iglue_plugins.evaluation.evaluator.image_facts", lambda task, batcher: [{}] * len(batcher))
+        earlier.setattr("iglue_plugins.evaluation.evaluator.example_facts", lambda task, batcher: [{}] * len(batcher))
         run = runner.run(recipe())
     before, scores = run.read_predictions("test", "tr"), run.record()["scores"]
     runner.evaluate(run.folder, ["test"], ["tr"])
     assert run.read_predictions("test", "tr") == before
     runner.evaluate(run.folder, ["test"], ["tr"], again=True)
     found = run.read_predictions("test", "tr")
-    assert [row.keys() - old.keys() for row, old in zip(found, before, strict=True)] == [{"objects", "regions"}] * 6
+    assert [row.keys() - old.keys() for row, old in zip(found, before, strict=True)] == [
+        {"objects", "regions", "unseen"}
+    ] * 6
     assert [{key: row[key] for key in before[0]} for row in found] == before
     assert (run.record()["scores"], fits) == (scores, ["Finetune"])
     assert "objects" not in run.read_predictions("test", "en")[0], "the language that was not asked for"

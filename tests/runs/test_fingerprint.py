@@ -60,6 +60,15 @@ def test_a_window_of_lengths_counts_where_there_is_one(found: Callable[..., str]
     assert with_window.plugin("trainer")[1].length_window == 8
 
 
+def test_settings_of_examples_count_by_the_examples_alone(
+    found: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = found()
+    assert found("task.held_out=9") != before
+    monkeypatch.setattr("iglue_plugins.mini.base.MiniTask.fingerprint", lambda *args: "the same examples")
+    assert found("task.held_out=9") == found()
+
+
 def test_auxiliary_languages_count_for_a_trainer_that_uses_them(found: Callable[..., str]) -> None:
     assert found("trainer=xvl_maml") != found("trainer=xvl_maml", "auxiliary_languages=[de]")
     assert found("trainer=xvl_maml") != found("trainer=xvl_maml", "auxiliary_languages=[tr, de]")

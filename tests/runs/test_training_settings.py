@@ -57,3 +57,17 @@ def test_records_without_the_settings_of_the_stage_before_look_into_its_folder(w
 def test_settings_of_a_plugin_that_is_not_installed_count(write: Write) -> None:
     first = training_settings(record_of(write("a"))) | {"trainer.name": "gone", "trainer.save_every": 1}
     assert differing_settings([first, first | {"trainer.save_every": 2}]) == ["trainer.save_every"]
+
+
+def test_records_from_before_a_setting_of_examples_are_of_its_default(write: Write, tmp_path: Path) -> None:
+    records = [
+        record_of(write("a", task=task)) for task in ({"name": "mini/xvnli"}, {"name": "mini/xvnli", "held_out": 9})
+    ]
+    before, held_out = map(training_settings, records)
+    earlier = {key: value for key, value in before.items() if key != "task.held_out"}
+    starts = [Start(tmp_path / "gone" / "model", "0" * 12, (), settings) for settings in (before, earlier)]
+    first, other = (training_settings(record_of(write("b"), start)) for start in starts)
+    assert differing_settings([first, other]) == []
+    del records[0]["recipe"]["task"]["held_out"]
+    assert differing_settings([training_settings(records[0]), before]) == []
+    assert differing_settings([before, held_out]) == ["task.held_out"]

@@ -67,7 +67,7 @@ def test_an_unknown_label_is_named_with_the_nearest(small: Callable[[str], Task]
 @pytest.mark.parametrize(
     ("split", "language", "message"),
     [
-        ("vla", "en", "has no split 'vla'; choose from auxiliary, dev, test, train"),
+        ("vla", "en", "has no split 'vla'; choose from auxiliary, dev, test, train, unseen"),
         ("test", "trr", "has no language 'trr'; did you mean 'tr'?"),
     ],
 )
@@ -107,6 +107,7 @@ def test_predictions_and_scores_equal_one_example_at_a_time(
                 "probabilities": pytest.approx(probabilities, rel=1e-5),
                 "objects": sum(map(task.object_count, example["image_ids"])),
                 "regions": int(regions["region_mask"].sum()) - task.rows_per_example,  # without the mean of all
+                "unseen": 0,
             }
         )
     assert rows == expected

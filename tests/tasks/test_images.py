@@ -142,6 +142,6 @@ def test_what_is_refused(iglue_data: Path, tmp_path: Path, monkeypatch: pytest.M
         list_images(task, "test")
     with pytest.raises(UserError, match="task xvnli has no pictures, only region features; set task.pictures"):
         list_images(xvnli(data_root=iglue_data), "test")
-    monkeypatch.setattr(MiniXVNLI, "sizes", {"train": 1, "auxiliary": 1, "dev": 1, "test": 2})
+    monkeypatch.setattr(MiniXVNLI, "sizes", {"train": 1, "auxiliary": 1, "dev": 1, "test": 2, "unseen": 1})
     ((images,), _) = list_images(MiniXVNLI(), "test")
     assert images.store == "" and images.image_ids[0].startswith("mini/xvnli/test/")

@@ -115,6 +115,7 @@ def brute_force(task: Task, model: torch.nn.Module, processor: RegionProcessor) 
                 "label_similarity": pytest.approx(score[id_, true_image], rel=1e-5),
                 "objects": task.object_count(true_image),
                 "regions": task.object_count(true_image),  # mini has a region for each object
+                "unseen": 0,
             }
         )
     scores = {"recall@1": pytest.approx(100 * sum(row["score"] for row in rows) / len(rows))}
