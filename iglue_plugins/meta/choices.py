@@ -12,6 +12,7 @@ USED_BY: dict[str, tuple[Algorithm, ...]] = {
     "second_order_after": ("maml",),
     "multi_step": ("maml", "fomaml"),
     "learned_rates": ("maml", "fomaml"),
+    "context_size": ("maml", "fomaml"),
     "proximal": ("imaml",),
     "cg_iterations": ("imaml",),
     "cg_tolerance": ("imaml",),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import TypeAdapter
+from pydantic import NonNegativeInt, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from transformers import PreTrainedModel
 
 from iglue_plugins.models.adapters import ADAPTER, MATRICES, add_adapter, stored_weights
-from iglue_plugins.models.protocols import HasTaskHeads
+from iglue_plugins.models.context import find_context
+from iglue_plugins.models.protocols import HasTaskHeads, TakesContext
 from iglue_plugins.recipes.adapter import AdapterSettings
 from iglue_plugins.utils.errors import UserError, first_line
 from iglue_plugins.utils.files import write_atomic, write_json_atomic
@@ -66,11 +67,13 @@ class Origin:
         settings: The settings of the adapter.
         base: Where the weights come from that it belongs to.
         head: The model's task head; None before a run has given it one.
+        context_size: The number of its context parameters; 0: it has no context.
     """
 
     settings: AdapterSettings
     base: Base
     head: Head | None = None
+    context_size: int = 0
 
 
 def holds_adapter(folder: Path | None) -> bool:
@@ -105,10 +108,10 @@ def set_origin(model: PreTrainedModel, origin: Origin) -> None:
 
 
 def save_adapter(model: PreTrainedModel, folder: Path, head: Head) -> None:
-    """Write a model's adapter and heads, without the weights that are frozen.
+    """Write a model's adapter, heads and context, without the weights that are frozen.
 
     `peft.PeftModel.from_pretrained(model, folder)` loads adapter and heads into a model of the same base weights with
-    such a head.
+    such a head and context.
 
     Args:
         model: A model with an adapter, from `set_origin`.
@@ -126,15 +129,15 @@ def save_adapter(model: PreTrainedModel, folder: Path, head: Head) -> None:
     write_atomic(folder / WEIGHTS, save(weights, metadata={"format": "pt"}))
     checkpoint = origin.base.source.get("checkpoint")
     relative = os.path.relpath(checkpoint, folder) if checkpoint and Path(checkpoint).exists() else None
-    write_json_atomic(
-        folder / ORIGIN,
-        {
-            "format": FORMAT,
-            "adapter": origin.settings.model_dump(mode="json"),
-            "base": {**asdict(origin.base), "relative_path": relative},
-            "head": asdict(head),
-        },
-    )
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "adapter": origin.settings.model_dump(mode="json"),
+        "base": {**asdict(origin.base), "relative_path": relative},
+        "head": asdict(head),
+    }
+    if found := find_context(model):
+        content["context_size"] = found[1].values.numel()
+    write_json_atomic(folder / ORIGIN, content)
 
 
 def read_origin(folder: Path) -> Origin:
@@ -160,6 +163,7 @@ def read_origin(folder: Path) -> Origin:
             AdapterSettings.model_validate(content["adapter"]),
             TypeAdapter(Base).validate_python(base),
             TypeAdapter(Head).validate_python(content["head"]),
+            TypeAdapter(NonNegativeInt).validate_python(content.get("context_size", 0)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # pydantic's is a ValueError
         raise UserError(
@@ -175,11 +179,11 @@ def read_origin(folder: Path) -> Origin:
             "back, or train again"
         )
     source = origin.base.source | {"checkpoint": str(moved)}
-    return Origin(origin.settings, Base(source, origin.base.seed, origin.base.hashes, str(moved)), origin.head)
+    return replace(origin, base=Base(source, origin.base.seed, origin.base.hashes, str(moved)))
 
 
 def load_adapter(model: PreTrainedModel, folder: Path, origin: Origin) -> None:
-    """Put a stored adapter into a model, and load its weights and those of the heads.
+    """Put a stored adapter into a model, and load its weights, those of the heads and that of a context.
 
     Args:
         model: The model with the base's weights, which is changed in place.
@@ -192,6 +196,8 @@ def load_adapter(model: PreTrainedModel, folder: Path, origin: Origin) -> None:
     if origin.head is not None:
         cast("HasTaskHeads", model).set_head(origin.head.kind, origin.head.num_labels)
     add_adapter(model, origin.settings)
+    if origin.context_size:  # one that the base lacks is trained, as that of the training was
+        cast("TakesContext", model).set_context(origin.context_size)
     path = folder / WEIGHTS
     try:
         found = load_file(path)

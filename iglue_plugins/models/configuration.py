@@ -63,6 +63,7 @@ class UniterConfig(PretrainedConfig):
         head: Kind of the task head; None: encoder and contrastive projections only. Names of earlier versions
             ('answers', 'paired', 'matching') are replaced by today's.
         num_labels: Outputs of the head.
+        context_size: Number of context parameters (`models.context`); 0: the model has no context.
 
     Raises:
         ValueError: A size is below 1, a probability is outside [0, 1), another number is outside (0, 1), a choice or a
@@ -94,6 +95,7 @@ class UniterConfig(PretrainedConfig):
     region_feature_size: int = 2048
     contrastive_size: int = 256
     head: HeadKind | None = None
+    context_size: int = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
         embeddings_eps = kwargs.pop("embedding_layer_norm_eps", self.layer_norm_eps)  # a field of earlier versions
@@ -105,6 +107,7 @@ class UniterConfig(PretrainedConfig):
             )
         self._check_values()
         self._check_together()
+        check_context_size(self.context_size)
         self.head = check_head(self.head, self.head_outputs)
 
     def _check_values(self) -> None:
@@ -246,3 +249,16 @@ def check_head(kind: str | None, num_labels: int) -> HeadKind | None:
         if current == known:
             return known
     raise ValueError(f"head is {kind!r}; expected one of {', '.join(HEADS)} or None{did_you_mean(kind, HEADS)}")
+
+
+def check_context_size(size: object) -> None:
+    """Check the size of a context in a configuration.
+
+    Args:
+        size: The number of context parameters.
+
+    Raises:
+        ValueError: It is no whole number of at least 0.
+    """
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise ValueError(f"context_size is {size!r}; expected a whole number of at least 0")

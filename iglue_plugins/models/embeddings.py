@@ -10,14 +10,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.models.context import Context
 from iglue_plugins.utils.errors import UserError
+
+CONTEXT_WEIGHT = "encoder.text_embeddings.context.weight"  # its name in a UniterForVisionAndLanguage
 
 
 class TextEmbeddings(nn.Module):
-    """Word, position and type embeddings of the tokens.
+    """Word, position and type embeddings of the tokens, which a context may shift.
 
     Args:
         config: The model's configuration.
+
+    Attributes:
+        context: The context; None where the model has none.
     """
 
     def __init__(self, config: UniterConfig) -> None:
@@ -26,6 +32,7 @@ class TextEmbeddings(nn.Module):
         self.word_embeddings = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.hidden_size)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.context = Context(config.context_size, config.hidden_size) if config.context_size else None
         self.norm = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
@@ -50,6 +57,8 @@ class TextEmbeddings(nn.Module):
         # self.word_embeddings(input_ids) would drop the gradient of row pad_token_id, which is another token's row if
         # the ids are remapped to a smaller matrix.
         words = F.embedding(input_ids, self.word_embeddings.weight)
+        if self.context is not None:
+            words = self.context(words)
         words = words + self.position_embeddings(self.position_ids(attention_mask))
         return self.dropout(self.norm(words + self.token_type_embeddings.weight[0]))
 

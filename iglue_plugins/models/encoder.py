@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedModel
 from transformers.utils.generic import ModelOutput
+from typing_extensions import override
 
 from iglue_plugins.models.configuration import UniterConfig
+from iglue_plugins.models.context import Context
 from iglue_plugins.models.embeddings import RegionEmbeddings, TextEmbeddings
 from iglue_plugins.models.layers import TransformerLayer, enabled_backends, run_layer
 
@@ -53,6 +55,13 @@ class UniterPreTrainedModel(PreTrainedModel):
     token_id_keys = ("input_ids",)
     supports_gradient_checkpointing = True
     _no_split_modules = ["TransformerLayer"]
+
+    @torch.no_grad()
+    @override
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        if isinstance(module, Context):
+            module.initialize(self.config.initializer_range)
 
 
 class UniterEncoder(UniterPreTrainedModel):

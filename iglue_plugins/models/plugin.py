@@ -28,7 +28,8 @@ from iglue_plugins.models.volta.settings import read_config
 from iglue_plugins.utils.errors import UserError, did_you_mean, first_line
 from iglue_plugins.utils.model_sources import is_missing_folder
 
-CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} | {"num_labels"}
+# A context is a trainer's choice, which the saved model remembers.
+CONFIGURABLE = {field.name for field in dataclasses.fields(UniterConfig)} - {"context_size"} | {"num_labels"}
 
 
 class Uniter:

@@ -27,6 +27,17 @@ class HasTaskHeads(Protocol):
         """
 
 
+class TakesContext(Protocol):
+    """A model that can have a context, a `models.context.Context` among its modules, for CAVIA."""
+
+    def set_context(self, size: int) -> None:
+        """Give the model a freshly initialized context, unless it has one of this size already.
+
+        Args:
+            size: The number of context parameters; 0: no context.
+        """
+
+
 class EmbedsPairs(Protocol):
     """A model that embeds texts and images into one space, for the contrastive loss."""
 

@@ -16,6 +16,7 @@ from iglue_plugins.models.configuration import (
     UniterConfig,
     XUniterConfig,
 )
+from iglue_plugins.models.context import Context, ContextModel
 from iglue_plugins.models.contrastive import ContrastiveProjections
 from iglue_plugins.models.encoder import UniterEncoder, UniterPreTrainedModel
 from iglue_plugins.models.heads import build_head, head_logits
@@ -37,7 +38,7 @@ def join_images(regions: Sequence[Tensor], images: int) -> list[Tensor]:
     return [part.reshape(-1, images * part.shape[1], *part.shape[2:]) for part in regions]
 
 
-class UniterForVisionAndLanguage(UniterPreTrainedModel, ReplaceableHeadModel):
+class UniterForVisionAndLanguage(UniterPreTrainedModel, ReplaceableHeadModel, ContextModel):
     """The encoder, the head that the configuration names, and the contrastive projections.
 
     Its inputs are tensors over N (text, image) rows: input_ids (N, T), attention_mask (N, T), region_features
@@ -60,6 +61,10 @@ class UniterForVisionAndLanguage(UniterPreTrainedModel, ReplaceableHeadModel):
     @override
     def build_head(self) -> nn.Module | None:
         return build_head(self.config)
+
+    @override
+    def place_context(self, context: Context | None) -> None:
+        self.encoder.text_embeddings.context = context
 
     def forward(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def stored_origin(checkpoint: Path | None, adapter: AdapterSettings | None) -> O
                 f"model.adapter.{key}: it is {value} in the recipe, but {found[key]} in the adapter of {checkpoint}, "
                 f"which is trained on; set it to {found[key]}"
             )
-    return Origin(adapter, origin.base, origin.head)
+    return replace(origin, settings=adapter)
 
 
 def base_settings(settings: BaseModel, origin: Origin) -> BaseModel:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import ShuffledExamples
 from iglue_plugins.data.processors.base import Processor
+from iglue_plugins.models.context import find_context
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.spec import ExampleSet
 from iglue_plugins.trainers.base import Adapted, LanguageAdapter
@@ -26,7 +27,8 @@ from iglue_plugins.utils.errors import UserError
 class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
     """XVL-MAML's inner loop on a target language before it is tested: no labels, no dropout, plain gradient steps.
 
-    Weights that the loss does not depend on, such as the task head, stay as they are.
+    Weights that the loss does not depend on, such as the task head, stay as they are. Of a model with a context, which
+    has been meta-trained by CAVIA, the context alone adapts.
     """
 
     settings: ContrastiveAdaptationSettings
@@ -86,16 +88,19 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
             ),
         )
         loss_of.check("contrastive")
-        losses = []
+        context, losses = find_context(model), []
+        adapted: list[torch.Tensor] = [context[1].values.requires_grad_()] if context else [*model.parameters()]
         for step in range(steps):
             batch = examples.split_batches(step)[0].to(model.device)
             loss = loss_of(batch, "contrastive")["loss"]
-            self._descend(model, loss)
+            self._descend(adapted, loss)
             losses.append(loss.item())
+        if context:
+            context[1].values.requires_grad_(False)
         return Adapted(model, processor, {"steps": steps, "first_loss": losses[0], "last_loss": losses[-1]})
 
-    def _descend(self, model: PreTrainedModel, loss: torch.Tensor) -> None:
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    def _descend(self, adapted: list[torch.Tensor], loss: torch.Tensor) -> None:
+        parameters = [value for value in adapted if value.requires_grad]
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):

@@ -5,25 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from fnmatch import filter as matching
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from transformers import PreTrainedModel
 
 from iglue_plugins.data.batching import Batch
 from iglue_plugins.meta.algorithms import Loop, MetaAlgorithm
 from iglue_plugins.meta.gradients import Gradients, Parameters, add_gradients, with_gradient
 from iglue_plugins.meta.step import backpropagated
-from iglue_plugins.models.adapters import head_parameters
-from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
+from iglue_plugins.trainers.inner_parameters import adapted_parameters, context_name
 from iglue_plugins.trainers.learned import InnerRates
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.settings.base import LossChoice
-from iglue_plugins.trainers.settings.xvl_maml import AdaptChoice, XVLMAMLSettings
+from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.utils.errors import UserError
 
 Episode = dict[str, Any]  # "language" (str), "support" and "query" (batches)
@@ -38,7 +35,8 @@ logger = logging.getLogger(__name__)
 class MetaObjective(nn.Module):
     """The outer loss at the adapted parameters, summed over the episodes of a meta-step.
 
-    Its trained parameters are those of the losses, and the factors of the inner rates where these are learned.
+    Its trained parameters are those of the losses, and the factors of the inner rates where these are learned. A
+    context is none of them: it starts each episode at zero, and the inner loop alone moves it.
 
     Args:
         batch_loss: The losses of a batch.
@@ -48,7 +46,8 @@ class MetaObjective(nn.Module):
         is_logging: Whether scalars that are only logged are computed; the engine sets it before each step.
 
     Raises:
-        UserError: `settings.adapt` names no parameter of the model, or the model cannot compute a loss.
+        UserError: `settings.adapt` names no parameter of the model, the model cannot compute a loss, or it has no
+            context and the settings ask for one.
 
     Source: the XVL-MAML paper (arXiv 2305.14843).
     """
@@ -68,9 +67,13 @@ class MetaObjective(nn.Module):
             settings.cg_iterations,
             settings.cg_tolerance,
         )
-        self.inner_rates = InnerRates(
-            adapted_parameters(batch_loss.model, settings.adapt), settings.step_rates, settings.learned_rates
-        )
+        model, self._context = batch_loss.model, ""  # its name where the inner loop adapts it alone
+        if settings.context_size:
+            adapted = [context_name(model, settings.context_size)]
+            self._context = MODEL + adapted[0]
+        else:
+            adapted = adapted_parameters(model, settings.adapt)
+        self.inner_rates = InnerRates(adapted, settings.step_rates, settings.learned_rates)
         self._has_warned = False
 
     def forward(self, episodes: Sequence[Episode], step: int = 0) -> dict[str, Tensor]:
@@ -117,6 +120,8 @@ class MetaObjective(nn.Module):
     ) -> tuple[list[dict[str, Tensor]], Gradients]:
         """Compute each episode's scalars, and the gradient of the sum of their outer losses."""
         start = {name: value.detach() for name, value in trained.items()}
+        if self._context:
+            start[self._context] = torch.zeros_like(self.batch_loss.get_buffer(self._context))
         rates = [
             {MODEL + name: rate for name, rate in step_rates.items() if MODEL + name in start}
             for step_rates in self.inner_rates.by_step()
@@ -128,6 +133,8 @@ class MetaObjective(nn.Module):
             outcomes.append(outcome)
             for name in list(gradient):  # one at a time, since together they are as large as the model
                 total[name] = add_gradients(total.get(name), gradient.pop(name))
+        if self._context:
+            total.pop(self._context, None)
         return outcomes, total
 
     def _episode(
@@ -180,6 +187,12 @@ class MetaObjective(nn.Module):
             )
         has_negatives = pairs is None or pairs > 0  # without any the contrastive loss is 0 and teaches nothing
         if not loop.updated_names and has_negatives:
+            if self._context:
+                raise UserError(
+                    f"trainer.context_size is {self._settings.context_size}, but the inner loss "
+                    f"'{self._settings.inner_loss}' does not depend on the model's context; choose another inner_loss, "
+                    "or set it to 0"
+                )
             names = [name.removeprefix(MODEL) for name in rates]
             raise UserError(
                 f"trainer.adapt: the inner loss '{self._settings.inner_loss}' depends on none of the {len(names)} "
@@ -199,44 +212,6 @@ class MetaObjective(nn.Module):
                 len(gradient),
                 ", ".join(unused),
             )
-
-
-def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]:
-    """Choose the parameters that the inner loop adapts, where they are trained at all.
-
-    Args:
-        model: The model.
-        choice: "all", "encoder", "heads", or patterns of names, in which * stands for any part; a tied weight adapts
-            where a pattern matches any of its names.
-
-    Returns:
-        The names of the model's parameters, as `named_parameters` has them, without those that are frozen.
-
-    Raises:
-        UserError: The choice names no parameter.
-    """
-    frozen = {name for name, value in model.named_parameters(remove_duplicate=False) if not value.requires_grad}
-    names = [name for name, _ in model.named_parameters() if name not in frozen]
-    if choice == "all":
-        return names
-    if isinstance(choice, str):
-        heads = set(head_parameters(model))
-        chosen = [name for name in names if (name in heads) == (choice == "heads")]
-        if not heads or not chosen:
-            raise UserError(
-                f"trainer.adapt '{choice}': the parameter names of a {type(model).__name__} do not tell encoder and "
-                "heads apart (head_modules or base_model_prefix); use 'all' or name patterns"
-            )
-        return chosen
-    tied = {name: first for name, first in tied_names(model).items() if name not in frozen}
-    for pattern in choice:
-        if not matching([*names, *tied], pattern):
-            raise UserError(
-                f"trainer.adapt: '{pattern}' matches no parameter of the model that is trained; use a pattern of names "
-                f"such as '{names[0]}', in which * stands for any part"
-            )
-    matched = {tied.get(name, name) for pattern in choice for name in matching([*names, *tied], pattern)}
-    return [name for name in names if name in matched]
 
 
 @contextmanager

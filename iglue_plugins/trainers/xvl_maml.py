@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import nn
 from transformers import PreTrainedModel
 from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps, episode_steps
+from iglue_plugins.models.protocols import TakesContext
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import XVLMAMLSpec
@@ -58,14 +61,15 @@ class XVLMAML(XVLMAMLSpec, Trainer):
         """Make the meta-step's module.
 
         Args:
-            model: The model, which has the task's head.
+            model: The model, which has the task's head, and gets a context where the settings ask for one.
             task: The task.
 
         Returns:
             A `MetaObjective`.
 
         Raises:
-            UserError: Without supervision, the pairs of the contrastive loss would take labels.
+            UserError: Without supervision, the pairs of the contrastive loss would take labels, or the model cannot
+                compute what the settings ask for.
         """
         pairs = self.settings.pairs or task.default_pairs
         if not self.settings.supervised and task.pairs_require_labels(pairs):
@@ -74,6 +78,8 @@ class XVLMAML(XVLMAMLSpec, Trainer):
                 f"task {task.name}: trainer.pairs '{pairs}' needs labels, and supervised is false; set trainer.pairs "
                 f"to {choices}"
             )
+        if self.settings.context_size and hasattr(model, "set_context"):
+            cast("TakesContext", model).set_context(self.settings.context_size)
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
     @override

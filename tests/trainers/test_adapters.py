@@ -20,7 +20,8 @@ from iglue_plugins.recipes.adapter import AdapterSettings
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import checkpoints
 from iglue_plugins.trainers.finetune import Finetune
-from iglue_plugins.trainers.meta_objective import MetaObjective, adapted_parameters
+from iglue_plugins.trainers.inner_parameters import adapted_parameters
+from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.xvl_maml import XVLMAML
 from iglue_plugins.utils.errors import UserError
 

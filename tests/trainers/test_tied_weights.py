@@ -16,7 +16,8 @@ from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers import engine
-from iglue_plugins.trainers.meta_objective import MetaObjective, adapted_parameters
+from iglue_plugins.trainers.inner_parameters import adapted_parameters
+from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.trainers.xvl_maml import XVLMAML

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, get_args
 from transformers import AutoConfig, PretrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 
-from iglue_plugins.models.configuration import HeadKind, check_head
+from iglue_plugins.models.configuration import HeadKind, check_context_size, check_head
 from iglue_plugins.models.dual_encoder.settings import FusionKind
 
 FUSIONS = get_args(FusionKind)
@@ -25,6 +25,7 @@ class DualEncoderConfig(PretrainedConfig):
         initializer_range: Standard deviation of the head's fresh weights.
         head: Kind of the task head; None: the encoder only.
         num_labels: Outputs of the head.
+        context_size: Number of context parameters (`models.context`); 0: the model has no context.
 
     Raises:
         ValueError: A number is out of its range, or the fusion or the head is unknown.
@@ -40,6 +41,7 @@ class DualEncoderConfig(PretrainedConfig):
     layer_norm_eps: float = 1e-6
     initializer_range: float = 0.02
     head: HeadKind | None = None
+    context_size: int = 0
 
     def __post_init__(self, **kwargs: Any) -> None:
         super().__post_init__(**kwargs)
@@ -49,6 +51,7 @@ class DualEncoderConfig(PretrainedConfig):
             raise ValueError(f"fusion_layers is {self.fusion_layers!r}; expected a whole number of at least 1")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout!r}; expected a probability of at least 0 and below 1")
+        check_context_size(self.context_size)
         self.head = check_head(self.head, self.head_outputs)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers import initialization as init
 from typing_extensions import override
 
+from iglue_plugins.models.context import Context, ContextModel
 from iglue_plugins.models.dual_encoder.configuration import DualEncoderConfig
 from iglue_plugins.models.dual_encoder.heads import ConcatHead, CrossAttentionHead, EncodedSide, build_head
 from iglue_plugins.models.dual_encoder.region_encoder import MODEL_TYPE
@@ -24,7 +26,7 @@ LEAST_NORM = 1e-12  # below which a vector is not stretched to norm 1
 ID_FREE_ENCODERS = ("siglip", "siglip2", "chinese_clip")
 
 
-class DualEncoder(ReplaceableHeadModel):
+class DualEncoder(ReplaceableHeadModel, ContextModel):
     """A dual encoder, such as SigLIP or CLIP, and the task head that the configuration names.
 
     Its inputs are those of a `PixelProcessor` or `RegionPairProcessor`: `input_ids` (D, T) and perhaps `attention_mask`
@@ -57,11 +59,16 @@ class DualEncoder(ReplaceableHeadModel):
         self.encoder: Any = AutoModel.from_config(config.encoder) if encoder is None else encoder
         self.config.encoder_config = self.encoder.config  # one object, so that a change of one is one of the other
         self.head = self.build_head()
+        self.context = self.build_context()
         self.post_init()
 
     @override
     def build_head(self) -> ConcatHead | CrossAttentionHead | None:
         return build_head(self.config)
+
+    @override
+    def place_context(self, context: Context | None) -> None:
+        self.context = context
 
     @property
     def token_id_keys(self) -> tuple[str, ...]:
@@ -84,6 +91,8 @@ class DualEncoder(ReplaceableHeadModel):
         super()._init_weights(module)
         if isinstance(module, CrossAttentionHead):
             init.normal_(module.query, std=self.config.initializer_range)
+        if isinstance(module, Context):
+            module.initialize(self.config.initializer_range)
 
     def forward(
         self,
@@ -162,7 +171,8 @@ class DualEncoder(ReplaceableHeadModel):
         if attention_mask is not None:
             inputs["attention_mask"] = attention_mask
         inputs, rows = _used(inputs, rows)
-        output = self.encoder.get_text_features(**inputs)
+        with nullcontext() if self.context is None else self.context.added_to(self.get_input_embeddings()):
+            output = self.encoder.get_text_features(**inputs)
         return _side(output, inputs.get("attention_mask"), rows)
 
     def _encode_images(self, pictures: dict[str, Tensor], rows: Tensor | None) -> EncodedSide:

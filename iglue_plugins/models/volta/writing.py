@@ -16,6 +16,7 @@ from iglue_plugins.models.adapter_files import refuse_adapter
 from iglue_plugins.models.checkpoints import LOADING_ERRORS
 from iglue_plugins.models.configuration import HeadKind, UniterConfig
 from iglue_plugins.models.contrastive import CONTRASTIVE_PREFIX
+from iglue_plugins.models.embeddings import CONTEXT_WEIGHT
 from iglue_plugins.models.tokenizer import load_tokenizer
 from iglue_plugins.models.uniter import MODELS
 from iglue_plugins.models.volta.names import Names, volta_names
@@ -37,7 +38,8 @@ def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> st
     """Write the model of a run, or a checkpoint folder, as VOLTA's config.json and pytorch_model.bin.
 
     The weights get the names of VOLTA's BertForVLTasks, and shared ones both of their names. What VOLTA's file has no
-    place for is written beside it if the checkpoint has it: contrastive.safetensors and the folder `tokenizer`.
+    place for is written beside it if the checkpoint has it: contrastive.safetensors and the folder `tokenizer`. A
+    context is left out, without which the model computes the same.
 
     Args:
         source: A run's or a checkpoint's folder.
@@ -54,6 +56,7 @@ def export_checkpoint(source: Path, folder: Path, task: str | None = None) -> st
     source = source / "model" if (source / "model" / "config.json").is_file() else source
     config = _load_config(source)
     weights = _load_weights(source, config)
+    weights.pop(CONTEXT_WEIGHT, None)
     contrastive = {name.removeprefix(CONTRASTIVE_PREFIX): weights.pop(name) for name in list(weights)
                    if name.startswith(CONTRASTIVE_PREFIX)}  # fmt: skip
     task = _head_name(config, task, source)

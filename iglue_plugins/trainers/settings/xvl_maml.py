@@ -36,6 +36,12 @@ class XVLMAMLSettings(ContrastiveSettings):
         description="parameters that the inner loop adapts: 'all', 'heads' (contrastive projections and task head; "
         "also called 'anil'), 'encoder' (all but these; 'boil'), or name patterns, such as encoder.layers.1?.*",
     )
+    context_size: int = Field(
+        0,
+        ge=0,
+        description="number of context parameters, which start each episode at zero and which alone the inner loop "
+        "adapts (CAVIA); 0: none",
+    )
     inner_dropout: bool = Field(True, description="whether the inner loop has dropout, as the outer loop has")
     inner_storage: InnerStorage = Field(
         "graphs",
@@ -135,6 +141,7 @@ class XVLMAMLSettings(ContrastiveSettings):
         self._check_algorithm()
         if self.adapt == ():
             raise ValueError("adapt is an empty list; give name patterns, or set inner_lr to 0 for no inner step")
+        self._check_context()
         contributing = {self.outer_loss}
         if self.inner_lr > 0 and self.algorithm != "fomaml":
             contributing.add(self.inner_loss)  # the adapted weights depend on the temperature of the inner loss
@@ -149,6 +156,21 @@ class XVLMAMLSettings(ContrastiveSettings):
                     f"{name} is {value}, but algorithm is '{self.algorithm}', which does not use it; remove it, or set "
                     f"algorithm to {' or '.join(algorithms)}"
                 )
+
+    def _check_context(self) -> None:
+        if not self.context_size:
+            return
+        if self.inner_lr == 0:
+            raise ValueError(
+                f"context_size is {self.context_size}, but inner_lr is 0, and then nothing moves the context; raise "
+                "inner_lr, or set context_size to 0"
+            )
+        if self.adapt != "all":
+            chosen = self.adapt if isinstance(self.adapt, str) else ", ".join(self.adapt)
+            raise ValueError(
+                f"adapt is {chosen}, but context_size is {self.context_size}, and then the context alone adapts; "
+                "remove adapt, or set context_size to 0"
+            )
 
     @property
     def step_rates(self) -> list[float]:

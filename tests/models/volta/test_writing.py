@@ -79,6 +79,19 @@ def test_without_head_and_for_another_task(model: UniterForVisionAndLanguage, tm
         export_checkpoint(tmp_path / "headless", tmp_path / "other", "TASK18")
 
 
+def test_a_context_is_left_out(member: UniterForVisionAndLanguage, tmp_path: Path) -> None:
+    """At test time it is zero, and VOLTA's models have none."""
+    member.save_pretrained(tmp_path / "without")
+    member.set_context(4)
+    member.save_pretrained(tmp_path / "with")
+    for name in ("without", "with"):
+        export_checkpoint(tmp_path / name, tmp_path / f"{name} as VOLTA's")
+    expected, found = (read(tmp_path / f"{name} as VOLTA's") for name in ("without", "with"))
+    assert expected.keys() == found.keys() and all(found[name].equal(value) for name, value in expected.items())
+    configs = [(tmp_path / f"{name} as VOLTA's" / "config.json").read_text() for name in ("without", "with")]
+    assert configs[0] == configs[1]
+
+
 def test_a_run(model: UniterForVisionAndLanguage, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "run" / "model")
     assert export_checkpoint(tmp_path / "run", tmp_path / "theirs") == "TASK19"
