@@ -204,7 +204,7 @@ def test_at_test_time_the_context_alone_adapts(
         return model.eval(), processor
 
     settings = ContrastiveAdaptation.Settings(inner_lr=RATE, inner_steps=2, support_size=4, split="auxiliary")
-    adapted = ContrastiveAdaptation(settings).adapt(load, task, "tr", source_language="en", seed=3, folder=tmp_path)
+    adapted = ContrastiveAdaptation(settings).adapt(load, task, "tr", source_languages=("en",), seed=3, folder=tmp_path)
     before, plain = load()[0], make_model().eval()
     assert all(value.equal(before.get_parameter(name)) for name, value in adapted.model.named_parameters())
     matrix, context = context_of(before).weight.detach(), torch.zeros(3, requires_grad=True)
