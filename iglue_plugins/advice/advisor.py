@@ -36,7 +36,8 @@ def advise(
         source_languages: The source languages, which are neither targets nor candidates.
         tokenizer: The tokenizer of the model that is to be trained; or a text that says why there is none.
         trained: A model whose vectors of texts are compared; None leaves NN-Rank out.
-        matrices: Files of sweeps to learn from; by default the one that ships for the task, if any.
+        matrices: Files of sweeps to learn from; by default the one that ships for the task, if any, which is of the
+            task's own source language.
         targets: The target languages, each of which gets a ranking; by default all, which get one together.
         candidates: The auxiliary languages to rank; by default all with auxiliary examples.
 
@@ -62,7 +63,10 @@ def advise(
         _require_candidates(list(texts)[target], len(of_target))
     features = make_features(texts, tokenizer, trained, task.max_text_length)
     shipped = shipped_matrix(task.name)
-    paths = list(matrices) or ([shipped] if shipped else [])
+    fits = tuple(source_languages) == (task.source_language,)
+    if shipped and not fits and not matrices:
+        notes.append(f"the matrix that ships is of source {task.source_language}, and is left out")
+    paths = list(matrices) or ([shipped] if shipped and fits else [])
     read = [read_matrix(path, list(texts)) for path in paths]
     if not read and not features.predictors:
         raise UserError(f"task {task.name}: no predictor tells its languages apart; give scores of a sweep by --matrix")

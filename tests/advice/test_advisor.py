@@ -52,6 +52,17 @@ def test_languages_without_auxiliary_data_are_targets_only() -> None:
     assert "Texts in ta are those of the test split, without their labels." in said
 
 
+def test_what_english_has_taught_is_not_said_of_another_source() -> None:
+    class Shipped(Words):
+        name = "mini/xvnli"
+
+    english, german = (advise(Shipped(), (source,), "no tokenizer", targets=("fr",)) for source in ("en", "de"))
+    assert english.matrices == ("the matrix that ships for the task",) and english.unit == "points"
+    assert german.matrices == () and german.unit == "standard deviations"
+    assert "the matrix that ships is of source en, and is left out" in german.notes
+    assert "en" not in {c.language for c in english.rankings[0].candidates}
+
+
 def test_targets_of_all_are_those_with_two_candidates() -> None:
     (ranking,) = advise(Words(), ("en",), "no tokenizer", candidates=("de", "fr")).rankings
     assert (ranking.target, {c.language for c in ranking.candidates}) == (None, {"de", "fr"})
