@@ -52,6 +52,7 @@ def measure(row: str, step: int, layers: int, repeats: int) -> None:
         take = make_step("fine-tuning", losses, support, query, argparse.Namespace(order=1))
     else:
         _, settings = load_recipe(FOLDER / f"{row}.yaml").plugin("trainer")
+        losses.model.set_context(settings.context_size)  # type: ignore[attr-defined]
         objective = MetaObjective(losses, settings)  # type: ignore[arg-type]  # the rows are of xvl_maml
         objective.is_logging = False
         episodes = [{"language": "tr", "support": support, "query": query}]

@@ -77,7 +77,7 @@ def test_json_has_everything_down_to_the_seeds(comparison, tmp_path):
     content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
     assert content["format"] == 1
     assert (content["task"], content["split"], content["metric"]) == ("mini/xvnli", "test", "accuracy")
-    assert (content["source"], content["auxiliary"], content["targets"]) == ("en", ["tr"], ["ar", "ru"])
+    assert (content["sources"], content["auxiliary"], content["targets"]) == (["en"], ["tr"], ["ar", "ru"])
     assert content["examples"] == {"en": 4, "tr": 4, "ar": 4, "ru": 5}
     finetune, xvl_maml = content["rows"]
     assert finetune["target_mean"]["per_seed"] == [35.0, 32.5]

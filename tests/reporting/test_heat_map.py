@@ -52,7 +52,7 @@ def square(with_baseline: bool) -> Matrix:
         "mini/xvnli",
         "test",
         "accuracy",
-        "en",
+        ("en",),
         tuple(IGLUE_LANGUAGES[1:]),
         (),
         (0,),
