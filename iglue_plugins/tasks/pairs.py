@@ -91,6 +91,17 @@ class ContrastivePairs:
         pairs = pairs or cls.default_pairs
         return pairs == "aligned" or (pairs == "caption" and cls.captions_reveal_labels)
 
+    @classmethod
+    def pairs_read_captions(cls, pairs: PairChoice | None = None) -> bool:
+        """Return whether making image-text pairs reads the examples' captions.
+
+        A task whose own `aligned_pairs` reads them for other pairs says so here.
+
+        Args:
+            pairs: The choice of pairs; default: the task's.
+        """
+        return (pairs or cls.default_pairs) == "caption"
+
     def aligned_pairs(self, batch: Batch, pairs: PairChoice | None = None) -> ImageTextPairs:
         """Select the image-text pairs of a batch for a contrastive loss.
 

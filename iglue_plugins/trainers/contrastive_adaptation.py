@@ -72,7 +72,8 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         settings, (model, processor) = self.settings, load()
         steps = min(settings.inner_steps, self.limit or settings.inner_steps)
         model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to
-        batcher = Batcher(task.load(settings.split, language, settings.shots), task, processor)
+        shots, reads_captions = task.load(settings.split, language, settings.shots), task.pairs_read_captions(settings.pairs)
+        batcher = Batcher(shots, task, processor, captions=reads_captions)
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
         loss_of = BatchLoss(
             model,

@@ -31,7 +31,15 @@ class Finetune(FinetuneSpec, Trainer):
         return batch_steps(batchers, settings.batch_size, settings.steps * settings.accumulation, data.seed)
 
     def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
-        return data.batchers(self.trains_on)
+        return data.batchers(self.trains_on, captions=self.reads_captions(data.task))
+
+    def reads_captions(self, task: Task) -> bool:
+        """Return whether the objective reads the captions of batches; a subclass with another objective says so here.
+
+        Args:
+            task: The task.
+        """
+        return self.settings.loss != "task" and task.pairs_read_captions(self.settings.pairs)
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:

@@ -40,7 +40,7 @@ class XVLMAML(XVLMAMLSpec, Trainer):
         """
         settings = self.settings
         episodes = episode_steps(
-            data.batchers(self.trains_on),
+            data.batchers(self.trains_on, captions=self.reads_captions(data.task)),
             settings.support_size,
             settings.query_size,
             settings.steps * settings.accumulation,
@@ -49,9 +49,18 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             repeat_languages=settings.repeat_languages,
             disjoint_images=settings.disjoint_images,
             distinct_images=settings.distinct_images,
-            compare_captions=(settings.pairs or data.task.default_pairs) == "caption",
+            compare_captions=data.task.pairs_read_captions(settings.pairs),
         )
         return Steps(lambda item: {**episodes[item], "step": item // settings.accumulation}, len(episodes))
+
+    def reads_captions(self, task: Task) -> bool:
+        """Return whether the objective reads the captions of batches; a subclass with another objective says so here.
+
+        Args:
+            task: The task.
+        """
+        losses = {self.settings.inner_loss, self.settings.outer_loss}
+        return losses != {"task"} and task.pairs_read_captions(self.settings.pairs)
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:
