@@ -21,7 +21,10 @@ def draw_concepts(rng: random.Random, count: int, excluded: Sequence[int] = ()) 
     Returns:
         Positions in the lexicon.
     """
-    return rng.sample([i for i in range(len(world.lexicon().concepts)) if i not in excluded], count)
+    drawable = list(range(len(world.lexicon().concepts)))
+    for concept in set(excluded):
+        drawable.remove(concept)
+    return rng.sample(drawable, count)
 
 
 def list_names(concepts: list[int]) -> TextByLanguage:
