@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
@@ -13,12 +13,10 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from iglue_plugins.data.columns import BlockwiseColumn
 from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.processors.base import ImageFacts, PreparedTexts, Processor
 from iglue_plugins.utils.errors import UserError
-
-READ_BLOCK_SIZE = 10_000  # examples whose image ids are read at once
-
 
 class BatchedTask(ImageFacts, Protocol):
     """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task."""
@@ -155,10 +153,11 @@ class Batcher:
         self.task = task
         self.dataset = dataset
         self.processor = processor
-        self.texts = processor.prepare_texts(dataset["text"][:], task.max_text_length)
+        self.texts = processor.prepare_texts(BlockwiseColumn(dataset, "text"), task.max_text_length)
         self._batches_have_captions = captions and self.captions is not None
         self.image_source = processor.prepare_images(task)
-        self.images = self.image_source.index(_image_ids(dataset)).reshape(len(dataset), -1)
+        image_ids = chain.from_iterable(BlockwiseColumn(dataset, "image_ids"))
+        self.images = self.image_source.index(image_ids).reshape(len(dataset), -1)
         self.targets = task.targets(dataset["label"][:])
 
     def __len__(self) -> int:
@@ -169,7 +168,7 @@ class Batcher:
         """The captions, tokenized when they are first asked for; None where the task has none."""
         if "caption" not in self.dataset.column_names:
             return None
-        return self.processor.prepare_texts(self.dataset["caption"][:], self.task.max_text_length)
+        return self.processor.prepare_texts(BlockwiseColumn(self.dataset, "caption"), self.task.max_text_length)
 
     def batch(self, examples: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """Make a batch of some examples.
@@ -209,10 +208,3 @@ class Batcher:
             None if captions is None else captions.inputs(examples),
             None if captions is None else torch.from_numpy(captions.identity[examples]),
         )
-
-
-def _image_ids(dataset: Dataset) -> Iterator[str]:
-    """Yield the image ids of all examples, without a list of them."""
-    column = dataset["image_ids"]
-    for start in range(0, len(column), READ_BLOCK_SIZE):
-        yield from chain.from_iterable(column[start : start + READ_BLOCK_SIZE])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -200,8 +200,8 @@ def test_captions_are_tokenized_where_batches_have_them_or_somebody_asks(nli: Ba
     prepared: list[list[str]] = []
 
     class Recording(type(nli.processor)):
-        def prepare_texts(self, texts: list[str], max_length: int) -> TokenizedTexts:
-            prepared.append(texts)
+        def prepare_texts(self, texts: Sequence[str], max_length: int) -> TokenizedTexts:
+            prepared.append(list(texts))
             return super().prepare_texts(texts, max_length)
 
     processor = Recording(nli.processor.tokenizer, global_region=False)

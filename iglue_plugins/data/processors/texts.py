@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.inputs import Inputs
+from iglue_plugins.data.processors.different_texts import different_texts
 from iglue_plugins.data.processors.token_cache import cached_token_ids
-
 
 class TokenizedTexts:
     """Tokenizes each different text once, and pads those of a batch to the longest text in it.
@@ -28,9 +28,10 @@ class TokenizedTexts:
     """
 
     def __init__(self, texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        encoded = pa.array(texts, pa.large_string()).dictionary_encode()
-        self._ids = cached_token_ids(encoded.dictionary, tokenizer, max_length)
-        self._number = encoded.indices.to_numpy()  # of each text among the different ones
+        different, self._number = different_texts(texts)
+        self._ids = cached_token_ids(different, tokenizer, max_length)
+        del different
+        pa.default_memory_pool().release_unused()  # Arrow would keep the memory for what it may need later
         self._starts = self._ids.lengths.cumsum(dtype=np.int64) - self._ids.lengths
         self.lengths = self._ids.lengths[self._number].astype(np.int64)
         self._padding = tokenizer.pad_token_id
@@ -38,9 +39,8 @@ class TokenizedTexts:
     @cached_property
     def identity(self) -> np.ndarray:
         """The position of the first text with the same token ids, for each text: (texts,) int64."""
-        codes = self._ids.codes()[self._number]
-        _, first, inverse = np.unique(codes, return_index=True, return_inverse=True)
-        return first[inverse]
+        first_text = np.unique(self._number, return_index=True)[1]
+        return first_text[self._ids.first_places()[self._number]]
 
     def pad(self, rows: np.ndarray, length: int | None = None) -> tuple[Tensor, Tensor]:
         """Pad some of the texts.

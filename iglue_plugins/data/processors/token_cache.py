@@ -29,7 +29,7 @@ MAX_CACHE_SIZE = 2 * 2**30  # bytes; the files that have not been used for longe
 NUMBER = np.dtype("<i4")
 
 
-def cached_token_ids(texts: pa.LargeStringArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenIds:
+def cached_token_ids(texts: pa.ChunkedArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenIds:
     """Tokenize texts, or find their ids in the cache.
 
     The key of the cache is the texts, the tokenizer's state, the length, and the versions of transformers and
@@ -68,17 +68,18 @@ def _is_known(tokenizer: PreTrainedTokenizerBase) -> bool:
     return type(tokenizer).__module__.partition(".")[0] == "transformers" and tokenizer.is_fast
 
 
-def _key(texts: pa.LargeStringArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+def _key(texts: pa.ChunkedArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
     tokenize(texts[:1], tokenizer, max_length)  # the state has the length and the side of the cut from here on
     kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
     versions = [transformers.__version__, tokenizers.__version__]
     facts = [VERSION, *versions, kind, tokenizer.split_special_tokens, max_length, len(texts)]
     digest = hashlib.sha256(json.dumps(facts).encode())
     digest.update(tokenizer.backend_tokenizer.to_str().encode())
-    _, offsets, content = texts.buffers()
-    ends = np.frombuffer(offsets, np.int64)[: len(texts) + 1]
-    digest.update(ends.data)
-    digest.update(memoryview(content)[: ends[-1]])
+    for block in filter(len, texts.chunks):
+        _, offsets, content = block.buffers()
+        ends = np.frombuffer(offsets, np.int64)[block.offset : block.offset + len(block) + 1]
+        digest.update(np.diff(ends).data)
+        digest.update(memoryview(content)[ends[0] : ends[-1]])
     return digest.hexdigest()[:32]
 
 

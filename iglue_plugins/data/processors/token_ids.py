@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
+
+from iglue_plugins.data.processors.different_texts import first_places
 
 BLOCK_SIZE = 1000  # texts that are tokenized at once; what a tokenizer returns takes a hundred times the ids' memory
 
@@ -23,19 +25,14 @@ class TokenIds(NamedTuple):
     lengths: np.ndarray
     flat: np.ndarray
 
-    def codes(self) -> np.ndarray:
-        """Number the texts so that two have the same number if and only if they have the same ids.
-
-        Returns:
-            (texts,) int64.
-        """
-        ends = np.concatenate([[0], self.lengths.cumsum(dtype=np.int64)]) * self.flat.itemsize
-        buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(self.flat))]
-        rows = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(self.lengths), buffers)
-        return rows.dictionary_encode().indices.to_numpy().astype(np.int64)
+    def first_places(self) -> np.ndarray:
+        """Find for each text the place of the first one with the same ids, (texts,) int64."""
+        ends = self.lengths.cumsum(dtype=np.int64).tolist()
+        flat = memoryview(np.ascontiguousarray(self.flat))
+        return first_places(flat[start:end] for start, end in pairwise([0, *ends]))
 
 
-def tokenize(texts: pa.LargeStringArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenIds:
+def tokenize(texts: pa.ChunkedArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> TokenIds:
     """Tokenize texts block by block, so that memory beyond the ids does not grow with their number.
 
     Args:
