@@ -18,6 +18,7 @@ from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.processors.base import ImageFacts, PreparedTexts, Processor
 from iglue_plugins.utils.errors import UserError
 
+
 class BatchedTask(ImageFacts, Protocol):
     """Declares the part of a task that a batcher uses; `iglue_plugins.tasks.base.Task` is such a task."""
 

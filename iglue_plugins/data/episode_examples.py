@@ -66,7 +66,7 @@ class EpisodeExamples:
         support, passed_over = self._take(following, self.support_size)
         if len(support) < self.support_size:
             return Shortage("support", len(support))
-        others = chain(following, passed_over)
+        others: Iterator[int] = chain(following, passed_over)
         if self.disjoint_images:
             images = self.batcher.images
             taken = frozenset(images[support].ravel().tolist())

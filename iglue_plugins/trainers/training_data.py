@@ -36,9 +36,7 @@ class TrainingData:
     examples: int | None = None
     declared: tuple[ExampleSet, ...] | None = None
 
-    def batchers(
-        self, trains_on: str, shots: int | str | None = None, *, captions: bool = True
-    ) -> dict[str, Batcher]:
+    def batchers(self, trains_on: str, shots: int | str | None = None, *, captions: bool = True) -> dict[str, Batcher]:
         """Make a batcher over the training examples of each language.
 
         Args:

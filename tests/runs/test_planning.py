@@ -117,7 +117,9 @@ def test_planned_steps_see_the_examples_of_the_training(recipe: MakeRecipe, trai
             assert one.labels.tolist() == other.labels.tolist()
             assert (one.inputs.rows, len(one.inputs)) == (other.inputs.rows, 0)
             keys = ["image_identity", "text_identity"]
-            assert (one.caption is None, other.caption is None) == (trainer != "xvl_maml",) * 2, "only its loss reads them"
+            assert (one.caption is None, other.caption is None) == (trainer != "xvl_maml",) * 2, (
+                "only its loss reads them"
+            )
             if trainer == "xvl_maml":
                 assert one.caption.rows == other.caption.rows
                 keys.append("caption_identity")

@@ -15,6 +15,7 @@ from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.processors.different_texts import different_texts
 from iglue_plugins.data.processors.token_cache import cached_token_ids
 
+
 class TokenizedTexts:
     """Tokenizes each different text once, and pads those of a batch to the longest text in it.
 

@@ -28,7 +28,7 @@ class TokenIds(NamedTuple):
     def first_places(self) -> np.ndarray:
         """Find for each text the place of the first one with the same ids, (texts,) int64."""
         ends = self.lengths.cumsum(dtype=np.int64).tolist()
-        flat = memoryview(np.ascontiguousarray(self.flat))
+        flat = np.ascontiguousarray(self.flat).data
         return first_places(flat[start:end] for start, end in pairwise([0, *ends]))
 
 
