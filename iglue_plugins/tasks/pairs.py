@@ -59,12 +59,14 @@ class ContrastivePairs:
         name: The task's name.
         rows_per_example: The number of (text, image) rows of an example in a batch.
         default_pairs: The pairs of the contrastive loss, unless a recipe chooses others.
+        loss_reads_captions: Whether the task's loss reads the captions of a batch.
         captions_reveal_labels: Whether a caption gives away the label, as a question with its answer does.
     """
 
     name: ClassVar[str]
     rows_per_example: ClassVar[int] = 1
     default_pairs: ClassVar[PairChoice] = "all"
+    loss_reads_captions: ClassVar[bool] = False
     captions_reveal_labels: ClassVar[bool] = False
 
     def is_aligned(self, labels: Tensor) -> Tensor:

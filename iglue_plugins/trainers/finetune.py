@@ -11,7 +11,7 @@ from iglue_plugins.data.episodes import Steps, batch_epochs, batch_steps
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import AuxiliaryFinetuneSpec, FinetuneSpec
-from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
+from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective, reads_captions
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.training_data import TrainingData
 
@@ -39,7 +39,7 @@ class Finetune(FinetuneSpec, Trainer):
         Args:
             task: The task.
         """
-        return self.settings.loss != "task" and task.pairs_read_captions(self.settings.pairs)
+        return reads_captions(task, self.settings, self.settings.loss)
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:

@@ -11,7 +11,7 @@ from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import XVLMAMLSpec
 from iglue_plugins.trainers.meta_objective import MetaObjective
-from iglue_plugins.trainers.objectives import BatchLoss
+from iglue_plugins.trainers.objectives import BatchLoss, reads_captions
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
@@ -59,8 +59,7 @@ class XVLMAML(XVLMAMLSpec, Trainer):
         Args:
             task: The task.
         """
-        losses = {self.settings.inner_loss, self.settings.outer_loss}
-        return losses != {"task"} and task.pairs_read_captions(self.settings.pairs)
+        return reads_captions(task, self.settings, self.settings.inner_loss, self.settings.outer_loss)
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:

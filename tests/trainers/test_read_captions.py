@@ -31,10 +31,25 @@ from iglue_plugins.trainers.xvl_maml import XVLMAML
 def test_batches_have_captions_if_a_loss_reads_them(
     task: Any, processor: RegionProcessor, kind: type[Trainer], settings: dict[str, Any], read: bool
 ) -> None:
+    assert captions_in_batches(task, processor, kind, settings) == {read}
+
+
+@pytest.mark.parametrize(("loss", "read"), [("task", True), ("both", True), ("contrastive", False)])
+def test_a_task_says_that_its_loss_reads_them(task: Any, processor: RegionProcessor, loss: str, read: bool) -> None:
+    class ReadingXVNLI(type(task)):
+        loss_reads_captions = True
+
+    assert captions_in_batches(ReadingXVNLI(), processor, Finetune, {"loss": loss, "pairs": "all"}) == {read}
+
+
+def captions_in_batches(
+    task: Any, processor: RegionProcessor, kind: type[Trainer], settings: dict[str, Any]
+) -> set[bool]:
+    """Whether the batches of a training's first step have captions."""
     sizes = {"support_size": 4, "query_size": 4} if kind is XVLMAML else {"batch_size": 4}
     trainer = kind(kind.Settings(**sizes, **settings))
     data = TrainingData(task, processor, ("en",), ("tr", "de"), 0)
     item = trainer.steps(data)[0]
     episodes = item.get("episodes", [])
     batches = [episode[part] for episode in episodes for part in ("support", "query")] or [item["batch"]]
-    assert {batch.caption is not None for batch in batches} == {read}
+    return {batch.caption is not None for batch in batches}
