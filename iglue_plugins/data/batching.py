@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from typing import Any, Protocol
 
@@ -12,8 +13,9 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from iglue_plugins.data.columns import BlockwiseColumn
 from iglue_plugins.data.inputs import Inputs
-from iglue_plugins.data.processors.base import ImageFacts, Processor
+from iglue_plugins.data.processors.base import ImageFacts, PreparedTexts, Processor
 from iglue_plugins.utils.errors import UserError
 
 
@@ -62,7 +64,7 @@ class Batch:
         labels: (B,) int64, class indices.
         image_identity: (B, images of an example) int64, equal for the same image.
         text_identity: (B,) int64, equal for texts that are the same to the model.
-        caption: The text side of the examples' captions, B rows; None where the task has none.
+        caption: The text side of the examples' captions, B rows; None where the task has none, or no loss reads them.
         caption_identity: (B,) int64, that of the captions.
     """
 
@@ -133,10 +135,11 @@ class Batcher:
         dataset: Rows with id, image_ids, text, language and label, and perhaps caption.
         task: The task that the examples belong to.
         processor: The model's processor.
+        captions: Whether batches have the captions of their examples, where the task has any. It costs their
+            tokenization.
 
     Attributes:
         texts: The texts, tokenized.
-        captions: The captions, tokenized; None where the task has none.
         image_source: The task's images, as the model reads them.
         images: (examples, images of an example) int64, positions in `image_source`.
         targets: (examples,) int64, class indices.
@@ -145,22 +148,28 @@ class Batcher:
         UserError: There are no examples, an image is missing, or a label is not the task's.
     """
 
-    def __init__(self, dataset: Dataset, task: BatchedTask, processor: Processor) -> None:
+    def __init__(self, dataset: Dataset, task: BatchedTask, processor: Processor, *, captions: bool = True) -> None:
         if not len(dataset):
             raise UserError(f"task {task.name}: there are no examples to make batches of; choose a split with examples")
         self.task = task
         self.dataset = dataset
         self.processor = processor
-        self.texts = processor.prepare_texts(dataset["text"][:], task.max_text_length)
-        has_captions = "caption" in dataset.column_names
-        self.captions = processor.prepare_texts(dataset["caption"][:], task.max_text_length) if has_captions else None
+        self.texts = processor.prepare_texts(BlockwiseColumn(dataset, "text"), task.max_text_length)
+        self._batches_have_captions = captions and self.captions is not None
         self.image_source = processor.prepare_images(task)
-        image_ids = chain.from_iterable(dataset["image_ids"][:])
+        image_ids = chain.from_iterable(BlockwiseColumn(dataset, "image_ids"))
         self.images = self.image_source.index(image_ids).reshape(len(dataset), -1)
         self.targets = task.targets(dataset["label"][:])
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def captions(self) -> PreparedTexts | None:
+        """The captions, tokenized when they are first asked for; None where the task has none."""
+        if "caption" not in self.dataset.column_names:
+            return None
+        return self.processor.prepare_texts(BlockwiseColumn(self.dataset, "caption"), self.task.max_text_length)
 
     def batch(self, examples: Sequence[int] | np.ndarray, rng: np.random.Generator | None = None) -> Batch:
         """Make a batch of some examples.
@@ -189,7 +198,7 @@ class Batcher:
             image_positions: (N,) int64, the position of each row's image.
         """
         text, image = self.texts.inputs(text_rows), self.image_source.inputs(image_positions)
-        captions = self.captions
+        captions = self.captions if self._batches_have_captions else None
         return Batch(
             self.processor.collate(text, image),
             text,

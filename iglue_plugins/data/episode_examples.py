@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
 
 from iglue_plugins.data.batching import Batcher
+
+READ_AT_ONCE = 256  # examples of an order
 
 
 class Shortage(NamedTuple):
@@ -45,30 +49,32 @@ class EpisodeExamples:
     distinct_images: bool = False
     captions: bool = False
 
-    def choose(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray] | Shortage:
+    def choose(self, order: np.ndarray, start: int = 0) -> tuple[np.ndarray, np.ndarray] | Shortage:
         """Choose the examples of an episode, the first ones in an order that fit.
 
         Examples that are passed over for the support batch stand last in the order for the query batch, so that they
-        are no likelier to get into it than others.
+        are no likelier to get into it than others. No more of the order is read than that takes.
 
         Args:
             order: (examples,) int64, each example once.
+            start: The place in the order where it begins; after its end it goes on with its beginning.
 
         Returns:
             The examples of the support batch and of the query batch, which share no example, or what they lack.
         """
-        places = self._places(order, self.support_size)
-        if len(places) < self.support_size:
-            return Shortage("support", len(places))
-        support, end = order[places], places[-1] + 1
-        rest = np.concatenate([order[end:], np.delete(order[:end], places)])
+        following = _in_turn(order, start)
+        support, passed_over = self._take(following, self.support_size)
+        if len(support) < self.support_size:
+            return Shortage("support", len(support))
+        others: Iterator[int] = chain(following, passed_over)
         if self.disjoint_images:
             images = self.batcher.images
-            rest = rest[~np.isin(images[rest], images[support]).any(1)]
-        places = self._places(rest, self.query_size)
-        if len(places) < self.query_size:
-            return Shortage("query", len(places))
-        return support, rest[places]
+            taken = frozenset(images[support].ravel().tolist())
+            others = (example for example in others if taken.isdisjoint(images[example].tolist()))
+        query, _ = self._take(others, self.query_size)
+        if len(query) < self.query_size:
+            return Shortage("query", len(query))
+        return np.asarray(support, dtype=np.int64), np.asarray(query, dtype=np.int64)
 
     def describe(self, shortage: Shortage) -> str:
         """Say which batch has too few examples, why, and which settings to change.
@@ -108,30 +114,34 @@ class EpisodeExamples:
         free = len(self.batcher) - by_query
         return min(len(self.batcher) - (self.support_size - 1) * by_batch, free - (self.query_size - 1) * by_batch) > 0
 
-    def _places(self, order: np.ndarray, size: int) -> np.ndarray:
-        """Return the places in an order of the first examples that fit into a batch together, at most `size`."""
+    def _take(self, examples: Iterator[int], size: int) -> tuple[list[int], list[int]]:
+        """Take the first examples that fit into a batch together, at most `size`, and those that are passed over."""
         if not self.distinct_images:
-            return np.arange(min(size, len(order)))
-        places: list[int] = []
-        taken: set[int] = set()
-        for place, example in enumerate(order.tolist()):
-            if len(places) == size:
-                break
-            common = self._identities[example]
+            return list(islice(examples, size)), []
+        images, texts = self.batcher.images, self._texts
+        chosen: list[int] = []
+        passed_over: list[int] = []
+        taken: set[int] = set()  # images count from 0 upwards, texts from -1 downwards
+        while len(chosen) < size and (example := next(examples, None)) is not None:
+            common = *images[example].tolist(), -1 - int(texts[example])
             if taken.isdisjoint(common):
-                places.append(place)
+                chosen.append(example)
                 taken.update(common)
-        return np.asarray(places, dtype=np.int64)
-
-    @cached_property
-    def _identities(self) -> list[tuple[int, ...]]:
-        """What no other example of a batch may have: images count from 0 upwards, texts from -1 downwards."""
-        return list(map(tuple, np.column_stack([self.batcher.images, -1 - self._texts]).tolist()))
+            else:
+                passed_over.append(example)
+        return chosen, passed_over
 
     @property
     def _texts(self) -> np.ndarray:
         captions = self.batcher.captions if self.captions else None
         return (self.batcher.texts if captions is None else captions).identity
+
+
+def _in_turn(order: np.ndarray, start: int) -> Iterator[int]:
+    """Yield the examples of an order from a place on, and then those before it."""
+    for part in (order[start:], order[:start]):
+        for first in range(0, len(part), READ_AT_ONCE):
+            yield from part[first : first + READ_AT_ONCE].tolist()
 
 
 def _largest_group(values: np.ndarray) -> int:

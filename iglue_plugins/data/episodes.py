@@ -86,7 +86,7 @@ class ShuffledExamples:
     def episode_examples(self, step: int, examples: EpisodeExamples) -> tuple[np.ndarray, np.ndarray]:
         """Chooses the examples of an episode; see `episode`."""
         permutation, start = self._locate(step)
-        chosen = examples.choose(np.roll(permutation, -start))
+        chosen = examples.choose(permutation, start)
         if isinstance(chosen, Shortage):
             raise UserError(f"task {self._batcher.task.name}: {examples.describe(chosen)}")
         return chosen

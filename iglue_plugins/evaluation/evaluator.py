@@ -49,7 +49,7 @@ def evaluate(
     Raises:
         UserError: The task does not have the split or the language, or its data are missing or damaged.
     """
-    batcher = Batcher(_first(task.load(split, language), limit), task, processor)
+    batcher = Batcher(_first(task.load(split, language), limit), task, processor, captions=False)
     rows, metrics = _evaluate(batcher, model, task, batch_size, worker_count(workers, processor.reads))
     return [row | facts for row, facts in zip(rows, example_facts(task, batcher), strict=True)], metrics
 
@@ -89,7 +89,7 @@ def make_validator(
     examples = task.load(split, language)
     if limit is not None and task.evaluation == "retrieval":  # wrong candidates are captions of another image
         limit = max(limit, _second_image(examples) + 1)
-    batcher = Batcher(_first(examples, limit), task, processor)
+    batcher = Batcher(_first(examples, limit), task, processor, captions=False)
     count = worker_count(workers, processor.reads)
 
     def validate() -> float:

@@ -160,10 +160,12 @@ class MiniTask(Task):
             concepts_by_scene, text, label = self.make_example(draws)
             name = f"{self.prefix}/{split}/{group}"
             scenes = [world.make_scene(f"{name}/{i}", concepts, view) for i, concepts in enumerate(concepts_by_scene)]
-            # A generator of their own, so that the scenes are those of a world without further texts.
-            further = self._draws(split, f"{name}/texts")
-            others = (self.make_text(further, concepts_by_scene) for _ in range(self.shared_scenes - 1))
-            examples += [SceneExample(scenes, *labelled) for labelled in ((text, label), *others)]
+            examples.append(SceneExample(scenes, text, label))
+            if self.shared_scenes > 1:
+                # A generator of their own, so that the scenes are those of a world without further texts.
+                further = self._draws(split, f"{name}/texts")
+                others = (self.make_text(further, concepts_by_scene) for _ in range(self.shared_scenes - 1))
+                examples += [SceneExample(scenes, *labelled) for labelled in others]
         del examples[self.sizes[split] :]
         return examples
 

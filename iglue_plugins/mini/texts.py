@@ -37,7 +37,8 @@ class Draws:
             Positions in the lexicon.
         """
         if not self.new:
-            return self.rng.sample([i for i in self.known if i not in excluded], count)
+            taken = set(excluded)
+            return self.rng.sample([concept for concept in self.known if concept not in taken], count)
         drawn: list[int] = []
         for _ in range(count):
             known, new = ([i for i in pool if i not in (*excluded, *drawn)] for pool in (self.known, self.new))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,14 @@ class PlanningProcessor(Processor):
 
 class _PlannedTexts:
     def __init__(self, texts: Sequence[str]) -> None:
-        first: dict[str, int] = {}
-        self.identity = np.asarray([first.setdefault(text, place) for place, text in enumerate(texts)], dtype=np.int64)
+        self._texts = texts
         self.lengths = np.ones(len(texts), dtype=np.int64)
+
+    @cached_property
+    def identity(self) -> np.ndarray:
+        first: dict[str, int] = {}
+        places = (first.setdefault(text, place) for place, text in enumerate(self._texts))
+        return np.fromiter(places, np.int64, len(self._texts))
 
     def inputs(self, rows: np.ndarray) -> Inputs:
         return Inputs({}, len(rows))

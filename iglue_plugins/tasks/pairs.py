@@ -59,12 +59,14 @@ class ContrastivePairs:
         name: The task's name.
         rows_per_example: The number of (text, image) rows of an example in a batch.
         default_pairs: The pairs of the contrastive loss, unless a recipe chooses others.
+        loss_reads_captions: Whether the task's loss reads the captions of a batch.
         captions_reveal_labels: Whether a caption gives away the label, as a question with its answer does.
     """
 
     name: ClassVar[str]
     rows_per_example: ClassVar[int] = 1
     default_pairs: ClassVar[PairChoice] = "all"
+    loss_reads_captions: ClassVar[bool] = False
     captions_reveal_labels: ClassVar[bool] = False
 
     def is_aligned(self, labels: Tensor) -> Tensor:
@@ -90,6 +92,17 @@ class ContrastivePairs:
         """
         pairs = pairs or cls.default_pairs
         return pairs == "aligned" or (pairs == "caption" and cls.captions_reveal_labels)
+
+    @classmethod
+    def pairs_read_captions(cls, pairs: PairChoice | None = None) -> bool:
+        """Return whether making image-text pairs reads the examples' captions.
+
+        A task whose own `aligned_pairs` reads them for other pairs says so here.
+
+        Args:
+            pairs: The choice of pairs; default: the task's.
+        """
+        return (pairs or cls.default_pairs) == "caption"
 
     def aligned_pairs(self, batch: Batch, pairs: PairChoice | None = None) -> ImageTextPairs:
         """Select the image-text pairs of a batch for a contrastive loss.

@@ -74,7 +74,12 @@ class ContrastiveAdaptation(ContrastiveAdaptationSpec, LanguageAdapter):
         settings, (model, processor) = self.settings, load()
         steps = min(settings.inner_steps, self.limit or settings.inner_steps)
         model.to(distributed.device()).eval()  # type: ignore[arg-type]  # transformers hides the signature of Module.to
-        batcher = Batcher(task.load(settings.split, language, settings.shots), task, processor)
+        batcher = Batcher(
+            task.load(settings.split, language, settings.shots),
+            task,
+            processor,
+            captions=task.pairs_read_captions(settings.pairs),
+        )
         examples = ShuffledExamples(batcher, settings.support_size, (seed,))
         loss_of = BatchLoss(
             model,

@@ -37,7 +37,7 @@ class FewShot(FewShotSpec, Finetune, LanguageAdapter):
 
     @override
     def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
-        return data.batchers("few_shot", self.settings.shots)
+        return data.batchers("few_shot", self.settings.shots, captions=self.reads_captions(data.task))
 
     @override
     def reads(self, task: Task, source_languages: tuple[str, ...], languages: tuple[str, ...]) -> list[ExampleSet]:

@@ -11,7 +11,7 @@ from iglue_plugins.data.episodes import Steps, batch_epochs, batch_steps
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import AuxiliaryFinetuneSpec, FinetuneSpec
-from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective
+from iglue_plugins.trainers.objectives import BatchLoss, BatchObjective, reads_captions
 from iglue_plugins.trainers.settings.finetune import FinetuneSettings
 from iglue_plugins.trainers.training_data import TrainingData
 
@@ -31,7 +31,15 @@ class Finetune(FinetuneSpec, Trainer):
         return batch_steps(batchers, size, settings.steps * settings.accumulation, data.seed, length_window=window)
 
     def _batchers(self, data: TrainingData) -> dict[str, Batcher]:
-        return data.batchers(self.trains_on)
+        return data.batchers(self.trains_on, captions=self.reads_captions(data.task))
+
+    def reads_captions(self, task: Task) -> bool:
+        """Return whether the objective reads the captions of batches; a subclass with another objective says so here.
+
+        Args:
+            task: The task.
+        """
+        return reads_captions(task, self.settings, self.settings.loss)
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:

@@ -18,6 +18,18 @@ from iglue_plugins.trainers.settings.base import ContrastiveSettings, LossChoice
 from iglue_plugins.trainers.similarity import Similarity, check_contrastive, check_embeds, similarity_of
 
 
+def reads_captions(task: Task, settings: ContrastiveSettings, *choices: LossChoice) -> bool:
+    """Return whether one of some losses reads the captions of a batch.
+
+    Args:
+        task: The task.
+        settings: The contrastive settings of the trainer.
+        *choices: The losses.
+    """
+    by_pairs = set(choices) != {"task"} and task.pairs_read_captions(settings.pairs)
+    return by_pairs or (set(choices) != {"contrastive"} and task.loss_reads_captions)
+
+
 class BatchLoss(nn.Module):
     """The loss of a batch: L_task, L_CL, or L_task + contrastive_weight * L_CL.
 

@@ -141,7 +141,7 @@ class Pretrain(PretrainSpec, Trainer):
         languages = sorted(settings.language_shares)
         shares = np.asarray([settings.language_shares[language] for language in languages])
         captions = [data.task.load("train", language) for language in languages]
-        batcher = Batcher(concatenate_datasets(captions), data.task, data.processor)
+        batcher = Batcher(concatenate_datasets(captions), data.task, data.processor, captions=False)
         captioned = CaptionedImages(batcher.images[:, 0], [len(of_language) for of_language in captions], shares)
         images = captioned.images
         single = single_region_images(batcher, images) if settings.single_region_steps else np.arange(len(images))

@@ -36,12 +36,13 @@ class TrainingData:
     examples: int | None = None
     declared: tuple[ExampleSet, ...] | None = None
 
-    def batchers(self, trains_on: str, shots: int | str | None = None) -> dict[str, Batcher]:
+    def batchers(self, trains_on: str, shots: int | str | None = None, *, captions: bool = True) -> dict[str, Batcher]:
         """Make a batcher over the training examples of each language.
 
         Args:
             trains_on: "source" for the source languages; "auxiliary" or "few_shot" for the auxiliary languages.
             shots: The number of shots, with "few_shot".
+            captions: Whether batches have captions, where the task has any; without, these are not tokenized.
 
         Returns:
             A batcher for each language.
@@ -59,7 +60,10 @@ class TrainingData:
             )
         split = self.task.training_splits[trains_on]
         examples = {language: self._training_examples(split, language, shots) for language in languages}
-        return {language: Batcher(dataset, self.task, self.processor) for language, dataset in examples.items()}
+        return {
+            language: Batcher(dataset, self.task, self.processor, captions=captions)
+            for language, dataset in examples.items()
+        }
 
     def _training_examples(self, split: str, language: str, shots: int | str | None) -> Dataset:
         if self.declared is not None and (split, language, shots) not in self.declared:

@@ -14,7 +14,7 @@ from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import XVLMAMLSpec
 from iglue_plugins.trainers.meta_objective import MetaObjective
-from iglue_plugins.trainers.objectives import BatchLoss
+from iglue_plugins.trainers.objectives import BatchLoss, reads_captions
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.utils.errors import UserError
@@ -43,7 +43,7 @@ class XVLMAML(XVLMAMLSpec, Trainer):
         """
         settings = self.settings
         episodes = episode_steps(
-            data.batchers(self.trains_on),
+            data.batchers(self.trains_on, captions=self.reads_captions(data.task)),
             settings.support_size,
             settings.query_size,
             settings.steps * settings.accumulation,
@@ -52,9 +52,17 @@ class XVLMAML(XVLMAMLSpec, Trainer):
             repeat_languages=settings.repeat_languages,
             disjoint_images=settings.disjoint_images,
             distinct_images=settings.distinct_images,
-            compare_captions=(settings.pairs or data.task.default_pairs) == "caption",
+            compare_captions=data.task.pairs_read_captions(settings.pairs),
         )
         return Steps(lambda item: {**episodes[item], "step": item // settings.accumulation}, len(episodes))
+
+    def reads_captions(self, task: Task) -> bool:
+        """Return whether the objective reads the captions of batches; a subclass with another objective says so here.
+
+        Args:
+            task: The task.
+        """
+        return reads_captions(task, self.settings, self.settings.inner_loss, self.settings.outer_loss)
 
     @override
     def objective(self, model: PreTrainedModel, task: Task) -> nn.Module:

@@ -44,12 +44,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes) -> Path:
+def write_atomic(path: Path, *content: bytes | memoryview) -> Path:
     """Write a file so that it has either the old content or the new one.
 
     Args:
         path: The file to write. Missing parent folders are made.
-        content: The new content.
+        *content: The new content, one part after the other.
 
     Returns:
         `path`.
@@ -57,14 +57,22 @@ def write_atomic(path: Path, content: bytes) -> Path:
     Raises:
         UserError: The file cannot be written.
     """
-    with explain_write_errors(path), atomic_path(path) as temporary:
-        temporary.write_bytes(content)
+    with explain_write_errors(path), atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.writelines(content)
     return path
 
 
 def seal(content: bytes) -> bytes:
     """Put the hash of a file's content before it, so that `read_sealed` can tell whether the file is damaged."""
-    return f"{hashlib.sha256(content).hexdigest()}\n".encode() + content
+    return seal_line(content) + content
+
+
+def seal_line(*content: bytes | memoryview) -> bytes:
+    """Return the line that `seal` puts before a file's content, here given in parts."""
+    digest = hashlib.sha256()
+    for part in content:
+        digest.update(part)
+    return f"{digest.hexdigest()}\n".encode()
 
 
 def read_sealed(path: Path) -> bytes | None:
@@ -77,10 +85,11 @@ def read_sealed(path: Path) -> bytes | None:
         The content, or None if there is no such file, it cannot be read, or its content is not what was written.
     """
     try:
-        digest, _, content = path.read_bytes().partition(b"\n")
+        with path.open("rb") as file:
+            line, content = file.readline(), file.read()
     except OSError:
         return None
-    return content if digest == hashlib.sha256(content).hexdigest().encode() else None
+    return content if line == seal_line(content) else None
 
 
 def write_json_atomic(path: Path, data: Any) -> None:

@@ -37,7 +37,7 @@ class Words:
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
 
-    def __call__(self, texts: list[str], truncation: bool, max_length: int) -> SimpleNamespace:
+    def __call__(self, texts: list[str], truncation: bool, max_length: int, **_: object) -> SimpleNamespace:
         numbers = self.numbers
         rows = ([numbers.setdefault(word, len(numbers) + 1) for word in text.split()] for text in texts)
         return SimpleNamespace(input_ids=[row[:max_length] for row in rows])

@@ -22,7 +22,7 @@ class NumberTokenizer:
 
     pad_token_id = 1
 
-    def __call__(self, texts: list[str], truncation: bool, max_length: int) -> SimpleNamespace:
+    def __call__(self, texts: list[str], truncation: bool, max_length: int, **_: object) -> SimpleNamespace:
         return SimpleNamespace(input_ids=[[0, *map(int, text.split()), 2][:max_length] for text in texts])
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import pickle
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 import torch
 
 from iglue_plugins.data.batching import Batcher
+from iglue_plugins.data.processors.texts import TokenizedTexts
 from iglue_plugins.tasks.marvl import MaRVL
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI
@@ -191,3 +193,28 @@ def test_an_image_without_features_is_named(make_batcher: Callable[..., Batcher]
 def test_a_batcher_without_examples_is_refused(make_batcher: Callable[..., Batcher]) -> None:
     with pytest.raises(UserError, match="task toy: there are no examples to make batches of"):
         make_batcher(XVNLI, [], IMAGES)
+
+
+@pytest.mark.parametrize("captions", [False, True])
+def test_captions_are_tokenized_where_batches_have_them_or_somebody_asks(nli: Batcher, captions: bool) -> None:
+    prepared: list[list[str]] = []
+
+    class Recording(type(nli.processor)):
+        def prepare_texts(self, texts: Sequence[str], max_length: int) -> TokenizedTexts:
+            prepared.append(list(texts))
+            return super().prepare_texts(texts, max_length)
+
+    processor = Recording(nli.processor.tokenizer, global_region=False)
+    batcher = Batcher(nli.dataset, nli.task, processor, captions=captions)
+    batch, usual = batcher.batch([2, 0]), nli.batch([2, 0])
+    assert prepared == [["5", "6 7 8", "9 9"], ["5 6 7", "8", "9"]][: 1 + captions]
+    assert (batch.caption is None, batch.caption_identity is None) == (not captions,) * 2
+    assert torch.equal(batch.inputs["input_ids"], usual.inputs["input_ids"])
+    assert batcher.captions.lengths.tolist() == [5, 3, 3] and batcher.captions is batcher.captions
+    assert len(prepared) == 2
+
+
+def test_tokenized_texts_are_the_same_in_another_process(nli: Batcher) -> None:
+    copied = pickle.loads(pickle.dumps(nli.texts)), nli.texts
+    ids = [texts.inputs(np.asarray([1, 0]))["input_ids"] for texts in copied]
+    assert torch.equal(*ids) and np.array_equal(*(texts.identity for texts in copied))

@@ -156,3 +156,62 @@ def test_only_the_steps_of_the_run_are_tried() -> None:
         else:
             assert language == "a"
     assert refused == {"b"}
+
+
+def by_rolling(examples: EpisodeExamples, order: np.ndarray, start: int) -> tuple[list[int], list[int]] | Shortage:
+    """The choice as it is defined: on a copy of the whole order that begins at `start`."""
+    rolled, images = np.roll(order, -start).tolist(), examples.batcher.images
+
+    def first_ones(candidates: list[int], size: int) -> list[int]:
+        chosen: list[int] = []
+        for example in candidates:
+            if len(chosen) < size and not (examples.distinct_images and examples.batcher.common([*chosen, example])):
+                chosen.append(example)
+        return chosen
+
+    support = first_ones(rolled, examples.support_size)
+    if len(support) < examples.support_size:
+        return Shortage("support", len(support))
+    end = rolled.index(support[-1]) + 1
+    rest = rolled[end:] + [example for example in rolled[:end] if example not in support]
+    if examples.disjoint_images:
+        rest = [example for example in rest if not set(images[example]) & set(images[support].ravel())]
+    query = first_ones(rest, examples.query_size)
+    return (support, query) if len(query) == examples.query_size else Shortage("query", len(query))
+
+
+def test_an_episode_is_that_of_the_whole_order_rolled_to_its_start() -> None:
+    """Also where the order ends within the episode, and in orders that are longer than what is read at once."""
+    rng = np.random.default_rng(5)
+    seen = {"episode": 0, "support": 0, "query": 0}
+    for trial in range(400):
+        count = int(rng.integers(600, 700) if trial % 20 == 0 else rng.integers(8, 60))
+        pool = random_pool(rng, count, int(rng.integers(2, 40)), int(rng.integers(2, 40)), 1 + trial % 2)
+        examples = EpisodeExamples(pool, "tr", 4, 3, bool(rng.integers(2)), bool(rng.integers(2)))
+        order, start = rng.permutation(count), int(rng.integers(count))
+        chosen, expected = examples.choose(order, start), by_rolling(examples, order, start)
+        if isinstance(chosen, Shortage):
+            assert chosen == expected
+            seen[chosen.part] += 1
+        else:
+            assert [part.tolist() for part in chosen] == list(expected)
+            assert {part.dtype for part in chosen} == {np.dtype(np.int64)}
+            seen["episode"] += 1
+    assert min(seen.values()) > 20, seen
+
+
+def test_an_episode_reads_no_more_of_the_order_than_it_takes() -> None:
+    class Reading(np.ndarray):
+        read = 0
+
+        def tolist(self) -> list[int]:
+            Reading.read += self.size
+            return super().tolist()
+
+    count = 100_000
+    examples = EpisodeExamples(Pool(np.arange(count), np.arange(count)), "tr", 8, 8, True, True)
+    order = np.random.default_rng(0).permutation(count).view(Reading)
+    for start in (0, 50_000, count - 3):
+        Reading.read = 0
+        examples.choose(order, start)
+        assert 0 < Reading.read < 2000

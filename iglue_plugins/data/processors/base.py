@@ -126,7 +126,7 @@ class Processor(ABC):
         """Tokenize texts once.
 
         Args:
-            texts: The texts.
+            texts: The texts, which may be read from the disk as a loop goes over them; a slice is a list.
             max_length: Tokens at which the task cuts a text, special tokens included.
         """
 

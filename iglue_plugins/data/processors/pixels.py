@@ -152,9 +152,8 @@ class PixelProcessor(Processor):
 
     @override
     def prepare_texts(self, texts: Sequence[str], max_length: int) -> DistinctTexts:
-        if self._lowercase:
-            texts = [text.lower() for text in texts]
-        return DistinctTexts(texts, self.tokenizer, min(max_length, self._limit), self._padded_length)
+        read = (text.lower() for text in texts) if self._lowercase else texts
+        return DistinctTexts(read, self.tokenizer, min(max_length, self._limit), self._padded_length)
 
     @override
     def prepare_images(self, task: ImageFacts) -> PixelImages:

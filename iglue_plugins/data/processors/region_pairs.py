@@ -54,7 +54,7 @@ class RegionPairProcessor(RegionProcessor):
 
     @override
     def prepare_texts(self, texts: Sequence[str], max_length: int) -> DistinctTexts:  # type: ignore[override]
-        prefixed = [self._prefix + text for text in texts]
+        prefixed = (self._prefix + text for text in texts)
         return DistinctTexts(prefixed, self.tokenizer, min(max_length, self._limit), padded_length=None)
 
     @override

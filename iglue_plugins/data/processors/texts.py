@@ -1,20 +1,23 @@
-"""Texts that are tokenized once and padded batch by batch."""
+"""Texts that are tokenized once, and padded batch by batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from iglue_plugins.data.inputs import Inputs
+from iglue_plugins.data.processors.different_texts import different_texts
+from iglue_plugins.data.processors.token_cache import cached_token_ids
 
 
 class TokenizedTexts:
-    """Tokenizes texts once, and pads those of each batch to the longest text in it.
+    """Tokenizes each different text once, and pads those of a batch to the longest text in it.
 
     Args:
         texts: The texts.
@@ -25,25 +28,20 @@ class TokenizedTexts:
         lengths: (texts,) int64, the number of tokens of each text.
     """
 
-    def __init__(self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
-        ids = tokenizer(list(texts), truncation=True, max_length=max_length).input_ids
-        self.lengths = np.asarray([len(row) for row in ids], dtype=np.int64)
-        self._starts = np.concatenate([[0], self.lengths.cumsum()])
-        self._flat = np.concatenate([np.asarray(row, dtype=np.int64) for row in ids])
+    def __init__(self, texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
+        different, self._number = different_texts(texts)
+        self._ids = cached_token_ids(different, tokenizer, max_length)
+        del different
+        pa.default_memory_pool().release_unused()  # Arrow would keep the memory for what it may need later
+        self._starts = self._ids.lengths.cumsum(dtype=np.int64) - self._ids.lengths
+        self.lengths = self._ids.lengths[self._number].astype(np.int64)
         self._padding = tokenizer.pad_token_id
 
     @cached_property
     def identity(self) -> np.ndarray:
         """The position of the first text with the same token ids, for each text: (texts,) int64."""
-        identity = np.zeros(len(self.lengths), dtype=np.int64)
-        for length in np.unique(self.lengths):
-            rows = np.flatnonzero(self.lengths == length)
-            ids = self._flat[self._starts[rows][:, None] + np.arange(length)]
-            _, first, inverse = np.unique(
-                ids.view(np.dtype((np.void, ids.itemsize * length))), return_index=True, return_inverse=True
-            )
-            identity[rows] = rows[first[inverse.ravel()]]
-        return identity
+        first_text = np.unique(self._number, return_index=True)[1]
+        return first_text[self._ids.first_places()[self._number]]
 
     def pad(self, rows: np.ndarray, length: int | None = None) -> tuple[Tensor, Tensor]:
         """Pad some of the texts.
@@ -59,7 +57,7 @@ class TokenizedTexts:
         offsets = np.arange(length or lengths.max())
         mask = offsets < lengths[:, None]
         ids = np.full(mask.shape, self._padding, dtype=np.int64)
-        ids[mask] = self._flat[(self._starts[rows][:, None] + offsets)[mask]]
+        ids[mask] = self._ids.flat[(self._starts[self._number[rows]][:, None] + offsets)[mask]]
         return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
     def inputs(self, rows: np.ndarray) -> Inputs:
@@ -84,7 +82,7 @@ class DistinctTexts:
     """
 
     def __init__(
-        self, texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, max_length: int, padded_length: int | None
+        self, texts: Iterable[str], tokenizer: PreTrainedTokenizerBase, max_length: int, padded_length: int | None
     ) -> None:
         self._tokenized = TokenizedTexts(texts, tokenizer, max_length)
         self._padded_length = padded_length
