@@ -46,7 +46,7 @@ def test_a_run_keeps_its_context_which_adapts_at_test_time(recipe: MakeRecipe, f
     assert find_context(model)[1].weight.equal(weights(run)[MATRIX])
     near, far = (runner.run(recipe(adaptation(run, rate), file=f"adapted_{rate:.0f}")) for rate in (1e-9, 1e5))
     torch.testing.assert_close(probabilities(near), probabilities(run), rtol=0, atol=5e-6)
-    assert (probabilities(far) - probabilities(run)).abs().max() > 3e-4
+    assert (probabilities(far) - probabilities(run)).abs().max() > 1e-4
     assert fits == ["Finetune", "XVLMAML"]
 
 
@@ -70,7 +70,7 @@ def test_a_context_beside_an_adapter_is_stored_with_it(recipe: MakeRecipe, fits:
     context = find_context(loaded)[1]
     assert context.weight.equal(stored) and context.weight.requires_grad and not context.values.any()
     adapted = runner.run(recipe(adaptation(run) | {"model": model}, file="adapted"))
-    assert (probabilities(adapted) - probabilities(run)).abs().max() > 3e-4
+    assert (probabilities(adapted) - probabilities(run)).abs().max() > 1e-4
     tuned = runner.run(recipe({"trainer": "finetune", "start_from": str(run.folder), "model": model}, file="tuned"))
     assert weights(tuned, "adapter_model.safetensors")[name].equal(stored)
 
