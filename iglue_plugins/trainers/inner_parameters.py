@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from fnmatch import filter as matching
+from typing import cast
 
 from transformers import PreTrainedModel
 
 from iglue_plugins.models.adapters import head_parameters
 from iglue_plugins.models.context import find_context
+from iglue_plugins.models.protocols import TakesContext
 from iglue_plugins.models.tied_weights import tied_names
 from iglue_plugins.trainers.settings.xvl_maml import AdaptChoice
 from iglue_plugins.utils.errors import UserError
@@ -51,6 +53,26 @@ def adapted_parameters(model: PreTrainedModel, choice: AdaptChoice) -> list[str]
     return [name for name in names if name in matched]
 
 
+def give_context(model: PreTrainedModel, size: int) -> None:
+    """Give a model the context that the inner loop adapts, unless it has it already.
+
+    Args:
+        model: The model, which is changed in place.
+        size: The number of context parameters.
+
+    Raises:
+        UserError: The model takes no context, or has one of another size that is frozen, as in the base of an adapter.
+    """
+    if not hasattr(model, "set_context"):
+        raise _without_context(model, size)
+    found = find_context(model)
+    if found is not None and not found[1].weight.requires_grad and (known := found[1].values.numel()) != size:
+        raise UserError(
+            f"trainer.context_size is {size}, but the model has a frozen context of {known}; set it to {known}"
+        )
+    cast("TakesContext", model).set_context(size)
+
+
 def context_name(model: PreTrainedModel, size: int) -> str:
     """Name the context that the inner loop adapts.
 
@@ -66,8 +88,12 @@ def context_name(model: PreTrainedModel, size: int) -> str:
     """
     found = find_context(model)
     if found is None:
-        raise UserError(
-            f"trainer.context_size is {size}, but a {type(model).__name__} takes no context; set it to 0, or add "
-            "set_context(size) to the class, which xUNITER, UC2, mUNITER and dual encoders have"
-        )
+        raise _without_context(model, size)
     return found[0]
+
+
+def _without_context(model: PreTrainedModel, size: int) -> UserError:
+    return UserError(
+        f"trainer.context_size is {size}, but a {type(model).__name__} takes no context; set it to 0, or add "
+        "set_context(size) to the class, which xUNITER, UC2, mUNITER and dual encoders have"
+    )

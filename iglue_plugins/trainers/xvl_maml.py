@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import nn
 from transformers import PreTrainedModel
 from typing_extensions import override
 
 from iglue_plugins.data.episodes import Steps, episode_steps
-from iglue_plugins.models.protocols import TakesContext
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.base import Trainer
 from iglue_plugins.trainers.builtin import XVLMAMLSpec
+from iglue_plugins.trainers.inner_parameters import give_context
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.objectives import BatchLoss, reads_captions
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
@@ -86,8 +84,8 @@ class XVLMAML(XVLMAMLSpec, Trainer):
                 f"task {task.name}: trainer.pairs '{pairs}' needs labels, and supervised is false; set trainer.pairs "
                 f"to {choices}"
             )
-        if self.settings.context_size and hasattr(model, "set_context"):
-            cast("TakesContext", model).set_context(self.settings.context_size)
+        if self.settings.context_size:
+            give_context(model, self.settings.context_size)
         return MetaObjective(BatchLoss(model, task, self.settings), self.settings)
 
     @override

@@ -33,6 +33,7 @@ from iglue_plugins.models.adapters import (
     stored_weights,
     weights_hash,
 )
+from iglue_plugins.models.context import find_context
 from iglue_plugins.models.tied_weights import check_tied_weights
 from iglue_plugins.models.trim import trim_checkpoint
 from iglue_plugins.models.uniter import UniterForVisionAndLanguage
@@ -184,6 +185,26 @@ def test_peft_reads_the_files(
     assert torch.equal(by_peft(**inputs(batch)), adapted(**inputs(batch)))
     text = {key: batch[key] for key in ("input_ids", "attention_mask")}
     assert torch.equal(by_peft.embed_text(**text), adapted.embed_text(**text))
+
+
+def test_a_context_is_in_the_files(
+    adapted: UniterForVisionAndLanguage, make_model: Callable, batch: dict[str, Tensor], tmp_path: Path
+) -> None:
+    adapted.set_context(4)
+    save_adapter(adapted, tmp_path, Head("classifier", 3))
+    origin = read_origin(tmp_path)
+    assert origin.context_size == 4
+    loaded, base = make_model(), make_model()
+    load_adapter(loaded, tmp_path, origin)
+    base.set_context(4)
+    by_peft = PeftModel.from_pretrained(base, str(tmp_path)).eval()
+    for model in (adapted, loaded, by_peft):
+        context = find_context(model)[1]
+        assert context.weight.equal(find_context(adapted)[1].weight)
+        context.values.fill_(0.5)
+    assert torch.equal(loaded(**inputs(batch)), adapted(**inputs(batch)))
+    assert torch.equal(by_peft(**inputs(batch)), adapted(**inputs(batch)))
+    assert weights_hash(loaded) == weights_hash(adapted)
 
 
 def test_damaged_files(adapted: UniterForVisionAndLanguage, make_model: Callable, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from iglue_plugins.data.batching import Batcher
 from iglue_plugins.data.episodes import ShuffledExamples
 from iglue_plugins.data.processors.regions import RegionProcessor
-from iglue_plugins.models.context import Context, find_context
+from iglue_plugins.models.context import Context, ContextModel, find_context
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.trainers.contrastive_adaptation import ContrastiveAdaptation
@@ -177,9 +177,22 @@ def test_other_trainers_leave_a_context_as_it_is(
 def test_a_model_that_takes_no_context_is_refused(
     make_model: MakeModel, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(XUniterForVisionAndLanguage, "set_context", lambda self, size: None)
-    with pytest.raises(UserError, match="trainer.context_size is 3, but a XUniter.* takes no context; set it to 0"):
-        XVLMAML(XVLMAMLSettings(**SETTINGS)).objective(make_model(), task)
+    trainer, message = XVLMAML(XVLMAMLSettings(**SETTINGS)), "context_size is 3, but a XUniter.* takes no context; set"
+    with pytest.raises(UserError, match=message):
+        MetaObjective(BatchLoss(make_model(), task, trainer.settings), trainer.settings)
+    monkeypatch.delattr(ContextModel, "set_context")
+    with pytest.raises(UserError, match=message):
+        trainer.objective(make_model(), task)
+
+
+def test_a_frozen_context_of_another_size_is_refused(make_model: MakeModel, task: Task) -> None:
+    model = make_model()
+    model.set_context(4)
+    context_of(model).weight.requires_grad_(False)
+    with pytest.raises(UserError, match="context_size is 3, but the model has a frozen context of 4; set it to 4"):
+        XVLMAML(XVLMAMLSettings(**SETTINGS)).objective(model, task)
+    XVLMAML(XVLMAMLSettings(**SETTINGS | {"context_size": 4})).objective(model, task)
+    assert not context_of(model).weight.requires_grad
 
 
 def test_an_inner_loss_that_does_not_see_the_context_is_refused(
