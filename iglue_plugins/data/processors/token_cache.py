@@ -42,9 +42,10 @@ def cached_token_ids(texts: pa.ChunkedArray, tokenizer: PreTrainedTokenizerBase,
         tokenizer: The tokenizer.
         max_length: Tokens at which a text is cut, special tokens included.
     """
-    if len(texts) < MIN_CACHED_TEXTS or not _is_known(tokenizer):
+    key = _key(texts, tokenizer, max_length) if len(texts) >= MIN_CACHED_TEXTS and _is_known(tokenizer) else None
+    if key is None:
         return tokenize(texts, tokenizer, max_length)
-    path = cache_folder() / f"{_key(texts, tokenizer, max_length)}.tokens"
+    path = cache_folder() / f"{key}.tokens"
     content = read_sealed(path)
     if content is not None:
         with contextlib.suppress(OSError):
@@ -68,13 +69,18 @@ def _is_known(tokenizer: PreTrainedTokenizerBase) -> bool:
     return type(tokenizer).__module__.partition(".")[0] == "transformers" and tokenizer.is_fast
 
 
-def _key(texts: pa.ChunkedArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str:
+def _key(texts: pa.ChunkedArray, tokenizer: PreTrainedTokenizerBase, max_length: int) -> str | None:
+    """Return the key of the texts' ids; None for a tokenizer with a part in Python, whose state cannot be told."""
     tokenize(texts[:1], tokenizer, max_length)  # the state has the length and the side of the cut from here on
+    try:
+        state = tokenizer.backend_tokenizer.to_str()
+    except Exception:  # tokenizers raises no class of its own
+        return None
     kind = f"{type(tokenizer).__module__}.{type(tokenizer).__qualname__}"
     versions = [transformers.__version__, tokenizers.__version__]
     facts = [VERSION, *versions, kind, tokenizer.split_special_tokens, max_length, len(texts)]
     digest = hashlib.sha256(json.dumps(facts).encode())
-    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(state.encode())
     for block in filter(len, texts.chunks):
         _, offsets, content = block.buffers()
         ends = np.frombuffer(offsets, np.int64)[block.offset : block.offset + len(block) + 1]

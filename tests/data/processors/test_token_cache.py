@@ -12,6 +12,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pytest
+from tokenizers.pre_tokenizers import PreTokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, TokenizersBackend
 
 from iglue_plugins.data.processors import token_cache, token_ids
@@ -165,3 +166,20 @@ def test_several_processes_may_fill_the_cache_at_once(tmp_path: Path, cache: Pat
         first, second = pool.map(_tokenize, [tmp_path / "cache"] * 2)
     assert first == second == directly(TEXTS, make_tokenizer())
     assert len(files(cache)) == 1
+
+
+class Halves:
+    """Cuts each text in the middle."""
+
+    def pre_tokenize(self, text: Any) -> None:
+        text.split(lambda _, part: [part[: len(str(part)) // 2], part[len(str(part)) // 2 :]])
+
+
+def test_a_tokenizer_with_a_part_in_python_is_not_cached(cache: Path) -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizer.custom(Halves())
+    texts = TokenizedTexts(TEXTS, tokenizer, MAX_LENGTH)
+    assert texts.lengths.tolist() == [
+        len(tokenizer(text, truncation=True, max_length=MAX_LENGTH).input_ids) for text in TEXTS
+    ]
+    assert not list(cache.glob("*"))
