@@ -73,7 +73,7 @@ class PlainFinetune:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def fit(self, model, processor, task, *, source_language, auxiliary_languages, seed, folder) -> None:
+    def fit(self, model, processor, task, *, source_languages, auxiliary_languages, seed, folder) -> None:
         torch.manual_seed(seed)
         model.set_head(task.head, task.num_labels)
         batchers = [Batcher(task.load("auxiliary", language), task, processor) for language in auxiliary_languages]

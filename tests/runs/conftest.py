@@ -25,6 +25,8 @@ TINY_TASK = """
 from iglue_plugins.mini.tasks import MiniXVNLI
 from iglue_plugins.registry import tasks
 
+EXACT = {"precision": "float32"}  # on any processor, also in processes of their own
+
 
 @tasks.register("tiny/xvnli")
 class TinyXVNLI(MiniXVNLI):
@@ -32,9 +34,10 @@ class TinyXVNLI(MiniXVNLI):
     languages = ("en", "tr", "de")
     sizes = {"train": 32, "auxiliary": 24, "dev": 5, "test": 6}
     trainer_defaults = {
-        "finetune": {"steps": 3, "batch_size": 8, "learning_rate": 1e-2},
-        "auxiliary_finetune": {"steps": 2, "batch_size": 8, "learning_rate": 1e-2},
-        "xvl_maml": {"steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2},
+        "finetune": {"steps": 3, "batch_size": 8, "learning_rate": 1e-2} | EXACT,
+        "auxiliary_finetune": {"steps": 2, "batch_size": 8, "learning_rate": 1e-2} | EXACT,
+        "xvl_maml": {"steps": 6, "support_size": 4, "query_size": 4, "learning_rate": 1e-2, "save_every": 2} | EXACT,
+        "few_shot": EXACT,
     }
 """
 CHILD = """

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from iglue_plugins import registry
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.data.regions import InMemoryRegions
-from iglue_plugins.mini import ASSETS, tasks
+from iglue_plugins.mini import ASSETS, base
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.runs import plugins, preflight
 from iglue_plugins.runs.planning import PlanningProcessor
@@ -54,7 +54,7 @@ def no_features(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(scenes: object) -> None:
         raise AssertionError("region features are computed")
 
-    monkeypatch.setattr(tasks, "cached_region_features", refuse)
+    monkeypatch.setattr(base, "cached_region_features", refuse)
     plugins._make_task.cache_clear()
 
 
@@ -82,7 +82,7 @@ def test_a_task_without_pictures_is_said_once_to_a_model_of_pixels(
     recipe: MakeRecipe, photographs: str, no_features: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = recipe({"model": photographs})
-    monkeypatch.setattr(type(make_task(made)), "pictures", tasks.Task.pictures)
+    monkeypatch.setattr(type(make_task(made)), "pictures", base.Task.pictures)
     assert set(preflight.lacking([made])) == {"task tiny/xvnli has no pictures, only region features"}
 
 
