@@ -36,8 +36,7 @@ def advise(
         source_languages: The source languages, which are neither targets nor candidates.
         tokenizer: The tokenizer of the model that is to be trained; or a text that says why there is none.
         trained: A model whose vectors of texts are compared; None leaves NN-Rank out.
-        matrices: Files of sweeps to learn from; by default the one that ships for the task, if any, which is of the
-            task's own source language.
+        matrices: Files of sweeps to learn from; by default the one that ships for the task, from its source language.
         targets: The target languages, each of which gets a ranking; by default all, which get one together.
         candidates: The auxiliary languages to rank; by default all with auxiliary examples.
 
@@ -62,11 +61,8 @@ def advise(
     for target, of_target in rows.items():
         _require_candidates(list(texts)[target], len(of_target))
     features = make_features(texts, tokenizer, trained, task.max_text_length)
-    shipped = shipped_matrix(task.name)
-    fits = tuple(source_languages) == (task.source_language,)
-    if shipped and not fits and not matrices:
-        notes.append(f"the matrix that ships is of source {task.source_language}, and is left out")
-    paths = list(matrices) or ([shipped] if shipped and fits else [])
+    shipped = None if matrices else _shipped(task, source_languages, notes)
+    paths = list(matrices) or ([shipped] if shipped else [])
     read = [read_matrix(path, list(texts)) for path in paths]
     if not read and not features.predictors:
         raise UserError(f"task {task.name}: no predictor tells its languages apart; give scores of a sweep by --matrix")
@@ -90,6 +86,15 @@ def _rank(
     features: Features, matrices: Sequence[TransferMatrix], target: str | None, rows: Mapping[int, Sequence[int]]
 ) -> Ranking:
     return rank_by_scores(features, matrices, target, rows) if matrices else rank_by_agreement(features, target, rows)
+
+
+def _shipped(task: Task, source_languages: Sequence[str], notes: list[str]) -> Path | None:
+    """Find the matrix that ships for a task; where it is of another source, that is noted."""
+    shipped = shipped_matrix(task.name)
+    if shipped is None or tuple(source_languages) == (task.source_language,):
+        return shipped
+    notes.append(f"the matrix that ships is of source {task.source_language}, and is left out")
+    return None
 
 
 def _first_choices(features: Features, matrices: Sequence[TransferMatrix]) -> tuple[float, float, float]:

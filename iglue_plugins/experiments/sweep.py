@@ -107,6 +107,11 @@ def sweep(
         )
         for source, of_one in of_source.items()
     }
+    _report_all(matrices, output, full)
+
+
+def _report_all(matrices: Mapping[str, Matrix], output: Path, full: bool) -> None:
+    """Report the matrix of each source, in a folder of its own where sources are swept, and compare several."""
     for source, matrix in matrices.items():
         report(matrix, output / f"source-{source}" if source else output, full)
     if len(matrices) > 1:

@@ -96,8 +96,7 @@ def train(
         steps: The items of the training.
         settings: The settings of the trainer.
         seed: The run's seed.
-        folder: Where checkpoints and logs go. Training resumes from what an earlier call has left there, which is said
-            on standard error, as is how far it is.
+        folder: Where checkpoints and logs go; training resumes from what an earlier call has left there.
         validate: Scores the weights as they are, higher is better; it is called as `settings.validate_every` says, and
             the objective is left with the weights that score best (the first of equals).
         workers: The number of processes that make items ahead.
@@ -132,16 +131,19 @@ def train(
     trainer.remove_callback(transformers.PrinterCallback)
     if best_weights:
         best_weights.log = trainer.log_score
-    if state.process_index:
-        # transformers seeds all processes alike, and their dropout has to differ.
-        torch.manual_seed(seed + state.process_index)
-    checkpoint = _find_checkpoint(folder, shard.step_count)
+    _seed_dropout(seed, state.process_index)
     with threads_for(objective), silence_tensorboard_thread_errors():
-        _run_trainer(trainer, checkpoint, termination)
+        _run_trainer(trainer, _find_checkpoint(folder, shard.step_count), termination)
     if best_weights:
         best_weights.restore()
     learned = objective.learned() if isinstance(objective, LearnsNumbers) else {}
     return Training(shard.step_count, best_weights.best if best_weights else None, learned)
+
+
+def _seed_dropout(seed: int, process_index: int) -> None:
+    """Seed each process but the first anew: transformers seeds all alike, and their dropout has to differ."""
+    if process_index:
+        torch.manual_seed(seed + process_index)
 
 
 def _run_trainer(trainer: ObjectiveTrainer, checkpoint: Path | None, termination: DeferredTermination | None) -> None:
