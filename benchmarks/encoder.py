@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+from iglue_plugins.utils.bfloat16 import multiplies_bfloat16
 
 BATCH, REGIONS, PADDED = 16, 37, 80
 COPIES = {"aten::copy_", "aten::contiguous", "aten::clone", "aten::_to_copy"}
@@ -141,7 +142,7 @@ def main() -> None:
         "ours, float32, padded to 80": lambda: model(**long),
         "ours, float32": lambda: model(**batch),
     }
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+    if multiplies_bfloat16("cpu"):
         variants |= {"ours, bfloat16, padded to 80": lambda: low(**long), "ours, bfloat16": lambda: low(**batch)}
     else:
         print("no bfloat16: this processor has no instructions for it, and emulating them is slower than float32")

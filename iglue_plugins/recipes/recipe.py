@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from iglue_plugins.recipes import stages
 from iglue_plugins.recipes.checks import check_languages, check_start, check_task_values
 from iglue_plugins.recipes.choices import plugin_choice, registered, registry_of, task_choice
-from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTask, RegisteredTrainer
+from iglue_plugins.recipes.defaults import with_defaults
+from iglue_plugins.recipes.plugins import RegisteredPlugin, RegisteredTrainer
 from iglue_plugins.recipes.problems import KeyPath, Problems, RecipeError, validate
 from iglue_plugins.recipes.reading import SECTIONS, Layer, merge, read_file, read_overrides, source_of
 from iglue_plugins.recipes.sections import Evaluation, ModelChoice, PluginChoice
@@ -266,7 +267,7 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
         "model": plugin_choice("model", model, data, report)[0],
         "trainer": plugin_choice("trainer", trainer, data, report)[0],
     }
-    data = _with_defaults(data | choices, task, trainer)
+    data = with_defaults(data | choices, task, trainer)
     if task:
         check_task_values(data, task, report)
     if trainer and (task or not chosen):
@@ -276,25 +277,3 @@ def _resolve(layers: Sequence[Layer], source: str, problems: Problems) -> Recipe
     problems.raise_if_any()
     assert recipe is not None  # a recipe that is not valid has at least one problem, which was raised
     return recipe
-
-
-def _with_defaults(
-    data: dict[str, Any], task: RegisteredTask | None, trainer: RegisteredTrainer | None
-) -> dict[str, Any]:
-    """Fill in the defaults of the task and the trainer for keys that are missing or null."""
-    evaluation = data.get("evaluation") or {}
-    if isinstance(evaluation, dict) and evaluation.get("languages") is None:
-        evaluation = evaluation | {"languages": list(task.languages) if task else [""]}
-    defaults: dict[str, Any] = {
-        "start_from": trainer.starts_from if trainer else "model",
-        "source_language": task.source_language if task else "",
-    }
-    sources = data.get("source_language") or defaults["source_language"]
-    usual = task.default_auxiliary_languages if task else ()
-    defaults["auxiliary_languages"] = [
-        language
-        for language in usual
-        if language != sources and not (isinstance(sources, list) and language in sources)
-    ]
-    missing = {key: value for key, value in defaults.items() if data.get(key) is None}
-    return data | missing | {"evaluation": evaluation}

@@ -149,7 +149,7 @@ def _draw_cell(
 ) -> None:
     value, is_baseline = cell_value(matrix, row, column), row is matrix.baseline
     colour: Sequence[float] = (1.0, 1.0, 1.0, 1.0) if is_baseline else colours.to_rgba(np.array([value]))[0]
-    ink = "white" if _luminance(colour) < 0.45 else "black"
+    ink = ink_on(colour)
     axes.add_patch(Rectangle((column.left, index), column.width, 1, facecolor=colour, edgecolor="white", linewidth=0.8))
     if column.language in row.trained_on:
         axes.add_patch(
@@ -178,10 +178,17 @@ def _draw_cell(
     )
 
 
-def _luminance(colour: Sequence[float]) -> float:
-    """Return the luminance of a color (red, green, blue, alpha) in [0, 1], for the choice of black or white text."""
+def ink_on(colour: Sequence[float]) -> str:
+    """Choose the color of a text by the luminance of its background.
+
+    Args:
+        colour: Red, green, blue and alpha, in [0, 1].
+
+    Returns:
+        "black" or "white".
+    """
     red, green, blue, _ = colour
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "white" if 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else "black"
 
 
 def _label(axes: Axes, matrix: Matrix, columns: Sequence[HeatMapColumn]) -> None:

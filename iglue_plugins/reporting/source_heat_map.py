@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from iglue_plugins.reporting import chart_files
-from iglue_plugins.reporting.heat_map import DIFFERENCES, INCHES, LABEL_INCHES, MARGINS, SCORES
+from iglue_plugins.reporting.heat_map import DIFFERENCES, INCHES, LABEL_INCHES, MARGINS, SCORES, ink_on
 from iglue_plugins.reporting.interval_wording import SIGNIFICANT, SIGNIFICANT_CORRECTED
 from iglue_plugins.reporting.plots import NOTE_SIZE, plain, wrapped
 from iglue_plugins.reporting.source_comparison import SourceComparison, SourceRow
@@ -53,10 +53,10 @@ def source_figure(comparison: SourceComparison) -> Figure:
     drawn = axes.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     for y, row in enumerate(comparison.rows):
         for x, label in enumerate(comparison.labels):
-            red, green, blue, _ = drawn.to_rgba(values[y, x])
-            ink = "white" if label in row.means and 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.45 else "black"
             text = cell_text(row, label, comparison.has_differences)
-            axes.text(x, y, text, ha="center", va="center", fontsize=8, color=ink)
+            axes.text(
+                x, y, text, ha="center", va="center", fontsize=8, color=ink_on(tuple(drawn.to_rgba(values[y, x])))
+            )
     axes.set_xticks(range(len(comparison.labels)), [plain(label) for label in comparison.labels])
     axes.set_yticks(range(len(names)), names)
     axes.set_ylabel("source", fontsize=NOTE_SIZE)

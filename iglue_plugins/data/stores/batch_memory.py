@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 LARGE = 2**25  # bytes; glibc gives blocks from this size on back to the system, which has to clear them anew each time
-KEPT = (
-    2  # free blocks: one for the next batch, and one for the batch after it, which may be made before the next is free
-)
+KEPT = 2  # free blocks: one for the next batch, and one for the batch after it, made before the next may be free
 
 _free: deque[np.ndarray] = deque(maxlen=KEPT)  # its methods are atomic, since tensors end in any thread
 

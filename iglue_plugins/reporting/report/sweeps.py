@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from iglue_plugins.reporting.matrix import Matrix, SweepRow, matrix_of_results
 from iglue_plugins.reporting.results import RunResult
 from iglue_plugins.runs.training_settings import differing_settings, training_settings
+from iglue_plugins.utils.languages import JOIN
 
 LANGUAGES = "auxiliary_languages"
 
@@ -50,7 +51,7 @@ def find_sweep(results: Results, split: str, margin: float | None) -> Matrix | N
 def _auxiliary_languages(result: RunResult) -> str:
     """Return the auxiliary languages that a run itself was trained on, joined by "+"; "" if there are none."""
     languages = training_settings(result.record).get(LANGUAGES) or ()
-    return "+".join(language for language in languages if language in result.record["training_languages"])
+    return JOIN.join(language for language in languages if language in result.record["training_languages"])
 
 
 def _is_same_recipe(results: Results, group: Mapping[str, str], result: RunResult) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, model_validator
@@ -39,6 +40,7 @@ class XVLMAMLSettings(ContrastiveSettings):
     context_size: int = Field(
         0,
         ge=0,
+        exclude_if=operator.not_,  # so that runs of before there was this setting are runs of the same recipe
         description="number of context parameters, which start each episode at zero and which alone the inner loop "
         "adapts (CAVIA); 0: none",
     )
