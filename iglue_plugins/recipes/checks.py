@@ -60,7 +60,10 @@ def check_languages(data: dict[str, Any], trainer: RegisteredTrainer, report: Re
     _check_repeated(("auxiliary_languages",), languages, report)
     if not languages and trainer.trains_on == "auxiliary":
         name = data["trainer"]["name"]
-        report(("auxiliary_languages",), f"there are none, but trainer {name} trains on them; name at least one")
+        besides = f" besides source {', '.join(map(str, sources))}" if sources else ""
+        report(
+            ("auxiliary_languages",), f"there are none{besides}, but trainer {name} trains on them; name at least one"
+        )
 
 
 def _check_repeated(path: KeyPath, names: Sequence[object], report: Report) -> None:

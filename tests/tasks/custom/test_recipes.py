@@ -95,7 +95,9 @@ def test_no_auxiliary_language_is_taken_silently(load: Callable[..., Recipe], de
     describe()
     assert load().auxiliary_languages == []
     (line,) = problems(load, trainer="xvl_maml")
-    assert line.endswith("auxiliary_languages: there are none, but trainer xvl_maml trains on them; name at least one")
+    assert line.endswith(
+        "auxiliary_languages: there are none besides source en, but trainer xvl_maml trains on them; name at least one"
+    )
 
 
 def test_the_schema_needs_no_data() -> None:
