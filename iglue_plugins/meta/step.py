@@ -113,9 +113,13 @@ class MetaStep:
         loop = self._algorithm.loop(lambda theta: self._loss(theta, support), self._rates, step)
         adapted = loop.adapt(start)
         weights = self._algorithm.outer_weights(self._inner.count, step)
-        parts, gradient, _ = backpropagated(
-            loop, adapted, lambda theta: {"loss": self._outer_loss(theta, query)}, weights
-        )
+
+        def losses(theta: Parameters) -> dict[str, Tensor]:
+            return {"loss": self._outer_loss(theta, query)}
+
+        parts, gradient = outer_gradient(losses, adapted, weights[-1])
+        del adapted  # as large as the model, and not needed for what comes
+        parts, gradient, _ = backpropagated(loop, parts, gradient, losses, weights)
         return parts["loss"], gradient
 
     def adapt(self, support: Any) -> Parameters:
@@ -136,30 +140,36 @@ class MetaStep:
 
 
 def backpropagated(
-    loop: Loop, adapted: Parameters, losses: Callable[[Parameters], dict[str, Tensor]], weights: list[float]
+    loop: Loop,
+    parts: dict[str, Tensor],
+    gradient: Gradients,
+    losses: Callable[[Parameters], dict[str, Tensor]],
+    weights: list[float],
 ) -> tuple[dict[str, Tensor], Gradients, list[dict[str, Tensor]]]:
-    """Compute the outer loss of an episode, and its gradient through the inner loop.
+    """Pass the gradient of an episode's outer loss back through the inner loop.
 
     Args:
-        loop: The inner loop, which has taken its steps; it is consumed.
-        adapted: The parameters that it has led to.
+        loop: The inner loop, which has taken its steps; it is consumed, as `gradient` is.
+        parts: The scalars that `outer_gradient` returns at the adapted parameters.
+        gradient: The gradient that it returns there.
         losses: Computes scalars by name, of which "loss" is the outer loss, from parameters.
         weights: What the loss after each inner step counts.
 
     Returns:
-        The scalars at the adapted parameters, detached, "loss" with those of earlier steps by their weights; the
-        gradient; and the gradients with respect to the rates, as `InnerLoop.backpropagate` returns them.
+        The scalars, "loss" with those of earlier steps by their weights; the gradient with respect to theta_0; and the
+        gradients with respect to the rates, as `InnerLoop.backpropagate` returns them.
     """
-    parts, gradient = outer_gradient(losses, adapted, weights[-1])
 
     def at_step(number: int, theta: Parameters) -> Gradients:
         if not weights[number - 1]:
             return {}
         earlier, added = outer_gradient(losses, theta, weights[number - 1])
-        parts["loss"] = parts["loss"] + earlier["loss"]
+        total["loss"] = total["loss"] + earlier["loss"]
         return added
 
-    return parts, *loop.backpropagate(gradient, at_step if any(weights[:-1]) else None)
+    total = dict(parts)
+    gradients = loop.backpropagate(gradient, at_step if any(weights[:-1]) else None)
+    return total, *gradients
 
 
 @autocast_cache_cleared()

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from iglue_plugins.data.batching import Batch
 from iglue_plugins.meta.algorithms import Loop, MetaAlgorithm
 from iglue_plugins.meta.gradients import Gradients, Parameters, add_gradients, with_gradient
-from iglue_plugins.meta.step import backpropagated
+from iglue_plugins.meta.step import backpropagated, outer_gradient
 from iglue_plugins.trainers.embedding_subset import EmbeddingSubset
 from iglue_plugins.trainers.inner_parameters import adapted_parameters, context_name
 from iglue_plugins.trainers.learned import InnerRates
@@ -169,7 +169,9 @@ class MetaObjective(nn.Module):
         if not trains:
             return {**outer_losses(adapted), **scalars}, {}
         weights = self._algorithm.outer_weights(len(rates), step)
-        parts, gradient, rate_gradients = backpropagated(loop, adapted, outer_losses, weights)
+        parts, gradient = outer_gradient(outer_losses, adapted, weights[-1])
+        del adapted  # as large as the model, and not needed for what comes
+        parts, gradient, rate_gradients = backpropagated(loop, parts, gradient, outer_losses, weights)
         if self.inner_rates.is_learned:
             gradient[RATES] = self.inner_rates.gradient(
                 [{name.removeprefix(MODEL): value for name, value in step.items()} for step in rate_gradients]
