@@ -44,6 +44,7 @@ from iglue_plugins.data.conversion.converter import convert
 from iglue_plugins.evaluation.inference import match_all
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
+from iglue_plugins.utils.memory import keep_memory
 
 ROOT = Path(__file__).parents[1]
 Step = Callable[[], Any]
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--section", choices=SECTIONS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     if options.section:
         SECTIONS[options.section](options)
         return

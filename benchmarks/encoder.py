@@ -24,6 +24,7 @@ from torch.nn import functional
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.utils.bfloat16 import multiplies_bfloat16
+from iglue_plugins.utils.memory import keep_memory
 
 BATCH, REGIONS, PADDED = 16, 37, 80
 COPIES = {"aten::copy_", "aten::contiguous", "aten::clone", "aten::_to_copy"}
@@ -129,6 +130,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=12)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     torch.manual_seed(0)
     config = XUniterConfig(num_hidden_layers=arguments.layers, head="classifier", num_labels=3)
     model = XUniterForVisionAndLanguage(config).eval()

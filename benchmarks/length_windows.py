@@ -40,6 +40,7 @@ from iglue_plugins.models.tokenizer import load_tokenizer
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.trainers.objectives import BatchLoss
 from iglue_plugins.trainers.settings.base import ContrastiveSettings
+from iglue_plugins.utils.memory import keep_memory
 
 MINI_TOKENIZER = Path(__file__).parents[1] / "iglue_plugins" / "mini" / "assets" / "tokenizer"
 LONGEST, REGIONS = 80, 37
@@ -130,6 +131,7 @@ def step_batches(texts: Texts, size: int, window: int, count: int) -> Iterator[B
 
 def print_step_time(name: str, texts: Texts, words: int, options: argparse.Namespace) -> None:
     torch.set_num_threads(1)
+    keep_memory()
     torch.manual_seed(0)
     config = XUniterConfig(head="classifier", num_labels=3, num_hidden_layers=options.layers, vocab_size=words)
     loss = BatchLoss(XUniterForVisionAndLanguage(config).train(), random_task(), ContrastiveSettings())

@@ -65,7 +65,10 @@ def measure(options: argparse.Namespace) -> None:
     import torch
     from random_batches import random_batch
 
+    from iglue_plugins.utils.memory import keep_memory
+
     torch.set_num_threads(1)
+    keep_memory()
     objective = build(options)
     episodes = [{"language": "tr"} | {part: random_batch(seed, options.words) for seed, part in enumerate(PARTS)}]
     trained = [parameter for parameter in objective.parameters() if parameter.requires_grad]

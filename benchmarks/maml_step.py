@@ -153,7 +153,10 @@ def measure(options: argparse.Namespace) -> None:
     """In a process of its own: the step's seconds, after one to warm up, and the peak; printed as JSON."""
     import torch
 
+    from iglue_plugins.utils.memory import keep_memory
+
     torch.set_num_threads(1)
+    keep_memory()
     losses, support, query = build(options.layers)
     step = make_step(options.measure, losses, support, query, options)
     seconds = []

@@ -32,7 +32,9 @@ from datasets import Array2D, Dataset, Features
 from torch import Tensor
 
 from iglue_plugins.data.conversion.converter import convert
+from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.utils.memory import keep_memory
 
 BOXES, FEATURES = 36, 2048
 WIDTH, HEIGHT = 640, 480
@@ -83,9 +85,9 @@ def volta_reader(path: Path) -> Reader:
     return read
 
 
-def store_reader(path: Path) -> Reader:
-    store = MappedRegions(path)
-    return lambda numbers: store.gather(store.index(map(str, numbers)))["region_features"]
+def store_reader(path: Path, as_stored: bool = False) -> Reader:
+    store, layout = MappedRegions(path), RegionLayout(as_stored=as_stored)
+    return lambda numbers: store.gather(store.index(map(str, numbers)), layout)["region_features"]
 
 
 def array_reader(path: Path, store: MappedRegions) -> Callable[[Sequence[int]], np.ndarray]:
@@ -133,6 +135,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     print(f"load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
@@ -144,6 +147,7 @@ def main() -> None:
             "memory-mapped store": store_reader(path / "store"),
             "np.load, as float32": lambda numbers: torch.from_numpy(rows(numbers)).float(),
             "np.load, float16": lambda numbers: torch.from_numpy(rows(numbers)),
+            "store, float16": store_reader(path / "store", as_stored=True),
             "datasets column": column_reader(path / "column", MappedRegions(path / "store")),
         }
         numbers = range(arguments.batch)

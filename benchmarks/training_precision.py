@@ -24,6 +24,7 @@ from torch import Tensor
 from iglue_plugins.trainers.meta_objective import MetaObjective
 from iglue_plugins.trainers.settings.xvl_maml import XVLMAMLSettings
 from iglue_plugins.utils.bfloat16 import multiplies_bfloat16
+from iglue_plugins.utils.memory import keep_memory
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    keep_memory()
     print(f"this processor multiplies bfloat16 itself: {multiplies_bfloat16('cpu')}; load {os.getloadavg()[0]:.1f}\n")
     losses, support, query = build(options.layers)
     losses.eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from iglue_plugins.runs.predictor import Predictor
 
 __version__ = package_version()
-
-# torch reads this when it makes its first tensor. It asks Linux for huge pages for tensors of 2 MiB and more, which many
-# systems give to those alone who ask: a step takes GiBs of memory anew, and clearing it page by page takes long.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def load_run(

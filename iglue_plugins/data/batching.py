@@ -14,7 +14,7 @@ from datasets import Dataset
 from torch import Tensor
 
 from iglue_plugins.data.columns import BlockwiseColumn
-from iglue_plugins.data.inputs import Inputs
+from iglue_plugins.data.inputs import Inputs, move
 from iglue_plugins.data.processors.base import ImageFacts, PreparedTexts, Processor
 from iglue_plugins.utils.errors import UserError
 
@@ -94,13 +94,13 @@ class Batch:
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """Return the batch on a device.
+        """Return the batch on a device; see `iglue_plugins.data.inputs.move`.
 
         Args:
             device: The device.
             non_blocking: Whether copies from pinned memory are not waited for.
         """
-        return self._map_all(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return self._map_all(lambda tensor: move(tensor, device, non_blocking))
 
     def pin_memory(self) -> Batch:
         """Return the batch in memory from which a GPU can copy by itself."""

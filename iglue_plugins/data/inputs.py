@@ -127,8 +127,8 @@ class Inputs(Mapping[str, Any]):
         return Inputs(values, self.rows, self.shared)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Inputs:
-        """Return the inputs on a device."""
-        return self.map(lambda value: value.to(device, non_blocking=non_blocking))
+        """Return the inputs on a device; see `move`."""
+        return self.map(lambda value: move(value, device, non_blocking))
 
     def _by_row(self, function: Callable[[Tensor], Tensor], rows: int) -> Inputs:
         values = {key: value if key in self.shared else _map(function, value) for key, value in self.tensors.items()}
@@ -144,3 +144,15 @@ def _map(function: Callable[[Tensor], Tensor], value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(_map(function, part) for part in value)
     return value
+
+
+def move(value: Tensor, device: torch.device | str, non_blocking: bool = False) -> Tensor:
+    """Move a tensor to a device, where models read it: float16, in which features are stored, becomes float32 there.
+
+    Args:
+        value: The tensor.
+        device: The device.
+        non_blocking: Whether copies from pinned memory are not waited for.
+    """
+    moved = value.to(device, non_blocking=non_blocking)
+    return moved.float() if moved.dtype == torch.float16 else moved

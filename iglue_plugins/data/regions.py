@@ -26,6 +26,8 @@ class RegionLayout:
             x2 y2 width height area, UC2).
         max_regions: The number of regions that are kept, the global one included and the first ones of the image; None
             keeps all.
+        as_stored: Whether features stay float16 where the store has them so, for a GPU that `Inputs.to` moves them to
+            and converts them on; half as many bytes are read, pinned and sent.
 
     Raises:
         UserError: `location_size` is neither 5 nor 7.
@@ -34,6 +36,7 @@ class RegionLayout:
     global_region: bool = True
     location_size: int = 5
     max_regions: int | None = None
+    as_stored: bool = False
 
     def __post_init__(self) -> None:
         if self.location_size not in (5, 7):
@@ -95,16 +98,16 @@ def apply_layout(
     """Turns the regions of N images into what a model reads.
 
     Args:
-        features: (N, R, D) float32, 0 where `mask` is 0. If the layout has a global region, its features may stand
-            first already: (N, 1 + R, D).
+        features: (N, R, D) float32 or, as they are stored, float16; 0 where `mask` is 0. If the layout has a global
+            region, its features may stand first already: (N, 1 + R, D).
         boxes: (N, R, 4) float32, x1 y1 x2 y2 in pixels, 0 where `mask` is 0.
         sizes: (N, 2) float32, width and height of each image in pixels.
         mask: (N, R) int64, 1 for a region and 0 for padding.
         layout: How the model reads regions.
 
     Returns:
-        `region_features` (N, R', D) float32, `region_locations` (N, R', layout.location_size) float32 and
-        `region_mask` (N, R') int64, where R' counts the global region and no more than `max_regions`.
+        `region_features` (N, R', D) of the dtype of `features`, `region_locations` (N, R', layout.location_size)
+        float32 and `region_mask` (N, R') int64, where R' counts the global region and no more than `max_regions`.
     """
     locations = normalize_boxes(boxes, sizes, layout.location_size)
     if layout.global_region:

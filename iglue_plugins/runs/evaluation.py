@@ -13,6 +13,7 @@ from iglue_plugins.evaluation.evaluator import evaluate
 from iglue_plugins.runs.record import add_time, peak_memory_gib
 from iglue_plugins.runs.state import RunState, SplitLanguage
 from iglue_plugins.utils import distributed
+from iglue_plugins.utils.memory import keep_memory
 from iglue_plugins.utils.progress import LineClock, labelled, print_line, prints_lines
 from iglue_plugins.utils.threads import threads_for
 
@@ -36,6 +37,7 @@ def evaluate_model(
     if evaluation.compile:
         model.compile(dynamic=True)
     clock, names = LineClock(), [f"{split}/{language}" for split, language in pairs]
+    keep_memory()
     with threads_for(model):
         for number, (split, language) in enumerate(pairs, start=1):
             start = time.monotonic()

@@ -25,6 +25,7 @@ from iglue_plugins.trainers.settings.base import TrainerSettings
 from iglue_plugins.trainers.sharding import AccumulationShard
 from iglue_plugins.trainers.tracking import begin_run, finish_run, silence_tensorboard_thread_errors
 from iglue_plugins.trainers.validation import BestWeights, Validation, validation_interval
+from iglue_plugins.utils.memory import keep_memory
 from iglue_plugins.utils.progress import print_line, start_is_said
 from iglue_plugins.utils.termination import DeferredTermination
 from iglue_plugins.utils.threads import threads_for
@@ -132,6 +133,7 @@ def train(
     if best_weights:
         best_weights.log = trainer.log_score
     _seed_dropout(seed, state.process_index)
+    keep_memory()
     with threads_for(objective), silence_tensorboard_thread_errors():
         _run_trainer(trainer, _find_checkpoint(folder, shard.step_count), termination)
     if best_weights:

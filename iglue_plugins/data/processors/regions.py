@@ -46,8 +46,9 @@ class RegionImages:
             positions: (N,) int64, positions in the store.
 
         Returns:
-            `region_features` (N, R, D) float32, `region_locations` (N, R, 5 or 7) float32 and `region_mask` (N, R)
-            int64, padded to the largest number of regions among the images.
+            `region_features` (N, R, D) float32, or float16 as stored where a GPU converts them, `region_locations`
+            (N, R, 5 or 7) float32 and `region_mask` (N, R) int64, padded to the largest number of regions among the
+            images.
         """
         return Inputs(self._store.gather(positions, self._layout), len(positions))
 
@@ -106,7 +107,7 @@ class RegionProcessor(Processor):
         """
         extra = self._global_region and not task.global_region_takes_a_box
         max_regions = None if task.max_boxes is None else task.max_boxes + extra
-        return RegionLayout(self._global_region, self._location_size, max_regions)
+        return RegionLayout(self._global_region, self._location_size, max_regions, torch.cuda.is_available())
 
 
 def mean_features(regions: RegionStore, images: np.ndarray) -> Tensor:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from iglue_plugins.data.regions import Positions, RegionLayout, apply_layout
-from iglue_plugins.data.stores.batch_memory import empty_floats
 from iglue_plugins.data.stores.format import FEATURES_FILE, INDEX_FILE, read_index, read_index_columns, read_metadata
 from iglue_plugins.data.stores.objects import OBJECTS_FILE, StoredObjects
 from iglue_plugins.utils.errors import UserError
@@ -191,6 +190,11 @@ def count_boxes(by_store: Sequence[StoreRows]) -> np.ndarray:
     return counts
 
 
+def _dtype_of(by_store: Sequence[StoreRows]) -> torch.dtype:
+    """Return the widest dtype that the stores of a batch have."""
+    return max((part.store._features.dtype for part in by_store), key=lambda dtype: dtype.itemsize)
+
+
 def gather_regions(by_store: Sequence[StoreRows], layout: RegionLayout) -> dict[str, Tensor]:
     """Reads the regions of a batch whose images may be in several stores.
 
@@ -206,7 +210,8 @@ def gather_regions(by_store: Sequence[StoreRows], layout: RegionLayout) -> dict[
     if layout.max_regions is not None:
         counts = np.minimum(counts, layout.max_regions - mean_rows)
     mask = np.arange(counts.max()) < counts[:, None]
-    features = empty_floats(len(mask), mean_rows + mask.shape[1], by_store[0].store.feature_size)
+    shape = (len(mask), mean_rows + mask.shape[1], by_store[0].store.feature_size)
+    features = torch.empty(shape, dtype=_dtype_of(by_store) if layout.as_stored else torch.float32)
     boxes, sizes = np.zeros((*mask.shape, 4), dtype=np.float32), np.empty((len(mask), 2), dtype=np.float32)
     images = features.unbind()
     with single_loop_thread():

@@ -16,8 +16,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from iglue_plugins.data.inputs import Inputs
 from iglue_plugins.data.regions import InMemoryRegions, RegionLayout
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
+from iglue_plugins.data.stores.region_stores import RegionStores
 from iglue_plugins.utils.errors import UserError
 
 LAYOUTS = [
@@ -73,6 +75,27 @@ def test_float16_features_are_close_to_float32(write_store: Callable, images: di
     assert store.metadata.dtype == "float16"
     assert_equal(found, expected.gather(expected.index(images)), rtol=1e-3, atol=1e-3)
     assert (found["region_features"] != expected.gather(expected.index(images))["region_features"]).any()
+
+
+@pytest.mark.parametrize("global_region", [True, False])
+def test_features_as_stored_become_the_same_float32_where_they_are_moved_to(
+    global_region: bool, write_store: Callable, images: dict[str, tuple], tmp_path: Path
+) -> None:
+    store = MappedRegions(write_store(tmp_path / "half", images, "float16"))
+    converted = store.gather(store.index(images), RegionLayout(global_region))
+    stored = store.gather(store.index(images), RegionLayout(global_region, as_stored=True))
+    assert stored["region_features"].dtype == torch.float16
+    assert_equal(dict(Inputs(stored, len(images)).to("cpu")), converted, rtol=0, atol=0)
+
+
+def test_stores_of_float32_and_float16_make_one_batch_as_stored(
+    write_store: Callable, images: dict[str, tuple], tmp_path: Path
+) -> None:
+    for name in ("float16", "float32"):
+        write_store(tmp_path / name, images, name)
+    stores = RegionStores(tmp_path)
+    positions = stores.index(["float16/0", "float32/1"])
+    assert_equal(stores.gather(positions, RegionLayout(as_stored=True)), stores.gather(positions), rtol=0, atol=0)
 
 
 def test_changing_a_batch_leaves_the_store_unchanged(store: MappedRegions) -> None:
