@@ -36,7 +36,7 @@ from iglue_plugins.data.regions import RegionLayout
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.utils.memory import keep_memory
 
-BOXES, FEATURES = 36, 2048
+BOXES, FEATURES, BATCH = 36, 2048, 64
 WIDTH, HEIGHT = 640, 480
 
 Reader = Callable[[Sequence[int]], Tensor]
@@ -131,7 +131,7 @@ def measure(readers: dict[str, Reader], images: int, batch: int, rounds: int) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
