@@ -45,6 +45,7 @@ from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.data.thread_loading import AHEAD, ThreadedItems
 from iglue_plugins.tasks.xvnli import XVNLI
+from iglue_plugins.utils.memory import keep_memory
 
 REGION_BATCH, PICTURE_BATCHES, SIZE = 128, (32, 128), 224
 
@@ -172,6 +173,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=12, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    keep_memory()
     print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as folder:
         measure(make_sources(Path(folder), options), options)

@@ -159,6 +159,7 @@ def backpropagated(
         The scalars, "loss" with those of earlier steps by their weights; the gradient with respect to theta_0; and the
         gradients with respect to the rates, as `InnerLoop.backpropagate` returns them.
     """
+    total = dict(parts)
 
     def at_step(number: int, theta: Parameters) -> Gradients:
         if not weights[number - 1]:
@@ -167,7 +168,6 @@ def backpropagated(
         total["loss"] = total["loss"] + earlier["loss"]
         return added
 
-    total = dict(parts)
     gradients = loop.backpropagate(gradient, at_step if any(weights[:-1]) else None)
     return total, *gradients
 

@@ -65,7 +65,8 @@ def _best_weights(
 
 
 def _prepare_process(folder: Path) -> PartialState:
-    """Tell the libraries where logs go and how much to say, and return the state of the processes."""
+    """Tell the libraries where logs go, how much to say and what to keep, and return the state of the processes."""
+    keep_memory()
     logging.getLogger("transformers.trainer").setLevel(logging.WARNING)
     begin_run(folder)
     return PartialState()
@@ -133,7 +134,6 @@ def train(
     if best_weights:
         best_weights.log = trainer.log_score
     _seed_dropout(seed, state.process_index)
-    keep_memory()
     with threads_for(objective), silence_tensorboard_thread_errors():
         _run_trainer(trainer, _find_checkpoint(folder, shard.step_count), termination)
     if best_weights:

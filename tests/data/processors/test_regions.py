@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,10 +40,16 @@ def facts(max_boxes: int | None, takes_a_box: bool = False, store: InMemoryRegio
         ({"global_region": False, "location_size": 7}, facts(None, takes_a_box=True), RegionLayout(False, 7, None)),
     ],
 )
-def test_the_layout_follows_the_models_configuration_and_the_task(
-    configured: dict[str, object], task: SimpleNamespace, expected: RegionLayout
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_the_layout_follows_the_models_configuration_the_task_and_the_device(
+    configured: dict[str, object],
+    task: SimpleNamespace,
+    expected: RegionLayout,
+    has_gpu: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert RegionProcessor(None, **configured).layout(task) == expected
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    assert RegionProcessor(None, **configured).layout(task) == replace(expected, as_stored=has_gpu)
 
 
 @pytest.mark.parametrize(
