@@ -72,11 +72,11 @@ def test_a_thread_takes_no_random_number_of_the_training() -> None:
 
 
 def test_the_thread_ends_with_its_items() -> None:
-    before = threading.active_count()
-    items = ThreadedItems(MadeItems(str, 9))
-    assert items[0] == "0" and threading.active_count() == before + 1
+    items = ThreadedItems(MadeItems(lambda _: threading.current_thread(), 9))
+    thread = items[0]
+    assert thread is not threading.current_thread() and thread.is_alive()
     del items
-    wait_until(lambda: threading.active_count() == before)
+    wait_until(lambda: not thread.is_alive())
 
 
 ENDS = """
