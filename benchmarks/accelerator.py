@@ -44,12 +44,11 @@ from iglue_plugins.data.stores.mapped_regions import MappedRegions
 from iglue_plugins.evaluation.inference import match_all
 from iglue_plugins.models.configuration import XUniterConfig
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
-from iglue_plugins.runs import plugins
 from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.xflickrco import XFlickrCO
 from iglue_plugins.tasks.xvnli import XVNLI
 from iglue_plugins.trainers.finetune import Finetune
-from iglue_plugins.utils import distributed
+from iglue_plugins.utils import distributed, notices
 
 XVNLI_EXAMPLES, RETRIEVAL_PAIRS = 541_000, 4_000_000  # an epoch; 2,000 captions with 2,000 images
 STORED, FIRST_WORD = 512, 5
@@ -247,7 +246,7 @@ def main() -> None:
     if options.device.type == "cuda" and not torch.cuda.is_available():
         print("no GPU here, so nothing is measured; --device cpu with smaller sizes, as in --help, tries the script")
         return
-    plugins.quiet_libraries()
+    notices.quiet_libraries()
     bench = Bench(options.device, options.seconds, options.peak_tflops)
     device = f"CPU, {torch.get_num_threads()} thread(s)"
     if options.device.type == "cuda":

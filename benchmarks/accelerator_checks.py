@@ -22,9 +22,9 @@ from iglue_plugins.data.episodes import Steps
 from iglue_plugins.data.processors.regions import RegionProcessor
 from iglue_plugins.models.uniter import XUniterForVisionAndLanguage
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.trainers.base import TrainingData
 from iglue_plugins.trainers.finetune import Finetune
 from iglue_plugins.trainers.meta_objective import MetaObjective
+from iglue_plugins.trainers.training_data import TrainingData
 from iglue_plugins.trainers.xvl_maml import XVLMAML
 
 MakeModel = Callable[[], XUniterForVisionAndLanguage]

@@ -25,7 +25,7 @@ from iglue_plugins.runs import plugins
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.runs.trained_model import run_recipe
 from iglue_plugins.tasks.base import Task
-from iglue_plugins.utils import distributed
+from iglue_plugins.utils import distributed, notices
 
 
 def logits_and_predictions(
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--languages", default="en", help="comma-separated")
     options = parser.parse_args()
-    plugins.quiet_libraries()
+    notices.quiet_libraries()
     device, run = distributed.init_distributed().device, Run(options.run)
     recipe = run_recipe(run)
     task = plugins.make_task(recipe)
