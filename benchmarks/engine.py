@@ -4,14 +4,15 @@
     python benchmarks/engine.py recipes/mini/xvnli/finetune.yaml --steps 60 --rounds 1
 
 The bare loop does what a user would write in PyTorch: it makes an item, computes its loss, goes backward, clips, takes
-a step of AdamW and one of the schedule. Both train the recipe's model from new weights, on one thread; a training of
-more steps less one of fewer, in seconds that the process computes, is what the steps between take, without start and
-end. They take turns, in one process.
+a step of AdamW and one of the schedule. Both train the recipe's model from new weights, on one thread, in turns in
+one process. Times are those that the process computes, medians over blocks of as many steps as are logged together, and
+of these over the rounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import tempfile
@@ -24,6 +25,7 @@ import transformers
 from torch import nn
 from transformers import get_scheduler
 
+from iglue_plugins.data.episodes import Steps
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.runs import plugins
 from iglue_plugins.trainers import base
@@ -33,7 +35,6 @@ from iglue_plugins.utils.memory import keep_memory
 from iglue_plugins.utils.notices import quiet_libraries
 
 RECIPES = [Path(f"recipes/mini/xvnli/{name}.yaml") for name in ("finetune", "xvl_maml")]
-WARMUP = 20  # steps of the shorter training, which the longer one has too
 
 
 def bare(objective: nn.Module, steps, settings, **_) -> Training:
@@ -63,33 +64,48 @@ def bare(objective: nn.Module, steps, settings, **_) -> Training:
     return Training(len(steps), None, {})
 
 
-def seconds(recipe: Recipe, train: Callable[..., Training], steps: int) -> float:
-    """Seconds that the process computes in a training, without the preparation of its model and examples."""
-    taken = 0.0
+class Clocked:
+    """The items of a training, which note the seconds that the process has computed when each is asked for."""
 
-    def timed(*arguments, **options) -> Training:
-        nonlocal taken
-        began = time.process_time()
-        trained = train(*arguments, **options)
-        taken = time.process_time() - began
-        return trained
+    def __init__(self, steps: Steps) -> None:
+        self._steps, self.seconds = steps, []
+        self.epoch, self.schedule = steps.epoch, steps.schedule
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, step: int) -> dict:
+        self.seconds.append(time.process_time())
+        return self._steps[step]
+
+
+def milliseconds(recipe: Recipe, train: Callable[..., Training], steps: int) -> list[float]:
+    """Milliseconds that the process computes in a step, for each block of as many as are logged together."""
+    clocked = None
+
+    def clocked_train(objective: nn.Module, items: Steps, *arguments, **options) -> Training:
+        nonlocal clocked
+        clocked = Clocked(items)
+        return train(objective, clocked, *arguments, **options)
 
     trainer = plugins.make_trainer(recipe)
     trainer.settings = trainer.settings.model_copy(update={"steps": steps, "epochs": None, "validate_every": None})
     model, processor = plugins.load_model(recipe, None)
     languages = tuple(recipe.auxiliary_languages)
-    base.train = timed
+    base.train = clocked_train
     with tempfile.TemporaryDirectory() as folder:
         trainer.fit(
             model, processor, plugins.make_task(recipe), auxiliary_languages=languages, folder=Path(folder) / "run"
         )
-    return taken
+    block = trainer.settings.log_every * trainer.settings.accumulation
+    at = clocked.seconds[block::block]  # the first steps are slow
+    return [1000 * (end - begin) / trainer.settings.log_every for begin, end in itertools.pairwise(at)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipes", type=Path, nargs="*", default=RECIPES)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     quiet_libraries()
@@ -103,8 +119,7 @@ def main() -> None:
         taken: dict[Callable, list[float]] = {engine: [], bare: []}
         for _ in range(options.rounds):
             for train, found in taken.items():
-                long, short = (seconds(recipe, train, WARMUP + more) for more in (options.steps, 0))
-                found.append(1000 * (long - short) / options.steps)
+                found.append(statistics.median(milliseconds(recipe, train, options.steps)))
         shares = [1 - fast / slow for slow, fast in zip(taken[engine], taken[bare], strict=True)]
         print(
             f"{path.stem:24} {statistics.median(taken[engine]):11.2f} {statistics.median(taken[bare]):9.2f} "

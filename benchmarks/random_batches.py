@@ -30,19 +30,19 @@ def random_task() -> Task:
     return RandomXVNLI()
 
 
-def random_batch(seed: int, words: int = 250_002) -> Batch:
-    """8 examples of 20 tokens and 37 regions."""
+def random_batch(seed: int, words: int = 250_002, examples: int = EXAMPLES, tokens: int = TOKENS) -> Batch:
+    """8 examples of 20 tokens, unless other numbers are given, and 37 regions."""
     draw = torch.Generator().manual_seed(seed)
     text = {
-        "input_ids": torch.randint(5, words, (EXAMPLES, TOKENS), generator=draw),
-        "attention_mask": torch.ones(EXAMPLES, TOKENS, dtype=torch.long),
+        "input_ids": torch.randint(5, words, (examples, tokens), generator=draw),
+        "attention_mask": torch.ones(examples, tokens, dtype=torch.long),
     }
     image = {
-        "region_features": torch.randn(EXAMPLES, REGIONS, 2048, generator=draw),
-        "region_locations": torch.rand(EXAMPLES, REGIONS, 5, generator=draw),
-        "region_mask": torch.ones(EXAMPLES, REGIONS, dtype=torch.long),
+        "region_features": torch.randn(examples, REGIONS, 2048, generator=draw),
+        "region_locations": torch.rand(examples, REGIONS, 5, generator=draw),
+        "region_mask": torch.ones(examples, REGIONS, dtype=torch.long),
     }
-    return make_batch(text, image, torch.randint(3, (EXAMPLES,), generator=draw))
+    return make_batch(text, image, torch.randint(3, (examples,), generator=draw))
 
 
 def make_batch(text: dict[str, Tensor], image: dict[str, Tensor], labels: Tensor) -> Batch:

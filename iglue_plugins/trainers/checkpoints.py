@@ -83,7 +83,9 @@ class Checkpoints(TrainerCallback):
 
     @staticmethod
     def _agree(is_due: bool) -> bool:
-        """Return what the main process says."""
+        """Return what the main process says; a process that is alone asks no one."""
+        if distributed.process_state().num_processes == 1:
+            return is_due
         flag = torch.tensor(float(is_due and distributed.is_main_process()), device=distributed.device())
         return bool(distributed.all_reduce_sum(flag))
 

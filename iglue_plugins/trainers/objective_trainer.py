@@ -50,6 +50,7 @@ class ObjectiveTrainer(transformers.Trainer):
         self._workers = workers
         self._uses_thread = uses_thread and not workers
         self.model_accepts_loss_kwargs = False  # the engine itself averages over accumulated items
+        self._trained: list[nn.Parameter] = []
         self._scalars: dict[str, list[torch.Tensor]] = defaultdict(list)
         self.examples_seen = 0
 
@@ -107,6 +108,13 @@ class ObjectiveTrainer(transformers.Trainer):
                 f"trainer.lr_scheduler_kwargs: the schedule '{self._settings.lr_scheduler}' cannot be made with "
                 f"{self._settings.lr_scheduler_kwargs} ({first_line(error)})"
             ) from error
+
+    @override
+    def _clip_grad_norm(self, model: nn.Module) -> torch.Tensor:
+        """Clip the gradients of what is trained, which is looked for once; transformers does so at each step."""
+        self._trained = self._trained or [value for value in model.parameters() if value.requires_grad]
+        norm: torch.Tensor = self.accelerator.clip_grad_norm_(self._trained, self.args.max_grad_norm)
+        return norm
 
     @override
     def compute_loss(
