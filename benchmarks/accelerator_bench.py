@@ -28,7 +28,7 @@ class Random(Task):
     """Examples of random words on the stored images."""
 
     name = "random"
-    regions = None
+    regions = pictures = None
     lengths: tuple[int, int]  # fewest and most words of a text, without the two special tokens
 
     def __init__(self, images: MappedRegions | PictureFolder, examples: int, words: int) -> None:
