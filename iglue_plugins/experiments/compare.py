@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from iglue_plugins import published
-from iglue_plugins.experiments.launcher import Launch, require_all, run_all
+from iglue_plugins.experiments.launcher import Launch, launching, require_all
 from iglue_plugins.experiments.rows import plan_rows
 from iglue_plugins.experiments.task_results import ExternalRows, read_tasks, recipes_of
 from iglue_plugins.reporting import chart_files, exports, tables, wording
@@ -93,9 +93,11 @@ def compare(
     check_margin(margin)
     tasks = plan_rows(paths, seeds, split, overrides)
     recipes = recipes_of(tasks)
-    require_all(recipes)
-    external = ExternalRows.read(tasks, split, chosen, lmms_eval)
-    results = list(read_tasks(tasks, run_all(recipes, launch), split).values())
+    with launching(recipes, launch) as run:
+        require_all(recipes)
+        external = ExternalRows.read(tasks, split, chosen, lmms_eval)
+        folders = run()
+    results = list(read_tasks(tasks, folders, split).values())
     comparisons = [external.beside(compare_results(of_task, split, margin)) for of_task in results]
     report(comparisons, output, average_over_tasks(comparisons, results) if len(tasks) > 1 else None, full)
 

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing.context import SpawnContext
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from iglue_plugins.experiments import slurm
-from iglue_plugins.experiments.devices import VISIBLE_GPUS, visible_gpus
+from iglue_plugins.experiments.worker_processes import PlannedRun, WorkerProcesses
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
-from iglue_plugins.utils.processes import terminate_with_parent
-from iglue_plugins.utils.progress import DISABLE_BARS, prints_lines, progress_bar
 
 LAUNCHERS = ("processes", *slurm.CLUSTERS)
 
@@ -89,6 +79,26 @@ def require_all(recipes: Iterable[Recipe]) -> None:
     preflight.require([stage for recipe in recipes for stage in runner.unfinished_stages(recipe)])
 
 
+@contextmanager
+def launching(recipes: Sequence[Recipe], launch: Launch) -> Iterator[Callable[[], list[Path]]]:
+    """Start what runs recipes, so that it is ready once `require_all` has looked for what they need.
+
+    Args:
+        recipes: The recipes.
+        launch: How to start them.
+
+    Yields:
+        A function that runs the recipes, to be called in the block once; see `run_all`.
+    """
+    if launch.launcher != "processes":
+        yield lambda: _run_as_jobs(recipes, launch)
+    elif (count := min(launch.jobs, len(recipes))) <= 1:
+        yield lambda: [_run(recipe) for recipe in recipes]
+    else:
+        with WorkerProcesses(count) as workers:
+            yield lambda: _run_in_processes(recipes, workers)
+
+
 def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
     """Run recipes, after `require_all`. Stages that several of them start from are run first, and once.
 
@@ -102,31 +112,19 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
     Raises:
         UserError: A run fails, or one of the processes or jobs is killed.
     """
-    if launch.launcher != "processes":
-        return _run_as_jobs(recipes, launch)
-    count = min(launch.jobs, len(recipes))
-    if count <= 1:
-        return [_run(recipe) for recipe in recipes]
-    context, needed = multiprocessing.get_context("spawn"), stages(recipes)
-    with ProcessPoolExecutor(count, context, _prepare_worker, (_gpu_of_each_worker(context, count),)) as pool:
-        try:
-            for number, stage in enumerate(needed, start=1):
-                runs = [pool.submit(_run, recipe) for recipe in stage]
-                watched = progress_bar(iterable=runs, unit="run", desc=f"stage {number} of {len(needed)}")
-                folders = [run.result() for run in watched]
-        except BrokenProcessPool as error:
-            raise UserError(
-                f"one of {count} processes was killed, perhaps for want of memory; the same command resumes, and a "
-                "lower --jobs takes less memory"
-            ) from error
-        except KeyboardInterrupt:  # whatever is running can be resumed, so there is nothing to wait for
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        except Exception:  # runs that have begun may end, so that nothing of them is lost
-            pool.shutdown(cancel_futures=True)
-            raise
-    return folders
+    with launching(recipes, launch) as run:
+        return run()
+
+
+def _run_in_processes(recipes: Sequence[Recipe], workers: WorkerProcesses) -> list[Path]:
+    """Run each recipe as soon as the stage before it is finished; where several are one run, it is run once."""
+    planned: dict[str, PlannedRun] = {}
+    for recipe in itertools.chain.from_iterable(stages(recipes)):
+        previous = recipe.previous()
+        name = same_run(recipe)
+        planned.setdefault(name, PlannedRun(recipe, name, None if previous is None else same_run(previous)))
+    folders = workers.run(list(planned.values()), _run)
+    return [folders[same_run(recipe)] for recipe in recipes]
 
 
 def _run_as_jobs(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
@@ -182,31 +180,6 @@ def same_run(recipe: Recipe) -> str:
         data["task"] = {key: data["task"][key] for key in data["task"].keys() - of_splits.get("auxiliary", ())}
     before = same_run(previous) if previous is not None else data["start_from"]
     return json.dumps([data | {"start_from": before, "start_from_settings": []}], sort_keys=True)
-
-
-def _gpu_of_each_worker(context: SpawnContext, count: int) -> SimpleQueue[str | None]:
-    """Return a queue from which each of `count` processes takes the name of its GPU, or None if there is none."""
-    gpus, queue = visible_gpus(), context.SimpleQueue()
-    for number in range(count):
-        queue.put(gpus[number % len(gpus)] if gpus else None)
-    return queue
-
-
-def _prepare_worker(gpus: SimpleQueue[str | None]) -> None:
-    """Take a GPU, leave Ctrl-C and progress bars to the parent process, and end when it has ended.
-
-    tqdm gets a lock of threads, since the parent may end this process while it holds the lock.
-
-    Args:
-        gpus: The queue with the GPU of each worker process.
-    """
-    if (gpu := gpus.get()) is not None:
-        os.environ[VISIBLE_GPUS] = gpu
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    terminate_with_parent()
-    if not prints_lines():
-        os.environ[DISABLE_BARS] = "1"
-    tqdm.set_lock(threading.RLock())
 
 
 def _run(recipe: Recipe) -> Path:

@@ -18,7 +18,7 @@ from iglue_plugins.experiments.axes import (
     parse_axis,
 )
 from iglue_plugins.experiments.compare import check_margin, console
-from iglue_plugins.experiments.launcher import Launch, require_all, run_all, same_run
+from iglue_plugins.experiments.launcher import Launch, launching, require_all, same_run
 from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.reporting import chart_files, matrix_exports
 from iglue_plugins.reporting.matrix import Matrix, SweepRow, build_matrix
@@ -90,10 +90,11 @@ def sweep(
     for combination in combinations:
         of_source.setdefault(combination.source, []).append(combination)
     before = {source: baseline(of_one) for source, of_one in of_source.items()}
-    require_all(recipe for combination in combinations for recipe in combination.recipes)
-    stages = [recipe for recipes in before.values() for recipe in recipes]
-    recipes = [*stages, *(recipe for combination in combinations for recipe in combination.recipes)]
-    found = run_all(recipes, launch)
+    combined = [recipe for combination in combinations for recipe in combination.recipes]
+    recipes = [*(recipe for recipes in before.values() for recipe in recipes), *combined]
+    with launching(recipes, launch) as run:
+        require_all(combined)
+        found = run()
     folder_of = {same_run(recipe): folder for recipe, folder in zip(recipes, found, strict=True)}
     evaluation = recipes[-1].evaluation
     split_name, languages = evaluation.scored_split(split), evaluation.languages

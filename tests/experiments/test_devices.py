@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,29 +48,6 @@ def test_the_gpu_with_the_fewest_runs_is_next() -> None:
     assert least_used([], []) is None
 
 
-def run_all_of(monkeypatch: pytest.MonkeyPatch, run: Any, inputs: list[Any], launch: Launch) -> list[Any]:
-    """`run_all` with anything in the place of recipes, and another function that runs one."""
-    monkeypatch.setattr(launcher, "_run", run)
-    monkeypatch.setattr(launcher, "_finished_folder", lambda recipe: None)
-    monkeypatch.setattr(launcher, "stages", lambda recipes: [recipes])
-    return launcher.run_all(inputs, launch)
-
-
-@pytest.mark.parametrize(
-    ("visible", "jobs", "uses"),
-    [(f"{MIG},1", 2, {MIG: 1, "1": 1}), ("4,5", 4, {"4": 2, "5": 2}), ("7", 2, {"7": 2}), ("", 2, {"": 2})],
-)
-def test_each_process_has_a_gpu_of_its_own_in_turn(
-    visible: str, jobs: int, uses: dict[str, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(VISIBLE_GPUS, visible)
-    command = f"sleep 1.5; echo $PPID ${VISIBLE_GPUS}"  # the sleep gives every process something to do
-    said = run_all_of(monkeypatch, subprocess.getoutput, [command] * 2 * jobs, Launch(jobs=jobs))
-    gpus = dict((*line.split(), "")[:2] for line in said)
-    assert Counter(gpus.values()) == uses
-    assert os.environ[VISIBLE_GPUS] == visible
-
-
 def gpu_of_this_job(recipe: SimpleNamespace) -> Path:
     while recipe.name == "slow" and not (recipe.runs / "last").exists():
         time.sleep(0.1)
@@ -98,7 +73,10 @@ def test_a_local_job_has_the_gpu_that_no_other_uses(monkeypatch: pytest.MonkeyPa
     """The first job goes on until the last one ends."""
     monkeypatch.setenv(VISIBLE_GPUS, f"8,{MIG}")
     recipes = [SimpleNamespace(name=name, seed=0, runs=tmp_path) for name in ("slow", "a", "last")]
-    gpus = run_all_of(monkeypatch, gpu_of_this_job, recipes, Launch.parse("local", 2, []))
+    monkeypatch.setattr(launcher, "_run", gpu_of_this_job)
+    monkeypatch.setattr(launcher, "_finished_folder", lambda recipe: None)
+    monkeypatch.setattr(launcher, "stages", lambda recipes: [recipes])
+    gpus = launcher.run_all(recipes, Launch.parse("local", 2, []))
     assert gpus == [Path("8"), Path(MIG), Path(MIG)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import stat
@@ -23,7 +22,6 @@ from iglue_plugins.recipes.recipe import Recipe, load_recipe
 from iglue_plugins.runs import runner
 from iglue_plugins.runs.folder import Run
 from iglue_plugins.utils.errors import UserError
-from iglue_plugins.utils.files import content_hash
 
 Write = Callable[..., Path]
 TRAINER = {"name": "auxiliary_finetune", "steps": 2, "batch_size": 8, "learning_rate": 1e-2}
@@ -74,44 +72,6 @@ def test_a_chain_is_run_from_its_beginning(write: Write) -> None:
 
 
 # Several processes
-
-
-def run_all_of(
-    monkeypatch: pytest.MonkeyPatch, run: Callable[[Any], Any], inputs: list[Any], launch: Launch = Launch(jobs=2)
-) -> list[Any]:
-    """`run_all` with anything in the place of recipes, and another function that runs one."""
-    monkeypatch.setattr(launcher, "_run", run)
-    monkeypatch.setattr(launcher, "_finished_folder", lambda recipe: None)
-    monkeypatch.setattr(launcher, "stages", lambda recipes: [recipes])
-    return launcher.run_all(inputs, launch)
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_results_come_in_the_order_of_the_recipes(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    assert run_all_of(monkeypatch, abs, [-3, -1, -2], Launch(jobs=count)) == [3, 1, 2]
-    assert run_all_of(monkeypatch, abs, [-3], Launch(jobs=count)) == [3]
-    assert run_all_of(monkeypatch, abs, [], Launch(jobs=count)) == []
-
-
-def test_the_error_of_a_run_comes_through(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="none: does not exist; name a checkpoint"):
-        run_all_of(monkeypatch, content_hash, [tmp_path / "none", tmp_path / "none either"])
-
-
-def test_a_killed_process_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="one of 2 processes was killed, .*; the same command resumes"):
-        run_all_of(monkeypatch, os._exit, [9, 9])
-
-
-def test_an_interrupt_ends_the_processes_at_once(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture) -> None:
-    others = set(multiprocessing.active_children())  # of other tests in this process
-    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-    began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        run_all_of(monkeypatch, time.sleep, [30, 30, 30, 30])
-    assert time.monotonic() - began < 15
-    assert set(multiprocessing.active_children()) <= others
-    assert capfd.readouterr().err == ""
 
 
 def test_two_processes_train_what_one_does(write: Write, tmp_path: Path) -> None:
@@ -168,13 +128,21 @@ def acted(recipe: SimpleNamespace) -> Path:
     return tries
 
 
+def run_all_of(monkeypatch: pytest.MonkeyPatch, inputs: list[Any], launch: Launch) -> list[Any]:
+    """`run_all` with anything in the place of recipes, of which `acted` runs one."""
+    monkeypatch.setattr(launcher, "_run", acted)
+    monkeypatch.setattr(launcher, "_finished_folder", lambda recipe: None)
+    monkeypatch.setattr(launcher, "stages", lambda recipes: [recipes])
+    return launcher.run_all(inputs, launch)
+
+
 def test_a_job_that_is_preempted_is_started_again_and_errors_are_told_when_all_have_ended(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, local: Callable[..., Launch], capfd: pytest.CaptureFixture
 ) -> None:
     names = ["timed out", "refused", "broken", "killed", "preempted", "fine"]
     launch = local("timeout_min=5", at_a_time=3)  # for submitit whatever has less than ten minutes has had its time
     with pytest.raises(UserError) as ended:
-        run_all_of(monkeypatch, acted, [as_if(name, tmp_path) for name in names], launch)
+        run_all_of(monkeypatch, [as_if(name, tmp_path) for name in names], launch)
     timed_out, *refused, broken, killed = str(ended.value).splitlines()
     assert "(timed out, seed 0) timed out too often; its log is " in timed_out
     assert refused == ["recipe.yaml: task: found 'x'", "recipe.yaml: model: found 'y'"]
@@ -198,7 +166,7 @@ def test_an_interrupt_cancels_jobs(
     threading.Thread(target=interrupt).start()
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run_all_of(monkeypatch, acted, [as_if("slow", tmp_path)], launch)
+        run_all_of(monkeypatch, [as_if("slow", tmp_path)], launch)
     assert time.monotonic() - began < 45
     assert capfd.readouterr().err.splitlines()[1:] == ["jobs cancelled: 1"]
 
@@ -235,9 +203,7 @@ def test_a_stage_is_one_array_with_the_parameters_that_are_given(
     parameters = ["slurm_partition=gpu", "gpus_per_node=1", "mem_gb=32", "slurm_array_parallelism=1"]
     parameters.append("slurm_setup=[module load cuda]")
     with pytest.raises(UserError) as ended:
-        run_all_of(
-            monkeypatch, acted, [as_if(name, tmp_path) for name in ("a", "b")], Launch.parse("slurm", 1, parameters)
-        )
+        run_all_of(monkeypatch, [as_if(name, tmp_path) for name in ("a", "b")], Launch.parse("slurm", 1, parameters))
     first, second = str(ended.value).splitlines()
     assert first.startswith("job 7_0 (a, seed 0) was killed, perhaps for want of memory or time (state TIMEOUT); its ")
     assert "job 7_1 (b, seed 0) was killed" in second and "(state OUT_OF_MEMORY)" in second
@@ -254,7 +220,7 @@ def test_an_interrupt_cancels_what_slurm_holds(
     (slurm / "sacct").write_text("#!/bin/sh\n" + PROGRAMS["sacct"].replace("OUT_OF_MEMORY", "PENDING"))
     threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
-        run_all_of(monkeypatch, acted, [as_if(name, tmp_path) for name in ("a", "b")], Launch.parse("slurm", 1, []))
+        run_all_of(monkeypatch, [as_if(name, tmp_path) for name in ("a", "b")], Launch.parse("slurm", 1, []))
     assert (slurm / "scancel.cancelled").read_text() == "7_1\n"
     assert capfd.readouterr().err.endswith("jobs cancelled: 1\n")
 
@@ -262,7 +228,7 @@ def test_an_interrupt_cancels_what_slurm_holds(
 def test_what_sbatch_says_is_shown(slurm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (slurm / "sbatch").write_text("#!/bin/sh\necho 'invalid partition specified: gpus' >&2; exit 1\n")
     with pytest.raises(UserError, match="^sbatch .*invalid partition specified: gpus.*--launch"):
-        run_all_of(monkeypatch, acted, [as_if("a", tmp_path)], Launch.parse("slurm", 1, ["slurm_partition=gpus"]))
+        run_all_of(monkeypatch, [as_if("a", tmp_path)], Launch.parse("slurm", 1, ["slurm_partition=gpus"]))
 
 
 # What cannot be launched

@@ -13,7 +13,7 @@ from processes import is_running
 
 RUN_FOR_LONG = """
 import multiprocessing, threading, time
-from iglue_plugins.experiments import launcher
+from iglue_plugins.experiments.worker_processes import PlannedRun, WorkerProcesses
 
 def report():
     while len(multiprocessing.active_children()) < 2:
@@ -22,9 +22,9 @@ def report():
     print(*(process.pid for process in multiprocessing.active_children()), flush=True)
 
 if __name__ == "__main__":
-    launcher._run, launcher.stages = time.sleep, lambda recipes: [recipes]
     threading.Thread(target=report, daemon=True).start()
-    launcher.run_all([60, 60], launcher.Launch(jobs=2))
+    with WorkerProcesses(2) as workers:
+        workers.run([PlannedRun(60, "a", None), PlannedRun(60, "b", None)], time.sleep)
 """
 
 
