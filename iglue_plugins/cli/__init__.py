@@ -28,6 +28,7 @@ from iglue_plugins.cli.options import (
     Split,
 )
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
+from iglue_plugins.utils.imports import heavy_imports
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.",
@@ -88,8 +89,9 @@ def run(
 
     from rich.console import Console
 
-    from iglue_plugins.reporting.tables import render_record
-    from iglue_plugins.runs import plan, runner
+    with heavy_imports():
+        from iglue_plugins.reporting.tables import render_record
+        from iglue_plugins.runs import plan, runner
     from iglue_plugins.utils import distributed
 
     if dry_run:
@@ -117,8 +119,9 @@ def evaluate(
     """Score RUN's model on more splits or languages, and print the scores; what is already scored is not done again."""
     from rich.console import Console
 
-    from iglue_plugins.reporting.tables import render_record
-    from iglue_plugins.runs import runner
+    with heavy_imports():
+        from iglue_plugins.reporting.tables import render_record
+        from iglue_plugins.runs import runner
     from iglue_plugins.utils import distributed
 
     overrides = [f"evaluation.precision={precision}"] if precision else []

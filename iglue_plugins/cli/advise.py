@@ -11,6 +11,7 @@ import typer
 
 from iglue_plugins.cli.options import DataRoot, load_task
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.imports import heavy_imports
 from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def advise(
 
     from rich.console import Console
 
-    from iglue_plugins.advice import advisor
+    with heavy_imports():
+        from iglue_plugins.advice import advisor
     from iglue_plugins.advice.table import render_advice
 
     trained = None

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from iglue_plugins.cli.trim import trim
+from iglue_plugins.utils.imports import heavy_imports
 from iglue_plugins.utils.notices import quiet_libraries
 
 app = typer.Typer(help="VOLTA's models in and out; smaller vocabularies.", no_args_is_help=True)
@@ -31,7 +32,8 @@ def import_(
     Nothing in the weights' file is executed.
     """
     quiet_libraries()
-    from iglue_plugins.models.volta.reading import import_checkpoint
+    with heavy_imports():
+        from iglue_plugins.models.volta.reading import import_checkpoint
 
     made = import_checkpoint(config, weights, folder, task, tokenizer)
     head = f"head '{made.head}' with {made.num_labels} outputs" if made.head else "no head"
@@ -55,7 +57,8 @@ def export(
 ) -> None:
     """Write a run's or checkpoint's model as VOLTA's config.json and pytorch_model.bin."""
     quiet_libraries()
-    from iglue_plugins.models.volta.writing import export_checkpoint
+    with heavy_imports():
+        from iglue_plugins.models.volta.writing import export_checkpoint
 
     head = export_checkpoint(source, folder, task)
     print(f"the head is clfs_dict.{head}" if head else "no head")

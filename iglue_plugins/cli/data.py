@@ -14,6 +14,7 @@ from iglue_plugins.cli.pictures import pictures
 from iglue_plugins.cli.show import show
 from iglue_plugins.cli.stores import convert, export, extract
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.imports import heavy_imports
 from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def check_recipe(path: Path, data_root: Path | None) -> None:
         path, [] if data_root is None else [f"task.{_data_setting(path)}={json.dumps(str(data_root))}"]
     )
 
-    from iglue_plugins.runs import preflight, runner
+    with heavy_imports():
+        from iglue_plugins.runs import preflight, runner
 
     quiet_libraries()
     stages = runner.unfinished_stages(recipe)

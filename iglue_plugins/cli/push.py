@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from iglue_plugins.utils.imports import heavy_imports
+
 
 def push(
     folder: Annotated[Path, typer.Argument(metavar="RUN", help="the folder of a finished run")],
@@ -35,7 +37,9 @@ def push(
 
     from iglue_plugins.runs.folder import Run
     from iglue_plugins.runs.sharing.public_files import public_files
-    from iglue_plugins.runs.sharing.upload import Destination, upload
+
+    with heavy_imports():
+        from iglue_plugins.runs.sharing.upload import Destination, upload
     from iglue_plugins.utils.text import printable
 
     to = Destination(hub_id, private, branch)

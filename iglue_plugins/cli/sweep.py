@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from iglue_plugins.cli.options import JobParameters, Jobs, Launcher, Margin, Notes, Seeds, Settings, Split
+from iglue_plugins.utils.imports import heavy_imports
 
 
 def sweep(
@@ -34,7 +35,8 @@ def sweep(
 
     Without --over it sweeps the auxiliary languages. What is finished is not run again.
     """
-    from iglue_plugins.experiments import compare, sweep
+    with heavy_imports():
+        from iglue_plugins.experiments import compare, sweep
     from iglue_plugins.experiments.launcher import Launch
 
     sweep.sweep(

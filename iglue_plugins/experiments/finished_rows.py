@@ -11,6 +11,7 @@ from iglue_plugins.experiments.task_results import read_tasks, recipes_of
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.reporting.results import RunResult
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.imports import heavy_imports
 
 
 def read_finished(
@@ -41,7 +42,8 @@ def _finished_folders(recipes: Sequence[Recipe], split: str, command: str) -> li
     """Find the finished run of each recipe; the command is that which makes what is lacking."""
     if not recipes:
         return []
-    from iglue_plugins.runs import runner  # imports PyTorch, which finished runs do without
+    with heavy_imports():
+        from iglue_plugins.runs import runner  # imports PyTorch, which finished runs do without
 
     runs = [runner.finished(recipe) for recipe in recipes]
     if lacking := [recipe for recipe, run in zip(recipes, runs, strict=True) if run is None]:

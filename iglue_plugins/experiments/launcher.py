@@ -14,6 +14,7 @@ from iglue_plugins.experiments import slurm
 from iglue_plugins.experiments.worker_processes import PlannedRun, WorkerProcesses
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.imports import heavy_imports
 
 LAUNCHERS = ("processes", *slurm.CLUSTERS)
 
@@ -74,7 +75,8 @@ def require_all(recipes: Iterable[Recipe]) -> None:
     for recipe in recipes:
         if recipe.limit is not None:
             raise UserError(f"recipe '{recipe.name}': has limit {recipe.limit}, a smoke test; try it by `iglue run`")
-    from iglue_plugins.runs import preflight, runner
+    with heavy_imports():
+        from iglue_plugins.runs import preflight, runner
 
     preflight.require([stage for recipe in recipes for stage in runner.unfinished_stages(recipe)])
 

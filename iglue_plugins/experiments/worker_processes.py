@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import signal
@@ -22,6 +21,7 @@ from tqdm import tqdm
 from iglue_plugins.experiments.devices import VISIBLE_GPUS, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.imports import heavy_imports
 from iglue_plugins.utils.processes import terminate_with_parent
 from iglue_plugins.utils.progress import DISABLE_BARS, prints_lines, progress_bar
 
@@ -133,8 +133,5 @@ def _prepare_worker(gpus: SimpleQueue[str | None]) -> None:
     if not prints_lines():
         os.environ[DISABLE_BARS] = "1"
     tqdm.set_lock(threading.RLock())
-    gc.disable()
-    from iglue_plugins.runs import runner  # noqa: F401
-
-    gc.enable()
-    gc.freeze()
+    with heavy_imports():
+        from iglue_plugins.runs import runner  # noqa: F401
