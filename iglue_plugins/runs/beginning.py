@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from iglue_plugins.runs.state import RunState, SplitLanguage
 from iglue_plugins.trainers.base import LanguageAdapter
 from iglue_plugins.trainers.checkpoint_names import reached_step
 from iglue_plugins.trainers.checkpoints import last_checkpoint
+from iglue_plugins.utils.lines import say
 
 
 def say_start(state: RunState, missing: Sequence[SplitLanguage]) -> None:
@@ -30,7 +30,6 @@ def say_start(state: RunState, missing: Sequence[SplitLanguage]) -> None:
         doing, where = "training", "new"
         if last_checkpoint(run.checkpoints_dir, damaged.append) and (found := reached_step(run.checkpoints_dir)):
             where = f"resumed at {found}"
-    print(f"{doing} {recipe.name} (seed {recipe.seed}): {where}: {recipe.trainer.name}, {run.folder}", file=sys.stderr)
+    say(f"{doing} {recipe.name} (seed {recipe.seed}): {where}: {recipe.trainer.name}, {run.folder}")
     for line in damaged:
-        print(line, file=sys.stderr)
-    sys.stderr.flush()
+        say(line)

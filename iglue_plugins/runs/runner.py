@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +35,7 @@ from iglue_plugins.runs.training_settings import training_settings
 from iglue_plugins.trainers.base import LanguageAdapter
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError, explain_write_errors
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.notices import quiet_libraries
 from iglue_plugins.utils.progress import labelled
 
@@ -109,7 +109,7 @@ def _state(recipe: Recipe, run: Run, start: Start) -> RunState:
 
 def _say(sentence: str) -> None:
     if distributed.is_main_process():
-        print(sentence, file=sys.stderr, flush=True)
+        say(sentence)
 
 
 def finished(recipe: Recipe) -> Run | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from iglue_plugins.trainers.checkpoint_names import FINISHED_CHECKPOINT, checkpo
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import content_hash, sync_folder, write_atomic
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.termination import DeferredTermination
 
 SHARE_OF_TIME = 0.05  # how much of the training's time writing checkpoints may take
@@ -68,10 +68,7 @@ class Checkpoints(TrainerCallback):
         self._duration = self._last_end - self._start
         if self._is_ending:
             control.should_training_stop = True
-            print(
-                f"stopped by SIGTERM after step {state.global_step} of {state.max_steps}; the same command resumes",
-                file=sys.stderr,
-            )
+            say(f"stopped by SIGTERM after step {state.global_step} of {state.max_steps}; the same command resumes")
 
     @property
     def _is_ending(self) -> bool:
@@ -122,18 +119,14 @@ def mark_finished(checkpoint: Path) -> None:
     write_atomic(checkpoint / FINISHED_CHECKPOINT, content_hash(checkpoint).encode())
 
 
-def _to_standard_error(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-def last_checkpoint(folder: Path, say: Callable[[str], None] = _to_standard_error) -> Path | None:
+def last_checkpoint(folder: Path, tell: Callable[[str], None] = say) -> Path | None:
     """Find the newest whole checkpoint, and remove newer ones, which are half-written or damaged.
 
     transformers would count damaged ones among the checkpoints that it keeps. One process calls this.
 
     Args:
         folder: The folder of the checkpoints.
-        say: Takes a line about each checkpoint that is removed.
+        tell: Takes a line about each checkpoint that is removed.
 
     Returns:
         The checkpoint's folder, or None if there is none.
@@ -142,7 +135,7 @@ def last_checkpoint(folder: Path, say: Callable[[str], None] = _to_standard_erro
         marker = checkpoint / FINISHED_CHECKPOINT
         if marker.is_file() and marker.read_text() == content_hash(checkpoint):
             return checkpoint
-        say(f"{checkpoint}: half-written or damaged, so training resumes before it")
+        tell(f"{checkpoint}: half-written or damaged, so training resumes before it")
         shutil.rmtree(checkpoint)
     return None
 

@@ -24,6 +24,7 @@ from transformers.integrations.integration_utils import (
 from typing_extensions import override
 
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.lines import say
 
 PROJECT = "iglue_plugins"
 ADAPTED = "adapted"  # the folder of the trainings of a run that has one for each language
@@ -128,7 +129,7 @@ def log_scores(
     """
     missing = _unavailable(trackers)
     for tracker in missing:
-        _say(f"{folder.name}: its scores are not in {tracker}, which cannot be used here")
+        say(f"{folder.name}: its scores are not in {tracker}, which cannot be used here")
     begin_run(folder)
     # Made without __init__, which would choose a device and set up the processes anew.
     arguments = TrackedArguments.__new__(TrackedArguments)
@@ -147,9 +148,5 @@ def log_scores(
                     callback.on_log(arguments, state, control, model=None, logs=dict(logs))
                     callback.on_train_end(arguments, state, control, model=None)
         except Exception as error:
-            _say(f"{folder.name}: its scores are not in {tracker} ({type(error).__name__}: {error})")
+            say(f"{folder.name}: its scores are not in {tracker} ({type(error).__name__}: {error})")
     finish_run()
-
-
-def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)

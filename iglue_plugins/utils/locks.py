@@ -8,12 +8,13 @@ import fcntl
 import os
 import re
 import socket
-import sys
 import time
 import uuid
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
+
+from iglue_plugins.utils.lines import say
 
 POLL_SECONDS = 0.25
 HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}  # what a lock that another process holds fails with
@@ -75,11 +76,9 @@ class LockFile:
         except OSError as error:
             if error.filename is not None:  # not flock, but the folder cannot be written
                 raise
-            print(
+            say(
                 f"{self.subject}: the file system cannot lock files ({error.strerror}), so the existence of "
                 f"{self.path} is the lock; delete that file if its process has been killed on another machine",
-                file=sys.stderr,
-                flush=True,
             )
             return SoftFileLock(self.path, poll_interval=POLL_SECONDS)
         finally:
@@ -103,11 +102,9 @@ class LockFile:
         holder = self.holder()
         if holder != self._named:
             self._named = holder
-            print(
+            say(
                 f"{self.subject}: waiting for the lock {self.path}, held by {holder}; if that process is gone, delete "
                 "this file",
-                file=sys.stderr,
-                flush=True,
             )
         return self.acquire(seconds)
 

@@ -14,6 +14,7 @@ from typing import Any
 from tqdm import tqdm
 from typing_extensions import override
 
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.text import duration
 
 DISABLE_BARS = "TQDM_DISABLE"  # the environment variable that silences bars and lines, as in all processes but the main
@@ -60,7 +61,7 @@ def prints_lines() -> bool:
 
 def print_line(text: str) -> None:
     """Print a line after its label."""
-    print(f"{label()}: {text}" if label() else text, file=sys.stderr, flush=True)
+    say(f"{label()}: {text}" if label() else text)
 
 
 def progress_bar(**options: Any) -> tqdm[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from iglue_plugins.runs.sharing.card_metadata import card_metadata
 from iglue_plugins.runs.sharing.card_scores import read_scores
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.files import write_atomic
+from iglue_plugins.utils.lines import say
 
 MARKER = (
     "<!-- Made by iglue_plugins, which makes it anew when scores are added. Remove this line to keep your changes. -->"
@@ -32,7 +32,7 @@ def write_card(run: Run, record: Mapping[str, Any]) -> None:
         if run.model_dir.is_dir() and edited_card(run) is None:
             write_atomic(run.card_path, make_card(run, record, run.name).encode())
     except UserError as error:
-        print(f"{run.name}: its model card is not written ({error})", file=sys.stderr, flush=True)
+        say(f"{run.name}: its model card is not written ({error})")
 
 
 def edited_card(run: Run) -> str | None:

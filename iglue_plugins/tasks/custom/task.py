@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterator
 from functools import cache, cached_property
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ from iglue_plugins.tasks.custom.rows import RowReader
 from iglue_plugins.tasks.custom.settings import CustomSettings
 from iglue_plugins.tasks.custom.table import VERSION, Rows, row_digests, without_added_columns
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.lines import say
 
 FEW_SHOT = "few_shot"
 
@@ -106,7 +106,7 @@ class CustomTask(CustomSpec, Task):
         return rows
 
     def _say(self, split: str, language: str, sentence: str) -> None:
-        print(f"iglue: {self.data.path}: {split}/{language}: {sentence}", file=sys.stderr)
+        say(f"iglue: {self.data.path}: {split}/{language}: {sentence}")
 
     def _select(self, split: str, language: str, shots: int | str | None = None) -> Dataset:
         """Select the rows of a split, of which there is at least one."""

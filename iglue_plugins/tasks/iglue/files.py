@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from iglue_plugins.tasks.config import SplitSource
 from iglue_plugins.tasks.settings import IGLUE_HOME, IGLUESettings
 from iglue_plugins.tasks.spec import IGLUESpec
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.lines import say
 
 
 class IGLUEFiles(IGLUESpec, Task):
@@ -227,4 +227,4 @@ class IGLUEFiles(IGLUESpec, Task):
         if published not in (None, count):
             notes.append(f"found {count} examples, {published} are published")
         if notes:
-            print(f"{place}: {'; '.join(notes)}", file=sys.stderr)
+            say(f"{place}: {'; '.join(notes)}")
