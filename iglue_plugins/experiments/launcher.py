@@ -95,10 +95,10 @@ def launching(recipes: Sequence[Recipe], launch: Launch) -> Iterator[Callable[[]
     if launch.launcher != "processes":
         yield lambda: _run_as_jobs(recipes, launch)
     elif (count := min(launch.jobs, len(recipes))) <= 1:
-        yield lambda: [_run(recipe) for recipe in recipes]
+        yield lambda: _run_planned(recipes, lambda planned: {one.name: _run(one.recipe) for one in planned})
     else:
         with WorkerProcesses(count) as workers:
-            yield lambda: _run_in_processes(recipes, workers)
+            yield lambda: _run_planned(recipes, lambda planned: workers.run(planned, _run))
 
 
 def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
@@ -118,14 +118,15 @@ def run_all(recipes: Sequence[Recipe], launch: Launch) -> list[Path]:
         return run()
 
 
-def _run_in_processes(recipes: Sequence[Recipe], workers: WorkerProcesses) -> list[Path]:
-    """Run each recipe as soon as the stage before it is finished; where several are one run, it is run once."""
+def _run_planned(
+    recipes: Sequence[Recipe], run_planned: Callable[[Sequence[PlannedRun]], Mapping[str, Path]]
+) -> list[Path]:
+    """Run recipes and the stages before them, each run once, by what runs a plan and returns folders by name."""
     planned: dict[str, PlannedRun] = {}
     for recipe in itertools.chain.from_iterable(stages(recipes)):
-        previous = recipe.previous()
-        name = same_run(recipe)
+        previous, name = recipe.previous(), same_run(recipe)
         planned.setdefault(name, PlannedRun(recipe, name, None if previous is None else same_run(previous)))
-    folders = workers.run(list(planned.values()), _run)
+    folders = run_planned(list(planned.values()))
     return [folders[same_run(recipe)] for recipe in recipes]
 
 

@@ -50,8 +50,9 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
     Args:
         recipe: The resolved recipe.
         again: Whether a finished run is set aside, and trained and evaluated anew. The stages before are not.
-        checked: Whether `preflight` has found that nothing is lacking. Otherwise that is looked for first, for all
-            stages.
+        checked: Whether `preflight` has found that nothing is lacking, and the caller runs the stages before on their
+            own as well, so that nothing more is said of those that are finished. Otherwise what is lacking is looked
+            for first, for all stages.
 
     Returns:
         The finished run.
@@ -63,8 +64,17 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
     distributed.init_distributed()
     if not checked and (stages := unfinished_stages(recipe)):
         preflight.require(stages)
+    return _run(recipe, again, says_finished=True, says_finished_before=not checked)
+
+
+def _run(recipe: Recipe, again: bool, says_finished: bool, says_finished_before: bool) -> Run:
+    """Run a recipe, and the stages before it; say what is finished, of itself and of those before it."""
     trainer = make_trainer(recipe)
-    start = starting_point(recipe)
+    previous = recipe.previous()
+    before = None
+    if previous is not None:
+        before = _run(previous, False, says_finished_before, says_finished_before)
+    start = _start(recipe, before)
     identity = recipe.runs, recipe.run_name, fingerprint(recipe, start.fingerprint)
     if again:
         _set_aside(recipe, Run.open(*identity))
@@ -73,7 +83,8 @@ def run(recipe: Recipe, again: bool = False, *, checked: bool = False) -> Run:
         state = _state(recipe, run, start)
         missing = state.missing_scores()
         if not missing and run.is_finished:
-            _say(f"{recipe.name} (seed {recipe.seed}): finished before, reused: {run.folder}")
+            if says_finished:
+                _say(f"{recipe.name} (seed {recipe.seed}): finished before, reused: {run.folder}")
             return run
         if distributed.is_main_process():
             run.begin(state.record)
@@ -214,22 +225,6 @@ def evaluate(
                 write_card(run, state.record)
                 track_scores(state)
     return run, recipe.evaluation
-
-
-def starting_point(recipe: Recipe) -> Start:
-    """Find the weights that `start_from` names; the stage before is run if it is not finished.
-
-    Args:
-        recipe: The resolved recipe.
-
-    Returns:
-        The checkpoint, its fingerprint, and the languages that it was trained on.
-
-    Raises:
-        UserError: `start_from` is not a recipe, a run with a model, or a checkpoint.
-    """
-    previous = recipe.previous()
-    return _start(recipe, run(previous, checked=True) if previous is not None else None)
 
 
 def _start(recipe: Recipe, before: Run | None) -> Start:
