@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from iglue_plugins.utils.imports import heavy_imports
+
 
 def predict(
     source: Annotated[
@@ -46,19 +48,12 @@ def predict(
     as_json: Annotated[bool, typer.Option("--json", help="print a JSON object")] = False,
 ) -> None:
     """Ask the model of RUN about a picture of your own, or two, and a text; in retrieval, about several of either."""
-    from iglue_plugins import load_run
+    with heavy_imports():
+        from iglue_plugins.runs.predictor import Predictor
+        from iglue_plugins.runs.region_extractors import ExtractorChoice
 
-    predictor = load_run(
-        source,
-        detector=detector,
-        preset=preset,
-        weights=weights,
-        weights_revision=weights_revision,
-        boxes=boxes,
-        device=device,
-        revision=revision,
-        settings=setting or [],
-    )
+    choice = ExtractorChoice(detector, preset, weights, weights_revision, boxes)
+    predictor = Predictor.from_run(source, choice, device, revision, setting or [])
     answer = predictor.predict(image, text, language).top(top)
     for note in answer.notes:
         print(f"iglue: {note}", file=sys.stderr)
