@@ -87,7 +87,8 @@ def volta_reader(path: Path) -> Reader:
 
 def store_reader(path: Path, as_stored: bool = False) -> Reader:
     store, layout = MappedRegions(path), RegionLayout(as_stored=as_stored)
-    return lambda numbers: store.gather(store.index(map(str, numbers)), layout)["region_features"]
+    positions = store.index(str(number) for number in range(len(store)))  # which a training looks up once
+    return lambda numbers: store.gather(positions[numbers], layout)["region_features"]
 
 
 def array_reader(path: Path, store: MappedRegions) -> Callable[[Sequence[int]], np.ndarray]:

@@ -27,7 +27,10 @@ def single_loop_thread() -> Iterator[None]:
 
     `single_thread` limits NumPy's threads too, whose number all threads of a process share.
     """
-    torch.get_num_threads()  # PyTorch sets the number at its first use in a thread, which would undo the limit
+    # PyTorch sets the number at its first use in a thread, which would undo the limit.
+    if torch.get_num_threads() == 1:
+        yield
+        return
     with _thread_pools().limit(limits=1, user_api="openmp"):
         yield
 

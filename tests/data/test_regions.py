@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from iglue_plugins.data.regions import InMemoryRegions, RegionLayout, apply_layout, normalize_boxes
+from iglue_plugins.data.regions import InMemoryRegions, RegionLayout, apply_layout
 from iglue_plugins.utils.errors import UserError
 
 BOXES_ONLY = RegionLayout(global_region=False)
@@ -26,9 +26,9 @@ def images() -> dict[str, torch.Tensor]:
 
 
 def test_locations_are_shares_of_the_image(images: dict[str, torch.Tensor]) -> None:
-    five = normalize_boxes(images["boxes"], images["sizes"], 5)
+    five = apply_layout(**images, layout=RegionLayout(global_region=False))["region_locations"]
     assert five[0].tolist() == [[0, 0, 1, 1, 1], [0.25, 0.25, 0.75, 0.75, 0.25]]
-    seven = normalize_boxes(images["boxes"], images["sizes"], 7)
+    seven = apply_layout(**images, layout=RegionLayout(global_region=False, location_size=7))["region_locations"]
     assert seven[0].tolist() == [[0, 0, 1, 1, 1, 1, 1], [0.25, 0.25, 0.75, 0.75, 0.5, 0.5, 0.25]]
     assert five.dtype == seven.dtype == torch.float32
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,7 @@ def _tokenize(folder: Path) -> list[list[int]]:
 
 
 def test_several_processes_may_fill_the_cache_at_once(tmp_path: Path, cache: Path) -> None:
-    with get_context("spawn").Pool(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         first, second = pool.map(_tokenize, [tmp_path / "cache"] * 2)
     assert first == second == directly(TEXTS, make_tokenizer())
     assert len(files(cache)) == 1

@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -134,8 +135,8 @@ def test_a_store_is_pickled_as_its_path(store: MappedRegions) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_store_is_read_in_forked_processes(store: MappedRegions) -> None:
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        found = pool.map(sum_of_features, [(store, [2, 4]), (store, [1])])
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
+        found = list(pool.map(sum_of_features, [(store, [2, 4]), (store, [1])]))
     assert found == [sum_of_features((store, [2, 4])), sum_of_features((store, [1]))]
 
 
