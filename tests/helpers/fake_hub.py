@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from huggingface_hub import constants
+from huggingface_hub import constants, hf_api
 from typing_extensions import override
 
 TOKEN = "hf_test"
@@ -170,8 +170,13 @@ class Handler(BaseHTTPRequestHandler):
         if not is_api:
             return self.send_file(files.get("/".join(rest[2:])), oid)
         if rest[:1] == ["tree"]:
-            tree = [{"type": "file", "path": path, "size": len(of), "oid": _oid(of)} for path, of in files.items()]
-            return self.answer(200, tree)
+            folder = "".join(f"{part}/" for part in rest[2:])
+            tree = [
+                {"type": "file", "path": path, "size": len(of), "oid": _oid(of)}
+                for path, of in files.items()
+                if path.startswith(folder)
+            ]
+            return self.answer(200, tree) if tree else self.refuse(404, "EntryNotFound")
         self.answer(200, {"id": f"{owner}/{name}", "sha": oid, "private": repository.private, "siblings": []})
 
     do_HEAD = do_GET
@@ -192,6 +197,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, cache: object) -> Iterator[FakeHub
     with FakeHub() as hub:
         threading.Thread(target=hub.serve_forever, daemon=True).start()
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(hf_api.api, "endpoint", hub.url)  # of functions such as list_repo_files
         monkeypatch.setattr(
             constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}"
         )
