@@ -131,12 +131,13 @@ def _locations(boxes: np.ndarray, sizes: np.ndarray, layout: RegionLayout) -> np
     locations = np.empty((len(boxes), first + boxes.shape[1], layout.location_size), dtype=np.float32)
     locations[:, :first, :2], locations[:, :first, 2:] = 0, 1
     of_boxes = locations[:, first:]
-    for corner in (slice(2), slice(2, 4)):
-        np.divide(boxes[..., corner], sizes[:, None], out=of_boxes[..., corner])
-    extent = of_boxes[..., 2:4] - of_boxes[..., :2]
-    if layout.location_size == 7:
-        of_boxes[..., 4:6] = extent
-    np.multiply(extent[..., 0], extent[..., 1], out=of_boxes[..., -1])
+    with np.errstate(all="ignore"):  # of an image without size, or boxes beyond any, in a damaged store
+        for corner in (slice(2), slice(2, 4)):
+            np.divide(boxes[..., corner], sizes[:, None], out=of_boxes[..., corner])
+        extent = of_boxes[..., 2:4] - of_boxes[..., :2]
+        if layout.location_size == 7:
+            of_boxes[..., 4:6] = extent
+        np.multiply(extent[..., 0], extent[..., 1], out=of_boxes[..., -1])
     return locations
 
 

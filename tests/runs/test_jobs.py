@@ -35,6 +35,6 @@ def test_jobs_run_what_is_not_finished_stage_by_stage(
     assert [Run(folder).record()["name"] for folder in folders] == ["tr", "de"]
     assert capfd.readouterr().err.splitlines()[-1].startswith("stage 2 of 2: jobs for runs: 1, their logs: ")
     (log,) = (rows[0].runs / ".jobs").glob("*/*_log.err")
-    assert "\ntraining de (seed 0): new: auxiliary_finetune, " in log.read_text()
+    assert log.read_text().startswith("training de (seed 0): new: auxiliary_finetune, ")
     monkeypatch.setattr(slurm, "run_jobs", None)  # nothing is left to be submitted
     assert launcher.run_all(rows, launch) == folders
