@@ -176,7 +176,7 @@ class Handler(BaseHTTPRequestHandler):
                 for path, of in files.items()
                 if path.startswith(folder)
             ]
-            return self.answer(200, tree) if tree else self.refuse(404, "EntryNotFound")
+            return self.answer(200, tree) if tree or not folder else self.refuse(404, "EntryNotFound")
         self.answer(200, {"id": f"{owner}/{name}", "sha": oid, "private": repository.private, "siblings": []})
 
     do_HEAD = do_GET
