@@ -1,6 +1,6 @@
 """What torch.compile saves at base size, and the time that compiling takes first: scoring pairs, and a training step.
 
-    python benchmarks/compiled.py                            # half an hour on one core
+    python benchmarks/compiled.py                            # ten minutes on one core
     python benchmarks/compiled.py --layers 2 --rounds 1      # a trial
 
 Scoring is the forward of the encoder and the head on 16 pairs, as evaluation does it; training is forward and backward

@@ -29,6 +29,7 @@ from iglue_plugins.cli.options import (
 )
 from iglue_plugins.utils.errors import exit_on_user_error, explain_write_errors
 from iglue_plugins.utils.imports import heavy_imports
+from iglue_plugins.utils.lines import say
 
 app = typer.Typer(
     help="XVL-MAML and the IGLUE tasks: run recipes, compare trainers.",
@@ -246,5 +247,5 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            print("iglue: interrupted; the same command resumes", file=sys.stderr)
+            say("iglue: interrupted; the same command resumes")
         raise

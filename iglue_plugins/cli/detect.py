@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ import typer
 from iglue_plugins.cli.options import DataRoot, load_task
 from iglue_plugins.cli.stores import DTypeOption, JobsOption, print_store
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
@@ -124,6 +124,6 @@ def _task_pictures(
     task = load_task(name, data_root, overrides)
     found, notes = list_images(task, split)
     for note in notes:
-        print(f"iglue: {note}", file=sys.stderr)
+        say(f"iglue: {note}")
     source = f"{name}/{split}" if split else name
     return {folder / of.store: SourcePictures(task.pictures, of.image_ids, of.prefix, source) for of in found}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from iglue_plugins.utils.lines import say
 
 
 def pictures(
@@ -26,6 +27,6 @@ def pictures(
     there = f", {before} of them there before" * bool(before)
     print(f"{folder}: {before + report.written} pictures with a shorter side of at most {size} pixels{there}")
     for sentence in report.failed.values():
-        print(f"iglue: {sentence}", file=sys.stderr)
+        say(f"iglue: {sentence}")
     if report.failed:
         raise typer.Exit(1)

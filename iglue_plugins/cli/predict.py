@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Annotated
 
 import typer
 
 from iglue_plugins.utils.imports import heavy_imports
+from iglue_plugins.utils.lines import say
 
 
 def predict(
@@ -56,5 +56,5 @@ def predict(
     predictor = Predictor.from_run(source, choice, device, revision, setting or [])
     answer = predictor.predict(image, text, language).top(top)
     for note in answer.notes:
-        print(f"iglue: {note}", file=sys.stderr)
+        say(f"iglue: {note}")
     print(json.dumps(answer.to_dict(), indent=2) if as_json else answer)

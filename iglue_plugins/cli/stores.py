@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
@@ -92,6 +92,6 @@ def print_store(folder: Path, store: StoreMetadata, note: str) -> None:
 
     print(f"{folder}: {note}{store.images} images, {store.boxes} boxes of {store.feature_size} features, {store.dtype}")
     for reason, images in store.left_out.items():
-        print(f"iglue: left out {describe_images(images)}: {reason}", file=sys.stderr)
+        say(f"iglue: left out {describe_images(images)}: {reason}")
     for reason, count in store.noted.items():
-        print(f"iglue: {count} image{'s' * (count > 1)} {reason}", file=sys.stderr)
+        say(f"iglue: {count} image{'s' * (count > 1)} {reason}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from iglue_plugins.cli.options import load_task
 from iglue_plugins.utils.errors import UserError
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.notices import quiet_libraries
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _texts(name: str | None, languages: str | None, data_root: Path | None, file
     chosen = None if languages is None else list(dict.fromkeys(map(str.strip, languages.split(","))))
     found = task_texts(load_task(name, data_root), chosen)
     for reason, parts in found.left_out.items():
-        print(f"iglue: not counted ({reason}): {', '.join(parts)}", file=sys.stderr)
+        say(f"iglue: not counted ({reason}): {', '.join(parts)}")
     return found.languages | texts
 
 

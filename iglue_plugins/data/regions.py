@@ -120,7 +120,7 @@ def apply_layout(
 
 
 def _locations(boxes: np.ndarray, sizes: np.ndarray, layout: RegionLayout) -> np.ndarray:
-    """Turn boxes in pixels into locations, (N, R', layout.location_size) float32; NumPy takes half of PyTorch's time.
+    """Turn boxes in pixels into locations, (N, R', layout.location_size) float32; NumPy is quicker at it.
 
     Args:
         boxes: (N, R, 4) float32.

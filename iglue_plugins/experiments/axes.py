@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 
 from iglue_plugins.recipes.recipe import Recipe
@@ -11,6 +10,7 @@ from iglue_plugins.runs import preflight
 from iglue_plugins.runs.plugins import make_task
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.languages import JOIN
+from iglue_plugins.utils.lines import say
 
 LANGUAGES = "auxiliary_languages"
 SOURCES = "source_language"
@@ -107,7 +107,7 @@ def every_language(recipe: Recipe) -> Axis:
             f"{next(iter(lacking.values()), 'the task has no target language')}"
         )
     if lacking:
-        print(f"iglue: left out, for want of auxiliary data: {', '.join(lacking)}", file=sys.stderr)
+        say(f"iglue: left out, for want of auxiliary data: {', '.join(lacking)}")
     return Axis(LANGUAGES, tuple(found))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import yaml
 from iglue_plugins.experiments.devices import VISIBLE_GPUS, least_used, visible_gpus
 from iglue_plugins.recipes.recipe import Recipe
 from iglue_plugins.utils.errors import UserError, did_you_mean
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.progress import progress_bar
 from iglue_plugins.utils.yaml import load_yaml
 
@@ -115,7 +115,7 @@ def run_jobs(
     """
     folder = recipes[0].runs / FOLDER / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     executor, jobs = _executor(cluster, parameters, folder), []
-    print(f"{description}: jobs for runs: {len(recipes)}, their logs: {folder}", file=sys.stderr)
+    say(f"{description}: jobs for runs: {len(recipes)}, their logs: {folder}")
     try:
         if cluster == "slurm":
             jobs += _sbatch(executor, Work(run), recipes)
@@ -175,7 +175,7 @@ def _cancel(jobs: Sequence[Job], cluster: str) -> None:
     running = [job for job in jobs if not job.done()]
     for job in running:
         job.cancel(check=False)
-    print(f"jobs cancelled: {len(running)}", file=sys.stderr)
+    say(f"jobs cancelled: {len(running)}")
     if cluster == "local":
         for job in running:
             job.wait()

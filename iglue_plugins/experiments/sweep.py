@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from iglue_plugins.reporting.wording import describe_matrix
 from iglue_plugins.utils import distributed
 from iglue_plugins.utils.errors import UserError
 from iglue_plugins.utils.languages import JOIN
+from iglue_plugins.utils.lines import say
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,8 @@ def sweep(
     for combination in combinations:
         of_source.setdefault(combination.source, []).append(combination)
     before = {source: baseline(of_one) for source, of_one in of_source.items()}
-    combined = [recipe for combination in combinations for recipe in combination.recipes]
-    recipes = [*(recipe for recipes in before.values() for recipe in recipes), *combined]
-    with launching(recipes, launch) as run:
-        require_all(combined)
-        found = run()
-    folder_of = {same_run(recipe): folder for recipe, folder in zip(recipes, found, strict=True)}
-    evaluation = recipes[-1].evaluation
+    folder_of = _run_all(combinations, list(before.values()), launch)
+    evaluation = combinations[-1].recipes[-1].evaluation
     split_name, languages = evaluation.scored_split(split), evaluation.languages
     matrices = {
         source: build_matrix(
@@ -109,6 +104,18 @@ def sweep(
         for source, of_one in of_source.items()
     }
     _report_all(matrices, output, full)
+
+
+def _run_all(
+    combinations: Sequence[Combination], baselines: Sequence[Sequence[Recipe]], launch: Launch
+) -> dict[str, Path]:
+    """Run what combinations and baselines lack, and return the folders of their runs by `same_run`."""
+    combined = [recipe for combination in combinations for recipe in combination.recipes]
+    recipes = [*itertools.chain.from_iterable(baselines), *combined]
+    with launching(recipes, launch) as run:
+        require_all(combined)
+        folders = run()
+    return {same_run(recipe): folder for recipe, folder in zip(recipes, folders, strict=True)}
 
 
 def _report_all(matrices: Mapping[str, Matrix], output: Path, full: bool) -> None:
@@ -171,7 +178,7 @@ def combine(path: Path, axes: Sequence[Axis], seeds: Sequence[int], overrides: S
     if not combinations:
         raise UserError(f"--over: every auxiliary language is a source language ({'; '.join(left_out)}); name others")
     if left_out:
-        print(f"iglue: left out, since an auxiliary language is a source: {'; '.join(left_out)}", file=sys.stderr)
+        say(f"iglue: left out, since an auxiliary language is a source: {'; '.join(left_out)}")
     return combinations
 
 

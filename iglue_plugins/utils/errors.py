@@ -6,10 +6,10 @@ import difflib
 import errno
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.text import printable
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # a full or read-only disk
@@ -33,7 +33,7 @@ def exit_on_user_error() -> Iterator[None]:
         yield
     except UserError as error:
         lines = map(printable, str(error).split("\n"))
-        print("iglue:", "\n".join(lines), file=sys.stderr)
+        say("iglue: " + "\n".join(lines))
         raise SystemExit(2) from error
 
 

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 def heavy_imports() -> Iterator[None]:
     """Leave out collections of garbage for the block, which imports PyTorch and transformers.
 
-    They make a million objects that stay, and each collection would go through them again: that is a quarter of the
-    time which importing them takes. Later collections leave out what is there after the block, if it has imported
-    transformers; each training begins with a collection.
+    They make hundreds of thousands of objects that stay, and each collection would go through them again: that is a
+    quarter of the time which importing them takes. Later collections leave out what is there after the block, if it
+    has imported transformers; each training begins with a collection.
 
     Yields:
         Nothing.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from iglue_plugins.tasks.base import Task
 from iglue_plugins.tasks.settings import IGLUE_HOME
 from iglue_plugins.utils.errors import UserError, did_you_mean
 from iglue_plugins.utils.files import content_hash, write_jsonl_atomic
+from iglue_plugins.utils.lines import say
 
 SPLIT = "test"
 VERSION = 1  # of prompts and the reading of answers; a change of either raises it
@@ -121,7 +121,7 @@ def write_tasks(names: Sequence[str], source: DataSource) -> Path:
 
 
 def _report_left_out(left_out: str) -> None:
-    print(f"left out: {left_out}", file=sys.stderr)
+    say(f"left out: {left_out}")
 
 
 def _move_to_cache(unfinished: Path, cache: Path) -> Path:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
+from iglue_plugins.utils.lines import say
 from iglue_plugins.utils.text import printable
 
 Scalars = dict[str, dict[int, float]]
@@ -54,7 +54,7 @@ def _values(path: Path) -> list[tuple[int, str, float]]:
     # is not UTF-8; a record that claims to be longer than memory.
     except (OpError, OSError, DecodeError, UnicodeError, MemoryError, OverflowError):
         sentence = "could not be read to its end; the learning curves lack what it has from there on"
-        print(f"iglue: {printable(str(path))}: {sentence}", file=sys.stderr)
+        say(f"iglue: {printable(str(path))}: {sentence}")
     return found
 
 
